@@ -1,0 +1,24 @@
+"""The learning rules that come with rnnsim, registered as a stranger's would be."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pluggy
+
+from rnnsim.rule import Rule
+
+hookimpl = pluggy.HookimplMarker("rnnsim")
+
+
+@hookimpl
+def rnnsim_rules(register: Callable[[type[Rule]], None]) -> None:
+    """Register every rule of this package, one a file."""
+    from rnnsim_rules.bptt import BPTT
+    from rnnsim_rules.recurrent_backprop import RecurrentBackprop
+    from rnnsim_rules.rtrl import RTRL
+    from rnnsim_rules.rtrl_block import BlockRTRL
+    from rnnsim_rules.truncated_bptt import TruncatedBPTT
+
+    for rule in (RecurrentBackprop, BPTT, TruncatedBPTT, RTRL, BlockRTRL):
+        register(rule)

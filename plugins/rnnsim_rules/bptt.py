@@ -1,0 +1,151 @@
+"""Back-propagation through time [Seung] (theory.md 1.2).
+
+The adjoint lambda(t) = dE/dx(t) is swept back from the end of the window:
+
+    (10) lambda(t) = dE/dx(t) + (1-alpha) lambda(t+1) + alpha W^T D(t+1) lambda(t+1),
+         s(t) = alpha D(t) lambda(t)
+    (9)  dE/dW = sum_t s(t) x(t-1)^T,   dE/db = sum_t s(t),   dE/dU = sum_t s(t) u(t)^T
+
+Exact for the errors of the window; no credit goes to the steps before it. The states of the whole
+window are stored, or with ``checkpoint`` those of a segment of about sqrt(T) steps and the state that
+enters each segment: the segments are run anew, the last one first.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Annotated, NamedTuple
+
+import msgspec
+import numpy as np
+
+from rnnsim.kernels import kernel
+from rnnsim.linalg import copy
+from rnnsim.network import Network, Stream
+from rnnsim.rule import DONE, Cost, Rule, Window
+from rnnsim.typing import Array, Kernel, Memory, Params, State, Trajectory
+
+
+class Sweep(NamedTuple):
+    """What a backward sweep holds."""
+
+    adjoint: Array  # (2, 1, B, N) dE/dstate(t) and dE/dstate(t-1), in turn
+    blame: Array  # (rows, 1, B, K) s(t)
+
+
+class CheckpointedSweep(NamedTuple):
+    """A sweep, and the states to run the segments from."""
+
+    sweep: Sweep
+    checkpoints: State  # a state of the network for each segment: fields (segments, ...)
+
+
+def segment_length(window: int) -> int:
+    """The length c of the segments of T steps: T/c checkpoints and c rows are fewest at sqrt(T)."""
+    return max(1, math.isqrt(window - 1) + 1)
+
+
+def sweep_kernel(network: Network) -> Kernel:
+    """Make the backward sweep over rows first, ..., first + count - 1.
+
+    It starts at the adjoint in ``adjoint[0]``, which the later steps have left, and leaves there
+    that of the step before the first. The errors of the last ``own`` of the steps are swept.
+    """
+    pullback, collect = network.pullback, network.collect
+
+    @kernel
+    def sweep(
+        params: Params,
+        trajectory: Trajectory,
+        first: int,
+        count: int,
+        own: int,
+        memory: Sweep,
+        grad: Params,
+    ) -> None:
+        after, before = memory.adjoint[0], memory.adjoint[1]
+        for i in range(count - 1, -1, -1):
+            own_error = i >= count - own
+            pullback(params, trajectory, first + i, own_error, after, memory.blame[i], before)
+            copy(before, after)
+        collect(params, trajectory, first, memory.blame[:count], grad)
+
+    return sweep
+
+
+class BPTT(Rule, frozen=True):
+    """Back-propagation through time."""
+
+    name = "bptt"
+    claim = "exact"
+    cost = Cost(time="n^2", memory="n T")
+    needs = ("pullback", "collect")
+
+    checkpoint: Annotated[
+        bool,
+        msgspec.Meta(description="store O(sqrt T) states, and run the network forwards once more"),
+    ] = False
+
+    def rows(self, window: int) -> int:
+        return segment_length(window) if self.checkpoint else window
+
+    def memory(self, network: Network, batch: int, window: int) -> Memory:
+        rows = self.rows(window)
+        sweep = Sweep(
+            adjoint=np.zeros((2, 1, batch, network.n_state), network.dtype),
+            blame=np.zeros((rows, 1, batch, network.n_drive), network.dtype),
+        )
+        if not self.checkpoint:
+            return sweep
+        return CheckpointedSweep(sweep, network.states(-(-window // rows) + 1, batch))
+
+    def credit(self, network: Network) -> Kernel:
+        sweep = sweep_kernel(network)
+
+        @kernel
+        def credit(
+            params: Params, trajectory: Trajectory, window: Window, memory: Sweep, grad: Params
+        ) -> None:
+            memory.adjoint[0] = 0
+            sweep(params, trajectory, window.first, window.count, window.count, memory, grad)
+
+        return credit
+
+    def learn(self, network: Network) -> Kernel:
+        if not self.checkpoint:
+            return super().learn(network)
+        forward, direct, constrain = network.forward, network.direct, network.constrain
+        save, restore = network.save, network.restore
+        sweep = sweep_kernel(network)
+
+        @kernel
+        def learn(
+            params: Params,
+            state: State,
+            stream: Stream,
+            row: int,
+            trajectory: Trajectory,
+            window: Window,
+            memory: CheckpointedSweep,
+            grad: Params,
+        ) -> int:
+            length = memory.sweep.blame.shape[0]
+            segments = (window.count + length - 1) // length
+            for i in range(segments):
+                save(state, memory.checkpoints, i)
+                count = min(length, window.count - i * length)
+                forward(params, state, stream, row + i * length, trajectory, window.first, count)
+            save(state, memory.checkpoints, segments)  # where the next window goes on
+            memory.sweep.adjoint[0] = 0
+            for i in range(segments - 1, -1, -1):
+                count = min(length, window.count - i * length)
+                if i < segments - 1:  # the last segment is still there
+                    restore(memory.checkpoints, i, state)
+                    forward(params, state, stream, row + i * length, trajectory, window.first, count)
+                direct(params, trajectory, window.first, count, grad)
+                sweep(params, trajectory, window.first, count, count, memory.sweep, grad)
+            restore(memory.checkpoints, segments, state)
+            constrain(trajectory, grad)
+            return DONE
+
+        return learn

@@ -1,0 +1,40 @@
+"""Real-time recurrent learning [WZ89] (theory.md 1.4).
+
+With p^l_ij(t) = dx_l(t)/dw_ij, p(0) = 0:
+
+    (12) p^l_ij(t) = (1-alpha) p^l_ij(t-1) + alpha f'(a_l(t)) [ sum_r W_lr p^r_ij(t-1) + delta_li z_j(t) ]
+    (13) dE(t)/dw_ij = sum_l (dE(t)/dx_l(t)) p^l_ij(t)
+
+The network carries p, since only it knows which entries of p can be other than zero; p lives on from
+window to window, so that nothing grows with time and no credit is cut.
+"""
+
+from __future__ import annotations
+
+from rnnsim.kernels import kernel
+from rnnsim.network import Network
+from rnnsim.rule import Cost, Rule, Window
+from rnnsim.typing import Kernel, Memory, Params, Trajectory
+
+
+class RTRL(Rule, frozen=True):
+    """Real-time recurrent learning: sensitivities carried forwards."""
+
+    name = "rtrl"
+    claim = "exact"
+    cost = Cost(time="n^4", memory="n^3")
+    needs = ("pushforward",)
+
+    def memory(self, network: Network, batch: int, window: int) -> Memory:
+        return network.sensitivities(batch)
+
+    def credit(self, network: Network) -> Kernel:
+        pushforward = network.pushforward
+
+        @kernel
+        def credit(
+            params: Params, trajectory: Trajectory, window: Window, memory: Memory, grad: Params
+        ) -> None:
+            pushforward(params, trajectory, window.first, window.count, memory, grad)
+
+        return credit

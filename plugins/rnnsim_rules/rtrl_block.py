@@ -1,0 +1,108 @@
+"""Exact gradients in blocks, at O(n^3) a step [S92b] (theory.md 1.5).
+
+The same p as in ``rtrl``, but brought forwards a block of h steps at a time:
+
+    (14) p(t0+h) = J p(t0) + local,   J = dx(t0+h)/dx(t0),   local = each step's direct contribution
+                                      pushed to the block's end
+    (15) dE_block/dw = (BPTT within the block) + (dE_block/dx(t0)) p(t0)
+
+J and the pushed contributions come from n adjoint rows that start as the identity at the block's end
+and are swept back together. Exact at any h; cheap from h about n: 2n^3 + 2n^2 q + 2n^3 q / h
+operations a step.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, NamedTuple
+
+import msgspec
+import numpy as np
+
+from rnnsim.kernels import kernel
+from rnnsim.linalg import copy, x_times_W
+from rnnsim.network import Network
+from rnnsim.options import Count
+from rnnsim.rule import Cost, Rule, Window
+from rnnsim.typing import Array, Kernel, Memory, Params, Trajectory
+from rnnsim_rules.bptt import Sweep, sweep_kernel
+
+
+class Block(NamedTuple):
+    """What lives on from block to block (p), and room to work."""
+
+    p: Array  # (B, n, P) dstate/dparams at the block's start
+    moved: Array  # (n, P) J p(t0)
+    matrix: Array  # (n, n) J
+    rows: Array  # (2, n, B, n) the n adjoint rows, at t and t-1 in turn
+    blame: Array  # (h, n, B, n) their blame at each step
+    sweep: Sweep  # of the block's errors
+    h: int
+
+
+class BlockRTRL(Rule, frozen=True):
+    """RTRL's exact gradient in blocks of h steps, at O(n^3) a step."""
+
+    name = "rtrl-block"
+    claim = "exact"
+    cost = Cost(time="n^3", memory="n^3")
+    needs = ("pullback", "collect", "collect_rows", "contract")
+
+    h: Annotated[
+        Count | None, msgspec.Meta(description="the length of a block (default: n, the units)")
+    ] = None
+
+    def memory(self, network: Network, batch: int, window: int) -> Memory:
+        n, P, dtype = network.n_state, network.n_columns, network.dtype
+        h = min(self.h or n, window)
+        return Block(
+            p=np.zeros((batch, n, P), dtype),
+            moved=np.zeros((n, P), dtype),
+            matrix=np.zeros((n, n), dtype),
+            rows=np.zeros((2, n, batch, n), dtype),
+            blame=np.zeros((h, n, batch, network.n_drive), dtype),
+            sweep=Sweep(
+                adjoint=np.zeros((2, 1, batch, n), dtype),
+                blame=np.zeros((h, 1, batch, network.n_drive), dtype),
+            ),
+            h=h,
+        )
+
+    def credit(self, network: Network) -> Kernel:
+        pullback, collect_rows, contract = network.pullback, network.collect_rows, network.contract
+        sweep = sweep_kernel(network)
+
+        @kernel
+        def advance(
+            params: Params, trajectory: Trajectory, first: int, count: int, memory: Block
+        ) -> None:
+            """Bring p to the block's end, eq. (14)."""
+            rows, blame = memory.rows, memory.blame[:count]
+            B, n = rows.shape[2:]
+            rows[0] = 0
+            for b in range(B):
+                for l in range(n):  # noqa: E741 (p^l, as in the source)
+                    rows[0, l, b, l] = 1
+            for i in range(count - 1, -1, -1):
+                pullback(params, trajectory, first + i, False, rows[0], blame[i], rows[1])
+                copy(rows[1], rows[0])
+            for b in range(B):
+                for l in range(n):  # noqa: E741
+                    copy(rows[0, l, b], memory.matrix[l])
+                x_times_W(memory.matrix, memory.p[b], memory.moved)
+                copy(memory.moved, memory.p[b])
+            collect_rows(params, trajectory, first, blame, memory.p)
+
+        @kernel
+        def credit(
+            params: Params, trajectory: Trajectory, window: Window, memory: Block, grad: Params
+        ) -> None:
+            for start in range(0, window.count, memory.h):
+                first = window.first + start
+                count = min(memory.h, window.count - start)
+                memory.sweep.adjoint[0] = 0
+                sweep(params, trajectory, first, count, count, memory.sweep, grad)
+                contract(trajectory, memory.sweep.adjoint[0, 0], memory.p, grad)  # eq. (15)
+                if not window.last or start + count < window.count:
+                    advance(params, trajectory, first, count, memory)
+
+        return credit

@@ -1,0 +1,83 @@
+"""Truncated back-propagation through time, BPTT(h, h') [WP90] (theory.md 1.3).
+
+At t = h', 2h', ... and at the end, the errors of the steps since the previous such time are swept
+back from t through the steps t, t-1, ..., t-h+1; x(t-h) counts as a constant. An error at tau passes
+through h - (t - tau) steps. The grid counts from the stream's first step, whatever the windows are,
+so a window's credit may reach into its history, and its last errors may wait for the next window.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, NamedTuple
+
+import msgspec
+import numpy as np
+
+from rnnsim.errors import RnnsimError
+from rnnsim.kernels import kernel
+from rnnsim.network import Network
+from rnnsim.options import Count
+from rnnsim.rule import Cost, Rule, Window
+from rnnsim.typing import Kernel, Memory, Params, Trajectory
+from rnnsim_rules.bptt import Sweep, sweep_kernel
+
+
+class TruncatedSweep(NamedTuple):
+    """A sweep, how far back it goes, and how often."""
+
+    sweep: Sweep
+    h: int
+    h_prime: int
+
+
+class TruncatedBPTT(Rule, frozen=True):
+    """Truncated back-propagation through time, BPTT(h, h')."""
+
+    name = "truncated-bptt"
+    claim = "truncated"
+    cost = Cost(time="n^2 h / h'", memory="n h")
+    needs = ("pullback", "collect")
+
+    h: Annotated[int, msgspec.Meta(ge=1, description="how many steps each sweep goes back")] = 20
+    h_prime: Annotated[
+        Count | None,
+        msgspec.Meta(description="how many steps lie between sweeps, at most h (default: h)"),
+    ] = None
+
+    def __post_init__(self) -> None:
+        if self.h_prime is not None and self.h_prime > self.h:
+            raise RnnsimError(f"h_prime is {self.h_prime}; it must be at most h, which is {self.h}")
+
+    def history(self, window: int) -> int:
+        return self.h - 1  # a sweep may start at a window's first step
+
+    def memory(self, network: Network, batch: int, window: int) -> Memory:
+        sweep = Sweep(
+            adjoint=np.zeros((2, 1, batch, network.n_state), network.dtype),
+            blame=np.zeros((self.h, 1, batch, network.n_drive), network.dtype),
+        )
+        return TruncatedSweep(sweep, self.h, self.h_prime or self.h)
+
+    def credit(self, network: Network) -> Kernel:
+        sweep = sweep_kernel(network)
+
+        @kernel
+        def credit(
+            params: Params,
+            trajectory: Trajectory,
+            window: Window,
+            memory: TruncatedSweep,
+            grad: Params,
+        ) -> None:
+            h, h_prime = memory.h, memory.h_prime
+            swept = window.step - window.step % h_prime  # the errors up to here had their sweep
+            for i in range(window.count):
+                now = window.step + i + 1
+                if now % h_prime == 0 or (window.last and i == window.count - 1):
+                    t = window.first + i
+                    depth = min(h, t + 1)  # at its beginning, the stream has fewer rows than h
+                    memory.sweep.adjoint[0] = 0
+                    sweep(params, trajectory, t + 1 - depth, depth, now - swept, memory.sweep, grad)
+                    swept = now
+
+        return credit

@@ -1,0 +1,106 @@
+"""The activations f of the units, each with its derivative.
+
+An activation is a kernel ``activate(a, x)`` on arrays of one shape: it reads the net inputs ``a``,
+writes ``f(a)`` into ``x`` and replaces ``a`` by the slopes ``f'(a)``. In place, because nothing
+needs the net input after its slope is known.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from functools import cache
+
+import numpy as np
+
+from rnnsim.errors import RnnsimError, UnknownName
+from rnnsim.kernels import kernel
+from rnnsim.names import nearest
+from rnnsim.typing import Array, Kernel
+
+Function = Callable[[float], float]
+
+
+@kernel
+def tanh(a: Array, x: Array) -> None:
+    for i in range(a.size):
+        x[i] = math.tanh(a[i])
+        a[i] = 1 - x[i] * x[i]
+
+
+@kernel
+def logistic(a: Array, x: Array) -> None:
+    for i in range(a.size):
+        e = math.exp(-abs(a[i]))  # never overflows
+        x[i] = 1 / (1 + e) if a[i] >= 0 else e / (1 + e)
+        a[i] = e / ((1 + e) * (1 + e))
+
+
+@kernel
+def relu(a: Array, x: Array) -> None:
+    for i in range(a.size):
+        # written so that a nan stays a nan
+        x[i] = 0 if a[i] <= 0 else a[i]
+        a[i] = 0 if a[i] <= 0 else 1  # f'(0) = 0
+
+
+@kernel
+def softplus(a: Array, x: Array) -> None:
+    for i in range(a.size):
+        e = math.exp(-abs(a[i]))
+        x[i] = max(a[i], 0) + math.log1p(e)
+        a[i] = 1 / (1 + e) if a[i] >= 0 else e / (1 + e)
+
+
+@kernel
+def identity(a: Array, x: Array) -> None:
+    for i in range(a.size):
+        x[i] = a[i]
+        a[i] = 1
+
+
+NAMED: dict[str, Kernel] = {
+    "tanh": tanh,
+    "logistic": logistic,
+    "relu": relu,
+    "softplus": softplus,
+    "identity": identity,
+}
+
+# f^-1, and the range of f in which it exists (both ends excluded), for the inverse question (5).
+INVERSES: dict[str, tuple[Callable[[Array], Array], float, float]] = {
+    "tanh": (np.arctanh, -1.0, 1.0),
+    "logistic": (lambda x: np.log(x) - np.log1p(-x), 0.0, 1.0),
+    "relu": (lambda x: x, 0.0, math.inf),
+    "softplus": (lambda x: x + np.log(-np.expm1(-x)), 0.0, math.inf),
+    "identity": (lambda x: x, -math.inf, math.inf),
+}
+
+
+@cache
+def activation_kernel(activation: str | tuple[Function, Function]) -> Kernel:
+    """Give the kernel of a named activation, or make one of the user's ``(f, df)``.
+
+    Raises
+    ------
+    UnknownName
+        If no activation has this name.
+    """
+    if isinstance(activation, str):
+        if activation not in NAMED:
+            raise UnknownName(nearest("activation", activation, NAMED))
+        return NAMED[activation]
+    if not (isinstance(activation, tuple) and len(activation) == 2 and all(map(callable, activation))):
+        raise RnnsimError(
+            f"activation is a name or a pair (f, df) of functions of the net input, not {activation!r}"
+        )
+    f, df = activation
+
+    @kernel
+    def activate(a: Array, x: Array) -> None:
+        for i in range(a.size):
+            net = a[i]
+            x[i] = f(net)
+            a[i] = df(net)
+
+    return activate

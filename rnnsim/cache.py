@@ -1,0 +1,96 @@
+"""Machine code on disk, so that a kernel is compiled once and not once a process.
+
+Numba's own cache looks at the file of the outermost function alone and goes stale when a helper in
+another file is edited. Here the name of a file *is* the hash of everything that its content depends
+on (:func:`rnnsim.kernels.fingerprint`, the argument types, Numba and the processor), so a file is
+either right or not found, and processes that fill the cache together can only write the same thing.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import pickle
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numba
+from numba.core import compiler
+from numba.core.caching import _Cache
+from numba.core.serialize import dumps
+
+
+def folder() -> Path:
+    """The folder of the cache: ``$RNNSIM_CACHE_DIR``, or the user's own cache folder."""
+    if chosen := os.environ.get("RNNSIM_CACHE_DIR"):
+        return Path(chosen)
+    if sys.platform == "darwin":
+        return Path.home() / "Library" / "Caches" / "rnnsim"
+    if sys.platform == "win32":
+        return Path(os.environ.get("LOCALAPPDATA", Path.home() / "AppData" / "Local")) / "rnnsim"
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "rnnsim"
+
+
+class KernelCache(_Cache):  # type: ignore[misc]
+    """What a Numba dispatcher asks for compiled code and gives it to.
+
+    Parameters
+    ----------
+    function : Callable
+        The kernel, for its name.
+    key : str
+        The fingerprint of the kernel and of all that it calls.
+    """
+
+    def __init__(self, function: Callable[..., Any], key: str) -> None:
+        self._name = function.__name__
+        self._key = key
+        self._enabled = True
+
+    @property
+    def cache_path(self) -> str:
+        return str(folder())
+
+    def _path(self, signature: Any, codegen: Any) -> Path:
+        # magic_tuple: the target triple, the processor's name and its features
+        content = (self._key, repr(signature), codegen.magic_tuple(), numba.__version__)
+        digest = hashlib.sha256(repr(content).encode()).hexdigest()
+        return folder() / f"{self._name}-{digest[:40]}.py{sys.version_info[0]}{sys.version_info[1]}"
+
+    def load_overload(self, signature: Any, target_context: Any) -> Any:
+        """Give the compiled code for these argument types, or None."""
+        target_context.refresh()
+        if not self._enabled:
+            return None
+        path = self._path(signature, target_context.codegen())
+        try:
+            payload = pickle.loads(path.read_bytes())
+        except (OSError, EOFError, pickle.UnpicklingError, AttributeError, ImportError):
+            return None
+        return compiler.CompileResult._rebuild(target_context, *payload)
+
+    def save_overload(self, signature: Any, data: Any) -> None:
+        """Keep the compiled code; a folder that cannot be written to costs time, not an error."""
+        if not self._enabled or any(not lifted.can_cache for lifted in data.lifted):
+            return
+        content = dumps(data._reduce())
+        path = self._path(signature, data.codegen)
+        with contextlib.suppress(OSError):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            handle, draft = tempfile.mkstemp(dir=path.parent, prefix=".draft-")
+            with os.fdopen(handle, "wb") as file:
+                file.write(content)
+            os.replace(draft, path)  # whole or not at all, whoever else writes
+
+    def enable(self) -> None:
+        self._enabled = True
+
+    def disable(self) -> None:
+        self._enabled = False
+
+    def flush(self) -> None:
+        """Nothing to do: a file that no longer fits is never found."""

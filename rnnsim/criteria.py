@@ -1,0 +1,200 @@
+"""When a task counts as solved, and what is shown beside the loss.
+
+A *score* is a kernel ``score(stream, t, b) -> float`` of one target. A *criterion* keeps a little
+memory and says after each step, by its kernel ``met(memory, stream, t, score) -> bool``, whether the
+task is solved; or it is looked at from time to time on held-out data (:class:`HeldOut`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+
+from rnnsim.kernels import kernel
+from rnnsim.network import Stream
+from rnnsim.typing import Array, Kernel
+
+
+@kernel
+def error(stream: Stream, t: int, b: int) -> float:
+    """The largest deviation of an output from its target."""
+    worst = 0.0
+    for o in range(stream.outputs.shape[2]):
+        size = abs(stream.outputs[t, b, o] - stream.targets[t, b, o])
+        if not size <= worst:
+            worst = size
+    return worst
+
+
+@kernel
+def squared(stream: Stream, t: int, b: int) -> float:
+    """The squared error, summed over the outputs."""
+    total = 0.0
+    for o in range(stream.outputs.shape[2]):
+        deviation = stream.outputs[t, b, o] - stream.targets[t, b, o]
+        total += deviation * deviation
+    return total
+
+
+@kernel
+def accuracy(stream: Stream, t: int, b: int) -> float:
+    """1 if the largest output is the right one, else 0; of one output alone, if it is on its side.
+
+    Where the stream says which outputs are legal, any of them is right.
+    """
+    k = stream.outputs.shape[2]
+    if k == 1:
+        return 1.0 if (stream.outputs[t, b, 0] > 0.5) == (stream.targets[t, b, 0] > 0.5) else 0.0
+    best = 0
+    target = 0
+    for o in range(1, k):
+        if stream.outputs[t, b, o] > stream.outputs[t, b, best]:
+            best = o
+        if stream.targets[t, b, o] > stream.targets[t, b, target]:
+            target = o
+    if stream.legal.shape[0] > 0:
+        return 1.0 if stream.legal[t, b, best] else 0.0
+    return 1.0 if best == target else 0.0
+
+
+@kernel
+def bits(stream: Stream, t: int, b: int) -> float:
+    """The share of outputs on the right side of 0, the target being -1 or 1 (or 0: not counted)."""
+    right, counted = 0.0, 0.0
+    for o in range(stream.outputs.shape[2]):
+        if stream.targets[t, b, o] != 0:
+            counted += 1
+            if (stream.outputs[t, b, o] > 0) == (stream.targets[t, b, o] > 0):
+                right += 1
+    return right / max(counted, 1.0)
+
+
+SCORES: dict[str, Kernel] = {"error": error, "squared": squared, "accuracy": accuracy, "bits": bits}
+
+HIGHER_IS_BETTER = {"accuracy", "bits"}
+
+
+class Criterion(Protocol):
+    """What a criterion offers."""
+
+    def __str__(self) -> str:
+        """Say it in words."""
+
+    def memory(self) -> Any:
+        """Allocate what it remembers."""
+
+    def met(self) -> Kernel:
+        """Make the kernel ``met(memory, stream, t) -> bool``, called after each step, in order."""
+
+
+class StreakMemory(NamedTuple):
+    tolerance: float
+    length: int
+    run: Array  # (1,) how many steps in a row
+
+
+@dataclass(frozen=True)
+class Streak:
+    """The error has stayed within a tolerance for so many steps with a target in a row."""
+
+    tolerance: float
+    length: int
+
+    def __str__(self) -> str:
+        return f"error within {self.tolerance:g} for {self.length} steps in a row"
+
+    def memory(self) -> StreakMemory:
+        return StreakMemory(self.tolerance, self.length, np.zeros(1, np.int64))
+
+    def met(self) -> Kernel:
+        return streak_met
+
+
+@kernel
+def streak_met(memory: StreakMemory, stream: Stream, t: int) -> bool:
+    targets = 0
+    for b in range(stream.mask.shape[1]):
+        if stream.mask[t, b] > 0:
+            targets += 1
+            if not error(stream, t, b) <= memory.tolerance:
+                memory.run[0] = 0
+                return False
+    if targets > 0:
+        memory.run[0] += 1
+    return memory.run[0] >= memory.length
+
+
+class AverageMemory(NamedTuple):
+    threshold: float
+    sign: float  # 1 where higher is better
+    scores: Array  # (length,) the last scores, a ring
+    count: Array  # (1,) how many there have been
+
+
+@dataclass(frozen=True)
+class Average:
+    """The mean score of the last so many targets is past a threshold."""
+
+    score: str
+    threshold: float
+    length: int
+
+    def __str__(self) -> str:
+        side = "at least" if self.score in HIGHER_IS_BETTER else "at most"
+        return f"{self.score} of the last {self.length} targets {side} {self.threshold:g}"
+
+    def memory(self) -> AverageMemory:
+        sign = 1.0 if self.score in HIGHER_IS_BETTER else -1.0
+        return AverageMemory(self.threshold, sign, np.zeros(self.length), np.zeros(1, np.int64))
+
+    def met(self) -> Kernel:
+        return average_met(SCORES[self.score])
+
+
+@cache
+def average_met(score: Kernel) -> Kernel:
+    @kernel
+    def met(memory: AverageMemory, stream: Stream, t: int) -> bool:
+        length = memory.scores.size
+        for b in range(stream.mask.shape[1]):
+            if stream.mask[t, b] > 0:
+                place = memory.count[0] % length
+                memory.scores[place] = score(stream, t, b)
+                memory.count[0] += 1
+        if memory.count[0] < length or stream.mask[t].max() == 0:
+            return False
+        # summed anew: a running sum would keep the rounding, and a nan for ever
+        return memory.sign * (memory.scores.mean() - memory.threshold) >= 0
+
+    return met
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """A score on held-out data, looked at every so many steps, is past a threshold."""
+
+    score: str
+    threshold: float
+    every: int
+
+    def __str__(self) -> str:
+        side = "at least" if self.score in HIGHER_IS_BETTER else "at most"
+        return f"held-out {self.score} {side} {self.threshold:g}, looked at every {self.every} steps"
+
+    def memory(self) -> StreakMemory:
+        return StreakMemory(0.0, 1, np.zeros(1, np.int64))
+
+    def met(self) -> Kernel:
+        return never
+
+    def reached(self, score: float) -> bool:
+        """Whether a held-out score is past the threshold."""
+        return score >= self.threshold if self.score in HIGHER_IS_BETTER else score <= self.threshold
+
+
+@kernel
+def never(memory: Any, stream: Stream, t: int) -> bool:
+    return False

@@ -1,0 +1,34 @@
+"""The hooks by which a package offers rules, tasks and networks to rnnsim.
+
+A package implements those that it wants with ``pluggy.HookimplMarker("rnnsim")`` in a module that it
+names under the entry-point group ``rnnsim``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import pluggy
+
+if TYPE_CHECKING:
+    from rnnsim.network import Network
+    from rnnsim.rule import Rule
+    from rnnsim.task import Task
+
+hookspec = pluggy.HookspecMarker("rnnsim")
+
+
+@hookspec
+def rnnsim_rules(register: Callable[[type[Rule]], None]) -> None:
+    """Register learning rules: call ``register`` with each rule's class."""
+
+
+@hookspec
+def rnnsim_tasks(register: Callable[[type[Task]], None]) -> None:
+    """Register tasks: call ``register`` with each task's class."""
+
+
+@hookspec
+def rnnsim_networks(register: Callable[[type[Network]], None]) -> None:
+    """Register networks: call ``register`` with each network's class."""

@@ -1,0 +1,169 @@
+"""Kernels: plain functions that Numba compiles, composed by closing over one another.
+
+A kernel is an ordinary Python function. A factory returns kernels that close over the kernels that
+it was given (an activation inside a network's ``forward`` inside the loop), and :func:`compiled`
+turns the outermost one into machine code, everything inside inlined. Nothing here is imported by
+Numba, and Numba is imported only when something is compiled, so that listing rules stays quick.
+
+:func:`fingerprint` reads a kernel's bytecode and whatever it refers to, which serves the cache on
+disk and functions without a source file (lambdas, notebooks) alike.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+import types
+from collections.abc import Callable, Iterator
+from typing import Any, TypeVar
+
+import numpy as np
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+# Sums may be reordered and fused, so that they vectorise. Never nnan or ninf: with those the compiler
+# deletes the checks that notice a run that diverges.
+OPTIONS: dict[str, Any] = {
+    "error_model": "numpy",
+    "fastmath": {"reassoc", "contract", "nsz"},
+}
+
+# Packages whose functions Numba knows by itself; their versions stand for their content.
+_KNOWN = {"numpy", "numba", "scipy", "math", "builtins", "cmath", "operator"}
+
+_compiled: dict[Callable[..., Any], Callable[..., Any]] = {}
+_registered: set[Callable[..., Any]] = set()
+
+
+def kernel(function: F) -> F:
+    """Mark a function as one that Numba compiles: it may use only what Numba knows.
+
+    The mark is for the reader: every plain function that a compiled kernel reaches is compiled.
+    """
+    function.__kernel__ = True  # type: ignore[attr-defined]
+    return function
+
+
+def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Compile a kernel and all that it calls, or take it from the cache on disk.
+
+    Parameters
+    ----------
+    function : Callable
+        The outermost kernel. It is compiled for each set of argument types that it is called with.
+
+    Returns
+    -------
+    Callable
+        The compiled kernel; the function itself where ``NUMBA_DISABLE_JIT`` is set.
+    """
+    if function not in _compiled:
+        import numba
+
+        if numba.config.DISABLE_JIT:
+            _compiled[function] = function
+        else:
+            _compiled[function] = _compile(function)
+    return _compiled[function]
+
+
+def _compile(function: Callable[..., Any]) -> Callable[..., Any]:
+    import numba
+    from numba.extending import register_jitable
+
+    from rnnsim.cache import KernelCache
+
+    for inner in _functions(function):
+        if inner is not function and inner not in _registered:
+            register_jitable(**OPTIONS, no_cpython_wrapper=True, no_cfunc_wrapper=True)(inner)
+            _registered.add(inner)
+    dispatcher = numba.njit(**OPTIONS)(function)
+    dispatcher._cache = KernelCache(function, fingerprint(function))
+    return dispatcher  # type: ignore[no-any-return]
+
+
+def fingerprint(function: Callable[..., Any]) -> str:
+    """Hash everything that a kernel's machine code depends on, but for the argument types.
+
+    That is the bytecode and the constants of the function and of every function that it reaches
+    through its closure and its globals, the values of the other things that it reaches, and the
+    versions of Python, NumPy and rnnsim's compiler options.
+    """
+    digest = hashlib.sha256(repr((sys.version_info[:3], np.__version__)).encode())
+    digest.update(
+        repr(
+            sorted((k, repr(sorted(v) if isinstance(v, set) else v)) for k, v in OPTIONS.items())
+        ).encode()
+    )
+    order: dict[int, int] = {}
+    for inner in _functions(function):
+        order[id(inner)] = len(order)
+    for inner in _functions(function):
+        digest.update(repr(_code_content(inner.__code__)).encode())
+        digest.update(repr(inner.__defaults__).encode())
+        for name, value in _references(inner):
+            digest.update(f"{name}={_value_content(value, order)};".encode())
+    return digest.hexdigest()
+
+
+def _functions(root: Callable[..., Any]) -> Iterator[types.FunctionType]:
+    """Walk the functions that a kernel reaches, itself first, each once, in a fixed order."""
+    seen: set[int] = set()
+    waiting = [root]
+    while waiting:
+        function = waiting.pop(0)
+        function = getattr(function, "py_func", function)  # a user's own @njit function
+        if not isinstance(function, types.FunctionType) or id(function) in seen:
+            continue
+        if function.__module__ and function.__module__.split(".")[0] in _KNOWN:
+            continue
+        seen.add(id(function))
+        yield function
+        waiting.extend(value for _, value in _references(function) if callable(value))
+
+
+def _references(function: types.FunctionType) -> list[tuple[str, Any]]:
+    """List what a function reaches by name: its closure, its globals, attributes of modules."""
+    found: list[tuple[str, Any]] = []
+    for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
+        found.append((name, cell.cell_contents))
+    names = sorted(_names(function.__code__))
+    for name in names:
+        if name in function.__globals__:
+            value = function.__globals__[name]
+            if isinstance(value, types.ModuleType):
+                if value.__name__.split(".")[0] not in _KNOWN:
+                    found.extend(
+                        (f"{name}.{attribute}", getattr(value, attribute))
+                        for attribute in names
+                        if hasattr(value, attribute)
+                    )
+            else:
+                found.append((name, value))
+    return found
+
+
+def _names(code: types.CodeType) -> set[str]:
+    inner = (_names(const) for const in code.co_consts if isinstance(const, types.CodeType))
+    return set(code.co_names).union(*inner)
+
+
+def _code_content(code: types.CodeType) -> tuple[Any, ...]:
+    constants = tuple(
+        _code_content(const) if isinstance(const, types.CodeType) else repr(const)
+        for const in code.co_consts
+    )
+    return (code.co_code, constants, code.co_names, code.co_varnames, code.co_freevars)
+
+
+def _value_content(value: Any, order: dict[int, int]) -> str:
+    function = getattr(value, "py_func", value)
+    if id(function) in order:
+        return f"function {order[id(function)]}"
+    if isinstance(value, np.ndarray):
+        return f"{value.dtype} {value.shape} {hashlib.sha256(value.tobytes()).hexdigest()}"
+    if isinstance(value, type):
+        return f"{value.__module__}.{value.__qualname__}{getattr(value, '_fields', '')}"
+    if isinstance(value, types.FunctionType | types.BuiltinFunctionType | np.ufunc):
+        return f"{value.__module__ if hasattr(value, '__module__') else ''}.{value.__name__}"
+    return repr(value)

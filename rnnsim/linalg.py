@@ -1,0 +1,94 @@
+"""The matrix products of the kernels, each in the way that is fastest at its size.
+
+Names read as formulas; ``x`` and ``y`` are stacks of row vectors. BLAS has an overhead of some
+hundred nanoseconds a call, so the small products are loops.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from rnnsim.kernels import kernel
+from rnnsim.typing import Array
+
+_SMALL = 512  # multiplications below which a loop beats a call of BLAS
+
+
+@kernel
+def copy(x: Array, out: Array) -> None:
+    """``out = x``, of one size. (``out[:] = x`` compiles slowly: it can raise, with a message.)"""
+    source, target = x.reshape(x.size), out.reshape(out.size)
+    for i in range(source.size):
+        target[i] = source[i]
+
+
+@kernel
+def x_times_Wt(x: Array, W: Array, out: Array) -> None:
+    """``out = x W^T``; x (R, n), W (k, n), out (R, k)."""
+    R, n = x.shape
+    k = W.shape[0]
+    if n == 0:
+        out[:] = 0
+    elif R == 1 or R * n * k <= _SMALL:
+        for r in range(R):
+            for i in range(k):
+                total = out.dtype.type(0)
+                for j in range(n):
+                    total += W[i, j] * x[r, j]
+                out[r, i] = total
+    else:
+        np.dot(x, W.T, out)
+
+
+@kernel
+def x_times_W(x: Array, W: Array, out: Array) -> None:
+    """``out = x W``; x (R, k), W (k, n), out (R, n)."""
+    R, k = x.shape
+    n = W.shape[1]
+    if k == 0 or n == 0:
+        out[:] = 0
+    elif R == 1 or R * n * k <= _SMALL:
+        for r in range(R):
+            for j in range(n):
+                out[r, j] = 0
+            for i in range(k):
+                factor = x[r, i]
+                for j in range(n):
+                    out[r, j] += factor * W[i, j]
+    else:
+        np.dot(x, W, out)
+
+
+@kernel
+def add_xt_times_y(x: Array, y: Array, out: Array) -> None:
+    """``out += x^T y``, a sum of outer products; x (R, k), y (R, n), out (k, n)."""
+    R, k = x.shape
+    n = y.shape[1]
+    if R == 1 or R * n * k <= _SMALL:
+        for r in range(R):
+            for i in range(k):
+                factor = x[r, i]
+                for j in range(n):
+                    out[i, j] += factor * y[r, j]
+    elif n > 0:
+        product = np.dot(x.T, y)
+        for i in range(k):
+            for j in range(n):
+                out[i, j] += product[i, j]
+
+
+@kernel
+def add_rows(x: Array, out: Array) -> None:
+    """``out += sum of the rows of x``; x (R, k), out (k)."""
+    for r in range(x.shape[0]):
+        for i in range(x.shape[1]):
+            out[i] += x[r, i]
+
+
+@kernel
+def dot(x: Array, y: Array) -> float:
+    """The scalar product of two flat arrays."""
+    total = x.dtype.type(0)
+    for i in range(x.size):
+        total += x[i] * y[i]
+    return total

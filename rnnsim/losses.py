@@ -1,0 +1,94 @@
+"""The loss of one output row against its target (theory.md 1, eq. 4), with its derivative.
+
+A loss is a kernel ``loss(y, d, dy) -> float`` on vectors of length k: it returns the loss and writes
+dloss/dy into ``dy``.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from functools import cache
+
+from rnnsim.errors import RnnsimError, UnknownName
+from rnnsim.kernels import kernel
+from rnnsim.names import nearest
+from rnnsim.typing import Array, Kernel
+
+
+@kernel
+def squared_error(y: Array, d: Array, dy: Array) -> float:
+    """Half the squared error, ``sum_i (y_i - d_i)^2 / 2``."""
+    total = 0.0
+    for i in range(y.size):
+        dy[i] = y[i] - d[i]
+        total += 0.5 * dy[i] * dy[i]
+    return total
+
+
+@kernel
+def softmax_cross_entropy(y: Array, d: Array, dy: Array) -> float:
+    """``-sum_i d_i log softmax(y)_i``, y being logits and d a distribution (not checked)."""
+    top = y[0]
+    for i in range(1, y.size):
+        top = max(top, y[i])
+    partition = 0.0
+    weight = 0.0
+    for i in range(y.size):
+        partition += math.exp(y[i] - top)
+        weight += d[i]
+    log_partition = math.log(partition)
+    total = 0.0
+    for i in range(y.size):
+        log_probability = y[i] - top - log_partition
+        total -= d[i] * log_probability
+        dy[i] = weight * math.exp(log_probability) - d[i]
+    return total
+
+
+@kernel
+def logistic_cross_entropy(y: Array, d: Array, dy: Array) -> float:
+    """``-sum_i d_i log p_i + (1 - d_i) log(1 - p_i)``, p being the logistic function of y."""
+    total = 0.0
+    for i in range(y.size):
+        e = math.exp(-abs(y[i]))
+        probability = 1 / (1 + e) if y[i] >= 0 else e / (1 + e)
+        total += max(y[i], 0) - y[i] * d[i] + math.log1p(e)
+        dy[i] = probability - d[i]
+    return total
+
+
+NAMED: dict[str, Kernel] = {
+    "squared-error": squared_error,
+    "softmax-cross-entropy": softmax_cross_entropy,
+    "logistic-cross-entropy": logistic_cross_entropy,
+}
+
+Pair = tuple[Callable[[Array, Array], float], Callable[[Array, Array], Array]]
+
+
+@cache
+def loss_kernel(loss: str | Pair) -> Kernel:
+    """Give the kernel of a named loss, or make one of the user's ``(value, gradient)``.
+
+    Raises
+    ------
+    UnknownName
+        If no loss has this name.
+    """
+    if isinstance(loss, str):
+        if loss not in NAMED:
+            raise UnknownName(nearest("loss", loss, NAMED))
+        return NAMED[loss]
+    if not (isinstance(loss, tuple) and len(loss) == 2 and all(map(callable, loss))):
+        raise RnnsimError(
+            f"loss is a name or a pair (value, gradient) of functions of (y, d), not {loss!r}"
+        )
+    value, gradient = loss
+
+    @kernel
+    def user_loss(y: Array, d: Array, dy: Array) -> float:
+        dy[:] = gradient(y, d)
+        return value(y, d)
+
+    return user_loss

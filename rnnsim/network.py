@@ -1,0 +1,232 @@
+"""The contract of a network: what a learning rule may ask of it.
+
+A network is a memory function and a retrieval function with parameters,
+
+    state(t) = memory(state(t-1), input(t)),      output(t) = retrieval(state, input(t)),
+
+and a learning rule needs only their one-step derivatives. A network gives them as *kernels*
+(:mod:`rnnsim.kernels`), of which each rule names those that it needs. One alphabet throughout:
+
+    T steps, B sequences side by side, R adjoint rows, m inputs, k outputs,
+    N the size of the state, K the size of the *drive*: that through which the parameters act within
+    one step (the net inputs of a recurrent network). dE/d(drive) is the step's *blame*.
+
+A trajectory holds the last steps in rows; ``t`` is always such a row. The kernels:
+
+``forward(params, state, stream, row, trajectory, first, count)``
+    Run ``count`` steps from row ``row`` of the stream and write them into the trajectory from row
+    ``first`` on; outputs and losses go into the stream. ``state`` is carried on.
+``direct(params, trajectory, first, count, grad)``
+    Add the gradient of the parameters that only the retrieval reads (V and c): no rule's business.
+``constrain(trajectory, grad)``
+    Take back what belongs to no parameter (absent connections).
+``keep(trajectory, first, count)``
+    Move ``count`` rows from row ``first`` to the front: the history of the next window.
+
+``save(state, states, i)``, ``restore(states, i, state)``
+    Keep a state in place ``i`` of ``network.states(count, batch)``, and take it back.
+
+``pullback(params, trajectory, t, own_error, after, blame, before)``
+    One step of the adjoint. ``after`` (R, B, N) is dE/dstate(t) by the later steps; with
+    ``own_error`` the step's own error joins, wherever the network reads it (so ``after`` may be
+    changed). Writes ``blame`` (R, B, K) and ``before`` (R, B, N), dE/dstate(t-1); nothing crosses a
+    reset.
+``collect(params, trajectory, first, blame, grad)``
+    Add the gradient of swept steps; blame (count, 1, B, K), as few, large products.
+``collect_rows(params, trajectory, first, blame, p)``
+    The same for each adjoint row and sequence apart: add to p (B, R, P). Dense sensitivities only.
+``contract(trajectory, row, p, grad)``
+    Add ``row . p``, row (B, N), p (B, N, P), to the gradient. Dense sensitivities only.
+``pushforward(params, trajectory, first, count, sensitivities, grad)``
+    Carry p = dstate/dparams over ``count`` steps and add each step's dE/dstate . p to the gradient,
+    in the same pass; the sensitivities are the network's own (``network.sensitivities``), so that
+    structured zeros are never stored.
+``push(params, trajectory, t, v, out)``
+    ``out = J v`` for tangents v (R, B, N), J = dstate(t)/dstate(t-1).
+``jacobian(params, trajectory, t, b, J)``
+    The entries of J (N, N) for sequence b.
+``immediate(params, trajectory, t, row, grad)``
+    Add ``row . (dstate(t)/dparams of this step alone)``; row (B, N).
+
+``project``, ``step`` and ``readout`` are the parts of ``forward`` for networks that can settle
+(:mod:`rnnsim.settling`).
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import Any, ClassVar, NamedTuple
+
+import numpy as np
+
+from rnnsim.errors import RnnsimError
+from rnnsim.typing import Array, Bools, Kernel, Memory, Params, State, Trajectory
+
+
+class Stream(NamedTuple):
+    """Data in rows of time steps, and what the network made of it.
+
+    ``mask`` weighs each target (0: there is none); ``resets`` puts the state back before the step;
+    ``ends`` closes a window after the step (the end of an episode). ``legal`` marks every output
+    that counts as right where several do; it has no rows otherwise.
+    """
+
+    inputs: Array  # (T, B, m)
+    targets: Array  # (T, B, k)
+    mask: Array  # (T, B)
+    resets: Bools  # (T, B)
+    ends: Bools  # (T,)
+    legal: Bools  # (T, B, k) or (0, B, k)
+    outputs: Array  # (T, B, k), written by forward
+    losses: Array  # (T,) float64, written by forward: sum over the batch of mask * loss
+
+
+def empty_stream(
+    rows: int, batch: int, n_in: int, n_out: int, dtype: Any, *, legal: bool = False
+) -> Stream:
+    """Allocate a stream of ``rows`` steps: a target everywhere, no resets, no ends."""
+    return Stream(
+        inputs=np.zeros((rows, batch, n_in), dtype),
+        targets=np.zeros((rows, batch, n_out), dtype),
+        mask=np.ones((rows, batch), dtype),
+        resets=np.zeros((rows, batch), np.bool_),
+        ends=np.zeros(rows, np.bool_),
+        legal=np.zeros((rows if legal else 0, batch, n_out), np.bool_),
+        outputs=np.zeros((rows, batch, n_out), dtype),
+        losses=np.zeros(rows),
+    )
+
+
+class Network(ABC):
+    """What every network offers. Kernels that it lacks are None, and rules that need them refuse."""
+
+    kind: ClassVar[str]
+
+    n_in: int
+    n_out: int
+    dtype: np.dtype[Any]
+
+    pullback: Kernel | None = None
+    collect: Kernel | None = None
+    collect_rows: Kernel | None = None
+    contract: Kernel | None = None
+    pushforward: Kernel | None = None
+    push: Kernel | None = None
+    jacobian: Kernel | None = None
+    immediate: Kernel | None = None
+    project: Kernel | None = None
+    step: Kernel | None = None
+    readout: Kernel | None = None
+
+    @property
+    @abstractmethod
+    def n_state(self) -> int:
+        """N, the size of the state of one sequence."""
+
+    @property
+    @abstractmethod
+    def n_drive(self) -> int:
+        """K, the size of the drive of one sequence."""
+
+    @property
+    @abstractmethod
+    def shapes(self) -> Mapping[str, tuple[int, ...]]:
+        """The names and shapes of the parameters, in order."""
+
+    @property
+    @abstractmethod
+    def params_type(self) -> Any:
+        """The NamedTuple of the parameters; importable by its name, for the cache."""
+
+    @property
+    @abstractmethod
+    def forward(self) -> Kernel: ...
+
+    @property
+    @abstractmethod
+    def direct(self) -> Kernel: ...
+
+    @property
+    @abstractmethod
+    def constrain(self) -> Kernel: ...
+
+    @property
+    @abstractmethod
+    def keep(self) -> Kernel: ...
+
+    @property
+    @abstractmethod
+    def save(self) -> Kernel: ...
+
+    @property
+    @abstractmethod
+    def restore(self) -> Kernel: ...
+
+    @abstractmethod
+    def init(self, seed: int = 0) -> Params:
+        """Draw initial parameters."""
+
+    @abstractmethod
+    def state(self, batch: int, initial_state: Array | None = None) -> State:
+        """Allocate the state of ``batch`` sequences, at its initial value."""
+
+    @abstractmethod
+    def states(self, count: int, batch: int) -> State:
+        """Allocate room for ``count`` states, for ``save``."""
+
+    @abstractmethod
+    def trajectory(self, rows: int, batch: int) -> Trajectory:
+        """Allocate the rows of a trajectory."""
+
+    def sensitivities(self, batch: int) -> Memory:
+        """Allocate p = dstate/dparams = 0, in the structure that ``pushforward`` carries."""
+        raise RnnsimError(f"a {self.kind} network has no sensitivities")
+
+    def check_params(self, params: Params) -> None:
+        """Refuse parameters whose values this network cannot have (shapes are checked already)."""
+
+    @property
+    def n_columns(self) -> int:
+        """P, how many columns dense sensitivities have (networks with ``collect_rows``)."""
+        raise RnnsimError(f"a {self.kind} network has no dense sensitivities")
+
+    @property
+    def n_params(self) -> int:
+        """How many numbers the parameters are."""
+        return sum(int(np.prod(shape)) for shape in self.shapes.values())
+
+    def views(self, flat: Array) -> Params:
+        """Give the parameters as views into one flat array of ``n_params`` numbers."""
+        arrays, start = [], 0
+        for shape in self.shapes.values():
+            stop = start + int(np.prod(shape))
+            arrays.append(flat[start:stop].reshape(shape))
+            start = stop
+        return self.params_type(*arrays)
+
+    def pack(self, params: Params) -> Array:
+        """Copy parameters, checked, into one flat array.
+
+        Raises
+        ------
+        RnnsimError
+            If an array is absent, has another shape, or holds values that are not finite.
+        """
+        given = params._asdict() if hasattr(params, "_asdict") else params
+        if not isinstance(given, Mapping) or set(given) != set(self.shapes):
+            raise RnnsimError(
+                f"the parameters of this network are {', '.join(self.shapes)}; got "
+                f"{', '.join(given) if isinstance(given, Mapping) else type(params)}"
+            )
+        flat = np.empty(self.n_params, self.dtype)
+        views = self.views(flat)
+        for name, shape in self.shapes.items():
+            array = np.asarray(given[name])
+            if array.shape != shape:
+                raise RnnsimError(f"{name} has shape {array.shape}; this network's is {shape}")
+            if not np.isfinite(array).all():
+                raise RnnsimError(f"{name} holds values that are not finite")
+            getattr(views, name)[...] = array
+        self.check_params(views)
+        return flat

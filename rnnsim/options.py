@@ -1,0 +1,78 @@
+"""Options of rules, tasks and optimizers: typed fields with bounds, validated by msgspec."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar, Self, get_type_hints
+
+import msgspec
+
+from rnnsim.errors import RnnsimError, UnknownName
+from rnnsim.names import nearest
+
+Positive = Annotated[float, msgspec.Meta(gt=0)]
+Count = Annotated[int, msgspec.Meta(ge=1)]
+Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
+
+
+class Options(msgspec.Struct, frozen=True, kw_only=True):
+    """A thing with options: the fields of the class, each with its default and its bounds.
+
+    >>> class Delay(Options, frozen=True):
+    ...     name = "delay"
+    ...     steps: Count = 3
+    >>> Delay.from_options({"steps": "5"})
+    Delay(steps=5)
+    """
+
+    name: ClassVar[str]
+
+    @classmethod
+    def from_options(cls, options: Mapping[str, Any]) -> Self:
+        """Make it from options by name; text is read as the type of the option.
+
+        Raises
+        ------
+        UnknownName
+            If there is no option of a name.
+        RnnsimError
+            If a value has the wrong type or is out of its bounds.
+        """
+        known = cls.defaults()
+        given = {name.replace("-", "_"): value for name, value in options.items()}
+        for name in given:
+            if name not in known:
+                raise UnknownName(nearest(f"option of {cls.name}", name, known))
+        try:
+            return msgspec.convert(given, cls, strict=False)
+        except msgspec.ValidationError as error:
+            what, _, path = str(error).partition(" - at `$.")
+            name = path.rstrip("`").split("[")[0]
+            raise RnnsimError(
+                f"option {name} of {cls.name} is {given.get(name)!r}: {what[0].lower()}{what[1:]}"
+            ) from None
+
+    @classmethod
+    def defaults(cls) -> dict[str, Any]:
+        """Give the names and the default values of the options."""
+        return {
+            field.name: field.default
+            if field.default is not msgspec.NODEFAULT
+            else field.default_factory()
+            for field in msgspec.structs.fields(cls)
+        }
+
+    @classmethod
+    def describe(cls) -> dict[str, str]:
+        """Give each option's description, from its ``Meta``."""
+        found = {}
+        for name, hint in get_type_hints(cls, include_extras=True).items():
+            for meta in getattr(hint, "__metadata__", ()):
+                if isinstance(meta, msgspec.Meta) and meta.description:
+                    found[name] = meta.description
+        return found
+
+    @classmethod
+    def summary(cls) -> str:
+        """The first line of the docstring."""
+        return (cls.__doc__ or "").strip().split("\n")[0].rstrip(".")

@@ -1,0 +1,298 @@
+"""The recurrent network of theory.md 1: its options, parameters and initial weights."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, NamedTuple
+
+import numpy as np
+
+from rnnsim import checks
+from rnnsim import recurrent_kernels as kernels
+from rnnsim.activations import Function, activation_kernel
+from rnnsim.errors import RnnsimError, UnknownName
+from rnnsim.losses import Pair, loss_kernel
+from rnnsim.names import nearest
+from rnnsim.network import Network
+from rnnsim.typing import Array, Kernel, Params
+
+SCHEMES = ("scaled-normal", "uniform", "orthogonal")
+
+
+class LinearReadout(NamedTuple):
+    """The parameters of a network with a linear readout."""
+
+    W: Array  # (n, n), from column to row
+    U: Array  # (n, m)
+    b: Array  # (n)
+    V: Array  # (k, n)
+    c: Array  # (k)
+
+
+class UnitReadout(NamedTuple):
+    """The parameters of a network some of whose units are its outputs."""
+
+    W: Array  # (n, n), from column to row
+    U: Array  # (n, m)
+    b: Array  # (n)
+
+
+class RecurrentNetwork(Network):
+    """A recurrent network of n units (theory.md 1, eqs. 1-4).
+
+    ``a(t) = W x(t-1) + U u(t) + b``, ``x(t) = (1 - leak) x(t-1) + leak f(a(t))``, and
+    ``y(t) = V x(t) + c`` or chosen units of x(t).
+
+    Parameters
+    ----------
+    n_in, n_hidden, n_out : int
+        m, n and k: how many inputs, units and outputs.
+    activation : str or (f, df)
+        ``tanh``, ``logistic``, ``relu``, ``softplus``, ``identity``, or a function of the net input
+        with its derivative.
+    leak : float
+        alpha in (0, 1]; 1 is the network of the sources.
+    readout : "linear" or sequence of int
+        Linear, or the indices of the k units that are the outputs [WZ89].
+    loss : str or (value, gradient)
+        ``squared-error`` (half the squared error), ``softmax-cross-entropy`` or
+        ``logistic-cross-entropy`` (of logits), or two functions of (y, d).
+    connectivity : (n, n) bool array, optional
+        Which connections of W exist, from column to row; all of them by default.
+    dtype : "float64" or "float32"
+
+    Raises
+    ------
+    RnnsimError
+        If an option is out of bounds, has the wrong shape or an unknown name.
+    """
+
+    kind: ClassVar[str] = "recurrent"
+
+    def __init__(
+        self,
+        n_in: int,
+        n_hidden: int,
+        n_out: int,
+        *,
+        activation: str | tuple[Function, Function] = "tanh",
+        leak: float = 1.0,
+        readout: str | Sequence[int] = "linear",
+        loss: str | Pair = "squared-error",
+        connectivity: Array | None = None,
+        dtype: Any = "float64",
+    ) -> None:
+        self.n_in = checks.whole("n_in", n_in, 0)
+        self.n_hidden = checks.whole("n_hidden", n_hidden, 1)
+        self.n_out = checks.whole("n_out", n_out, 1)
+        self.leak = checks.real("leak", leak, above=0, at_most=1)
+        self.dtype = checks.float_dtype(dtype)
+        self.activation = activation
+        self.loss = loss
+        self.units = self._units(readout)
+        self.connectivity = self._connectivity(connectivity)
+        self._activate = activation_kernel(activation)
+        self._loss = loss_kernel(loss)
+
+    def _units(self, readout: str | Sequence[int]) -> Array | None:
+        if isinstance(readout, str):
+            if readout != "linear":
+                raise RnnsimError(f"readout is 'linear' or a sequence of unit indices, not {readout!r}")
+            return None
+        units = checks.unit_indices("readout", readout, self.n_hidden)
+        if len(units) != self.n_out:
+            raise RnnsimError(f"readout names {len(units)} units; n_out is {self.n_out}")
+        return units
+
+    def _connectivity(self, connectivity: Array | None) -> Array | None:
+        if connectivity is None:
+            return None
+        given = np.asarray(connectivity)
+        shape = (self.n_hidden, self.n_hidden)
+        if given.shape != shape or given.dtype.kind not in "biu" or not np.isin(given, (0, 1)).all():
+            raise RnnsimError(
+                f"connectivity must be a bool array of shape {shape}, "
+                f"not {given.dtype} of shape {given.shape}"
+            )
+        return given.astype(np.bool_)
+
+    def __repr__(self) -> str:
+        read = "linear" if self.units is None else self.units.tolist()
+        return (
+            f"RecurrentNetwork(n_in={self.n_in}, n_hidden={self.n_hidden}, n_out={self.n_out}, "
+            f"activation={self.activation!r}, leak={self.leak:g}, readout={read!r}, "
+            f"loss={self.loss!r}, dtype={self.dtype.name!r})"
+        )
+
+    # --- sizes and parameters ---
+
+    @property
+    def n_state(self) -> int:
+        return self.n_hidden
+
+    @property
+    def n_drive(self) -> int:
+        return self.n_hidden
+
+    @property
+    def n_columns(self) -> int:
+        return self.n_hidden * (self.n_hidden + self.n_in + 1)
+
+    @property
+    def shapes(self) -> Mapping[str, tuple[int, ...]]:
+        n, m, k = self.n_hidden, self.n_in, self.n_out
+        shapes: dict[str, tuple[int, ...]] = {"W": (n, n), "U": (n, m), "b": (n,)}
+        if self.units is None:
+            shapes |= {"V": (k, n), "c": (k,)}
+        return shapes
+
+    @property
+    def params_type(self) -> Any:
+        return LinearReadout if self.units is None else UnitReadout
+
+    def init(self, seed: int = 0, *, scheme: str = "scaled-normal", gain: float = 1.0) -> Params:
+        """Draw initial weights; b and c are zero.
+
+        Parameters
+        ----------
+        seed : int
+        scheme : str
+            ``scaled-normal``: variance gain^2 / fan-in; ``uniform``: within gain / sqrt(fan-in);
+            ``orthogonal``: W is gain times a random rotation, U and V have orthonormal rows or
+            columns. The fan-in counts the connections that exist.
+        gain : float
+
+        Returns
+        -------
+        LinearReadout or UnitReadout
+            W (n, n), U (n, m), b (n), and with a linear readout V (k, n), c (k).
+
+        Raises
+        ------
+        RnnsimError
+            If the scheme is unknown, or orthogonal with absent connections.
+        """
+        if scheme not in SCHEMES:
+            raise UnknownName(nearest("initial scheme", scheme, SCHEMES))
+        if scheme == "orthogonal" and self.connectivity is not None:
+            raise RnnsimError(
+                "orthogonal initial weights need every connection; "
+                "use scaled-normal or uniform with connectivity"
+            )
+        checks.real("gain", gain)
+        rng = np.random.default_rng(checks.whole("seed", seed, 0))
+        flat = np.zeros(self.n_params, self.dtype)
+        params = self.views(flat)
+        for name in ("W", "U", "V"):
+            if name in self.shapes:
+                exists = self.connectivity if name == "W" else None
+                getattr(params, name)[...] = _draw(rng, scheme, gain, self.shapes[name], exists)
+        return params
+
+    def check_params(self, params: Params) -> None:
+        if self.connectivity is not None and params.W[~self.connectivity].any():
+            raise RnnsimError(
+                "W has weights where connectivity says that there is no connection; they must be 0"
+            )
+
+    # --- state and trajectory ---
+
+    def state(self, batch: int, initial_state: Array | None = None) -> kernels.RecurrentState:
+        initial = np.zeros((batch, self.n_hidden), self.dtype)
+        if initial_state is not None:
+            given = np.asarray(initial_state)
+            if given.shape not in (initial.shape, (self.n_hidden,)):
+                raise RnnsimError(
+                    f"initial_state has shape {given.shape}; expected {initial.shape} "
+                    f"or {(self.n_hidden,)}"
+                )
+            initial[:] = checks.finite("initial_state", given)
+        return kernels.RecurrentState(initial.copy(), initial)
+
+    def states(self, count: int, batch: int) -> kernels.RecurrentState:
+        x = np.zeros((count, batch, self.n_hidden), self.dtype)
+        return kernels.RecurrentState(x, x[0])
+
+    def trajectory(self, rows: int, batch: int) -> kernels.RecurrentTrajectory:
+        n, m, k = self.n_hidden, self.n_in, self.n_out
+        state_rows = (rows, batch, n)
+        none = np.zeros((0, 0), np.bool_)
+        return kernels.RecurrentTrajectory(
+            inputs=np.zeros((rows, batch, m), self.dtype),
+            resets=np.zeros((rows, batch), np.bool_),
+            entering=np.zeros(state_rows, self.dtype),
+            drive=np.zeros(state_rows, self.dtype),
+            slopes=np.zeros(state_rows, self.dtype),
+            states=np.zeros(state_rows, self.dtype),
+            output_error=np.zeros((rows, batch, k), self.dtype),
+            error=np.zeros(state_rows, self.dtype),
+            leak=self.dtype.type(self.leak),
+            units=np.zeros(0, np.int64) if self.units is None else self.units,
+            connectivity=none if self.connectivity is None else self.connectivity,
+        )
+
+    def sensitivities(self, batch: int) -> kernels.Sensitivities:
+        n = self.n_hidden
+        P = self.n_columns
+        return kernels.Sensitivities(
+            p=np.zeros((2, batch, n + 1, P), self.dtype),
+            current=np.zeros(1, np.int64),
+            matrix=np.zeros((n + 1, n), self.dtype),
+            total=np.zeros(P, self.dtype),
+        )
+
+    # --- kernels ---
+
+    pullback = staticmethod(kernels.pullback)
+    collect = staticmethod(kernels.collect)
+    collect_rows = staticmethod(kernels.collect_rows)
+    contract = staticmethod(kernels.contract)
+    pushforward = staticmethod(kernels.pushforward)
+    push = staticmethod(kernels.push)
+    jacobian = staticmethod(kernels.jacobian)
+    immediate = staticmethod(kernels.immediate)
+    project = staticmethod(kernels.project)
+    constrain = staticmethod(kernels.constrain)
+    keep = staticmethod(kernels.keep)
+    save = staticmethod(kernels.save)
+    restore = staticmethod(kernels.restore)
+
+    @property
+    def step(self) -> Kernel:
+        return kernels.step_kernel(self._activate)
+
+    @property
+    def readout(self) -> Kernel:
+        read = kernels.read_linear if self.units is None else kernels.read_units
+        blame = kernels.blame_linear if self.units is None else kernels.blame_units
+        return kernels.readout_kernel(read, blame, self._loss)
+
+    @property
+    def forward(self) -> Kernel:
+        return kernels.forward_kernel(self.step, self.readout)
+
+    @property
+    def direct(self) -> Kernel:
+        return kernels.direct_linear if self.units is None else kernels.direct_units
+
+
+def _draw(
+    rng: np.random.Generator,
+    scheme: str,
+    gain: float,
+    shape: tuple[int, ...],
+    exists: Array | None,
+) -> Array:
+    rows, columns = shape
+    if scheme == "orthogonal":
+        square = rng.standard_normal((max(shape), max(shape)))
+        rotation, triangle = np.linalg.qr(square)
+        rotation *= np.sign(np.diag(triangle))  # uniform over the orthogonal group
+        return np.asarray(gain * rotation[:rows, :columns])
+    fan_in = np.full((rows, 1), columns) if exists is None else exists.sum(1, keepdims=True)
+    scale = gain / np.sqrt(np.maximum(fan_in, 1))
+    if scheme == "uniform":
+        drawn = rng.uniform(-1, 1, shape) * scale
+    else:
+        drawn = rng.standard_normal(shape) * scale
+    return drawn if exists is None else drawn * exists

@@ -1,0 +1,172 @@
+"""The rules, tasks and networks that are installed, rnnsim's own among them, by name.
+
+Plugins come in through the entry-point group ``rnnsim``, one by one: one that cannot be imported is
+named in a warning, and the others still work.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache, partial
+from importlib.metadata import Distribution, distributions
+from typing import Any, TypeVar
+
+import pluggy
+
+from rnnsim import hookspecs
+from rnnsim.errors import RnnsimError, RnnsimWarning, UnknownName
+from rnnsim.names import nearest
+from rnnsim.network import Network
+from rnnsim.rule import Rule
+from rnnsim.task import Task
+
+GROUP = "rnnsim"
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A registered thing and where it comes from."""
+
+    thing: Any
+    distribution: str
+    version: str
+
+
+@dataclass(frozen=True)
+class Registry:
+    """Everything that is installed, by name."""
+
+    rules: Mapping[str, Entry]
+    tasks: Mapping[str, Entry]
+    networks: Mapping[str, Entry]
+
+
+def collect(plugins: Mapping[str, tuple[Any, str, str]]) -> Registry:
+    """Ask plugins for what they offer.
+
+    Parameters
+    ----------
+    plugins : mapping
+        From the name of an entry point to (module, distribution, version).
+
+    Raises
+    ------
+    RnnsimError
+        If two plugins use one name; both distributions are named.
+    """
+    found: dict[str, dict[str, Entry]] = {"rule": {}, "task": {}, "network": {}}
+    kinds = {"rule": ("rnnsim_rules", Rule), "task": ("rnnsim_tasks", Task),
+             "network": ("rnnsim_networks", Network)}  # fmt: skip
+    for module, distribution, version in plugins.values():
+        # A manager each: what a hook registers is then known to come from this plugin.
+        manager = pluggy.PluginManager("rnnsim")
+        manager.add_hookspecs(hookspecs)
+        manager.register(module)
+        manager.check_pending()
+        for kind, (hook, base) in kinds.items():
+            register = partial(_add, found[kind], kind, base, distribution, version)
+            getattr(manager.hook, hook)(register=register)
+    return Registry(found["rule"], found["task"], found["network"])
+
+
+def _add(
+    entries: dict[str, Entry], kind: str, base: type, distribution: str, version: str, thing: Any
+) -> None:
+    if not (isinstance(thing, type) and issubclass(thing, base)):
+        raise RnnsimError(
+            f"{distribution} registers {thing!r} as a {kind}; "
+            f"register takes a subclass of {base.__module__}.{base.__qualname__}"
+        )
+    name = thing.kind if kind == "network" else thing.name
+    if name in entries:
+        raise RnnsimError(
+            f"two plugins offer the {kind} {name!r}: {entries[name].distribution} and "
+            f"{distribution}; uninstall one of them"
+        )
+    entries[name] = Entry(thing, distribution, version)
+
+
+def installed_plugins() -> dict[str, tuple[Any, str, str]]:
+    """Import the plugins of every installed distribution; name those that fail in a warning."""
+    found: dict[str, tuple[Any, str, str]] = {}
+    seen: set[str] = set()
+    for distribution in distributions():
+        name = _normalised(distribution)
+        if name in seen:  # the first one on the path is the one that imports find
+            continue
+        seen.add(name)
+        for point in distribution.entry_points:
+            if point.group == GROUP:
+                try:
+                    module = point.load()
+                except Exception as error:  # noqa: BLE001 (a stranger's module may fail in any way)
+                    warnings.warn(
+                        f"the plugin {point.name} ({point.value}) of {name} "
+                        f"{distribution.version} cannot be imported: "
+                        f"{type(error).__name__}: {error}",
+                        RnnsimWarning,
+                        stacklevel=2,
+                    )
+                else:
+                    found[f"{name}:{point.name}"] = (module, name, distribution.version)
+    return found
+
+
+def _normalised(distribution: Distribution) -> str:
+    return (distribution.metadata["Name"] or "").lower().replace("_", "-")
+
+
+@lru_cache(maxsize=1)
+def installed() -> Registry:
+    """Everything that is installed, looked up once."""
+    return collect(installed_plugins())
+
+
+def rules() -> dict[str, str]:
+    """Give the installed rules: name -> description."""
+    return {name: entry.thing.summary() for name, entry in installed().rules.items()}
+
+
+def tasks() -> dict[str, str]:
+    """Give the installed tasks: name -> description."""
+    return {name: entry.thing.summary() for name, entry in installed().tasks.items()}
+
+
+def lookup(kind: str, name: str) -> Any:
+    """Find a rule or a task by name.
+
+    Raises
+    ------
+    UnknownName
+        If there is none; the message has the nearest names.
+    """
+    entries = installed().rules if kind == "rule" else installed().tasks
+    if name not in entries:
+        raise UnknownName(nearest(kind, name, entries))
+    return entries[name].thing
+
+
+def make_rule(rule: str | Rule, options: Mapping[str, Any]) -> Rule:
+    """Make a rule from its name and its options, or take one that is made."""
+    return _make("rule", Rule, rule, options)
+
+
+def make_task(task: str | Task, options: Mapping[str, Any]) -> Task:
+    """Make a task from its name and its options, or take one that is made."""
+    return _make("task", Task, task, options)
+
+
+def _make(kind: str, base: Callable[..., T], thing: Any, options: Mapping[str, Any]) -> T:
+    if isinstance(thing, str):
+        return lookup(kind, thing).from_options(options)  # type: ignore[no-any-return]
+    if not isinstance(thing, base):  # type: ignore[arg-type]
+        raise RnnsimError(f"{kind} is the name of a {kind} or a {base.__name__}, not {thing!r}")
+    if options:
+        raise RnnsimError(
+            f"options go with the name of a {kind}, not with one that is made: {', '.join(options)}"
+        )
+    return thing

@@ -1,0 +1,212 @@
+"""Steady states: x = F(x) with the input held fixed (theory.md 1.1), F being one step of a network.
+
+Relaxation steps until the state stands still. Anderson's method mixes the last few iterates, and
+Newton's solves (I - J) dx = F(x) - x with J = dF/dx: both reach steady states that relaxation is slow
+to reach or, where they are unstable, cannot reach. Whatever the method, the residual
+``max |F(x) - x| / alpha`` is what is judged, and it is judged at the state that is returned. A state
+so large that rounding would hide the residual has not settled, however small the residual looks.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import NamedTuple
+
+import numpy as np
+
+from rnnsim.kernels import kernel
+from rnnsim.network import Network, Stream
+from rnnsim.typing import Array, Kernel, Params, State, Trajectory
+
+SOLVERS = ("relaxation", "anderson", "newton")
+
+SETTLED = 0
+UNSETTLED = 1
+
+TOLERANCE = {"float64": 1e-12, "float32": 1e-5}
+MAX_STEPS = 10_000
+DEPTH = 5
+
+
+class Settling(NamedTuple):
+    """What settling is told, what it reports, and room to work."""
+
+    tolerance: float
+    max_steps: int
+    resolution: float  # the rounding error of a number of size 1
+    report: Array  # (4,) residual, steps, largest state, row in the trajectory: where it was worst
+    iterates: Array  # (depth + 1, B, n) the last x, for Anderson
+    residuals: Array  # (depth + 1, B, n) and their F(x) - x
+    matrix: Array  # (n, n) I - J, for Newton
+
+
+def settling(
+    network: Network,
+    batch: int,
+    tolerance: float | None = None,
+    max_steps: int = MAX_STEPS,
+    depth: int = DEPTH,
+) -> Settling:
+    """Allocate what the solvers need; the default tolerance is that of the network's dtype."""
+    n, dtype = network.n_state, network.dtype
+    return Settling(
+        tolerance=TOLERANCE[dtype.name] if tolerance is None else tolerance,
+        max_steps=max_steps,
+        resolution=float(np.finfo(dtype).eps),
+        report=np.zeros(4),
+        iterates=np.zeros((depth + 1, batch, n), dtype),
+        residuals=np.zeros((depth + 1, batch, n), dtype),
+        matrix=np.zeros((n, n), dtype),
+    )
+
+
+def unsettled_message(settling: Settling, solver: str) -> str:
+    """Say that there is no steady state: the residual, the steps and the remedy."""
+    residual, steps, largest, row = settling.report
+    others = " or ".join(f"solver={other}" for other in SOLVERS if other != solver)
+    size = f", largest state {largest:.3g}" if largest > 100 else ""
+    return (
+        f"no steady state for input row {int(row)}: after {int(steps)} steps of {solver} the "
+        f"residual is {residual:.3g} (tolerance {settling.tolerance:.3g}{size}); "
+        f"try smaller weights, a smaller leak, or {others}"
+    )
+
+
+@cache
+def settle_kernel(network_step: Kernel, project: Kernel, readout: Kernel, advance: Kernel) -> Kernel:
+    """Make ``settle``: as a network's ``forward``, but each row settles, from the initial state."""
+
+    @kernel
+    def settle_row(params: Params, trajectory: Trajectory, t: int, room: Settling) -> bool:
+        """Iterate until each sequence has settled; one that has is not moved any more."""
+        B = trajectory.states.shape[1]
+        for iteration in range(room.max_steps):
+            network_step(params, trajectory, t)
+            settled = True
+            for b in range(B):
+                residual, largest = judge(trajectory, t, b)
+                if not residual <= room.tolerance or room.resolution * largest > room.tolerance:
+                    settled = False
+                    room.report[0], room.report[1] = residual, iteration + 1
+                    room.report[2], room.report[3] = largest, t
+                    if not np.isfinite(residual):
+                        return False
+                    if not advance(params, trajectory, t, b, iteration, room):
+                        return False
+            if settled:
+                return True
+        return False
+
+    @kernel
+    def settle(
+        params: Params,
+        state: State,
+        stream: Stream,
+        row: int,
+        trajectory: Trajectory,
+        first: int,
+        count: int,
+        room: Settling,
+    ) -> int:
+        trajectory.inputs[first : first + count] = stream.inputs[row : row + count]
+        trajectory.resets[first : first + count] = False  # no row follows from another
+        project(params, trajectory, first, count)
+        for t in range(first, first + count):
+            trajectory.entering[t] = state.initial
+            if not settle_row(params, trajectory, t, room):
+                return UNSETTLED
+        readout(params, stream, row, trajectory, first, count)
+        return SETTLED
+
+    return settle
+
+
+def solver_kernel(network: Network, solver: str) -> Kernel:
+    """Make ``settle`` of a network with one of the solvers."""
+    advance = {"relaxation": relax, "anderson": mix}.get(solver) or newton_kernel(network.jacobian)
+    return settle_kernel(network.step, network.project, network.readout, advance)
+
+
+@kernel
+def judge(trajectory: Trajectory, t: int, b: int) -> tuple[float, float]:
+    """Give max |F(x) - x| / alpha and max |x| of sequence b; nan if any is."""
+    residual, largest = 0.0, 0.0
+    for i in range(trajectory.states.shape[2]):
+        size = abs(trajectory.states[t, b, i] - trajectory.entering[t, b, i])
+        if not size <= residual:
+            residual = size
+        largest = max(largest, abs(trajectory.entering[t, b, i]))
+    return residual / trajectory.leak, largest
+
+
+# --- how to go on from x and F(x): each replaces x in trajectory.entering, or says that it cannot ------
+
+
+@kernel
+def relax(
+    params: Params, trajectory: Trajectory, t: int, b: int, iteration: int, room: Settling
+) -> bool:
+    """x <- F(x)."""
+    trajectory.entering[t, b] = trajectory.states[t, b]
+    return True
+
+
+@kernel
+def mix(params: Params, trajectory: Trajectory, t: int, b: int, iteration: int, room: Settling) -> bool:
+    """Anderson: x <- sum_i c_i F(x_i) over the last few, sum_i c_i = 1, of the least residual."""
+    slots, n = room.iterates.shape[0], room.iterates.shape[2]
+    newest = iteration % slots
+    x, r = room.iterates[:, b], room.residuals[:, b]
+    x[newest] = trajectory.entering[t, b]
+    r[newest] = trajectory.states[t, b] - trajectory.entering[t, b]
+    trajectory.entering[t, b] = trajectory.states[t, b]
+    others = min(iteration, slots - 1)
+    if others == 0:
+        return True
+    differences = np.empty((n, others), x.dtype)
+    for j in range(others):
+        older = (newest - 1 - j) % slots
+        for i in range(n):
+            differences[i, j] = r[older, i] - r[newest, i]
+    c = np.linalg.lstsq(differences, -np.ascontiguousarray(r[newest]))[0]
+    for j in range(others):
+        older = (newest - 1 - j) % slots
+        for i in range(n):
+            trajectory.entering[t, b, i] += c[j] * (
+                x[older, i] + r[older, i] - x[newest, i] - r[newest, i]
+            )
+    return True
+
+
+@cache
+def newton_kernel(jacobian: Kernel) -> Kernel:
+    """Make Newton's step: x <- x + (I - J)^-1 (F(x) - x)."""
+
+    @kernel
+    def newton(
+        params: Params, trajectory: Trajectory, t: int, b: int, iteration: int, room: Settling
+    ) -> bool:
+        jacobian(params, trajectory, t, b, room.matrix)
+        solved, dx = solve_identity_minus(
+            room.matrix, trajectory.states[t, b] - trajectory.entering[t, b]
+        )
+        trajectory.entering[t, b] += dx
+        return solved
+
+    return newton
+
+
+@kernel
+def solve_identity_minus(J: Array, r: Array) -> tuple[bool, Array]:
+    """Solve (I - J) x = r by LAPACK; J is used up. Not solved where I - J is singular."""
+    for i in range(J.shape[0]):
+        for j in range(J.shape[0]):
+            J[i, j] = -J[i, j]
+        J[i, i] += 1
+    solved = True
+    x = r
+    try:
+        x = np.linalg.solve(J, r)
+    except Exception:  # noqa: BLE001 (the only form that Numba compiles; it means: singular)
+        solved = False
+    return solved, x

@@ -1,0 +1,186 @@
+"""The contract of a task: what the network is to learn, and when it has.
+
+A task fills rows of a :class:`~rnnsim.network.Stream`, step by step (a stream without end) or episode
+by episode. Its ``source`` is a NamedTuple that holds all that generation depends on, its random
+generator included, so that a run can be saved and goes on the same however it was cut into chunks.
+
+Most tasks are one of two kinds, and write one kernel for one sequence:
+
+* :class:`StreamTask`: ``step(source, b, u, d) -> weight`` writes the input (m) and the target (k) of
+  the next step of sequence b and returns the weight of the target;
+* :class:`EpisodeTask`: ``episode(source, b, u, d, weight, legal) -> length`` writes a whole episode,
+  u (L, m), d (L, k), weight (L); it ends after ``length`` of the L steps.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Mapping
+from typing import Any, ClassVar, NamedTuple
+
+import numpy as np
+
+from rnnsim.criteria import Criterion
+from rnnsim.kernels import kernel
+from rnnsim.network import Stream
+from rnnsim.options import Options
+from rnnsim.typing import Kernel
+
+
+class Suggestion(NamedTuple):
+    """What a task suggests where the user does not say."""
+
+    rule: str = "bptt"  # with which ``reached`` was measured
+    network: Mapping[str, Any] = {}  # options of RecurrentNetwork beside the sizes
+    hidden: int = 16
+    init: Mapping[str, Any] = {}  # options of ``network.init``
+    optimizer: str = "adam"
+    learning_rate: float = 0.01
+    clip: float | None = 1.0
+    window: int | None = None  # steps between updates; None: an episode
+    batch: int = 1
+    steps: int = 100_000  # the most; a run stops where the task counts as solved
+
+
+class Task(Options, frozen=True):
+    """A task; its fields are its options, validated on construction.
+
+    Attributes
+    ----------
+    name : str
+        By which users choose it.
+    n_in, n_out : int
+        m and k, perhaps depending on options (properties).
+    score : str
+        What is shown beside the loss: ``accuracy`` or ``error`` (:mod:`rnnsim.criteria`).
+    reached : str
+        What the suggested network and rule reached.
+    """
+
+    name: ClassVar[str]
+    score: ClassVar[str] = "error"
+    reached: ClassVar[str] = ""
+    steady: ClassVar[bool] = False  # each row is a pattern for a rule that settles
+
+    @property
+    @abstractmethod
+    def n_in(self) -> int:
+        """m."""
+
+    @property
+    @abstractmethod
+    def n_out(self) -> int:
+        """k."""
+
+    @property
+    @abstractmethod
+    def baseline(self) -> float:
+        """The loss per target of the best constant answer."""
+
+    @property
+    @abstractmethod
+    def criterion(self) -> Criterion:
+        """When the task counts as solved."""
+
+    def suggestion(self, rule: str) -> Suggestion:
+        """What to use with this rule where the user does not say."""
+        return Suggestion()
+
+    @property
+    def episode_length(self) -> int | None:
+        """The most steps of an episode, or None where there are no episodes."""
+        return None
+
+    @property
+    def has_legal(self) -> bool:
+        """Whether several outputs may count as right."""
+        return False
+
+    @abstractmethod
+    def source(self, rng: np.random.Generator, batch: int, dtype: Any, *, held_out: bool = False) -> Any:
+        """Allocate what generation depends on, for ``batch`` sequences side by side.
+
+        With ``held_out`` it is of data that no run learns from: another part of a finite data set,
+        other draws of a generator.
+        """
+
+    @abstractmethod
+    def fill(self) -> Kernel:
+        """Make the kernel ``fill(source, stream, rows) -> filled``.
+
+        It fills the first rows of a stream: ``rows`` of them, or as many whole episodes as fit.
+        """
+
+
+class StreamTask(Task, frozen=True):
+    """A task without end or episodes."""
+
+    @abstractmethod
+    def step(self) -> Kernel:
+        """Make the kernel ``step(source, b, u, d) -> weight``."""
+
+    def fill(self) -> Kernel:
+        step = self.step()
+
+        @kernel
+        def fill(source: Any, stream: Stream, rows: int) -> int:
+            for t in range(rows):
+                for b in range(stream.mask.shape[1]):
+                    weight = step(source, b, stream.inputs[t, b], stream.targets[t, b])
+                    stream.mask[t, b] = weight
+            return rows
+
+        return fill
+
+
+class EpisodeTask(Task, frozen=True):
+    """A task of episodes, the state being reset before each.
+
+    The sequences side by side start together; after its end, the shorter one waits without targets.
+    """
+
+    @abstractmethod
+    def episode(self) -> Kernel:
+        """Make the kernel ``episode(source, b, u, d, weight, legal) -> length``.
+
+        All of u, d, weight and legal are zero beforehand; ``legal`` (L, k) has no rows unless
+        ``has_legal``.
+        """
+
+    def fill(self) -> Kernel:
+        episode = self.episode()
+        length = self.episode_length
+        assert length is not None
+
+        @kernel
+        def fill(source: Any, stream: Stream, rows: int) -> int:
+            B, m = stream.inputs.shape[1:]
+            k = stream.targets.shape[2]
+            u = np.zeros((length, m), stream.inputs.dtype)
+            d = np.zeros((length, k), stream.inputs.dtype)
+            weight = np.zeros(length, stream.inputs.dtype)
+            legal = np.zeros((min(length, stream.legal.shape[0]), k), np.bool_)
+            start = 0
+            while start + length <= rows:
+                longest = 0
+                for b in range(B):
+                    u[:] = 0
+                    d[:] = 0
+                    weight[:] = 0
+                    legal[:] = False
+                    longest = max(longest, episode(source, b, u, d, weight, legal))
+                    for t in range(length):
+                        stream.mask[start + t, b] = weight[t]
+                        stream.resets[start + t, b] = t == 0
+                        stream.ends[start + t] = False
+                        for i in range(m):
+                            stream.inputs[start + t, b, i] = u[t, i]
+                        for o in range(k):
+                            stream.targets[start + t, b, o] = d[t, o]
+                            if t < legal.shape[0]:
+                                stream.legal[start + t, b, o] = legal[t, o]
+                stream.ends[start + longest - 1] = True
+                start += longest
+            return start
+
+        return fill

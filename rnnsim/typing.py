@@ -1,0 +1,20 @@
+"""The types that signatures are written in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array: TypeAlias = NDArray[Any]
+Bools: TypeAlias = NDArray[np.bool_]
+Kernel: TypeAlias = Callable[..., Any]
+
+# NamedTuples of arrays; which fields they have is the business of the network, rule or task that
+# made them.
+Params: TypeAlias = Any
+Trajectory: TypeAlias = Any
+Memory: TypeAlias = Any
+State: TypeAlias = Any
