@@ -35,7 +35,7 @@ def folder() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "rnnsim"
 
 
-class KernelCache(_Cache):  # type: ignore[misc]
+class KernelCache(_Cache):
     """What a Numba dispatcher asks for compiled code and gives it to.
 
     Parameters
@@ -71,13 +71,13 @@ class KernelCache(_Cache):  # type: ignore[misc]
             payload = pickle.loads(path.read_bytes())
         except (OSError, EOFError, pickle.UnpicklingError, AttributeError, ImportError):
             return None
-        return compiler.CompileResult._rebuild(target_context, *payload)
+        return compiler.CompileResult._rebuild(target_context, *payload)  # type: ignore[no-untyped-call]
 
     def save_overload(self, signature: Any, data: Any) -> None:
         """Keep the compiled code; a folder that cannot be written to costs time, not an error."""
         if not self._enabled or any(not lifted.can_cache for lifted in data.lifted):
             return
-        content = dumps(data._reduce())
+        content = dumps(data._reduce())  # type: ignore[no-untyped-call]
         path = self._path(signature, data.codegen)
         with contextlib.suppress(OSError):
             path.parent.mkdir(parents=True, exist_ok=True)

@@ -45,10 +45,10 @@ def real(name: str, value: Any, above: float = -math.inf, at_most: float = math.
 def float_dtype(value: Any) -> np.dtype[Any]:
     """Check that a dtype is one in which the kernels run."""
     try:
-        dtype = np.dtype(value)
+        dtype: np.dtype[Any] = np.dtype(value)
     except TypeError:
-        dtype = None
-    if dtype is None or dtype.name not in DTYPES:
+        dtype = np.dtype(object)
+    if dtype.name not in DTYPES:
         raise RnnsimError(f"dtype is {' or '.join(DTYPES)}, not {value!r}")
     return dtype
 

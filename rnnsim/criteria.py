@@ -124,14 +124,14 @@ def streak_met(memory: StreakMemory, stream: Stream, t: int) -> bool:
                 return False
     if targets > 0:
         memory.run[0] += 1
-    return memory.run[0] >= memory.length
+    return bool(memory.run[0] >= memory.length)
 
 
 class AverageMemory(NamedTuple):
     threshold: float
     sign: float  # 1 where higher is better
     scores: Array  # (length,) the last scores, a ring
-    count: Array  # (1,) how many there have been
+    seen: Array  # (1,) how many there have been
 
 
 @dataclass(frozen=True)
@@ -161,13 +161,13 @@ def average_met(score: Kernel) -> Kernel:
         length = memory.scores.size
         for b in range(stream.mask.shape[1]):
             if stream.mask[t, b] > 0:
-                place = memory.count[0] % length
+                place = memory.seen[0] % length
                 memory.scores[place] = score(stream, t, b)
-                memory.count[0] += 1
-        if memory.count[0] < length or stream.mask[t].max() == 0:
+                memory.seen[0] += 1
+        if memory.seen[0] < length or stream.mask[t].max() == 0:
             return False
         # summed anew: a running sum would keep the rounding, and a nan for ever
-        return memory.sign * (memory.scores.mean() - memory.threshold) >= 0
+        return bool(memory.sign * (memory.scores.mean() - memory.threshold) >= 0)
 
     return met
 

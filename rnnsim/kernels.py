@@ -60,7 +60,7 @@ def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
     if function not in _compiled:
         import numba
 
-        if numba.config.DISABLE_JIT:
+        if numba.config.DISABLE_JIT:  # type: ignore[attr-defined]
             _compiled[function] = function
         else:
             _compiled[function] = _compile(function)

@@ -91,4 +91,4 @@ def dot(x: Array, y: Array) -> float:
     total = x.dtype.type(0)
     for i in range(x.size):
         total += x[i] * y[i]
-    return total
+    return total  # type: ignore[no-any-return]

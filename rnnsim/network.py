@@ -107,17 +107,25 @@ class Network(ABC):
     n_out: int
     dtype: np.dtype[Any]
 
-    pullback: Kernel | None = None
-    collect: Kernel | None = None
-    collect_rows: Kernel | None = None
-    contract: Kernel | None = None
-    pushforward: Kernel | None = None
-    push: Kernel | None = None
-    jacobian: Kernel | None = None
-    immediate: Kernel | None = None
-    project: Kernel | None = None
-    step: Kernel | None = None
-    readout: Kernel | None = None
+    forward: Kernel
+    direct: Kernel
+    constrain: Kernel
+    keep: Kernel
+    save: Kernel
+    restore: Kernel
+
+    # Any and not Kernel | None: a rule that names a kernel in ``needs`` may rely on it.
+    pullback: Any = None
+    collect: Any = None
+    collect_rows: Any = None
+    contract: Any = None
+    pushforward: Any = None
+    push: Any = None
+    jacobian: Any = None
+    immediate: Any = None
+    project: Any = None
+    step: Any = None
+    readout: Any = None
 
     @property
     @abstractmethod
@@ -138,30 +146,6 @@ class Network(ABC):
     @abstractmethod
     def params_type(self) -> Any:
         """The NamedTuple of the parameters; importable by its name, for the cache."""
-
-    @property
-    @abstractmethod
-    def forward(self) -> Kernel: ...
-
-    @property
-    @abstractmethod
-    def direct(self) -> Kernel: ...
-
-    @property
-    @abstractmethod
-    def constrain(self) -> Kernel: ...
-
-    @property
-    @abstractmethod
-    def keep(self) -> Kernel: ...
-
-    @property
-    @abstractmethod
-    def save(self) -> Kernel: ...
-
-    @property
-    @abstractmethod
-    def restore(self) -> Kernel: ...
 
     @abstractmethod
     def init(self, seed: int = 0) -> Params:

@@ -91,8 +91,17 @@ class RecurrentNetwork(Network):
         self.loss = loss
         self.units = self._units(readout)
         self.connectivity = self._connectivity(connectivity)
-        self._activate = activation_kernel(activation)
-        self._loss = loss_kernel(loss)
+        self._compose(activation_kernel(activation), loss_kernel(loss))
+
+    def _compose(self, activate: Kernel, loss: Kernel) -> None:
+        """Make the kernels that depend on the activation, the readout and the loss."""
+        linear = self.units is None
+        read = kernels.read_linear if linear else kernels.read_units
+        blame = kernels.blame_linear if linear else kernels.blame_units
+        self.direct = kernels.direct_linear if linear else kernels.direct_units
+        self.step = kernels.step_kernel(activate)
+        self.readout = kernels.readout_kernel(read, blame, loss)
+        self.forward = kernels.forward_kernel(self.step, self.readout)
 
     def _units(self, readout: str | Sequence[int]) -> Array | None:
         if isinstance(readout, str):
@@ -257,24 +266,6 @@ class RecurrentNetwork(Network):
     save = staticmethod(kernels.save)
     restore = staticmethod(kernels.restore)
 
-    @property
-    def step(self) -> Kernel:
-        return kernels.step_kernel(self._activate)
-
-    @property
-    def readout(self) -> Kernel:
-        read = kernels.read_linear if self.units is None else kernels.read_units
-        blame = kernels.blame_linear if self.units is None else kernels.blame_units
-        return kernels.readout_kernel(read, blame, self._loss)
-
-    @property
-    def forward(self) -> Kernel:
-        return kernels.forward_kernel(self.step, self.readout)
-
-    @property
-    def direct(self) -> Kernel:
-        return kernels.direct_linear if self.units is None else kernels.direct_units
-
 
 def _draw(
     rng: np.random.Generator,
@@ -295,4 +286,4 @@ def _draw(
         drawn = rng.uniform(-1, 1, shape) * scale
     else:
         drawn = rng.standard_normal(shape) * scale
-    return drawn if exists is None else drawn * exists
+    return np.asarray(drawn if exists is None else drawn * exists)

@@ -295,7 +295,7 @@ def collect(
     params: Params, trajectory: RecurrentTrajectory, first: int, blame: Array, grad: Params
 ) -> None:
     """Eq. (9), of all swept steps in one product each."""
-    count, R, B, n = blame.shape
+    count, _, B, n = blame.shape
     m = trajectory.inputs.shape[2]
     s = blame.reshape(count * B, n)
     add_xt_times_y(s, trajectory.entering[first : first + count].reshape(count * B, n), grad.W)

@@ -7,7 +7,7 @@ named in a warning, and the others still work.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from importlib.metadata import Distribution, distributions
@@ -74,14 +74,14 @@ def collect(plugins: Mapping[str, tuple[Any, str, str]]) -> Registry:
 
 
 def _add(
-    entries: dict[str, Entry], kind: str, base: type, distribution: str, version: str, thing: Any
+    entries: dict[str, Entry], kind: str, base: Any, distribution: str, version: str, thing: Any
 ) -> None:
     if not (isinstance(thing, type) and issubclass(thing, base)):
         raise RnnsimError(
             f"{distribution} registers {thing!r} as a {kind}; "
             f"register takes a subclass of {base.__module__}.{base.__qualname__}"
         )
-    name = thing.kind if kind == "network" else thing.name
+    name = thing.kind if kind == "network" else thing.name  # type: ignore[attr-defined]
     if name in entries:
         raise RnnsimError(
             f"two plugins offer the {kind} {name!r}: {entries[name].distribution} and "
@@ -157,13 +157,13 @@ def make_rule(rule: str | Rule, options: Mapping[str, Any]) -> Rule:
 
 def make_task(task: str | Task, options: Mapping[str, Any]) -> Task:
     """Make a task from its name and its options, or take one that is made."""
-    return _make("task", Task, task, options)
+    return _make("task", Task, task, options)  # type: ignore[type-abstract]
 
 
-def _make(kind: str, base: Callable[..., T], thing: Any, options: Mapping[str, Any]) -> T:
+def _make(kind: str, base: type[T], thing: Any, options: Mapping[str, Any]) -> T:
     if isinstance(thing, str):
         return lookup(kind, thing).from_options(options)  # type: ignore[no-any-return]
-    if not isinstance(thing, base):  # type: ignore[arg-type]
+    if not isinstance(thing, base):
         raise RnnsimError(f"{kind} is the name of a {kind} or a {base.__name__}, not {thing!r}")
     if options:
         raise RnnsimError(

@@ -14,8 +14,8 @@ A rule in full::
         cost = Cost(time="n^2", memory="n T")
         needs = ("pullback", "collect")
 
-        def memory(self, network, batch, window): ...    # a NamedTuple of arrays
-        def credit(self, network): ...                   # a kernel (params, trajectory, window, memory, grad)
+        def memory(self, network, batch, window): ...  # a NamedTuple of arrays
+        def credit(self, network): ...  # a kernel (params, trajectory, window, memory, grad)
 """
 
 from __future__ import annotations
@@ -43,13 +43,13 @@ class Cost(NamedTuple):
 
 
 class Window(NamedTuple):
-    """The steps whose gradient is asked for: rows first, ..., first + count - 1 of the trajectory.
+    """The steps whose gradient is asked for: rows first, ..., first + length - 1 of the trajectory.
 
     Rows before ``first`` are history, as many as the rule asked for and the stream has had.
     """
 
     first: int
-    count: int
+    length: int
     step: int  # how many steps the stream has had before the window
     last: bool  # no step comes after
 
@@ -119,8 +119,8 @@ class Rule(Options, frozen=True):
             memory: Memory,
             grad: Params,
         ) -> int:
-            forward(params, state, stream, row, trajectory, window.first, window.count)
-            direct(params, trajectory, window.first, window.count, grad)
+            forward(params, state, stream, row, trajectory, window.first, window.length)
+            direct(params, trajectory, window.first, window.length, grad)
             credit(params, trajectory, window, memory, grad)
             constrain(trajectory, grad)
             return DONE

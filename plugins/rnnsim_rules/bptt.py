@@ -107,7 +107,7 @@ class BPTT(Rule, frozen=True):
             params: Params, trajectory: Trajectory, window: Window, memory: Sweep, grad: Params
         ) -> None:
             memory.adjoint[0] = 0
-            sweep(params, trajectory, window.first, window.count, window.count, memory, grad)
+            sweep(params, trajectory, window.first, window.length, window.length, memory, grad)
 
         return credit
 
@@ -130,15 +130,15 @@ class BPTT(Rule, frozen=True):
             grad: Params,
         ) -> int:
             length = memory.sweep.blame.shape[0]
-            segments = (window.count + length - 1) // length
+            segments = (window.length + length - 1) // length
             for i in range(segments):
                 save(state, memory.checkpoints, i)
-                count = min(length, window.count - i * length)
+                count = min(length, window.length - i * length)
                 forward(params, state, stream, row + i * length, trajectory, window.first, count)
             save(state, memory.checkpoints, segments)  # where the next window goes on
             memory.sweep.adjoint[0] = 0
             for i in range(segments - 1, -1, -1):
-                count = min(length, window.count - i * length)
+                count = min(length, window.length - i * length)
                 if i < segments - 1:  # the last segment is still there
                     restore(memory.checkpoints, i, state)
                     forward(params, state, stream, row + i * length, trajectory, window.first, count)

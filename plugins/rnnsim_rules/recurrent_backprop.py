@@ -108,7 +108,7 @@ class RecurrentBackprop(Rule, frozen=True):
             memory: Equilibrium,
             grad: Params,
         ) -> int:
-            first, count = window.first, window.count
+            first, count = window.first, window.length
             if settle(params, state, stream, row, trajectory, first, count, memory.settling) != 0:
                 return UNSETTLED
             direct(params, trajectory, first, count, grad)
@@ -150,7 +150,7 @@ def judged(memory: Equilibrium, size: float, steps: int, t: int) -> bool:
     """Whether the residual is small beside the error; a nan is not."""
     scale = np.abs(memory.error).max()
     memory.report[0], memory.report[1], memory.report[2] = size / scale, steps, t
-    return size <= memory.tolerance * scale
+    return bool(size <= memory.tolerance * scale)
 
 
 def direct_adjoint(network: Network) -> Kernel:

@@ -35,6 +35,6 @@ class RTRL(Rule, frozen=True):
         def credit(
             params: Params, trajectory: Trajectory, window: Window, memory: Memory, grad: Params
         ) -> None:
-            pushforward(params, trajectory, window.first, window.count, memory, grad)
+            pushforward(params, trajectory, window.first, window.length, memory, grad)
 
         return credit

@@ -96,13 +96,13 @@ class BlockRTRL(Rule, frozen=True):
         def credit(
             params: Params, trajectory: Trajectory, window: Window, memory: Block, grad: Params
         ) -> None:
-            for start in range(0, window.count, memory.h):
+            for start in range(0, window.length, memory.h):
                 first = window.first + start
-                count = min(memory.h, window.count - start)
+                count = min(memory.h, window.length - start)
                 memory.sweep.adjoint[0] = 0
                 sweep(params, trajectory, first, count, count, memory.sweep, grad)
                 contract(trajectory, memory.sweep.adjoint[0, 0], memory.p, grad)  # eq. (15)
-                if not window.last or start + count < window.count:
+                if not window.last or start + count < window.length:
                     advance(params, trajectory, first, count, memory)
 
         return credit

@@ -71,9 +71,9 @@ class TruncatedBPTT(Rule, frozen=True):
         ) -> None:
             h, h_prime = memory.h, memory.h_prime
             swept = window.step - window.step % h_prime  # the errors up to here had their sweep
-            for i in range(window.count):
+            for i in range(window.length):
                 now = window.step + i + 1
-                if now % h_prime == 0 or (window.last and i == window.count - 1):
+                if now % h_prime == 0 or (window.last and i == window.length - 1):
                     t = window.first + i
                     depth = min(h, t + 1)  # at its beginning, the stream has fewer rows than h
                     memory.sweep.adjoint[0] = 0
