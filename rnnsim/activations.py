@@ -21,14 +21,14 @@ from rnnsim.typing import Array, Kernel
 Function = Callable[[float], float]
 
 
-@kernel
+@kernel(allocates=False)
 def tanh(a: Array, x: Array) -> None:
     for i in range(a.size):
         x[i] = math.tanh(a[i])
         a[i] = 1 - x[i] * x[i]
 
 
-@kernel
+@kernel(allocates=False)
 def logistic(a: Array, x: Array) -> None:
     for i in range(a.size):
         e = math.exp(-abs(a[i]))  # never overflows
@@ -36,7 +36,7 @@ def logistic(a: Array, x: Array) -> None:
         a[i] = e / ((1 + e) * (1 + e))
 
 
-@kernel
+@kernel(allocates=False)
 def relu(a: Array, x: Array) -> None:
     for i in range(a.size):
         # written so that a nan stays a nan
@@ -44,7 +44,7 @@ def relu(a: Array, x: Array) -> None:
         a[i] = 0 if a[i] <= 0 else 1  # f'(0) = 0
 
 
-@kernel
+@kernel(allocates=False)
 def softplus(a: Array, x: Array) -> None:
     for i in range(a.size):
         e = math.exp(-abs(a[i]))
@@ -52,7 +52,7 @@ def softplus(a: Array, x: Array) -> None:
         a[i] = 1 / (1 + e) if a[i] >= 0 else e / (1 + e)
 
 
-@kernel
+@kernel(allocates=False)
 def identity(a: Array, x: Array) -> None:
     for i in range(a.size):
         x[i] = a[i]

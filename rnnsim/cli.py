@@ -1,0 +1,153 @@
+"""The command line: ``rnnsim run``, ``rnnsim rules``, ``rnnsim tasks``."""
+
+from __future__ import annotations
+
+import inspect
+import sys
+import warnings
+from typing import Any
+
+import click
+
+from rnnsim import __version__, registry
+from rnnsim.errors import RnnsimError, RnnsimWarning
+from rnnsim.options import Options
+from rnnsim.task import Task
+
+
+class Group(click.Group):
+    """Commands whose errors are one clear line and exit status 2."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("default", RnnsimWarning)
+                warnings.showwarning = _show_warning  # type: ignore[assignment]
+                return super().invoke(ctx)
+        except RnnsimError as error:
+            click.echo(f"rnnsim: {error}", err=True)
+            sys.exit(2)
+        except KeyboardInterrupt:
+            click.echo("rnnsim: interrupted", err=True)
+            sys.exit(130)
+
+
+def _show_warning(message: Any, *_: Any) -> None:
+    click.echo(f"rnnsim: note: {message}", err=True)
+
+
+@click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="rnnsim")
+def main() -> None:
+    """Recurrent learning rules by name.
+
+    Pick a rule (rnnsim rules) and a task (rnnsim tasks), and watch the network learn:
+
+        rnnsim run rtrl delayed-xor
+    """
+
+
+@main.command()
+@click.argument("rule")
+@click.argument("task")
+@click.option("--steps", type=int, metavar="N", help="Most time steps.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Of the weights and all draws.")
+@click.option("--hidden", type=int, metavar="N", help="Number of hidden units.")
+@click.option("--learning-rate", type=float, metavar="ETA")
+@click.option("--optimizer", metavar="NAME", help="sgd, momentum, rmsprop or adam.")
+@click.option("--clip", type=float, metavar="NORM", help="Longest gradient; inf for no clipping.")
+@click.option("--window", type=int, metavar="N", help="Steps between updates; 1 is on-line learning.")
+@click.option("--batch", type=int, metavar="N", help="Sequences side by side.")
+@click.option("--dtype", metavar="NAME", help="float64 or float32.")
+@click.option("--criterion", metavar="NAME", help="By which of the task's criteria it is solved.")
+@click.option("--no-stop", is_flag=True, help="Go on after the task is solved.")
+@click.option("--save", metavar="DIR", help="Folder to save the run in.")
+@click.option("--plot", metavar="FILE", help="Draw the learning curve into a file (.png, .svg, .pdf).")
+@click.option("-o", "options", multiple=True, metavar="NAME=VALUE",
+              help="An option of the rule, the task or the optimizer; may be repeated.")  # fmt: skip
+def run(
+    rule: str, task: str, options: tuple[str, ...], no_stop: bool, plot: str | None, **given: Any
+) -> None:
+    """Train a network on TASK by RULE.
+
+    What is not given is what the task suggests for the rule.
+    """
+    from rnnsim.run import run as run_rule
+
+    result = run_rule(rule, task, stop=not no_stop, progress=True, **given, **_options(options))
+    if plot is not None:
+        result.plot(plot)
+    click.echo(result.summary())
+
+
+def _options(pairs: tuple[str, ...]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for pair in pairs:
+        name, equals, value = pair.partition("=")
+        if not equals or not name:
+            raise RnnsimError(f"-o takes NAME=VALUE, not {pair!r}")
+        found[name.strip().replace("-", "_")] = value
+    return found
+
+
+@main.command()
+@click.argument("name", required=False)
+def rules(name: str | None) -> None:
+    """List the learning rules, or tell all about one."""
+    entries = registry.installed().rules
+    if name is not None:
+        rule = registry.lookup("rule", name)
+        click.echo(_heading(name, f"{rule.claim}, time per step O({rule.cost.time}), "
+                            f"memory O({rule.cost.memory})", entries[name]))  # fmt: skip
+        click.echo(_documentation(rule))
+        return
+    for name, entry in entries.items():
+        rule = entry.thing
+        cost = f"{rule.claim}, time per step O({rule.cost.time}), memory O({rule.cost.memory})"
+        click.echo(f"{_heading(name, cost, entry)}\n    {rule.summary()}.")
+
+
+@main.command()
+@click.argument("name", required=False)
+def tasks(name: str | None) -> None:
+    """List the tasks, or tell all about one."""
+    entries = registry.installed().tasks
+    if name is not None:
+        task = registry.lookup("task", name)
+        click.echo(_heading(name, "", entries[name]))
+        click.echo(_documentation(task))
+        return
+    for name, entry in entries.items():
+        click.echo(f"{_heading(name, '', entry)}\n    {entry.thing.summary()}.")
+        for line in _standing(entry.thing):
+            click.echo(f"    {line}")
+
+
+def _heading(name: str, what: str, entry: registry.Entry) -> str:
+    origin = f"[{entry.distribution} {entry.version}]"
+    return f"{click.style(name, bold=True)}  {what}{'  ' if what else ''}{origin}"
+
+
+def _documentation(thing: type[Options]) -> str:
+    """The docstring and the options."""
+    lines = [inspect.cleandoc(thing.__doc__ or "")]
+    descriptions = thing.describe()
+    defaults = thing.defaults()
+    if defaults:
+        lines.append("\nOptions (-o NAME=VALUE):")
+    for option, default in defaults.items():
+        shown = "" if default in (None, "") else f" [{default}]"
+        lines.append(f"  {option}{shown}  {descriptions.get(option, '')}")
+    return "\n".join(
+        lines + [""] * bool(defaults) + (_standing(thing) if issubclass(thing, Task) else [])
+    )
+
+
+def _standing(task: type[Task]) -> list[str]:
+    """Criterion, baseline and what was reached, of a task at its default options."""
+    try:
+        made = task()
+        lines = [f"solved: {made.criterion}", f"baseline loss per target: {made.baseline:.4g}"]
+    except RnnsimError:  # it cannot be made without options, or without data
+        lines = []
+    return lines + ([f"reached: {task.reached}"] if task.reached else [])

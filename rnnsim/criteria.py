@@ -18,7 +18,7 @@ from rnnsim.network import Stream
 from rnnsim.typing import Array, Kernel
 
 
-@kernel
+@kernel(allocates=False)
 def error(stream: Stream, t: int, b: int) -> float:
     """The largest deviation of an output from its target."""
     worst = 0.0
@@ -29,7 +29,7 @@ def error(stream: Stream, t: int, b: int) -> float:
     return worst
 
 
-@kernel
+@kernel(allocates=False)
 def squared(stream: Stream, t: int, b: int) -> float:
     """The squared error, summed over the outputs."""
     total = 0.0
@@ -39,7 +39,7 @@ def squared(stream: Stream, t: int, b: int) -> float:
     return total
 
 
-@kernel
+@kernel(allocates=False)
 def accuracy(stream: Stream, t: int, b: int) -> float:
     """1 if the largest output is the right one, else 0; of one output alone, if it is on its side.
 
@@ -60,7 +60,7 @@ def accuracy(stream: Stream, t: int, b: int) -> float:
     return 1.0 if best == target else 0.0
 
 
-@kernel
+@kernel(allocates=False)
 def bits(stream: Stream, t: int, b: int) -> float:
     """The share of outputs on the right side of 0, the target being -1 or 1 (or 0: not counted)."""
     right, counted = 0.0, 0.0
@@ -113,7 +113,7 @@ class Streak:
         return streak_met
 
 
-@kernel
+@kernel(allocates=False)
 def streak_met(memory: StreakMemory, stream: Stream, t: int) -> bool:
     targets = 0
     for b in range(stream.mask.shape[1]):
@@ -156,7 +156,7 @@ class Average:
 
 @cache
 def average_met(score: Kernel) -> Kernel:
-    @kernel
+    @kernel(allocates=False)
     def met(memory: AverageMemory, stream: Stream, t: int) -> bool:
         length = memory.scores.size
         for b in range(stream.mask.shape[1]):
@@ -195,6 +195,20 @@ class HeldOut:
         return score >= self.threshold if self.score in HIGHER_IS_BETTER else score <= self.threshold
 
 
-@kernel
+@dataclass(frozen=True)
+class Never:
+    """The task counts as solved only by a criterion of the user's."""
+
+    def __str__(self) -> str:
+        return "never: it has no criterion of its own"
+
+    def memory(self) -> StreakMemory:
+        return StreakMemory(0.0, 1, np.zeros(1, np.int64))
+
+    def met(self) -> Kernel:
+        return never
+
+
+@kernel(allocates=False)
 def never(memory: Any, stream: Stream, t: int) -> bool:
     return False

@@ -14,7 +14,7 @@ from rnnsim.typing import Array
 _SMALL = 512  # multiplications below which a loop beats a call of BLAS
 
 
-@kernel
+@kernel(allocates=False)
 def copy(x: Array, out: Array) -> None:
     """``out = x``, of one size. (``out[:] = x`` compiles slowly: it can raise, with a message.)"""
     source, target = x.reshape(x.size), out.reshape(out.size)
@@ -23,6 +23,12 @@ def copy(x: Array, out: Array) -> None:
 
 
 @kernel
+def gemm(x: Array, y: Array, out: Array) -> None:
+    """``out = x y`` by BLAS; out is neither x nor y."""
+    np.dot(x, y, out)
+
+
+@kernel(allocates=False)
 def x_times_Wt(x: Array, W: Array, out: Array) -> None:
     """``out = x W^T``; x (R, n), W (k, n), out (R, k)."""
     R, n = x.shape
@@ -37,10 +43,10 @@ def x_times_Wt(x: Array, W: Array, out: Array) -> None:
                     total += W[i, j] * x[r, j]
                 out[r, i] = total
     else:
-        np.dot(x, W.T, out)
+        gemm(x, W.T, out)
 
 
-@kernel
+@kernel(allocates=False)
 def x_times_W(x: Array, W: Array, out: Array) -> None:
     """``out = x W``; x (R, k), W (k, n), out (R, n)."""
     R, k = x.shape
@@ -56,10 +62,10 @@ def x_times_W(x: Array, W: Array, out: Array) -> None:
                 for j in range(n):
                     out[r, j] += factor * W[i, j]
     else:
-        np.dot(x, W, out)
+        gemm(x, W, out)
 
 
-@kernel
+@kernel(allocates=False)
 def add_xt_times_y(x: Array, y: Array, out: Array) -> None:
     """``out += x^T y``, a sum of outer products; x (R, k), y (R, n), out (k, n)."""
     R, k = x.shape
@@ -71,13 +77,19 @@ def add_xt_times_y(x: Array, y: Array, out: Array) -> None:
                 for j in range(n):
                     out[i, j] += factor * y[r, j]
     elif n > 0:
-        product = np.dot(x.T, y)
-        for i in range(k):
-            for j in range(n):
-                out[i, j] += product[i, j]
+        add_gemm(x.T, y, out)
 
 
 @kernel
+def add_gemm(x: Array, y: Array, out: Array) -> None:
+    """``out += x y`` by BLAS."""
+    product = np.dot(x, y)
+    for i in range(product.shape[0]):
+        for j in range(product.shape[1]):
+            out[i, j] += product[i, j]
+
+
+@kernel(allocates=False)
 def add_rows(x: Array, out: Array) -> None:
     """``out += sum of the rows of x``; x (R, k), out (k)."""
     for r in range(x.shape[0]):
@@ -85,7 +97,7 @@ def add_rows(x: Array, out: Array) -> None:
             out[i] += x[r, i]
 
 
-@kernel
+@kernel(allocates=False)
 def dot(x: Array, y: Array) -> float:
     """The scalar product of two flat arrays."""
     total = x.dtype.type(0)

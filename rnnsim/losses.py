@@ -16,7 +16,7 @@ from rnnsim.names import nearest
 from rnnsim.typing import Array, Kernel
 
 
-@kernel
+@kernel(allocates=False)
 def squared_error(y: Array, d: Array, dy: Array) -> float:
     """Half the squared error, ``sum_i (y_i - d_i)^2 / 2``."""
     total = 0.0
@@ -26,7 +26,7 @@ def squared_error(y: Array, d: Array, dy: Array) -> float:
     return total
 
 
-@kernel
+@kernel(allocates=False)
 def softmax_cross_entropy(y: Array, d: Array, dy: Array) -> float:
     """``-sum_i d_i log softmax(y)_i``, y being logits and d a distribution (not checked)."""
     top = y[0]
@@ -46,7 +46,7 @@ def softmax_cross_entropy(y: Array, d: Array, dy: Array) -> float:
     return total
 
 
-@kernel
+@kernel(allocates=False)
 def logistic_cross_entropy(y: Array, d: Array, dy: Array) -> float:
     """``-sum_i d_i log p_i + (1 - d_i) log(1 - p_i)``, p being the logistic function of y."""
     total = 0.0

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from rnnsim.kernels import kernel
-from rnnsim.linalg import add_rows, add_xt_times_y, copy, x_times_W, x_times_Wt
+from rnnsim.linalg import add_rows, add_xt_times_y, copy, gemm, x_times_W, x_times_Wt
 from rnnsim.network import Stream
 from rnnsim.typing import Array, Bools, Kernel, Params
 
@@ -53,14 +53,14 @@ class Sensitivities(NamedTuple):
 # --- forward ---------------------------------------------------------------------------------------
 
 
-@kernel
+@kernel(allocates=False)
 def load(stream: Stream, row: int, trajectory: RecurrentTrajectory, first: int, count: int) -> None:
     """Take the inputs and the resets of the next steps."""
     copy(stream.inputs[row : row + count], trajectory.inputs[first : first + count])
     copy(stream.resets[row : row + count], trajectory.resets[first : first + count])
 
 
-@kernel
+@kernel(allocates=False)
 def project(params: Params, trajectory: RecurrentTrajectory, first: int, count: int) -> None:
     """The input's share of the net input, U u(t) + b, of all steps in one product."""
     B, m = trajectory.inputs.shape[1:]
@@ -77,7 +77,7 @@ def project(params: Params, trajectory: RecurrentTrajectory, first: int, count: 
 def step_kernel(activate: Kernel) -> Kernel:
     """Make the step: eqs. (1) and (2)."""
 
-    @kernel
+    @kernel(allocates=False)
     def step(params: Params, trajectory: RecurrentTrajectory, t: int) -> None:
         entering, states = trajectory.entering[t], trajectory.states[t]
         net = trajectory.slopes[t]  # activate() replaces the net input by the slope
@@ -100,7 +100,7 @@ def step_kernel(activate: Kernel) -> Kernel:
 def readout_kernel(read: Kernel, blame: Kernel, loss: Kernel) -> Kernel:
     """Make the readout: eqs. (3) and (4), and dE/dx(t)."""
 
-    @kernel
+    @kernel(allocates=False)
     def readout(
         params: Params,
         stream: Stream,
@@ -130,7 +130,7 @@ def readout_kernel(read: Kernel, blame: Kernel, loss: Kernel) -> Kernel:
     return readout
 
 
-@kernel
+@kernel(allocates=False)
 def read_linear(
     params: Params, stream: Stream, row: int, trajectory: RecurrentTrajectory, first: int, count: int
 ) -> None:
@@ -144,7 +144,7 @@ def read_linear(
             outputs[r, o] += params.c[o]
 
 
-@kernel
+@kernel(allocates=False)
 def read_units(
     params: Params, stream: Stream, row: int, trajectory: RecurrentTrajectory, first: int, count: int
 ) -> None:
@@ -155,7 +155,7 @@ def read_units(
                 stream.outputs[row + i, b, o] = trajectory.states[first + i, b, trajectory.units[o]]
 
 
-@kernel
+@kernel(allocates=False)
 def blame_linear(params: Params, trajectory: RecurrentTrajectory, first: int, count: int) -> None:
     """dE/dx(t) = V^T dE/dy(t)."""
     B, n = trajectory.states.shape[1:]
@@ -167,7 +167,7 @@ def blame_linear(params: Params, trajectory: RecurrentTrajectory, first: int, co
     )
 
 
-@kernel
+@kernel(allocates=False)
 def blame_units(params: Params, trajectory: RecurrentTrajectory, first: int, count: int) -> None:
     """dE/dx_O(t) = dE/dy(t)."""
     for t in range(first, first + count):
@@ -181,7 +181,7 @@ def blame_units(params: Params, trajectory: RecurrentTrajectory, first: int, cou
 def forward_kernel(step: Kernel, readout: Kernel) -> Kernel:
     """Make ``forward`` out of the step and the readout."""
 
-    @kernel
+    @kernel(allocates=False)
     def forward(
         params: Params,
         state: RecurrentState,
@@ -206,7 +206,7 @@ def forward_kernel(step: Kernel, readout: Kernel) -> Kernel:
     return forward
 
 
-@kernel
+@kernel(allocates=False)
 def direct_linear(
     params: Params, trajectory: RecurrentTrajectory, first: int, count: int, grad: Params
 ) -> None:
@@ -218,26 +218,26 @@ def direct_linear(
     add_rows(error, grad.c)
 
 
-@kernel
+@kernel(allocates=False)
 def direct_units(
     params: Params, trajectory: RecurrentTrajectory, first: int, count: int, grad: Params
 ) -> None:
     """Chosen units are read without parameters."""
 
 
-@kernel
+@kernel(allocates=False)
 def save(state: RecurrentState, states: RecurrentState, i: int) -> None:
     """Keep a state in place i of ``states``."""
     copy(state.x, states.x[i])
 
 
-@kernel
+@kernel(allocates=False)
 def restore(states: RecurrentState, i: int, state: RecurrentState) -> None:
     """Take a state back from place i of ``states``."""
     copy(states.x[i], state.x)
 
 
-@kernel
+@kernel(allocates=False)
 def constrain(trajectory: RecurrentTrajectory, grad: Params) -> None:
     """An absent connection has no weight and no gradient."""
     for i in range(trajectory.connectivity.shape[0]):
@@ -246,7 +246,7 @@ def constrain(trajectory: RecurrentTrajectory, grad: Params) -> None:
                 grad.W[i, j] = 0
 
 
-@kernel
+@kernel(allocates=False)
 def keep(trajectory: RecurrentTrajectory, first: int, count: int) -> None:
     """Move rows to the front, one by one: the two places may overlap."""
     for i in range(count):
@@ -261,7 +261,7 @@ def keep(trajectory: RecurrentTrajectory, first: int, count: int) -> None:
 # --- backward --------------------------------------------------------------------------------------
 
 
-@kernel
+@kernel(allocates=False)
 def pullback(
     params: Params,
     trajectory: RecurrentTrajectory,
@@ -290,7 +290,7 @@ def pullback(
                     before[r, b, i] += (1 - leak) * after[r, b, i]
 
 
-@kernel
+@kernel(allocates=False)
 def collect(
     params: Params, trajectory: RecurrentTrajectory, first: int, blame: Array, grad: Params
 ) -> None:
@@ -336,7 +336,7 @@ def contract(trajectory: RecurrentTrajectory, row: Array, p: Array, grad: Params
     unpack(total[0], grad)
 
 
-@kernel
+@kernel(allocates=False)
 def unpack(total: Array, grad: Params) -> None:
     """Add a gradient in the order of p's columns to the gradients of W, U and b."""
     n, m = grad.U.shape
@@ -352,7 +352,7 @@ def unpack(total: Array, grad: Params) -> None:
 # --- sensitivities ---------------------------------------------------------------------------------
 
 
-@kernel
+@kernel(allocates=False)
 def pushforward(
     params: Params,
     trajectory: RecurrentTrajectory,
@@ -379,7 +379,7 @@ def pushforward(
     unpack(total, grad)
 
 
-@kernel
+@kernel(allocates=False)
 def push_p(
     params: Params,
     trajectory: RecurrentTrajectory,
@@ -400,7 +400,7 @@ def push_p(
     else:
         jacobian(params, trajectory, t, b, matrix[:n])
         x_times_W(error.reshape(1, n), matrix[:n], matrix[n:])
-        np.dot(matrix, old[:n], new)
+        gemm(matrix, old[:n], new)
     for i in range(n):
         factor = leak * slope[i]
         for j in range(n):
@@ -416,7 +416,7 @@ def push_p(
         new[n, i * q + n + m] += factor
 
 
-@kernel
+@kernel(allocates=False)
 def jacobian(params: Params, trajectory: RecurrentTrajectory, t: int, b: int, J: Array) -> None:
     """J = dx(t)/dx(t-1) = (1-alpha) I + alpha D(t) W, or 0 across a reset."""
     n = params.b.size
@@ -431,7 +431,7 @@ def jacobian(params: Params, trajectory: RecurrentTrajectory, t: int, b: int, J:
         J[i, i] += 1 - leak
 
 
-@kernel
+@kernel(allocates=False)
 def push(params: Params, trajectory: RecurrentTrajectory, t: int, v: Array, out: Array) -> None:
     """out = J v for tangents v, out (R, B, n)."""
     R, B, n = v.shape

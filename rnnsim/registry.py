@@ -69,7 +69,12 @@ def collect(plugins: Mapping[str, tuple[Any, str, str]]) -> Registry:
         manager.check_pending()
         for kind, (hook, base) in kinds.items():
             register = partial(_add, found[kind], kind, base, distribution, version)
-            getattr(manager.hook, hook)(register=register)
+            try:
+                getattr(manager.hook, hook)(register=register)
+            except RnnsimError:
+                raise
+            except Exception as error:  # noqa: BLE001 (a stranger's hook may fail in any way)
+                _warn(f"{hook} of {distribution} {version} failed", error)
     return Registry(found["rule"], found["task"], found["network"])
 
 
@@ -104,16 +109,16 @@ def installed_plugins() -> dict[str, tuple[Any, str, str]]:
                 try:
                     module = point.load()
                 except Exception as error:  # noqa: BLE001 (a stranger's module may fail in any way)
-                    warnings.warn(
-                        f"the plugin {point.name} ({point.value}) of {name} "
-                        f"{distribution.version} cannot be imported: "
-                        f"{type(error).__name__}: {error}",
-                        RnnsimWarning,
-                        stacklevel=2,
-                    )
+                    plugin = f"the plugin {point.name} ({point.value}) of {name} {distribution.version}"
+                    _warn(f"{plugin} cannot be imported", error)
                 else:
                     found[f"{name}:{point.name}"] = (module, name, distribution.version)
     return found
+
+
+def _warn(what: str, error: Exception) -> None:
+    message = f"{what}: {type(error).__name__}: {error}; the others still work"
+    warnings.warn(message, RnnsimWarning, stacklevel=4)
 
 
 def _normalised(distribution: Distribution) -> str:

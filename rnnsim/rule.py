@@ -95,6 +95,10 @@ class Rule(Options, frozen=True):
         """How many steps from before a window ``credit`` reads."""
         return 0
 
+    def online_window(self, network: Network) -> int | None:
+        """How often the weights should move in a stream without end; None: no preference."""
+        return None
+
     def rows(self, window: int) -> int:
         """How many rows of the trajectory a window of so many steps needs."""
         return window
@@ -108,7 +112,7 @@ class Rule(Options, frozen=True):
         forward, direct, constrain = network.forward, network.direct, network.constrain
         credit = self.credit(network)
 
-        @kernel
+        @kernel(allocates=False)
         def learn(
             params: Params,
             state: State,

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping
+from functools import cache
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
@@ -52,7 +53,7 @@ class Task(Options, frozen=True):
     n_in, n_out : int
         m and k, perhaps depending on options (properties).
     score : str
-        What is shown beside the loss: ``accuracy`` or ``error`` (:mod:`rnnsim.criteria`).
+        What is shown beside the loss: a name of :data:`rnnsim.criteria.SCORES`.
     reached : str
         What the suggested network and rule reached.
     """
@@ -81,6 +82,19 @@ class Task(Options, frozen=True):
     @abstractmethod
     def criterion(self) -> Criterion:
         """When the task counts as solved."""
+
+    @property
+    def criteria(self) -> Mapping[str, Criterion]:
+        """The criteria that a user may choose from by name; ``criterion`` is the default."""
+        return {"default": self.criterion}
+
+    def held_out_shape(self) -> tuple[int, int]:
+        """How many rows of how many sequences side by side a held-out evaluation takes.
+
+        Those of a finite data set are all of it, once.
+        """
+        whole = self.episode_length or 1
+        return whole * max(1, 500 // whole), 16
 
     def suggestion(self, rule: str) -> Suggestion:
         """What to use with this rule where the user does not say."""
@@ -120,17 +134,22 @@ class StreamTask(Task, frozen=True):
         """Make the kernel ``step(source, b, u, d) -> weight``."""
 
     def fill(self) -> Kernel:
-        step = self.step()
+        return stream_fill(self.step())
 
-        @kernel
-        def fill(source: Any, stream: Stream, rows: int) -> int:
-            for t in range(rows):
-                for b in range(stream.mask.shape[1]):
-                    weight = step(source, b, stream.inputs[t, b], stream.targets[t, b])
-                    stream.mask[t, b] = weight
-            return rows
 
-        return fill
+@cache
+def stream_fill(step: Kernel) -> Kernel:
+    """Make ``fill`` from the kernel of one step of one sequence."""
+
+    @kernel
+    def fill(source: Any, stream: Stream, rows: int) -> int:
+        for t in range(rows):
+            for b in range(stream.mask.shape[1]):
+                weight = step(source, b, stream.inputs[t, b], stream.targets[t, b])
+                stream.mask[t, b] = weight
+        return rows
+
+    return fill
 
 
 class EpisodeTask(Task, frozen=True):
@@ -148,39 +167,44 @@ class EpisodeTask(Task, frozen=True):
         """
 
     def fill(self) -> Kernel:
-        episode = self.episode()
         length = self.episode_length
         assert length is not None
+        return episode_fill(self.episode(), length)
 
-        @kernel
-        def fill(source: Any, stream: Stream, rows: int) -> int:
-            B, m = stream.inputs.shape[1:]
-            k = stream.targets.shape[2]
-            u = np.zeros((length, m), stream.inputs.dtype)
-            d = np.zeros((length, k), stream.inputs.dtype)
-            weight = np.zeros(length, stream.inputs.dtype)
-            legal = np.zeros((min(length, stream.legal.shape[0]), k), np.bool_)
-            start = 0
-            while start + length <= rows:
-                longest = 0
-                for b in range(B):
-                    u[:] = 0
-                    d[:] = 0
-                    weight[:] = 0
-                    legal[:] = False
-                    longest = max(longest, episode(source, b, u, d, weight, legal))
-                    for t in range(length):
-                        stream.mask[start + t, b] = weight[t]
-                        stream.resets[start + t, b] = t == 0
-                        stream.ends[start + t] = False
-                        for i in range(m):
-                            stream.inputs[start + t, b, i] = u[t, i]
-                        for o in range(k):
-                            stream.targets[start + t, b, o] = d[t, o]
-                            if t < legal.shape[0]:
-                                stream.legal[start + t, b, o] = legal[t, o]
-                stream.ends[start + longest - 1] = True
-                start += longest
-            return start
 
-        return fill
+@cache
+def episode_fill(episode: Kernel, length: int) -> Kernel:
+    """Make ``fill`` from the kernel of one episode, of at most ``length`` steps, of one sequence."""
+
+    @kernel
+    def fill(source: Any, stream: Stream, rows: int) -> int:
+        B, m = stream.inputs.shape[1:]
+        k = stream.targets.shape[2]
+        u = np.zeros((length, m), stream.inputs.dtype)
+        d = np.zeros((length, k), stream.inputs.dtype)
+        weight = np.zeros(length, stream.inputs.dtype)
+        legal = np.zeros((min(length, stream.legal.shape[0]), k), np.bool_)
+        start = 0
+        while start + length <= rows:
+            longest = 0
+            for b in range(B):
+                u[:] = 0
+                d[:] = 0
+                weight[:] = 0
+                legal[:] = False
+                longest = max(longest, episode(source, b, u, d, weight, legal))
+                for t in range(length):
+                    stream.mask[start + t, b] = weight[t]
+                    stream.resets[start + t, b] = t == 0
+                    stream.ends[start + t] = False
+                    for i in range(m):
+                        stream.inputs[start + t, b, i] = u[t, i]
+                    for o in range(k):
+                        stream.targets[start + t, b, o] = d[t, o]
+                        if t < legal.shape[0]:
+                            stream.legal[start + t, b, o] = legal[t, o]
+            stream.ends[start + longest - 1] = True
+            start += longest
+        return start
+
+    return fill

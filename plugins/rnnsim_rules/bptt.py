@@ -53,7 +53,7 @@ def sweep_kernel(network: Network) -> Kernel:
     """
     pullback, collect = network.pullback, network.collect
 
-    @kernel
+    @kernel(allocates=False)
     def sweep(
         params: Params,
         trajectory: Trajectory,
@@ -102,7 +102,7 @@ class BPTT(Rule, frozen=True):
     def credit(self, network: Network) -> Kernel:
         sweep = sweep_kernel(network)
 
-        @kernel
+        @kernel(allocates=False)
         def credit(
             params: Params, trajectory: Trajectory, window: Window, memory: Sweep, grad: Params
         ) -> None:
@@ -118,7 +118,7 @@ class BPTT(Rule, frozen=True):
         save, restore = network.save, network.restore
         sweep = sweep_kernel(network)
 
-        @kernel
+        @kernel(allocates=False)
         def learn(
             params: Params,
             state: State,

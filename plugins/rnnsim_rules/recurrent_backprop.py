@@ -78,6 +78,9 @@ class RecurrentBackprop(Rule, frozen=True):
     depth: Annotated[int, msgspec.Meta(ge=1, description="how many iterates anderson mixes")] = 5
     terms: Annotated[int, msgspec.Meta(ge=1, description="how many terms neumann sums")] = 20
 
+    def online_window(self, network: Network) -> int | None:
+        return 1
+
     def memory(self, network: Network, batch: int, window: int) -> Memory:
         N, K, dtype = network.n_state, network.n_drive, network.dtype
         tolerance = 0.5 if self.adjoint == "neumann" else TOLERANCE[dtype.name]
@@ -97,7 +100,7 @@ class RecurrentBackprop(Rule, frozen=True):
         direct, constrain, collect = network.direct, network.constrain, network.collect
         blame_row = direct_adjoint(network) if self.adjoint == "direct" else iterated_adjoint(network)
 
-        @kernel
+        @kernel(allocates=False)
         def learn(
             params: Params,
             state: State,
@@ -133,7 +136,7 @@ class RecurrentBackprop(Rule, frozen=True):
         )
 
 
-@kernel
+@kernel(allocates=False)
 def residual(memory: Equilibrium) -> float:
     """max |J^T lambda + dE/dx - lambda|, lambda in adjoint[0] and J^T lambda in adjoint[1]."""
     worst = 0.0

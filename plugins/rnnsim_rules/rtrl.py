@@ -2,7 +2,8 @@
 
 With p^l_ij(t) = dx_l(t)/dw_ij, p(0) = 0:
 
-    (12) p^l_ij(t) = (1-alpha) p^l_ij(t-1) + alpha f'(a_l(t)) [ sum_r W_lr p^r_ij(t-1) + delta_li z_j(t) ]
+    (12) p^l_ij(t) = (1-alpha) p^l_ij(t-1)
+                     + alpha f'(a_l(t)) [ sum_r W_lr p^r_ij(t-1) + delta_li z_j(t) ]
     (13) dE(t)/dw_ij = sum_l (dE(t)/dx_l(t)) p^l_ij(t)
 
 The network carries p, since only it knows which entries of p can be other than zero; p lives on from
@@ -25,13 +26,16 @@ class RTRL(Rule, frozen=True):
     cost = Cost(time="n^4", memory="n^3")
     needs = ("pushforward",)
 
+    def online_window(self, network: Network) -> int | None:
+        return 1
+
     def memory(self, network: Network, batch: int, window: int) -> Memory:
         return network.sensitivities(batch)
 
     def credit(self, network: Network) -> Kernel:
         pushforward = network.pushforward
 
-        @kernel
+        @kernel(allocates=False)
         def credit(
             params: Params, trajectory: Trajectory, window: Window, memory: Memory, grad: Params
         ) -> None:

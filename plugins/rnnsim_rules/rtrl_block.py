@@ -51,6 +51,9 @@ class BlockRTRL(Rule, frozen=True):
         Count | None, msgspec.Meta(description="the length of a block (default: n, the units)")
     ] = None
 
+    def online_window(self, network: Network) -> int | None:
+        return self.h or network.n_state
+
     def memory(self, network: Network, batch: int, window: int) -> Memory:
         n, P, dtype = network.n_state, network.n_columns, network.dtype
         h = min(self.h or n, window)
@@ -71,7 +74,7 @@ class BlockRTRL(Rule, frozen=True):
         pullback, collect_rows, contract = network.pullback, network.collect_rows, network.contract
         sweep = sweep_kernel(network)
 
-        @kernel
+        @kernel(allocates=False)
         def advance(
             params: Params, trajectory: Trajectory, first: int, count: int, memory: Block
         ) -> None:
@@ -92,7 +95,7 @@ class BlockRTRL(Rule, frozen=True):
                 copy(memory.moved, memory.p[b])
             collect_rows(params, trajectory, first, blame, memory.p)
 
-        @kernel
+        @kernel(allocates=False)
         def credit(
             params: Params, trajectory: Trajectory, window: Window, memory: Block, grad: Params
         ) -> None:

@@ -51,6 +51,9 @@ class TruncatedBPTT(Rule, frozen=True):
     def history(self, window: int) -> int:
         return self.h - 1  # a sweep may start at a window's first step
 
+    def online_window(self, network: Network) -> int | None:
+        return self.h_prime or self.h
+
     def memory(self, network: Network, batch: int, window: int) -> Memory:
         sweep = Sweep(
             adjoint=np.zeros((2, 1, batch, network.n_state), network.dtype),
@@ -61,7 +64,7 @@ class TruncatedBPTT(Rule, frozen=True):
     def credit(self, network: Network) -> Kernel:
         sweep = sweep_kernel(network)
 
-        @kernel
+        @kernel(allocates=False)
         def credit(
             params: Params,
             trajectory: Trajectory,

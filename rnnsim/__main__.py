@@ -1,0 +1,5 @@
+"""``python -m rnnsim``."""
+
+from rnnsim.cli import main
+
+main()

@@ -1,0 +1,68 @@
+"""How well a network does on data that it did not learn from."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from rnnsim import settling
+from rnnsim.blas import single_threaded
+from rnnsim.criteria import SCORES
+from rnnsim.errors import NoSteadyState
+from rnnsim.kernels import compiled
+from rnnsim.network import Network, empty_stream
+from rnnsim.stability import spectral_radius
+from rnnsim.task import Task
+from rnnsim.typing import Params
+
+
+class Evaluation(NamedTuple):
+    """Means over the targets."""
+
+    loss: float
+    score: float
+    spectral_radius: float | None = None  # of steady states: the largest
+
+
+def evaluate(network: Network, params: Params, task: Task, seed: int, score: str) -> Evaluation:
+    """Run a network over a task's held-out data, from its initial state.
+
+    Parameters
+    ----------
+    network, params, task
+    seed : int
+        Of the held-out data, where they are drawn.
+    score : str
+        A name of :data:`rnnsim.criteria.SCORES`.
+
+    Returns
+    -------
+    Evaluation
+        Loss and score per target.
+
+    Raises
+    ------
+    NoSteadyState
+        If the task's patterns are to settle and one does not.
+    """
+    rows, batch = task.held_out_shape()
+    stream = empty_stream(rows, batch, task.n_in, task.n_out, network.dtype, legal=task.has_legal)
+    source = task.source(np.random.default_rng([seed, 2]), batch, network.dtype, held_out=True)
+    state, radius = network.state(batch), None
+    views = network.views(network.pack(params))
+    with single_threaded():
+        filled = compiled(task.fill())(source, stream, rows)
+        trajectory = network.trajectory(filled, batch)
+        if task.steady:
+            room = settling.settling(network, batch)
+            settle = compiled(settling.solver_kernel(network, "relaxation"))
+            if settle(views, state, stream, 0, trajectory, 0, filled, room) != settling.SETTLED:
+                raise NoSteadyState(settling.unsettled_message(room, "relaxation"))
+            radius = spectral_radius(network, views, trajectory)
+        else:
+            compiled(network.forward)(views, state, stream, 0, trajectory, 0, filled)
+    mask = stream.mask[:filled]
+    judge = SCORES[score]
+    scores = [judge(stream, t, b) for t, b in np.argwhere(mask > 0)]
+    return Evaluation(float(stream.losses[:filled].sum() / mask.sum()), float(np.mean(scores)), radius)

@@ -1,0 +1,123 @@
+"""A run on disk: ``run.toml`` (what it was and came to), ``metrics.csv``, ``params.safetensors``."""
+
+from __future__ import annotations
+
+import csv
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import msgspec
+import numpy as np
+
+from rnnsim.errors import RnnsimError
+from rnnsim.options import Options
+from rnnsim.typing import Array
+
+if TYPE_CHECKING:
+    from rnnsim.run import Run
+
+SUMMARY, METRICS, PARAMS = "run.toml", "metrics.csv", "params.safetensors"
+
+
+class SavedRun(NamedTuple):
+    """A run as it was saved."""
+
+    summary: dict[str, Any]  # what is in run.toml
+    metrics: dict[str, Array]
+    params: dict[str, Array]
+
+    @property
+    def solved_at(self) -> int | None:
+        solved_at: int | None = self.summary["result"].get("solved_at")
+        return solved_at
+
+    @property
+    def loss(self) -> float:
+        return float(self.summary["result"]["loss"])
+
+
+def save(run: Run, folder: str | Path) -> Path:
+    """Write a run into a folder, which is made if there is none.
+
+    Raises
+    ------
+    RnnsimError
+        If the folder cannot be written to.
+    """
+    import tomli_w
+    from safetensors.numpy import save_file
+
+    path = Path(folder)
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        (path / SUMMARY).write_text(tomli_w.dumps(_summary(run)))
+        with open(path / METRICS, "w", newline="") as file:
+            writer = csv.writer(file)
+            writer.writerow(run.metrics)
+            writer.writerows(zip(*(column.tolist() for column in run.metrics.values())))
+        # safetensors corrupts arrays that are not contiguous
+        arrays = {name: np.ascontiguousarray(array) for name, array in run.params._asdict().items()}
+        save_file(arrays, path / PARAMS)
+    except OSError as error:
+        raise RnnsimError(f"cannot save the run in {path}: {error.strerror or error}") from None
+    return path
+
+
+def load(folder: str | Path) -> SavedRun:
+    """Read a saved run.
+
+    Raises
+    ------
+    RnnsimError
+        If the folder holds none, or a file in it is damaged.
+    """
+    import tomllib
+
+    from safetensors import SafetensorError
+    from safetensors.numpy import load_file
+
+    path = Path(folder)
+    absent = [name for name in (SUMMARY, METRICS, PARAMS) if not (path / name).is_file()]
+    if absent:
+        raise RnnsimError(f"{path} is not a saved run: there is no {' and no '.join(absent)} in it")
+    try:
+        summary = tomllib.loads((path / SUMMARY).read_text())
+        with open(path / METRICS, newline="") as file:
+            header, *rows = csv.reader(file)
+        columns = np.array(rows, float).reshape(len(rows), len(header)).T
+        params = load_file(path / PARAMS)
+        summary["result"]["loss"]
+    except (ValueError, KeyError, UnicodeDecodeError, SafetensorError) as error:
+        raise RnnsimError(f"{path} holds a damaged run: {error}") from None
+    return SavedRun(summary, dict(zip(header, columns)), params)
+
+
+def _summary(run: Run) -> dict[str, Any]:
+    from rnnsim import __version__
+
+    experiment = run.experiment
+    result = {
+        "solved_at": run.solved_at,
+        "steps": run.steps,
+        "seconds": run.seconds,
+        "loss": run.loss,
+        experiment.task.score: run.held_out.score,
+    }
+    return {
+        "rnnsim": __version__,
+        "rule": _named(experiment.rule),
+        "task": _named(experiment.task),
+        "optimizer": _named(experiment.optimizer),
+        "network": repr(experiment.network),
+        "settings": {
+            name: getattr(experiment, name)
+            for name in ("seed", "steps", "window", "batch", "learning_rate", "clip", "stop")
+        },
+        "result": {name: value for name, value in result.items() if value is not None},
+    }
+
+
+def _named(thing: Options) -> dict[str, Any]:
+    options = msgspec.to_builtins(thing)
+    return {"name": thing.name, **{k: v for k, v in options.items() if v is not None and v != math.inf}}

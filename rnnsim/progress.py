@@ -1,0 +1,38 @@
+"""A progress bar on a terminal; nothing elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rnnsim.run import Trainer
+
+
+@contextmanager
+def progress_bar(trainer: Trainer, shown: bool) -> Iterator[Callable[[], None]]:
+    """Give a function that brings the bar up to where the run stands."""
+    if not shown:
+        yield lambda: None
+        return
+    from tqdm import tqdm
+
+    experiment, curve = trainer.experiment, trainer.training.curve
+    name = f"{experiment.rule.name} on {experiment.task.name}"
+    # disable=None: silent where standard error is not a terminal
+    with tqdm(total=experiment.steps, desc=name, unit=" steps", disable=None, leave=False) as bar:
+
+        def show() -> None:
+            step = trainer.step
+            last = (step - 1) // int(curve.every[0])
+            near = slice(max(0, last - 4), last + 1)  # a few points, or a bar would flicker
+            if curve.targets[near].sum() > 0:
+                loss = curve.loss[near].sum() / curve.weight[near].sum()
+                score = curve.score[near].sum() / curve.targets[near].sum()
+                bar.set_postfix_str(
+                    f"loss {loss:.4g}, {experiment.task.score} {score:.3g}", refresh=False
+                )
+            bar.update(step - bar.n)
+
+        yield show
