@@ -158,16 +158,18 @@ class Average:
 def average_met(score: Kernel) -> Kernel:
     @kernel(allocates=False)
     def met(memory: AverageMemory, stream: Stream, t: int) -> bool:
-        length = memory.scores.size
+        length, targets = memory.scores.size, 0
         for b in range(stream.mask.shape[1]):
             if stream.mask[t, b] > 0:
-                place = memory.seen[0] % length
-                memory.scores[place] = score(stream, t, b)
+                memory.scores[memory.seen[0] % length] = score(stream, t, b)
                 memory.seen[0] += 1
-        if memory.seen[0] < length or stream.mask[t].max() == 0:
+                targets += 1
+        if memory.seen[0] < length or targets == 0:
             return False
-        # summed anew: a running sum would keep the rounding, and a nan for ever
-        return bool(memory.sign * (memory.scores.mean() - memory.threshold) >= 0)
+        total = 0.0  # summed anew: a running sum would keep its rounding, and a nan for ever
+        for i in range(length):
+            total += memory.scores[i]
+        return bool(memory.sign * (total / length - memory.threshold) >= 0)
 
     return met
 

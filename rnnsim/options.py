@@ -46,6 +46,8 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
         try:
             return msgspec.convert(given, cls, strict=False)
         except msgspec.ValidationError as error:
+            if isinstance(error.__cause__, RnnsimError):  # what __post_init__ had to say
+                raise error.__cause__ from None
             what, _, path = str(error).partition(" - at `$.")
             name = path.rstrip("`").split("[")[0]
             raise RnnsimError(

@@ -1,0 +1,33 @@
+"""The tasks that come with rnnsim, registered as a stranger's would be."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pluggy
+
+from rnnsim.task import Task
+
+hookimpl = pluggy.HookimplMarker("rnnsim")
+
+
+@hookimpl
+def rnnsim_tasks(register: Callable[[type[Task]], None]) -> None:
+    """Register every task of this package, one task or one family a file."""
+    from rnnsim.tasks.adding import Adding
+    from rnnsim.tasks.copy_memory import CopyMemory
+    from rnnsim.tasks.delayed_xor import DelayedXor
+    from rnnsim.tasks.digits import Digits
+    from rnnsim.tasks.flip_flop import FlipFlop
+    from rnnsim.tasks.n_bit_memory import NBitMemory
+    from rnnsim.tasks.parenthesis import Parenthesis
+    from rnnsim.tasks.reber import EmbeddedReber, Reber
+    from rnnsim.tasks.steady import PatternCompletion, SteadyStateXor
+    from rnnsim.tasks.table import Table
+    from rnnsim.tasks.trajectory import Trajectory
+
+    for task in (
+        FlipFlop, SteadyStateXor, PatternCompletion, Trajectory, DelayedXor, Parenthesis, Reber,
+        EmbeddedReber, Adding, CopyMemory, NBitMemory, Digits, Table,
+    ):  # fmt: skip
+        register(task)

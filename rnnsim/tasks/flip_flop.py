@@ -1,0 +1,73 @@
+"""The flip-flop [WZ89, S92 3.1]: was there an A since the last B?"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from rnnsim.criteria import Criterion, Streak
+from rnnsim.kernels import kernel
+from rnnsim.task import StreamTask, Suggestion
+from rnnsim.tasks.draw import below
+from rnnsim.typing import Array, Bools, Kernel
+
+A, B = 0, 1  # and C, which changes nothing
+
+
+class FlipFlopSource(NamedTuple):
+    rng: np.random.Generator
+    armed: Bools  # (B,) whether the next B is the first one after an A
+
+
+class FlipFlop(StreamTask, frozen=True):
+    """Events A, B, C; say when a B is the first one after an A [WZ89, S92].
+
+    Each step is one of three events, uniform, one-hot. The target is 1 the first time a B occurs after
+    an A, else 0. There are no episodes.
+
+    An A waits for its B in half of all steps, so that the target is 1 in one step of six. An output of 0
+    meets the criterion only where 100 steps pass without a 1: which has a probability below 1e-15.
+    """
+
+    name = "flip-flop"
+
+    @property
+    def n_in(self) -> int:
+        return 3
+
+    @property
+    def n_out(self) -> int:
+        return 1
+
+    @property
+    def baseline(self) -> float:
+        return 5 / 72  # half of 1/6 * 5/6
+
+    @property
+    def criterion(self) -> Criterion:
+        return Streak(0.05, 100)
+
+    def suggestion(self, rule: str) -> Suggestion:
+        return Suggestion(rule="rtrl", hidden=8, learning_rate=0.01)
+
+    def source(
+        self, rng: np.random.Generator, batch: int, dtype: Any, *, held_out: bool = False
+    ) -> FlipFlopSource:
+        return FlipFlopSource(rng, np.zeros(batch, np.bool_))
+
+    def step(self) -> Kernel:
+        return step
+
+
+@kernel(allocates=False)
+def step(source: FlipFlopSource, b: int, u: Array, d: Array) -> float:
+    event = below(source.rng, 3)
+    u[:] = 0
+    u[event] = 1
+    d[0] = 1 if event == B and source.armed[b] else 0
+    if event == A:
+        source.armed[b] = True
+    elif event == B:
+        source.armed[b] = False
+    return 1.0
