@@ -23,6 +23,13 @@ from numba.core import compiler
 from numba.core.caching import _Cache
 from numba.core.serialize import dumps
 
+_CHECKSUM = 32  # bytes at the beginning of a file: the hash of what follows
+
+
+def _is_whole(content: bytes) -> bool:
+    """Whether a file is as it was written; LLVM can do anything with one that is not."""
+    return hashlib.sha256(content[_CHECKSUM:]).digest() == content[:_CHECKSUM]
+
 
 def folder() -> Path:
     """The folder of the cache: ``$RNNSIM_CACHE_DIR``, or the user's own cache folder."""
@@ -68,7 +75,10 @@ class KernelCache(_Cache):
             return None
         path = self._path(signature, target_context.codegen())
         try:
-            payload = pickle.loads(path.read_bytes())
+            content = path.read_bytes()
+            if not _is_whole(content):
+                return None
+            payload = pickle.loads(content[_CHECKSUM:])
         except (OSError, EOFError, pickle.UnpicklingError, AttributeError, ImportError):
             return None
         return compiler.CompileResult._rebuild(target_context, *payload)  # type: ignore[no-untyped-call]
@@ -78,12 +88,13 @@ class KernelCache(_Cache):
         if not self._enabled or any(not lifted.can_cache for lifted in data.lifted):
             return
         content = dumps(data._reduce())  # type: ignore[no-untyped-call]
+        checksum = hashlib.sha256(content).digest()
         path = self._path(signature, data.codegen)
         with contextlib.suppress(OSError):
             path.parent.mkdir(parents=True, exist_ok=True)
             handle, draft = tempfile.mkstemp(dir=path.parent, prefix=".draft-")
             with os.fdopen(handle, "wb") as file:
-                file.write(content)
+                file.write(checksum + content)
             os.replace(draft, path)  # whole or not at all, whoever else writes
 
     def enable(self) -> None:

@@ -15,22 +15,34 @@ from rnnsim.typing import Array
 DTYPES = ("float64", "float32")
 
 
-def whole(name: str, value: Any, at_least: int) -> int:
-    """Check a whole number with a lower bound."""
+LARGEST = 2**53  # of a number of steps
+LARGEST_SIZE = 10**8  # of what arrays are allocated for
+
+
+def whole(name: str, value: Any, at_least: int, at_most: float = math.inf) -> int:
+    """Check a whole number with bounds."""
     try:
         number = operator.index(value)
     except TypeError:
         raise RnnsimError(f"{name} is a whole number, not {value!r}") from None
     if number < at_least:
         raise RnnsimError(f"{name} is {number}; it must be at least {at_least}")
+    if number > at_most:
+        raise RnnsimError(f"{name} is {number}; it must be at most {at_most}")
     return number
 
 
-def real(name: str, value: Any, above: float = -math.inf, at_most: float = math.inf) -> float:
+def real(
+    name: str,
+    value: Any,
+    above: float = -math.inf,
+    at_most: float = math.inf,
+    at_least: float = -math.inf,
+) -> float:
     """Check a finite number with bounds."""
     try:
         number = float(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise RnnsimError(f"{name} is a number, not {value!r}") from None
     if not math.isfinite(number):
         raise RnnsimError(f"{name} is {number}; it must be finite")
@@ -39,6 +51,8 @@ def real(name: str, value: Any, above: float = -math.inf, at_most: float = math.
             at_most < math.inf
         )
         raise RnnsimError(f"{name} is {number:g}; it must be {' and '.join(bounds)}")
+    if number < at_least:
+        raise RnnsimError(f"{name} is {number:g}; it must be at least {at_least:g}")
     return number
 
 

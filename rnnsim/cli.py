@@ -27,6 +27,9 @@ class Group(click.Group):
         except RnnsimError as error:
             click.echo(f"rnnsim: {error}", err=True)
             sys.exit(2)
+        except MemoryError as error:
+            click.echo(f"rnnsim: not enough memory: {error}", err=True)
+            sys.exit(2)
         except KeyboardInterrupt:
             click.echo("rnnsim: interrupted", err=True)
             sys.exit(130)
@@ -43,6 +46,7 @@ def main() -> None:
 
     Pick a rule (rnnsim rules) and a task (rnnsim tasks), and watch the network learn:
 
+    \b
         rnnsim run rtrl delayed-xor
     """
 
@@ -64,7 +68,8 @@ def main() -> None:
 @click.option("--save", metavar="DIR", help="Folder to save the run in.")
 @click.option("--plot", metavar="FILE", help="Draw the learning curve into a file (.png, .svg, .pdf).")
 @click.option("-o", "options", multiple=True, metavar="NAME=VALUE",
-              help="An option of the rule, the task or the optimizer; may be repeated.")  # fmt: skip
+              help="An option of the rule, the task, the optimizer or the network (activation, leak, "
+                   "loss, scheme, gain); may be repeated.")  # fmt: skip
 def run(
     rule: str, task: str, options: tuple[str, ...], no_stop: bool, plot: str | None, **given: Any
 ) -> None:
@@ -72,9 +77,17 @@ def run(
 
     What is not given is what the task suggests for the rule.
     """
+    chosen = _options(options)
+    if plot is not None:
+        from rnnsim.plots import figure_type
+
+        figure_type(plot)  # refuse the file before the work, not after it
     from rnnsim.run import run as run_rule
 
-    result = run_rule(rule, task, stop=not no_stop, progress=True, **given, **_options(options))
+    if taken := sorted(chosen.keys() & inspect.signature(run_rule).parameters.keys()):
+        raise RnnsimError(f"-o is for options of the rule, the task and the optimizer; {taken[0]} is "
+                          "none (rnnsim run --help has the others)")  # fmt: skip
+    result = run_rule(rule, task, stop=not no_stop, progress=True, **given, **chosen)
     if plot is not None:
         result.plot(plot)
     click.echo(result.summary())
@@ -86,7 +99,10 @@ def _options(pairs: tuple[str, ...]) -> dict[str, Any]:
         name, equals, value = pair.partition("=")
         if not equals or not name:
             raise RnnsimError(f"-o takes NAME=VALUE, not {pair!r}")
-        found[name.strip().replace("-", "_")] = value
+        option = name.strip().replace("-", "_")
+        if option in found:
+            raise RnnsimError(f"-o {option} is given twice: {found[option]!r} and {value!r}")
+        found[option] = value
     return found
 
 
@@ -138,9 +154,9 @@ def _documentation(thing: type[Options]) -> str:
     for option, default in defaults.items():
         shown = "" if default in (None, "") else f" [{default}]"
         lines.append(f"  {option}{shown}  {descriptions.get(option, '')}")
-    return "\n".join(
-        lines + [""] * bool(defaults) + (_standing(thing) if issubclass(thing, Task) else [])
-    )
+    if standing := _standing(thing) if issubclass(thing, Task) else []:
+        lines += ["", *standing]
+    return "\n".join(lines)
 
 
 def _standing(task: type[Task]) -> list[str]:
@@ -150,4 +166,6 @@ def _standing(task: type[Task]) -> list[str]:
         lines = [f"solved: {made.criterion}", f"baseline loss per target: {made.baseline:.4g}"]
     except RnnsimError:  # it cannot be made without options, or without data
         lines = []
+    except Exception as error:  # noqa: BLE001 (a stranger's task may fail in any way)
+        lines = [f"cannot be made: {type(error).__name__}: {error}"]
     return lines + ([f"reached: {task.reached}"] if task.reached else [])

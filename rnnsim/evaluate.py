@@ -6,15 +6,17 @@ from typing import NamedTuple
 
 import numpy as np
 
-from rnnsim import settling
 from rnnsim.blas import single_threaded
 from rnnsim.criteria import SCORES
-from rnnsim.errors import NoSteadyState
 from rnnsim.kernels import compiled
 from rnnsim.network import Network, empty_stream
+from rnnsim.settling import Settler
 from rnnsim.stability import spectral_radius
 from rnnsim.task import Task
 from rnnsim.typing import Params
+
+
+DEFAULT = Settler()
 
 
 class Evaluation(NamedTuple):
@@ -25,7 +27,14 @@ class Evaluation(NamedTuple):
     spectral_radius: float | None = None  # of steady states: the largest
 
 
-def evaluate(network: Network, params: Params, task: Task, seed: int, score: str) -> Evaluation:
+def evaluate(
+    network: Network,
+    params: Params,
+    task: Task,
+    seed: int,
+    score: str,
+    settler: Settler = DEFAULT,
+) -> Evaluation:
     """Run a network over a task's held-out data, from its initial state.
 
     Parameters
@@ -35,6 +44,8 @@ def evaluate(network: Network, params: Params, task: Task, seed: int, score: str
         Of the held-out data, where they are drawn.
     score : str
         A name of :data:`rnnsim.criteria.SCORES`.
+    settler : Settler
+        How the network settles, if the task is one of steady states.
 
     Returns
     -------
@@ -55,14 +66,13 @@ def evaluate(network: Network, params: Params, task: Task, seed: int, score: str
         filled = compiled(task.fill())(source, stream, rows)
         trajectory = network.trajectory(filled, batch)
         if task.steady:
-            room = settling.settling(network, batch)
-            settle = compiled(settling.solver_kernel(network, "relaxation"))
-            if settle(views, state, stream, 0, trajectory, 0, filled, room) != settling.SETTLED:
-                raise NoSteadyState(settling.unsettled_message(room, "relaxation"))
+            settler.run(network, views, stream, state, trajectory)
             radius = spectral_radius(network, views, trajectory)
         else:
             compiled(network.forward)(views, state, stream, 0, trajectory, 0, filled)
     mask = stream.mask[:filled]
     judge = SCORES[score]
-    scores = [judge(stream, t, b) for t, b in np.argwhere(mask > 0)]
-    return Evaluation(float(stream.losses[:filled].sum() / mask.sum()), float(np.mean(scores)), radius)
+    with np.errstate(all="ignore"):  # outputs may be anything, as may a mean of no targets
+        scores = np.array([judge(stream, t, b) for t, b in np.argwhere(mask > 0)])
+        loss, score = stream.losses[:filled].sum() / mask.sum(), scores.sum() / np.float64(scores.size)
+    return Evaluation(float(loss), float(score), radius)

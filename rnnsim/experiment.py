@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from rnnsim import checks, registry
 from rnnsim.criteria import Criterion
@@ -13,11 +13,14 @@ from rnnsim.errors import RnnsimError, UnknownName
 from rnnsim.names import nearest
 from rnnsim.network import Network
 from rnnsim.optimizers import Optimizer, make_optimizer, optimizer_type
-from rnnsim.recurrent import RecurrentNetwork
+from rnnsim.options import Options
 from rnnsim.rule import Rule
 from rnnsim.task import Suggestion, Task
 from rnnsim.typing import Params
 
+T = TypeVar("T")
+
+INIT = ("scheme", "gain")  # options of ``network.init``
 DEFAULT_WINDOW = 20  # steps between updates where nobody says anything
 
 
@@ -69,51 +72,97 @@ def configure(
     RnnsimError
         If one cannot be used, or does not fit the others.
     """
-    of_rule, of_task, of_optimizer = _split(rule, task, optimizer, options or {})
-    chosen_rule = registry.make_rule(rule, of_rule)
-    chosen_task = registry.make_task(task, of_task)
-    suggested = chosen_task.suggestion(chosen_rule.name)
-    net = _network(chosen_rule, chosen_task, suggested, network, hidden, dtype)
+    given = {name.replace("-", "_"): value for name, value in (options or {}).items()}
+    chosen_task = _made(registry.make_task, registry.task_type(task), task, given)
+    suggested = chosen_task.suggestion(registry.rule_type(rule).name)
+    optimizer = optimizer or suggested.optimizer
+    owners = _owners(rule, task, optimizer, suggested, network)
+    _check_owned(given, list(owners.values()))
+    chosen_rule = _made(registry.make_rule, registry.rule_type(rule), rule, given)
+    of_network, of_init = _of_network(owners.get("network"), given)
+    net = _network(chosen_rule, chosen_task, suggested, network, hidden, dtype, of_network)
+    most = checks.whole("steps", suggested.steps if steps is None else steps, 1, checks.LARGEST)
     limit = suggested.clip if clip is None else clip
     rate = suggested.learning_rate if learning_rate is None else learning_rate
     return Experiment(
         rule=chosen_rule,
         task=chosen_task,
         network=net,
-        init=suggested.init if network is None else {},
-        optimizer=make_optimizer(optimizer or suggested.optimizer, of_optimizer),
+        init={**suggested.init, **of_init} if network is None else {},
+        optimizer=make_optimizer(optimizer, _known(owners.get("optimizer"), given)),
         criterion=_criterion(chosen_task, criterion),
         seed=checks.whole("seed", seed, 0),
-        steps=checks.whole("steps", suggested.steps if steps is None else steps, 1),
-        window=_window(chosen_rule, chosen_task, suggested, net, window),
-        batch=checks.whole("batch", suggested.batch if batch is None else batch, 1),
-        learning_rate=checks.real("learning_rate", rate),
+        steps=most,
+        window=min(_window(chosen_rule, chosen_task, suggested, net, window), most),
+        batch=checks.whole("batch", suggested.batch if batch is None else batch, 1, checks.LARGEST_SIZE),
+        learning_rate=checks.real("learning_rate", rate, at_least=0),
         clip=math.inf if limit in (None, math.inf) else checks.real("clip", limit, above=0),
         stop=bool(stop),
     )
 
 
-def _split(
-    rule: str | Rule, task: str | Task, optimizer: str | Optimizer | None, options: Mapping[str, Any]
-) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
-    """Give each option to the one that knows it."""
-    owners: list[tuple[Any, dict[str, Any]]] = [
-        (registry.lookup("rule", rule) if isinstance(rule, str) else None, {}),
-        (registry.lookup("task", task) if isinstance(task, str) else None, {}),
-        (optimizer_type(optimizer) if isinstance(optimizer, str) else None, {}),
-    ]
-    for given, value in options.items():
-        name = given.replace("-", "_")
-        knowing = [(owner, own) for owner, own in owners if owner and name in owner.defaults()]
-        if not knowing:
-            known = [option for owner, _ in owners if owner for option in owner.defaults()]
-            what = " and ".join(owner.name for owner, _ in owners[:2] if owner)
-            raise UnknownName(nearest(f"option of {what}", name, known))
-        if len(knowing) > 1:
-            raise RnnsimError(f"{' and '.join(owner.name for owner, _ in knowing)} both have an option "
-                              f"{name}; pass one of them as an object, with its own")  # fmt: skip
-        knowing[0][1][name] = value
-    return owners[0][1], owners[1][1], owners[2][1]
+def _owners(
+    rule: str | Rule,
+    task: str | Task,
+    optimizer: str | Optimizer,
+    suggested: Suggestion,
+    network: Network | None,
+) -> dict[str, type[Options]]:
+    """What is made here, and so takes options: the rest comes with its own."""
+    owners: dict[str, type[Options]] = {}
+    if isinstance(rule, str):
+        owners["rule"] = registry.rule_type(rule)
+    if isinstance(task, str):
+        owners["task"] = registry.task_type(task)
+    if isinstance(optimizer, str):
+        owners["optimizer"] = optimizer_type(optimizer)
+    if network is None:
+        kind = suggested.kind or registry.rule_type(rule).kind
+        owners["network"] = registry.network_type(kind).choices
+    return owners
+
+
+def _known(owner: type[Options] | None, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of the given options that this class has."""
+    has = owner.defaults() if owner else {}
+    return {name: value for name, value in given.items() if name in has}
+
+
+def _made(make: Callable[..., T], owner: type[Options], thing: Any, given: Mapping[str, Any]) -> T:
+    """Make a rule or a task of its own options; one that is made stays as it is."""
+    return make(thing, _known(owner, given) if isinstance(thing, str) else {})
+
+
+def _of_network(
+    choices: type[Options] | None, given: Mapping[str, Any]
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Split the network's options into those of the network and those of its initial weights."""
+    if choices is None:
+        return {}, {}
+    asked = _known(choices, given)
+    checked = choices.from_options(asked)
+    values = {name: getattr(checked, name) for name in asked}
+    return (
+        {name: value for name, value in values.items() if name not in INIT},
+        {name: value for name, value in values.items() if name in INIT},
+    )
+
+
+def _check_owned(given: Mapping[str, Any], owners: Sequence[type[Options]]) -> None:
+    """Refuse options that nobody has, or two have."""
+    for name in given:
+        having = [owner.name for owner in owners if name in owner.defaults()]
+        if not having:
+            known = [option for owner in owners for option in owner.defaults()]
+            what = ", ".join(owner.name for owner in owners)
+            raise UnknownName(
+                nearest(f"option of {what}", name, known)
+                if known
+                else f"no option is called {name!r}; a thing that is made has its own"
+            )
+        if len(having) > 1:
+            raise RnnsimError(f"{' and '.join(having)} both have an option {name}; "
+                              "pass one of them as an object, with its own")  # fmt: skip
 
 
 def _network(
@@ -123,11 +172,16 @@ def _network(
     network: Network | None,
     hidden: int | None,
     dtype: Any,
+    chosen: Mapping[str, Any],
 ) -> Network:
     if network is None:
-        size = suggested.hidden if hidden is None else checks.whole("hidden", hidden, 1)
-        given = {"dtype": dtype or "float64", **suggested.network}
-        network = RecurrentNetwork(task.n_in, size, task.n_out, **given)
+        size = suggested.hidden if hidden is None else hidden
+        checks.whole("hidden", size, 1, checks.LARGEST_SIZE)
+        network = registry.network_type(suggested.kind or rule.kind).sized(
+            task.n_in, size, task.n_out, **{"dtype": dtype or "float64", **suggested.network, **chosen}
+        )
+    elif not isinstance(network, Network):
+        raise RnnsimError(f"network is one that is made, such as a RecurrentNetwork, not {network!r}")
     elif hidden is not None or dtype is not None:
         raise RnnsimError("hidden and dtype are those of the network that is given; leave them out")
     if (network.n_in, network.n_out) != (task.n_in, task.n_out):
@@ -156,10 +210,19 @@ def _criterion(task: Task, criterion: str | Criterion | None) -> Criterion:
         if criterion not in criteria:
             raise UnknownName(nearest(f"criterion of {task.name}", criterion, criteria))
         return criteria[criterion]
+    if not (callable(getattr(criterion, "met", None)) and callable(getattr(criterion, "memory", None))):
+        raise RnnsimError(f"criterion is one of {', '.join(task.criteria)}, or one that is made, "
+                          f"not {criterion!r}")  # fmt: skip
     return criterion
 
 
 def _window(rule: Rule, task: Task, suggested: Suggestion, network: Network, window: int | None) -> int:
+    if not rule.online:
+        if task.episode_length is None or window not in (None, task.episode_length):
+            raise RnnsimError(
+                f"{rule.name} is not on-line: it needs a task of episodes, and leaves window out"
+            )
+        return task.episode_length
     if window is not None:
         return checks.whole("window", window, 1)
     return suggested.window or task.episode_length or rule.online_window(network) or DEFAULT_WINDOW

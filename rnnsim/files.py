@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import csv
+import errno
 import math
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -37,6 +39,39 @@ class SavedRun(NamedTuple):
         return float(self.summary["result"]["loss"])
 
 
+def prepare(folder: str | Path) -> Path:
+    """Make a folder to save in, so that a run does not end with nowhere to go.
+
+    Raises
+    ------
+    RnnsimError
+        If it cannot be made or written to.
+    """
+    path = Path(folder)
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        if not os.access(path, os.W_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+    except OSError as error:
+        raise _unwritable(path, error) from None
+    return path
+
+
+def _unwritable(path: Path, error: OSError) -> RnnsimError:
+    return RnnsimError(f"cannot save the run in {path}: {error.strerror or error}")
+
+
+class _Result(msgspec.Struct):
+    loss: float
+    solved_at: int | None = None
+
+
+class _Summary(msgspec.Struct):
+    """What a run.toml must hold."""
+
+    result: _Result
+
+
 def save(run: Run, folder: str | Path) -> Path:
     """Write a run into a folder, which is made if there is none.
 
@@ -48,11 +83,10 @@ def save(run: Run, folder: str | Path) -> Path:
     import tomli_w
     from safetensors.numpy import save_file
 
-    path = Path(folder)
+    path = prepare(folder)
     try:
-        path.mkdir(parents=True, exist_ok=True)
-        (path / SUMMARY).write_text(tomli_w.dumps(_summary(run)))
-        with open(path / METRICS, "w", newline="") as file:
+        (path / SUMMARY).write_text(tomli_w.dumps(_summary(run)), encoding="utf-8")
+        with open(path / METRICS, "w", newline="", encoding="utf-8") as file:
             writer = csv.writer(file)
             writer.writerow(run.metrics)
             writer.writerows(zip(*(column.tolist() for column in run.metrics.values())))
@@ -60,7 +94,7 @@ def save(run: Run, folder: str | Path) -> Path:
         arrays = {name: np.ascontiguousarray(array) for name, array in run.params._asdict().items()}
         save_file(arrays, path / PARAMS)
     except OSError as error:
-        raise RnnsimError(f"cannot save the run in {path}: {error.strerror or error}") from None
+        raise _unwritable(path, error) from None
     return path
 
 
@@ -82,13 +116,13 @@ def load(folder: str | Path) -> SavedRun:
     if absent:
         raise RnnsimError(f"{path} is not a saved run: there is no {' and no '.join(absent)} in it")
     try:
-        summary = tomllib.loads((path / SUMMARY).read_text())
-        with open(path / METRICS, newline="") as file:
+        summary = tomllib.loads((path / SUMMARY).read_text(encoding="utf-8"))
+        msgspec.convert(summary, _Summary)
+        with open(path / METRICS, newline="", encoding="utf-8") as file:
             header, *rows = csv.reader(file)
         columns = np.array(rows, float).reshape(len(rows), len(header)).T
         params = load_file(path / PARAMS)
-        summary["result"]["loss"]
-    except (ValueError, KeyError, UnicodeDecodeError, SafetensorError) as error:
+    except (ValueError, KeyError, RecursionError, OSError, csv.Error, SafetensorError) as error:
         raise RnnsimError(f"{path} holds a damaged run: {error}") from None
     return SavedRun(summary, dict(zip(header, columns)), params)
 

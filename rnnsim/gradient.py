@@ -7,12 +7,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from rnnsim import checks, registry, settling
+from rnnsim import checks, registry
 from rnnsim.blas import single_threaded
-from rnnsim.errors import Diverged, NoSteadyState, RnnsimError, RnnsimWarning
+from rnnsim.errors import Diverged, RnnsimError, RnnsimWarning
 from rnnsim.kernels import compiled
 from rnnsim.network import Network, Stream, empty_stream
 from rnnsim.rule import Rule, Window
+from rnnsim.settling import Settler
 from rnnsim.stability import spectral_radius
 from rnnsim.typing import Array, Params, Trajectory
 
@@ -91,7 +92,7 @@ def gradient(
     stream = make_stream(network, inputs, targets, mask, resets)
     steps, batch = stream.mask.shape
     width = min(checks.whole("window", window, 1), steps) if window is not None else steps
-    history = min(chosen.history(width), steps - width)
+    history = min(chosen.history(width), steps - 1)  # the last window may be one step long
     rows = min(history + chosen.rows(width), steps)
     state = network.state(batch, initial_state)
     trajectory = network.trajectory(rows, batch)
@@ -260,8 +261,5 @@ def _run(
         if not steady_state:
             compiled(network.forward)(views, state, stream, 0, trajectory, 0, steps)
             return trajectory
-        room = settling.settling(network, batch)
-        settle = compiled(settling.solver_kernel(network, solver))
-        if settle(views, state, stream, 0, trajectory, 0, steps, room) != settling.SETTLED:
-            raise NoSteadyState(settling.unsettled_message(room, solver))
+        Settler(solver).run(network, views, stream, state, trajectory)
     return trajectory

@@ -57,7 +57,7 @@ def input_for(
     p = network.views(network.pack(params))
     x = checks.finite("states", checks.over_time("states", states, network.n_hidden, network.dtype))
     if steady_state:
-        before, reached = x, x
+        before, reached = x, x  # what a leak takes away, it adds
     else:
         before = np.empty_like(x)
         before[0] = network.state(x.shape[1], initial_state).initial
@@ -80,5 +80,8 @@ def _net_input(network: RecurrentNetwork, f: Array, inverse: Any) -> Array:
                 f"the range of {network.activation} is ({low:g}, {high:g})"
                 + (", f^-1 being unique above 0" if network.activation == "relu" else "")
             )
-    a = np.asarray(inverse(f))
+    with np.errstate(all="ignore"):
+        a = np.asarray(inverse(f))
+    if a.shape != f.shape:
+        raise RnnsimError(f"inverse gives an array of shape {a.shape} for one of shape {f.shape}")
     return checks.finite("the inverse of the activation", a)

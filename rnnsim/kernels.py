@@ -12,12 +12,16 @@ disk and functions without a source file (lambdas, notebooks) alike.
 from __future__ import annotations
 
 import hashlib
+import re
 import sys
 import types
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any, TypeVar, overload
 
 import numpy as np
+
+from rnnsim.errors import RnnsimError
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -92,7 +96,23 @@ def _compile(function: Callable[..., Any], key: str) -> Callable[..., Any]:
             _registered.add(inner)
     dispatcher = numba.njit(**OPTIONS)(function)
     dispatcher._cache = KernelCache(function, key)
-    return dispatcher  # type: ignore[no-any-return]
+
+    def call(*arguments: Any) -> Any:
+        try:
+            return dispatcher(*arguments)
+        except numba.core.errors.NumbaError as error:
+            raise RnnsimError(_cause(str(error))) from error
+
+    return call
+
+
+def _cause(message: str) -> str:
+    """Find the cause in Numba's message, which has a paragraph for each function on the way."""
+    innermost = message.split("Failed in nopython mode pipeline")[-1]
+    lines = [line.strip() for line in innermost.splitlines()[1:] if line.strip()]
+    place = re.search(r'File "([^"]+)", line (\d+)', innermost)
+    where = f" ({Path(place[1]).name}, line {place[2]})" if place else ""
+    return f"Numba cannot compile a function{where}: {lines[0] if lines else message.strip()}"
 
 
 def _inner_options(function: Callable[..., Any]) -> dict[str, Any]:
@@ -119,7 +139,7 @@ def fingerprint(function: Callable[..., Any]) -> str:
         order[id(inner)] = len(order)
     for inner in _functions(function):
         digest.update(repr(_code_content(inner.__code__)).encode())
-        digest.update(repr((inner.__defaults__, _inner_options(inner))).encode())
+        digest.update(repr(_inner_options(inner)).encode())
         for name, value in _references(inner):
             digest.update(f"{name}={_value_content(value, order)};".encode())
     return digest.hexdigest()
@@ -131,7 +151,7 @@ def _functions(root: Callable[..., Any]) -> Iterator[types.FunctionType]:
     waiting = [root]
     while waiting:
         function = waiting.pop(0)
-        function = getattr(function, "py_func", function)  # a user's own @njit function
+        function = _plain(function)
         if not isinstance(function, types.FunctionType) or id(function) in seen:
             continue
         if function.__module__ and function.__module__.split(".")[0] in _KNOWN:
@@ -141,25 +161,39 @@ def _functions(root: Callable[..., Any]) -> Iterator[types.FunctionType]:
         waiting.extend(value for _, value in _references(function) if callable(value))
 
 
+def _plain(value: Any) -> Any:
+    """The function inside a user's own @njit or @vectorize'd one; anything else as it is."""
+    return getattr(getattr(value, "_dispatcher", value), "py_func", value)
+
+
 def _references(function: types.FunctionType) -> list[tuple[str, Any]]:
-    """List what a function reaches by name: its closure, its globals, attributes of modules."""
-    found: list[tuple[str, Any]] = []
-    for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
-        found.append((name, cell.cell_contents))
+    """List what a function reaches by name: its closure, its globals, its defaults."""
     names = sorted(_names(function.__code__))
-    for name in names:
-        if name in function.__globals__:
-            value = function.__globals__[name]
-            if isinstance(value, types.ModuleType):
-                if value.__name__.split(".")[0] not in _KNOWN:
-                    found.extend(
-                        (f"{name}.{attribute}", getattr(value, attribute))
-                        for attribute in names
-                        if hasattr(value, attribute)
-                    )
-            else:
-                found.append((name, value))
-    return found
+    cells = zip(function.__code__.co_freevars, function.__closure__ or (), strict=True)
+    reached = [(name, cell.cell_contents) for name, cell in cells]
+    reached += [(name, function.__globals__[name]) for name in names if name in function.__globals__]
+    reached.append(("defaults", function.__defaults__ or ()))
+    reached += sorted((function.__kwdefaults__ or {}).items())
+    return [part for name, value in reached for part in _parts(name, value, names, ())]
+
+
+def _parts(
+    name: str, value: Any, names: list[str], within: tuple[Any, ...]
+) -> Iterator[tuple[str, Any]]:
+    """Take tuples apart, and modules, of which a function reaches only what it has the name of."""
+    if isinstance(value, tuple):
+        yield name, type(value)
+        for i, part in enumerate(value):
+            yield from _parts(f"{name}[{i}]", part, names, within)
+    elif isinstance(value, types.ModuleType):
+        if value in within or value.__name__.split(".")[0] in _KNOWN:
+            return
+        for attribute in names:
+            if hasattr(value, attribute):
+                part = getattr(value, attribute)
+                yield from _parts(f"{name}.{attribute}", part, names, (*within, value))
+    else:
+        yield name, value
 
 
 def _names(code: types.CodeType) -> set[str]:
@@ -176,13 +210,15 @@ def _code_content(code: types.CodeType) -> tuple[Any, ...]:
 
 
 def _value_content(value: Any, order: dict[int, int]) -> str:
-    function = getattr(value, "py_func", value)
+    function = _plain(value)
     if id(function) in order:
-        return f"function {order[id(function)]}"
+        options = getattr(value, "targetoptions", {})  # of a user's own @njit
+        return f"function {order[id(function)]} {sorted(options.items(), key=str)}"
     if isinstance(value, np.ndarray):
         return f"{value.dtype} {value.shape} {hashlib.sha256(value.tobytes()).hexdigest()}"
     if isinstance(value, type):
-        return f"{value.__module__}.{value.__qualname__}{getattr(value, '_fields', '')}"
+        members = {name: member.value for name, member in getattr(value, "__members__", {}).items()}
+        return f"{value.__module__}.{value.__qualname__}{getattr(value, '_fields', '')}{members}"
     if isinstance(value, types.FunctionType | types.BuiltinFunctionType | np.ufunc):
         return f"{value.__module__ if hasattr(value, '__module__') else ''}.{value.__name__}"
     return repr(value)

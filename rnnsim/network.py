@@ -56,11 +56,12 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple, Self
 
 import numpy as np
 
 from rnnsim.errors import RnnsimError
+from rnnsim.options import Options
 from rnnsim.typing import Array, Bools, Kernel, Memory, Params, State, Trajectory
 
 
@@ -102,6 +103,7 @@ class Network(ABC):
     """What every network offers. Kernels that it lacks are None, and rules that need them refuse."""
 
     kind: ClassVar[str]
+    choices: ClassVar[type[Options]] = Options  # what users may choose by name beside the sizes
 
     n_in: int
     n_out: int
@@ -146,6 +148,11 @@ class Network(ABC):
     @abstractmethod
     def params_type(self) -> Any:
         """The NamedTuple of the parameters; importable by its name, for the cache."""
+
+    @classmethod
+    @abstractmethod
+    def sized(cls, n_in: int, hidden: int, n_out: int, **options: Any) -> Self:
+        """Make the network that fits a task, ``hidden`` being the size that users choose."""
 
     @abstractmethod
     def init(self, seed: int = 0) -> Params:

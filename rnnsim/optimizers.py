@@ -187,7 +187,16 @@ def clip_norm(grad: Array, largest: float) -> None:
     square = 0.0
     for i in range(grad.size):
         square += grad[i] * grad[i]
-    if square > largest * largest:
-        factor = largest / math.sqrt(square)
+    if not square > largest * largest:
+        return
+    if math.isinf(square):  # but perhaps no entry is: bring them to 1 before they are squared
+        top = 0.0
         for i in range(grad.size):
-            grad[i] *= factor
+            top = max(top, abs(grad[i]))
+        square = 0.0
+        for i in range(grad.size):
+            grad[i] /= top
+            square += grad[i] * grad[i]
+    factor = largest / math.sqrt(square)
+    for i in range(grad.size):
+        grad[i] *= factor

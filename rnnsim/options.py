@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Self, get_type_hints
 
@@ -12,6 +13,9 @@ from rnnsim.names import nearest
 
 Positive = Annotated[float, msgspec.Meta(gt=0)]
 Count = Annotated[int, msgspec.Meta(ge=1)]
+WORDS = {"int": "a whole number", "float": "a number", "bool": "true or false",
+         "str": "text", "null": "none"}  # fmt: skip
+
 Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
 
 
@@ -25,7 +29,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     Delay(steps=5)
     """
 
-    name: ClassVar[str]
+    name: ClassVar[str] = ""
 
     @classmethod
     def from_options(cls, options: Mapping[str, Any]) -> Self:
@@ -49,7 +53,13 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
             if isinstance(error.__cause__, RnnsimError):  # what __post_init__ had to say
                 raise error.__cause__ from None
             what, _, path = str(error).partition(" - at `$.")
+            if not path:  # of the options together: the class says it itself
+                raise RnnsimError(what) from None
             name = path.rstrip("`").split("[")[0]
+            what = re.sub(r", got `.*`$", "", what)
+            for kind, words in WORDS.items():
+                what = re.sub(rf"\b{kind}\b", words, what)
+            what = what.replace(" | ", " or ").replace("`", "")
             raise RnnsimError(
                 f"option {name} of {cls.name} is {given.get(name)!r}: {what[0].lower()}{what[1:]}"
             ) from None

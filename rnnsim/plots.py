@@ -10,6 +10,29 @@ from rnnsim.errors import RnnsimError
 if TYPE_CHECKING:
     from rnnsim.run import Run
 
+FORMATS = ("png", "svg", "pdf")
+
+
+def figure_type(path: str | Path | None = None) -> Any:
+    """Give matplotlib's Figure, if there is one, and if it can be written to ``path``.
+
+    Raises
+    ------
+    RnnsimError
+        If matplotlib is not installed, has no such format, or there is no such folder.
+    """
+    try:
+        from matplotlib.figure import Figure
+    except ImportError:
+        raise RnnsimError("figures need matplotlib: pip install 'rnnsim[plot]'") from None
+    if path is not None:
+        ending = Path(path).suffix.lower().lstrip(".")
+        if ending not in FORMATS:
+            raise RnnsimError(f"cannot draw into {path}: the file must end in .{', .'.join(FORMATS)}")
+        if not Path(path).parent.is_dir():
+            raise RnnsimError(f"cannot draw into {path}: there is no folder {Path(path).parent}")
+    return Figure
+
 
 def learning_curve(run: Run, path: str | Path | None = None) -> Any:
     """Draw loss and score over the steps, with the baseline and the step of the solution.
@@ -27,12 +50,9 @@ def learning_curve(run: Run, path: str | Path | None = None) -> Any:
     Raises
     ------
     RnnsimError
-        If matplotlib is not installed.
+        If matplotlib is not installed, or the file cannot be written.
     """
-    try:
-        from matplotlib.figure import Figure
-    except ImportError:
-        raise RnnsimError("figures need matplotlib: pip install 'rnnsim[plot]'") from None
+    Figure = figure_type(path)
     experiment = run.experiment
     score = experiment.task.score
     figure = Figure(figsize=(7, 4.5), layout="constrained")
@@ -48,5 +68,8 @@ def learning_curve(run: Run, path: str | Path | None = None) -> Any:
     upper.legend(loc="lower left", fontsize="small")
     figure.suptitle(f"{experiment.rule.name} on {experiment.task.name}")
     if path is not None:
-        figure.savefig(path, dpi=150)
+        try:
+            figure.savefig(path, dpi=150)
+        except OSError as error:
+            raise RnnsimError(f"cannot draw into {path}: {error.strerror or error}") from None
     return figure

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, NamedTuple
+from typing import Annotated, Any, ClassVar, NamedTuple, Self
 
+import msgspec
 import numpy as np
 
 from rnnsim import checks
@@ -14,6 +15,7 @@ from rnnsim.errors import RnnsimError, UnknownName
 from rnnsim.losses import Pair, loss_kernel
 from rnnsim.names import nearest
 from rnnsim.network import Network
+from rnnsim.options import Options
 from rnnsim.typing import Array, Kernel, Params
 
 SCHEMES = ("scaled-normal", "uniform", "orthogonal")
@@ -35,6 +37,18 @@ class UnitReadout(NamedTuple):
     W: Array  # (n, n), from column to row
     U: Array  # (n, m)
     b: Array  # (n)
+
+
+class RecurrentChoices(Options, frozen=True):
+    """What users may choose of a recurrent network beside its sizes, and of its initial weights."""
+
+    name = "recurrent network"
+
+    activation: Any = "tanh"
+    leak: Annotated[float, msgspec.Meta(gt=0, le=1)] = 1.0
+    loss: Any = "squared-error"
+    scheme: str = "scaled-normal"
+    gain: float = 1.0
 
 
 class RecurrentNetwork(Network):
@@ -68,6 +82,7 @@ class RecurrentNetwork(Network):
     """
 
     kind: ClassVar[str] = "recurrent"
+    choices: ClassVar[type[Options]] = RecurrentChoices
 
     def __init__(
         self,
@@ -124,6 +139,10 @@ class RecurrentNetwork(Network):
                 f"not {given.dtype} of shape {given.shape}"
             )
         return given.astype(np.bool_)
+
+    @classmethod
+    def sized(cls, n_in: int, hidden: int, n_out: int, **options: Any) -> Self:
+        return cls(n_in, hidden, n_out, **options)
 
     def __repr__(self) -> str:
         read = "linear" if self.units is None else self.units.tolist()

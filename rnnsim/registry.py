@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 
 import pluggy
 
+import rnnsim.tasks  # noqa: F401 (now, as a later import would put it in the place of rnnsim.tasks())
 from rnnsim import hookspecs
 from rnnsim.errors import RnnsimError, RnnsimWarning, UnknownName
 from rnnsim.names import nearest
@@ -59,34 +60,50 @@ def collect(plugins: Mapping[str, tuple[Any, str, str]]) -> Registry:
         If two plugins use one name; both distributions are named.
     """
     found: dict[str, dict[str, Entry]] = {"rule": {}, "task": {}, "network": {}}
-    kinds = {"rule": ("rnnsim_rules", Rule), "task": ("rnnsim_tasks", Task),
-             "network": ("rnnsim_networks", Network)}  # fmt: skip
+    # hook, base class, and what a class must say of itself: its name first
+    kinds = {"rule": ("rnnsim_rules", Rule, ("name", "claim", "cost")),
+             "task": ("rnnsim_tasks", Task, ("name",)),
+             "network": ("rnnsim_networks", Network, ("kind",))}  # fmt: skip
     for module, distribution, version in plugins.values():
         # A manager each: what a hook registers is then known to come from this plugin.
         manager = pluggy.PluginManager("rnnsim")
         manager.add_hookspecs(hookspecs)
-        manager.register(module)
-        manager.check_pending()
-        for kind, (hook, base) in kinds.items():
-            register = partial(_add, found[kind], kind, base, distribution, version)
+        try:
+            manager.register(module)
+            manager.check_pending()
+        except pluggy.PluginValidationError as error:
+            _warn(f"{distribution} {version} has a hook that cannot be used", error)
+            continue
+        for kind, (hook, base, parts) in kinds.items():
+            register = partial(_add, found[kind], kind, base, parts, distribution, version)
             try:
                 getattr(manager.hook, hook)(register=register)
             except RnnsimError:
                 raise
-            except Exception as error:  # noqa: BLE001 (a stranger's hook may fail in any way)
+            except (Exception, SystemExit) as error:  # noqa: BLE001 (a stranger's hook may fail in any way)
                 _warn(f"{hook} of {distribution} {version} failed", error)
     return Registry(found["rule"], found["task"], found["network"])
 
 
 def _add(
-    entries: dict[str, Entry], kind: str, base: Any, distribution: str, version: str, thing: Any
+    entries: dict[str, Entry],
+    kind: str,
+    base: Any,
+    parts: tuple[str, ...],
+    distribution: str,
+    version: str,
+    thing: Any,
 ) -> None:
     if not (isinstance(thing, type) and issubclass(thing, base)):
         raise RnnsimError(
             f"{distribution} registers {thing!r} as a {kind}; "
             f"register takes a subclass of {base.__module__}.{base.__qualname__}"
         )
-    name = thing.kind if kind == "network" else thing.name  # type: ignore[attr-defined]
+    absent = [part for part in parts if not getattr(thing, part, None)]
+    if absent:
+        raise RnnsimError(f"{distribution} registers the {kind} {thing.__qualname__}, "
+                          f"which lacks {' and '.join(absent)}")  # fmt: skip
+    name = getattr(thing, parts[0])
     if name in entries:
         raise RnnsimError(
             f"two plugins offer the {kind} {name!r}: {entries[name].distribution} and "
@@ -108,7 +125,7 @@ def installed_plugins() -> dict[str, tuple[Any, str, str]]:
             if point.group == GROUP:
                 try:
                     module = point.load()
-                except Exception as error:  # noqa: BLE001 (a stranger's module may fail in any way)
+                except (Exception, SystemExit) as error:  # noqa: BLE001 (a stranger's module may fail in any way)
                     plugin = f"the plugin {point.name} ({point.value}) of {name} {distribution.version}"
                     _warn(f"{plugin} cannot be imported", error)
                 else:
@@ -116,8 +133,9 @@ def installed_plugins() -> dict[str, tuple[Any, str, str]]:
     return found
 
 
-def _warn(what: str, error: Exception) -> None:
-    message = f"{what}: {type(error).__name__}: {error}; the others still work"
+def _warn(what: str, error: BaseException) -> None:
+    why = " ".join(f"{type(error).__name__}: {error}".split())  # pluggy's errors are several lines
+    message = f"{what}: {why}; the others still work"
     warnings.warn(message, RnnsimWarning, stacklevel=4)
 
 
@@ -153,6 +171,33 @@ def lookup(kind: str, name: str) -> Any:
     if name not in entries:
         raise UnknownName(nearest(kind, name, entries))
     return entries[name].thing
+
+
+def rule_type(rule: str | Rule) -> type[Rule]:
+    """The class of a rule, from its name or from one that is made."""
+    found: type[Rule] = lookup("rule", rule) if isinstance(rule, str) else type(rule)
+    return found
+
+
+def task_type(task: str | Task) -> type[Task]:
+    """The class of a task, from its name or from one that is made."""
+    found: type[Task] = lookup("task", task) if isinstance(task, str) else type(task)
+    return found
+
+
+def network_type(kind: str) -> type[Network]:
+    """Find a kind of network.
+
+    Raises
+    ------
+    UnknownName
+        If there is none of this kind.
+    """
+    entries = installed().networks
+    if kind not in entries:
+        raise UnknownName(nearest("network", kind, entries))
+    network: type[Network] = entries[kind].thing
+    return network
 
 
 def make_rule(rule: str | Rule, options: Mapping[str, Any]) -> Rule:

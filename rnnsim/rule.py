@@ -28,7 +28,8 @@ from rnnsim.errors import RnnsimError
 from rnnsim.kernels import kernel
 from rnnsim.network import Network, Stream
 from rnnsim.options import Options
-from rnnsim.typing import Kernel, Memory, Params, State, Trajectory
+from rnnsim.settling import Settler
+from rnnsim.typing import Array, Kernel, Memory, Params, State, Trajectory
 
 Claim = Literal["exact", "truncated", "unbiased", "approximate"]
 
@@ -40,6 +41,12 @@ class Cost(NamedTuple):
 
     time: str
     memory: str
+
+
+class Nothing(NamedTuple):
+    """The memory of a rule that has none (Numba knows no empty tuples of arrays)."""
+
+    nothing: Array
 
 
 class Window(NamedTuple):
@@ -70,6 +77,8 @@ class Rule(Options, frozen=True):
         Whether the network settles at a steady state for each row, in place of stepping.
     online : bool
         Whether the weights may move between windows of one sequence.
+    kind : str
+        The kind of network that it trains where neither the user nor the task says.
     """
 
     name: ClassVar[str]
@@ -78,10 +87,15 @@ class Rule(Options, frozen=True):
     needs: ClassVar[tuple[str, ...]] = ()
     settles: ClassVar[bool] = False
     online: ClassVar[bool] = True
+    kind: ClassVar[str] = "recurrent"
 
     def memory(self, network: Network, batch: int, window: int) -> Memory:
-        """Allocate what the rule carries from window to window, and its room to work."""
-        raise NotImplementedError
+        """Allocate what the rule carries from window to window, and its room to work.
+
+        A NamedTuple of arrays and numbers, of a class at the top of a module (the cache finds it by
+        its name). By default there is nothing.
+        """
+        return Nothing(np.zeros(0))
 
     def credit(self, network: Network) -> Kernel:
         """Make the kernel ``credit(params, trajectory, window, memory, grad)``: the rule's whole work.
@@ -98,6 +112,10 @@ class Rule(Options, frozen=True):
     def online_window(self, network: Network) -> int | None:
         """How often the weights should move in a stream without end; None: no preference."""
         return None
+
+    def settler(self) -> Settler:
+        """How a network is to settle that this rule trains, where it settles."""
+        return Settler()
 
     def rows(self, window: int) -> int:
         """How many rows of the trajectory a window of so many steps needs."""
@@ -132,7 +150,7 @@ class Rule(Options, frozen=True):
         return learn
 
     def explain(self, code: int, memory: Memory, step: int) -> RnnsimError:
-        """Say what went wrong where ``learn`` returned ``code`` at step ``step``."""
+        """Say what went wrong where ``learn`` returned ``code``, ``step`` being the window's first."""
         return RnnsimError(f"{self.name} gave up at step {step} (code {code})")
 
     def memory_bytes(self, network: Network, batch: int, window: int) -> int:

@@ -15,6 +15,7 @@ from rnnsim.criteria import SCORES, Criterion, HeldOut
 from rnnsim.errors import Diverged
 from rnnsim.evaluate import Evaluation, evaluate
 from rnnsim.experiment import Experiment, configure
+from rnnsim.files import prepare
 from rnnsim.kernels import compiled
 from rnnsim.loop import (
     DIVERGED,
@@ -162,7 +163,8 @@ def run(
     progress : bool
         Whether to show a progress bar, if on a terminal.
     **options
-        Options of the rule, of the task, and of the optimizer if it is given.
+        Options of the rule, the task, the optimizer, and of the network: for a recurrent one
+        ``activation``, ``leak``, ``loss``, and ``scheme`` and ``gain`` of its initial weights.
 
     Returns
     -------
@@ -179,6 +181,8 @@ def run(
         learning_rate=learning_rate, clip=clip, window=window, batch=batch, dtype=dtype,
         criterion=criterion, stop=stop, options=options,
     ))  # fmt: skip
+    if save is not None:
+        prepare(save)
     with progress_bar(trainer, shown=progress) as show:
         for _ in trainer.chunks():
             show()
@@ -203,7 +207,8 @@ class Trainer:
             loop_kernel(network, rule, experiment.optimizer, experiment.criterion, SCORES[task.score])
         )
         self.seconds = 0.0
-        self._loop(self.training, 0)  # compiles, and does no step
+        with single_threaded():
+            self._loop(self.training, 0)  # compiles, and does no step
         self._refill()
         self.seconds = 0.0  # from here on: the run, compilation apart
 
@@ -276,7 +281,7 @@ class Trainer:
         experiment = self.experiment
         return evaluate(
             experiment.network, self.training.params, experiment.task, experiment.seed,
-            score or experiment.task.score,
+            score or experiment.task.score, experiment.rule.settler(),
         )  # fmt: skip
 
     def result(self) -> Run:

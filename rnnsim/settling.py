@@ -14,7 +14,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from rnnsim.kernels import kernel
+from rnnsim.errors import NoSteadyState, UnknownName
+from rnnsim.kernels import compiled, kernel
+from rnnsim.names import nearest
 from rnnsim.network import Network, Stream
 from rnnsim.typing import Array, Kernel, Params, State, Trajectory
 
@@ -60,13 +62,45 @@ def settling(
     )
 
 
-def unsettled_message(settling: Settling, solver: str) -> str:
-    """Say that there is no steady state: the residual, the steps and the remedy."""
+class Settler(NamedTuple):
+    """How a network is to settle."""
+
+    solver: str = "relaxation"
+    tolerance: float | None = None
+    max_steps: int = MAX_STEPS
+    depth: int = DEPTH
+
+    def room(self, network: Network, batch: int) -> Settling:
+        """Allocate what the solver needs."""
+        return settling(network, batch, self.tolerance, self.max_steps, self.depth)
+
+    def run(
+        self, network: Network, params: Params, stream: Stream, state: State, trajectory: Trajectory
+    ) -> None:
+        """Let each row of a stream settle, as many as the trajectory has.
+
+        Raises
+        ------
+        NoSteadyState
+            If one does not.
+        """
+        rows, batch = trajectory.states.shape[:2]
+        room = self.room(network, batch)
+        settle = compiled(solver_kernel(network, self.solver))
+        if settle(params, state, stream, 0, trajectory, 0, rows, room) != SETTLED:
+            raise NoSteadyState(unsettled_message(room, self.solver))
+
+
+def unsettled_message(settling: Settling, solver: str, before: int = 0) -> str:
+    """Say that there is no steady state: the residual, the steps and the remedy.
+
+    ``before`` counts the input rows before those that the solver was given.
+    """
     residual, steps, largest, row = settling.report
     others = " or ".join(f"solver={other}" for other in SOLVERS if other != solver)
     size = f", largest state {largest:.3g}" if largest > 100 else ""
     return (
-        f"no steady state for input row {int(row)}: after {int(steps)} steps of {solver} the "
+        f"no steady state for input row {before + int(row)}: after {int(steps)} steps of {solver} the "
         f"residual is {residual:.3g} (tolerance {settling.tolerance:.3g}{size}); "
         f"try smaller weights, a smaller leak, or {others}"
     )
@@ -122,7 +156,15 @@ def settle_kernel(network_step: Kernel, project: Kernel, readout: Kernel, advanc
 
 
 def solver_kernel(network: Network, solver: str) -> Kernel:
-    """Make ``settle`` of a network with one of the solvers."""
+    """Make ``settle`` of a network with one of the solvers.
+
+    Raises
+    ------
+    UnknownName
+        If there is no solver of this name.
+    """
+    if solver not in SOLVERS:
+        raise UnknownName(nearest("solver", solver, SOLVERS))
     advance = {"relaxation": relax, "anderson": mix}.get(solver) or newton_kernel(network.jacobian)
     return settle_kernel(network.step, network.project, network.readout, advance)
 

@@ -32,7 +32,8 @@ class Suggestion(NamedTuple):
     """What a task suggests where the user does not say."""
 
     rule: str = "bptt"  # with which ``reached`` was measured
-    network: Mapping[str, Any] = {}  # options of RecurrentNetwork beside the sizes
+    kind: str | None = None  # of network; None: the kind that the rule is for
+    network: Mapping[str, Any] = {}  # its options beside the sizes
     hidden: int = 16
     init: Mapping[str, Any] = {}  # options of ``network.init``
     optimizer: str = "adam"

@@ -23,7 +23,13 @@ from rnnsim.kernels import kernel
 from rnnsim.network import Network, Stream
 from rnnsim.options import Positive
 from rnnsim.rule import DONE, Cost, Rule, Window
-from rnnsim.settling import Settling, settling, solve_identity_minus, solver_kernel, unsettled_message
+from rnnsim.settling import (
+    Settler,
+    Settling,
+    solve_identity_minus,
+    solver_kernel,
+    unsettled_message,
+)
 from rnnsim.typing import Array, Kernel, Memory, Params, State, Trajectory
 
 UNSETTLED = 1
@@ -40,8 +46,9 @@ class Equilibrium(NamedTuple):
     blame: Array  # (rows, 1, B, K) s
     error: Array  # (B, N) dE/dx
     matrix: Array  # (N, N)
-    report: Array  # (3,) residual, steps, row of the adjoint that has no solution
+    report: Array  # (4,) residual, steps, row and size of the adjoint that has no solution
     tolerance: float
+    enough: float  # the residual relative to dE/dx at which an iteration stops
     steps: int
 
 
@@ -81,18 +88,23 @@ class RecurrentBackprop(Rule, frozen=True):
     def online_window(self, network: Network) -> int | None:
         return 1
 
+    def settler(self) -> Settler:
+        return Settler(self.solver, self.tolerance, self.max_steps, self.depth)
+
     def memory(self, network: Network, batch: int, window: int) -> Memory:
         N, K, dtype = network.n_state, network.n_drive, network.dtype
-        tolerance = 0.5 if self.adjoint == "neumann" else TOLERANCE[dtype.name]
+        series = self.adjoint == "neumann"
+        tolerance = self.adjoint_tolerance or (0.5 if series else TOLERANCE[dtype.name])
         return Equilibrium(
-            settling=settling(network, batch, self.tolerance, self.max_steps, self.depth),
+            settling=self.settler().room(network, batch),
             adjoint=np.zeros((2, 1, batch, N), dtype),
             blame=np.zeros((window, 1, batch, K), dtype),
             error=np.zeros((batch, N), dtype),
             matrix=np.zeros((N, N), dtype),
-            report=np.zeros(3),
-            tolerance=self.adjoint_tolerance or tolerance,
-            steps=self.terms if self.adjoint == "neumann" else self.max_steps,
+            report=np.zeros(4),
+            tolerance=tolerance,
+            enough=0.0 if series else 1e-3 * tolerance,  # a series has as many terms as were asked for
+            steps=self.terms if series else self.max_steps,
         )
 
     def learn(self, network: Network) -> Kernel:
@@ -126,13 +138,14 @@ class RecurrentBackprop(Rule, frozen=True):
 
     def explain(self, code: int, memory: Memory, step: int) -> RnnsimError:
         if code == UNSETTLED:
-            return NoSteadyState(unsettled_message(memory.settling, self.solver))
-        residual, steps, row = memory.report
+            return NoSteadyState(unsettled_message(memory.settling, self.solver, step - 1))
+        residual, steps, row, largest = memory.report
+        size = f", the adjoint {largest:.3g} times" if largest > 100 else ""
         others = " or ".join(f"adjoint={how}" for how in ("direct", "relaxation") if how != self.adjoint)
         return NoSteadyState(
-            f"the adjoint of input row {int(row)} has no solution: after {int(steps)} steps "
-            f"(adjoint={self.adjoint}) its residual is {residual:.3g} times the error (tolerance "
-            f"{memory.tolerance:.3g}); try smaller weights, or {others}"
+            f"the adjoint of input row {step - 1 + int(row)} has no solution: after {int(steps)} steps "
+            f"(adjoint={self.adjoint}) its residual is {residual:.3g} times the error{size} "
+            f"(tolerance {memory.tolerance:.3g}); try smaller weights, or {others}"
         )
 
 
@@ -150,10 +163,17 @@ def residual(memory: Equilibrium) -> float:
 
 @kernel
 def judged(memory: Equilibrium, size: float, steps: int, t: int) -> bool:
-    """Whether the residual is small beside the error; a nan is not."""
-    scale = np.abs(memory.error).max()
-    memory.report[0], memory.report[1], memory.report[2] = size / scale, steps, t
-    return bool(size <= memory.tolerance * scale)
+    """Whether the residual is small beside the error; a nan is not.
+
+    An adjoint so large that rounding would hide the residual is none, however small that looks: the
+    equation is singular but for rounding.
+    """
+    scale, largest = np.abs(memory.error).max(), np.abs(memory.adjoint[0]).max()
+    unit = scale if scale > 0 else 1.0
+    memory.report[0], memory.report[1] = size / unit, steps
+    memory.report[2], memory.report[3] = t, largest / unit
+    most = memory.tolerance * scale
+    return bool(size <= most and memory.settling.resolution * largest <= most)
 
 
 def direct_adjoint(network: Network) -> Kernel:
@@ -171,6 +191,7 @@ def direct_adjoint(network: Network) -> Kernel:
             memory.adjoint[0, 0, b] = adjoint
             if not solved:
                 memory.report[0], memory.report[1], memory.report[2] = np.inf, 1, t
+                memory.report[3] = np.inf
                 return False
         pullback(params, trajectory, t, False, memory.adjoint[0], blame, memory.adjoint[1])
         return judged(memory, residual(memory), 1, t)
@@ -188,11 +209,11 @@ def iterated_adjoint(network: Network) -> Kernel:
     ) -> bool:
         memory.error[:] = trajectory.error[t]
         memory.adjoint[0, 0] = memory.error
-        exact = 1e-3 * memory.tolerance * np.abs(memory.error).max()
+        enough = memory.enough * np.abs(memory.error).max()
         for i in range(memory.steps):
             pullback(params, trajectory, t, False, memory.adjoint[0], blame, memory.adjoint[1])
             size = residual(memory)
-            if not size > exact or i == memory.steps - 1:
+            if not size > enough or i == memory.steps - 1:
                 break
             memory.adjoint[0, 0] = memory.adjoint[1, 0] + memory.error
         return judged(memory, size, i + 1, t)

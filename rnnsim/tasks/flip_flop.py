@@ -31,6 +31,7 @@ class FlipFlop(StreamTask, frozen=True):
     """
 
     name = "flip-flop"
+    reached = "by rtrl 20 of 20 seeds, at step 2,807 in the median; by bptt 20, at 6,963"
 
     @property
     def n_in(self) -> int:

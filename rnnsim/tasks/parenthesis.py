@@ -60,6 +60,7 @@ class Parenthesis(StreamTask, frozen=True):
     """
 
     name = "parenthesis"
+    reached = "by rtrl 20 of 20 seeds, at step 16,527 in the median"
 
     longest: Annotated[int, msgspec.Meta(ge=2, le=12, description="most parentheses of a string")] = 6
 

@@ -49,6 +49,7 @@ class Reber(EpisodeTask, frozen=True):
     """
 
     name = "reber"
+    reached = "by bptt 20 of 20 seeds, at step 2,095 in the median"
     score = "accuracy"
 
     longest: Annotated[int, msgspec.Meta(ge=6, description="most symbols of a string")] = 20

