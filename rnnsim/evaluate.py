@@ -15,7 +15,6 @@ from rnnsim.stability import spectral_radius
 from rnnsim.task import Task
 from rnnsim.typing import Params
 
-
 DEFAULT = Settler()
 
 

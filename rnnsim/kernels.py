@@ -103,6 +103,7 @@ def _compile(function: Callable[..., Any], key: str) -> Callable[..., Any]:
         except numba.core.errors.NumbaError as error:
             raise RnnsimError(_cause(str(error))) from error
 
+    call.dispatcher = dispatcher  # type: ignore[attr-defined]
     return call
 
 

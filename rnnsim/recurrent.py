@@ -9,13 +9,16 @@ import msgspec
 import numpy as np
 
 from rnnsim import checks
-from rnnsim import recurrent_kernels as kernels
+from rnnsim import recurrent_derivatives as derivatives
+from rnnsim import recurrent_forward as running
+from rnnsim import recurrent_sensitivities as dense
 from rnnsim.activations import Function, activation_kernel
 from rnnsim.errors import RnnsimError, UnknownName
 from rnnsim.losses import Pair, loss_kernel
 from rnnsim.names import nearest
 from rnnsim.network import Network
 from rnnsim.options import Options
+from rnnsim.recurrent_sensitivities import Sensitivities
 from rnnsim.typing import Array, Kernel, Params
 
 SCHEMES = ("scaled-normal", "uniform", "orthogonal")
@@ -111,12 +114,12 @@ class RecurrentNetwork(Network):
     def _compose(self, activate: Kernel, loss: Kernel) -> None:
         """Make the kernels that depend on the activation, the readout and the loss."""
         linear = self.units is None
-        read = kernels.read_linear if linear else kernels.read_units
-        blame = kernels.blame_linear if linear else kernels.blame_units
-        self.direct = kernels.direct_linear if linear else kernels.direct_units
-        self.step = kernels.step_kernel(activate)
-        self.readout = kernels.readout_kernel(read, blame, loss)
-        self.forward = kernels.forward_kernel(self.step, self.readout)
+        read = running.read_linear if linear else running.read_units
+        blame = running.blame_linear if linear else running.blame_units
+        self.direct = running.direct_linear if linear else running.direct_units
+        self.step = running.step_kernel(activate)
+        self.readout = running.readout_kernel(read, blame, loss)
+        self.forward = running.forward_kernel(self.step, self.readout)
 
     def _units(self, readout: str | Sequence[int]) -> Array | None:
         if isinstance(readout, str):
@@ -225,7 +228,7 @@ class RecurrentNetwork(Network):
 
     # --- state and trajectory ---
 
-    def state(self, batch: int, initial_state: Array | None = None) -> kernels.RecurrentState:
+    def state(self, batch: int, initial_state: Array | None = None) -> running.RecurrentState:
         initial = np.zeros((batch, self.n_hidden), self.dtype)
         if initial_state is not None:
             given = np.asarray(initial_state)
@@ -235,17 +238,17 @@ class RecurrentNetwork(Network):
                     f"or {(self.n_hidden,)}"
                 )
             initial[:] = checks.finite("initial_state", given)
-        return kernels.RecurrentState(initial.copy(), initial)
+        return running.RecurrentState(initial.copy(), initial)
 
-    def states(self, count: int, batch: int) -> kernels.RecurrentState:
+    def states(self, count: int, batch: int) -> running.RecurrentState:
         x = np.zeros((count, batch, self.n_hidden), self.dtype)
-        return kernels.RecurrentState(x, x[0])
+        return running.RecurrentState(x, x[0])
 
-    def trajectory(self, rows: int, batch: int) -> kernels.RecurrentTrajectory:
+    def trajectory(self, rows: int, batch: int) -> running.RecurrentTrajectory:
         n, m, k = self.n_hidden, self.n_in, self.n_out
         state_rows = (rows, batch, n)
         none = np.zeros((0, 0), np.bool_)
-        return kernels.RecurrentTrajectory(
+        return running.RecurrentTrajectory(
             inputs=np.zeros((rows, batch, m), self.dtype),
             resets=np.zeros((rows, batch), np.bool_),
             entering=np.zeros(state_rows, self.dtype),
@@ -259,10 +262,10 @@ class RecurrentNetwork(Network):
             connectivity=none if self.connectivity is None else self.connectivity,
         )
 
-    def sensitivities(self, batch: int) -> kernels.Sensitivities:
+    def sensitivities(self, batch: int) -> Sensitivities:
         n = self.n_hidden
         P = self.n_columns
-        return kernels.Sensitivities(
+        return Sensitivities(
             p=np.zeros((2, batch, n + 1, P), self.dtype),
             current=np.zeros(1, np.int64),
             matrix=np.zeros((n + 1, n), self.dtype),
@@ -271,19 +274,19 @@ class RecurrentNetwork(Network):
 
     # --- kernels ---
 
-    pullback = staticmethod(kernels.pullback)
-    collect = staticmethod(kernels.collect)
-    collect_rows = staticmethod(kernels.collect_rows)
-    contract = staticmethod(kernels.contract)
-    pushforward = staticmethod(kernels.pushforward)
-    push = staticmethod(kernels.push)
-    jacobian = staticmethod(kernels.jacobian)
-    immediate = staticmethod(kernels.immediate)
-    project = staticmethod(kernels.project)
-    constrain = staticmethod(kernels.constrain)
-    keep = staticmethod(kernels.keep)
-    save = staticmethod(kernels.save)
-    restore = staticmethod(kernels.restore)
+    pullback = staticmethod(derivatives.pullback)
+    collect = staticmethod(derivatives.collect)
+    collect_rows = staticmethod(dense.collect_rows)
+    contract = staticmethod(dense.contract)
+    pushforward = staticmethod(dense.pushforward)
+    push = staticmethod(derivatives.push)
+    jacobian = staticmethod(derivatives.jacobian)
+    immediate = staticmethod(derivatives.immediate)
+    project = staticmethod(running.project)
+    constrain = staticmethod(running.constrain)
+    keep = staticmethod(running.keep)
+    save = staticmethod(running.save)
+    restore = staticmethod(running.restore)
 
 
 def _draw(

@@ -175,13 +175,13 @@ def lookup(kind: str, name: str) -> Any:
 
 def rule_type(rule: str | Rule) -> type[Rule]:
     """The class of a rule, from its name or from one that is made."""
-    found: type[Rule] = lookup("rule", rule) if isinstance(rule, str) else type(rule)
+    found: type[Rule] = lookup("rule", rule) if isinstance(rule, str) else type(make_rule(rule, {}))
     return found
 
 
 def task_type(task: str | Task) -> type[Task]:
     """The class of a task, from its name or from one that is made."""
-    found: type[Task] = lookup("task", task) if isinstance(task, str) else type(task)
+    found: type[Task] = lookup("task", task) if isinstance(task, str) else type(make_task(task, {}))
     return found
 
 

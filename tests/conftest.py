@@ -18,7 +18,7 @@ JIT = not numba.config.DISABLE_JIT
 COMMON = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
 settings.register_profile("local", max_examples=30 if JIT else 10, **COMMON)
 settings.register_profile("ci", max_examples=30 if JIT else 10, derandomize=True, **COMMON)
-settings.register_profile("thorough", max_examples=500, **COMMON)
+settings.register_profile("thorough", max_examples=200, **COMMON)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci" if os.environ.get("CI") else "local"))
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 import rnnsim
 from rnnsim import registry
 
@@ -38,7 +39,7 @@ def test_the_python_examples_run() -> None:
 
 def test_the_plugin_in_the_readme_is_the_example_plugin() -> None:
     module = (ROOT / "tests/example_plugin/one_step.py").read_text()
-    code = module[module.index("import pluggy"):]
+    code = module[module.index("import pluggy") :]
     assert code in README
 
 

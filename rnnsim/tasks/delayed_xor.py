@@ -51,8 +51,11 @@ class DelayedXor(StreamTask, frozen=True):
     def criterion(self) -> Criterion:
         return Streak(0.2, 100)
 
+    def held_out_shape(self) -> tuple[int, int]:
+        return self.d + 1000, 4  # the first d steps have no target
+
     def suggestion(self, rule: str) -> Suggestion:
-        return Suggestion(rule="rtrl", hidden=8 + 4 * self.d, learning_rate=0.005)
+        return Suggestion(rule="rtrl", hidden=min(8 + 4 * self.d, 64), learning_rate=0.005)
 
     def source(
         self, rng: np.random.Generator, batch: int, dtype: Any, *, held_out: bool = False

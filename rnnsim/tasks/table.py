@@ -59,7 +59,7 @@ class Table(Task, frozen=True):
     ] = ""
     ahead: Annotated[int, msgspec.Meta(ge=0, description="rows from an input to its target")] = 1
     held_out: Annotated[
-        float, msgspec.Meta(ge=0, lt=1, description="share of the rows, the last, not learnt from")
+        float, msgspec.Meta(gt=0, lt=1, description="share of the rows, the last, not learnt from")
     ] = 0.2
     solved_below: Annotated[
         Positive | None,
@@ -102,10 +102,6 @@ class Table(Task, frozen=True):
         if not self.path:
             raise RnnsimError("the task table needs a file: give the option path, a .csv or .npz file")
         learnt, kept_back = _read_pairs(self, _stamp(self.path))
-        if held_out and not len(kept_back.inputs):
-            raise RnnsimError(
-                f"no rows of {self.path} are held out; give the option held_out a share above 0"
-            )
         return kept_back if held_out else learnt
 
     def source(
@@ -155,11 +151,10 @@ def _read_pairs(task: Table, stamp: tuple[int, int]) -> tuple[Pairs, Pairs]:
     inputs, targets = _choose(task, sheet)
     learnt = sheet.rows - round(task.held_out * sheet.rows)
     least = task.ahead + 2
-    if learnt < least or (task.held_out > 0 and sheet.rows - learnt < task.ahead + 1):
+    if learnt < least or sheet.rows - learnt < task.ahead + 1:
         raise RnnsimError(
             f"{sheet.file} has {sheet.rows} rows, {learnt} of them to learn from; with "
-            f"ahead={task.ahead} it needs {least} of those, and {task.ahead + 1} held out "
-            f"(or held_out=0)"
+            f"ahead={task.ahead} it needs {least} of those, and {task.ahead + 1} held out"
         )
     x = standardised(sheet.columns(inputs), learnt)
     d = standardised(sheet.columns(targets), learnt)

@@ -1,8 +1,6 @@
-"""The kernels of the recurrent network (theory.md 1), as :mod:`rnnsim.network` describes them.
+"""The recurrent network's forward kernels (theory.md 1), as :mod:`rnnsim.network` describes them.
 
-The drive is the net input a(t), so N = K = n. The sensitivities are dense: for sequence b
-``p[b, l, i q + j] = dx_l/dw_ij`` with w_ij the weight from z_j = [x(t-1), u(t), 1]_j to unit i,
-q = n + m + 1 and P = n q.
+The drive is the net input a(t), so N = K = n.
 """
 
 from __future__ import annotations
@@ -10,10 +8,8 @@ from __future__ import annotations
 from functools import cache
 from typing import Any, NamedTuple
 
-import numpy as np
-
 from rnnsim.kernels import kernel
-from rnnsim.linalg import add_rows, add_xt_times_y, copy, gemm, x_times_W, x_times_Wt
+from rnnsim.linalg import add_rows, add_xt_times_y, copy, x_times_W, x_times_Wt
 from rnnsim.network import Stream
 from rnnsim.typing import Array, Bools, Kernel, Params
 
@@ -39,18 +35,6 @@ class RecurrentTrajectory(NamedTuple):
     leak: Any  # alpha
     units: Array  # (k,) the units that are read, where the readout is not linear
     connectivity: Bools  # (n, n), or (0, 0) where every connection exists
-
-
-class Sensitivities(NamedTuple):
-    """p(t), twice, to be written from one place to the other."""
-
-    p: Array  # (2, B, n + 1, P); the last row receives dE(t)/dw
-    current: Array  # (1,) which of the two is p(t)
-    matrix: Array  # (n + 1, n)
-    total: Array  # (P,)
-
-
-# --- forward ---------------------------------------------------------------------------------------
 
 
 @kernel(allocates=False)
@@ -256,203 +240,3 @@ def keep(trajectory: RecurrentTrajectory, first: int, count: int) -> None:
         copy(trajectory.slopes[first + i], trajectory.slopes[i])
         copy(trajectory.states[first + i], trajectory.states[i])
         copy(trajectory.error[first + i], trajectory.error[i])
-
-
-# --- backward --------------------------------------------------------------------------------------
-
-
-@kernel(allocates=False)
-def pullback(
-    params: Params,
-    trajectory: RecurrentTrajectory,
-    t: int,
-    own_error: bool,
-    after: Array,
-    blame: Array,
-    before: Array,
-) -> None:
-    """Eq. (10): s(t) = alpha D(t) lambda(t), and (1-alpha) lambda(t) + W^T s(t) goes on to t-1."""
-    R, B, n = after.shape
-    leak = trajectory.leak
-    for r in range(R):
-        for b in range(B):
-            for i in range(n):
-                if own_error:
-                    after[r, b, i] += trajectory.error[t, b, i]
-                blame[r, b, i] = leak * trajectory.slopes[t, b, i] * after[r, b, i]
-    x_times_W(blame.reshape(R * B, n), params.W, before.reshape(R * B, n))
-    for r in range(R):
-        for b in range(B):
-            if trajectory.resets[t, b]:
-                before[r, b] = 0
-            elif leak != 1:
-                for i in range(n):
-                    before[r, b, i] += (1 - leak) * after[r, b, i]
-
-
-@kernel(allocates=False)
-def collect(
-    params: Params, trajectory: RecurrentTrajectory, first: int, blame: Array, grad: Params
-) -> None:
-    """Eq. (9), of all swept steps in one product each."""
-    count, _, B, n = blame.shape
-    m = trajectory.inputs.shape[2]
-    s = blame.reshape(count * B, n)
-    add_xt_times_y(s, trajectory.entering[first : first + count].reshape(count * B, n), grad.W)
-    add_xt_times_y(s, trajectory.inputs[first : first + count].reshape(count * B, m), grad.U)
-    add_rows(s, grad.b)
-
-
-@kernel
-def collect_rows(
-    params: Params, trajectory: RecurrentTrajectory, first: int, blame: Array, p: Array
-) -> None:
-    """Eq. (9) for each adjoint row and sequence apart: the local part of eq. (14)."""
-    count, R, B, n = blame.shape
-    m = trajectory.inputs.shape[2]
-    q = n + m + 1
-    z = np.ones((count, q), p.dtype)
-    s = np.empty((count, n), p.dtype)
-    for b in range(B):
-        for t in range(count):
-            copy(trajectory.entering[first + t, b], z[t, :n])
-            copy(trajectory.inputs[first + t, b], z[t, n : n + m])
-        for r in range(R):
-            for t in range(count):
-                copy(blame[t, r, b], s[t])
-            add_xt_times_y(s, z, p[b, r].reshape(n, q))
-
-
-@kernel
-def contract(trajectory: RecurrentTrajectory, row: Array, p: Array, grad: Params) -> None:
-    """Eq. (13): dE/dw_ij = sum_l (dE/dx_l) p^l_ij."""
-    B, n = row.shape
-    P = p.shape[2]
-    total = np.zeros((1, P), p.dtype)
-    product = np.empty((1, P), p.dtype)
-    for b in range(B):
-        x_times_W(row[b].reshape(1, n), p[b, :n], product)
-        add_rows(product, total[0])
-    unpack(total[0], grad)
-
-
-@kernel(allocates=False)
-def unpack(total: Array, grad: Params) -> None:
-    """Add a gradient in the order of p's columns to the gradients of W, U and b."""
-    n, m = grad.U.shape
-    w = total.reshape(n, n + m + 1)
-    for i in range(n):
-        for j in range(n):
-            grad.W[i, j] += w[i, j]
-        for j in range(m):
-            grad.U[i, j] += w[i, n + j]
-        grad.b[i] += w[i, n + m]
-
-
-# --- sensitivities ---------------------------------------------------------------------------------
-
-
-@kernel(allocates=False)
-def pushforward(
-    params: Params,
-    trajectory: RecurrentTrajectory,
-    first: int,
-    count: int,
-    sensitivities: Sensitivities,
-    grad: Params,
-) -> None:
-    """Eqs. (12) and (13) in one product per step.
-
-    With J = (1-alpha) I + alpha D W, p(t) = J p(t-1) + alpha D (delta z), and the row e^T J under J
-    gives e . p(t) beside it, e = dE(t)/dx(t), so that p is read once.
-    """
-    B, n = trajectory.states.shape[1:]
-    total = sensitivities.total
-    total[:] = 0
-    for t in range(first, first + count):
-        old, new = sensitivities.current[0], 1 - sensitivities.current[0]
-        for b in range(B):
-            push_p(params, trajectory, t, b, sensitivities.matrix,
-                   sensitivities.p[old, b], sensitivities.p[new, b])  # fmt: skip
-            add_rows(sensitivities.p[new, b, n:], total)
-        sensitivities.current[0] = new
-    unpack(total, grad)
-
-
-@kernel(allocates=False)
-def push_p(
-    params: Params,
-    trajectory: RecurrentTrajectory,
-    t: int,
-    b: int,
-    matrix: Array,
-    old: Array,
-    new: Array,
-) -> None:
-    """One step of p for sequence b; old, new (n + 1, P), matrix (n + 1, n)."""
-    n = params.b.size
-    m = trajectory.inputs.shape[2]
-    q = n + m + 1
-    leak, slope, error = trajectory.leak, trajectory.slopes[t, b], trajectory.error[t, b]
-    entering, inputs = trajectory.entering[t, b], trajectory.inputs[t, b]
-    if trajectory.resets[t, b]:
-        new[:] = 0
-    else:
-        jacobian(params, trajectory, t, b, matrix[:n])
-        x_times_W(error.reshape(1, n), matrix[:n], matrix[n:])
-        gemm(matrix, old[:n], new)
-    for i in range(n):
-        factor = leak * slope[i]
-        for j in range(n):
-            new[i, i * q + j] += factor * entering[j]
-        for j in range(m):
-            new[i, i * q + n + j] += factor * inputs[j]
-        new[i, i * q + n + m] += factor
-        factor *= error[i]
-        for j in range(n):
-            new[n, i * q + j] += factor * entering[j]
-        for j in range(m):
-            new[n, i * q + n + j] += factor * inputs[j]
-        new[n, i * q + n + m] += factor
-
-
-@kernel(allocates=False)
-def jacobian(params: Params, trajectory: RecurrentTrajectory, t: int, b: int, J: Array) -> None:
-    """J = dx(t)/dx(t-1) = (1-alpha) I + alpha D(t) W, or 0 across a reset."""
-    n = params.b.size
-    leak = trajectory.leak
-    if trajectory.resets[t, b]:
-        J[:] = 0
-        return
-    for i in range(n):
-        factor = leak * trajectory.slopes[t, b, i]
-        for j in range(n):
-            J[i, j] = factor * params.W[i, j]
-        J[i, i] += 1 - leak
-
-
-@kernel(allocates=False)
-def push(params: Params, trajectory: RecurrentTrajectory, t: int, v: Array, out: Array) -> None:
-    """out = J v for tangents v, out (R, B, n)."""
-    R, B, n = v.shape
-    leak = trajectory.leak
-    x_times_Wt(v.reshape(R * B, n), params.W, out.reshape(R * B, n))
-    for r in range(R):
-        for b in range(B):
-            if trajectory.resets[t, b]:
-                out[r, b] = 0
-            else:
-                for i in range(n):
-                    out[r, b, i] *= leak * trajectory.slopes[t, b, i]
-                    out[r, b, i] += (1 - leak) * v[r, b, i]
-
-
-@kernel
-def immediate(params: Params, trajectory: RecurrentTrajectory, t: int, row: Array, grad: Params) -> None:
-    """Add row . (dx(t)/dw with x(t-1) held still), which is row_i alpha f'(a_i) z_j."""
-    B, n = row.shape
-    blame = np.empty((1, 1, B, n), row.dtype)
-    for b in range(B):
-        for i in range(n):
-            blame[0, 0, b, i] = trajectory.leak * trajectory.slopes[t, b, i] * row[b, i]
-    collect(params, trajectory, t, blame, grad)

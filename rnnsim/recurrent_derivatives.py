@@ -1,0 +1,94 @@
+"""The one-step derivatives of the recurrent network (theory.md 1.2), as in :mod:`rnnsim.network`."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from rnnsim.kernels import kernel
+from rnnsim.linalg import add_rows, add_xt_times_y, x_times_W, x_times_Wt
+from rnnsim.recurrent_forward import RecurrentTrajectory
+from rnnsim.typing import Array, Params
+
+
+@kernel(allocates=False)
+def pullback(
+    params: Params,
+    trajectory: RecurrentTrajectory,
+    t: int,
+    own_error: bool,
+    after: Array,
+    blame: Array,
+    before: Array,
+) -> None:
+    """Eq. (10): s(t) = alpha D(t) lambda(t), and (1-alpha) lambda(t) + W^T s(t) goes on to t-1."""
+    R, B, n = after.shape
+    leak = trajectory.leak
+    for r in range(R):
+        for b in range(B):
+            for i in range(n):
+                if own_error:
+                    after[r, b, i] += trajectory.error[t, b, i]
+                blame[r, b, i] = leak * trajectory.slopes[t, b, i] * after[r, b, i]
+    x_times_W(blame.reshape(R * B, n), params.W, before.reshape(R * B, n))
+    for r in range(R):
+        for b in range(B):
+            if trajectory.resets[t, b]:
+                before[r, b] = 0
+            elif leak != 1:
+                for i in range(n):
+                    before[r, b, i] += (1 - leak) * after[r, b, i]
+
+
+@kernel(allocates=False)
+def collect(
+    params: Params, trajectory: RecurrentTrajectory, first: int, blame: Array, grad: Params
+) -> None:
+    """Eq. (9), of all swept steps in one product each."""
+    count, _, B, n = blame.shape
+    m = trajectory.inputs.shape[2]
+    s = blame.reshape(count * B, n)
+    add_xt_times_y(s, trajectory.entering[first : first + count].reshape(count * B, n), grad.W)
+    add_xt_times_y(s, trajectory.inputs[first : first + count].reshape(count * B, m), grad.U)
+    add_rows(s, grad.b)
+
+
+@kernel(allocates=False)
+def jacobian(params: Params, trajectory: RecurrentTrajectory, t: int, b: int, J: Array) -> None:
+    """J = dx(t)/dx(t-1) = (1-alpha) I + alpha D(t) W, or 0 across a reset."""
+    n = params.b.size
+    leak = trajectory.leak
+    if trajectory.resets[t, b]:
+        J[:] = 0
+        return
+    for i in range(n):
+        factor = leak * trajectory.slopes[t, b, i]
+        for j in range(n):
+            J[i, j] = factor * params.W[i, j]
+        J[i, i] += 1 - leak
+
+
+@kernel(allocates=False)
+def push(params: Params, trajectory: RecurrentTrajectory, t: int, v: Array, out: Array) -> None:
+    """out = J v for tangents v, out (R, B, n)."""
+    R, B, n = v.shape
+    leak = trajectory.leak
+    x_times_Wt(v.reshape(R * B, n), params.W, out.reshape(R * B, n))
+    for r in range(R):
+        for b in range(B):
+            if trajectory.resets[t, b]:
+                out[r, b] = 0
+            else:
+                for i in range(n):
+                    out[r, b, i] *= leak * trajectory.slopes[t, b, i]
+                    out[r, b, i] += (1 - leak) * v[r, b, i]
+
+
+@kernel
+def immediate(params: Params, trajectory: RecurrentTrajectory, t: int, row: Array, grad: Params) -> None:
+    """Add row . (dx(t)/dw with x(t-1) held still), which is row_i alpha f'(a_i) z_j."""
+    B, n = row.shape
+    blame = np.empty((1, 1, B, n), row.dtype)
+    for b in range(B):
+        for i in range(n):
+            blame[0, 0, b, i] = trajectory.leak * trajectory.slopes[t, b, i] * row[b, i]
+    collect(params, trajectory, t, blame, grad)
