@@ -1,0 +1,463 @@
+"""The cache of machine code is never stale; a network's one-step derivatives agree; what bptt stores."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import subprocess
+import sys
+import textwrap
+from collections import Counter, namedtuple
+from enum import IntEnum
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import naive
+import numba
+import numpy as np
+import pytest
+from test_gradients import TYPICAL, Case, assert_equal_gradients, make_case
+
+import rnnsim
+from rnnsim.kernels import compiled, fingerprint
+from rnnsim.network import empty_stream
+from rnnsim.recurrent import RecurrentNetwork
+from rnnsim.rule import Window
+from rnnsim_rules.bptt import BPTT
+
+needs_jit = pytest.mark.skipif(bool(numba.config.DISABLE_JIT), reason="nothing is compiled")
+
+
+# --- the cache, seen from another process --------------------------------------------------------------
+
+
+class Program:
+    """A kernel in one file that calls a helper in another, run by a new process each time."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.cache = folder / "cache"
+        self.write("helper.py", "def helper(x):\n    return x + 1.0\n")
+        self.write(
+            "program.py",
+            """
+            import numba
+            from rnnsim.kernels import compiled
+            from helper import helper
+
+            def root(x):
+                return 10.0 * helper(x)
+
+            run = compiled(root)
+            print(run(1.0))
+            """,
+        )
+
+    def write(self, name: str, source: str) -> None:
+        (self.folder / name).write_text(textwrap.dedent(source))
+
+    def run(self) -> str:
+        """Run it, and give what it printed."""
+        variables = {"RNNSIM_CACHE_DIR": str(self.cache), "PYTHONDONTWRITEBYTECODE": "1"}
+        environment = {k: v for k, v in os.environ.items() if k != "NUMBA_DISABLE_JIT"}
+        done = subprocess.run(
+            [sys.executable, "-W", "error", "program.py"],
+            cwd=self.folder,
+            env=environment | variables,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout.strip()
+
+    def files(self) -> dict[str, tuple[int, bytes]]:
+        """What is in the cache: when each file was written, and its content."""
+        found = sorted(self.cache.iterdir()) if self.cache.is_dir() else []
+        return {path.name: (path.stat().st_mtime_ns, path.read_bytes()) for path in found}
+
+
+@pytest.fixture
+def program(tmp_path: Path) -> Program:
+    return Program(tmp_path)
+
+
+def test_an_edited_helper_is_seen_by_the_next_process(program: Program) -> None:
+    assert program.run() == "20.0"
+    program.write("helper.py", "def helper(x):\n    return x + 2.0\n")
+    assert program.run() == "30.0"
+    program.write("helper.py", "STEP = 2.5\n\ndef helper(x):\n    return x + STEP\n")
+    assert program.run() == "35.0"
+    program.write("helper.py", "STEP = 3.5\n\ndef helper(x):\n    return x + STEP\n")
+    assert program.run() == "45.0"
+    assert len(program.files()) == 4
+
+
+def test_the_next_process_does_not_compile(program: Program) -> None:
+    assert program.run() == "20.0"
+    before = program.files()
+    assert len(before) == 1
+    # the second process may not compile: this compiler raises
+    source = (program.folder / "program.py").read_text()
+    no_compiler = """
+    from numba.core.dispatcher import _FunctionCompiler
+
+    def refuse(*arguments):
+        raise AssertionError("compiled")
+
+    _FunctionCompiler.compile = refuse
+    """
+    program.write("program.py", source.replace("run = ", textwrap.dedent(no_compiler) + "run = "))
+    assert program.run() == "20.0"
+    assert program.files() == before
+    program.write("helper.py", "def helper(x):\n    return x + 2.0\n")
+    with pytest.raises(
+        AssertionError, match="AssertionError: compiled"
+    ):  # the control: here it must compile
+        program.run()
+
+
+@pytest.mark.parametrize("damage", ["empty", "cut", "garbage", "another", "flipped"])
+def test_a_corrupt_file_is_compiled_anew(program: Program, damage: str) -> None:
+    assert program.run() == "20.0"
+    (path,) = program.cache.iterdir()
+    content = path.read_bytes()
+    middle = len(content) // 2
+    path.write_bytes(
+        {
+            "empty": b"",
+            "cut": content[:middle],
+            "garbage": b"not machine code" * 100,
+            "another": pickle.dumps(5),
+            "flipped": content[:middle] + bytes([content[middle] ^ 255]) + content[middle + 1 :],
+        }[damage]
+    )
+    assert program.run() == "20.0"
+    before = program.files()
+    assert program.run() == "20.0"
+    assert program.files() == before
+
+
+def test_a_cache_that_cannot_be_written_costs_only_time(program: Program) -> None:
+    program.cache.write_text("a file where the folder should be")
+    assert program.run() == "20.0"
+    assert program.cache.read_text() == "a file where the folder should be"
+
+
+def test_what_a_user_compiled_is_part_of_the_key(program: Program) -> None:
+    """Functions under @njit, their options, and a @vectorize'd one."""
+    program.write("helper.py", "import numba\n\n@numba.njit\ndef helper(x):\n    return x + 1.0\n")
+    assert program.run() == "20.0"
+    program.write("helper.py", "import numba\n\n@numba.njit\ndef helper(x):\n    return x + 2.0\n")
+    assert program.run() == "30.0"
+    program.write("helper.py", "import numba\n\n@numba.vectorize\ndef helper(x):\n    return x + 3.0\n")
+    assert program.run() == "40.0"
+    program.write("helper.py", "import numba\n\n@numba.vectorize\ndef helper(x):\n    return x + 4.0\n")
+    assert program.run() == "50.0"
+
+
+# --- the fingerprint -----------------------------------------------------------------------------------
+
+
+def scaled_by(factor: Any) -> Any:
+    return lambda x: x * factor
+
+
+def third_of(table: Any) -> Any:
+    return lambda x: x * table[0][2]
+
+
+def calling(*functions: Any) -> Any:
+    return lambda x: functions[0](x)
+
+
+LARGE = np.zeros(5000)
+
+
+def changed(array: np.ndarray) -> np.ndarray:
+    array = array.copy()
+    array[len(array) // 2] = 1  # where repr() leaves the numbers out
+    return array
+
+
+CHANGED = changed(LARGE)
+
+
+def njit(**options: Any) -> Any:
+    return numba.njit(**options)(lambda x: x + 1.0)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (lambda x: x + 1.0, lambda x: x + 2.0),
+        (lambda x: x + 1.0, lambda x: x - 1.0),
+        (lambda x: x + 1, lambda x: x + 1.0),
+        (scaled_by(2.0), scaled_by(3.0)),
+        (scaled_by(2), scaled_by(2.0)),
+        (scaled_by(np.float64(2)), scaled_by(np.float32(2))),
+        (scaled_by(np.zeros(2)), scaled_by(np.ones(2))),
+        (scaled_by(np.zeros(2)), scaled_by(np.zeros(2, np.float32))),
+        (scaled_by(LARGE), scaled_by(CHANGED)),
+        (scaled_by((LARGE,)), scaled_by((CHANGED,))),
+        (third_of(((1, 2, 3),)), third_of(((1, 2, 4),))),
+        (scaled_by(lambda x: x + 1.0), scaled_by(lambda x: x + 2.0)),
+        (calling(lambda x: x + 1.0), calling(lambda x: x + 2.0)),
+        (lambda x, y=1.0: x + y, lambda x, y=2.0: x + y),
+        (lambda x: [x + i for i in range(3)], lambda x: [x + i for i in range(4)]),
+        (lambda x, *, y=1.0: x + y, lambda x, *, y=2.0: x + y),
+        (lambda x, y=(LARGE,): x + y[0], lambda x, y=(CHANGED,): x + y[0]),
+        (scaled_by(np.sin), scaled_by(np.cos)),
+        (scaled_by((1, 2)), scaled_by((1, (2,)))),
+        (scaled_by(IntEnum("Gain", {"low": 1})), scaled_by(IntEnum("Gain", {"low": 2}))),
+        (scaled_by(namedtuple("Pair", "a b")), scaled_by(namedtuple("Pair", "b a"))),
+        pytest.param(scaled_by(njit()), scaled_by(njit(fastmath=True)), marks=needs_jit),
+    ],
+)
+def test_different_code_has_different_fingerprints(one: Any, other: Any) -> None:
+    assert fingerprint(one) != fingerprint(other)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: lambda x: x + 1.0,
+        lambda: scaled_by(2.0),
+        lambda: scaled_by(LARGE.copy()),
+        lambda: scaled_by((LARGE.copy(), 2.0)),
+        lambda: scaled_by(lambda x: x + 1.0),
+        lambda: calling(lambda x: x + 1.0),
+        lambda: calling(scaled_by(lambda x: x), scaled_by(2.0)),
+    ],
+)
+def test_the_same_code_has_the_same_fingerprint(make: Any) -> None:
+    assert fingerprint(make()) == fingerprint(make())
+
+
+def test_a_function_of_a_module_in_a_package_is_part_of_the_key() -> None:
+    """``package.module.f`` in a kernel: f is found behind two names."""
+
+    def kernel_of(f: Any) -> Any:
+        module = type(os)("module")
+        module.f = f
+        package = type(os)("package")
+        package.module = module
+        scope: dict[str, Any] = {"package": package, "__name__": "user"}
+        exec("def root(x):\n    return package.module.f(x)", scope)
+        return scope["root"]
+
+    assert fingerprint(kernel_of(lambda x: x + 1)) != fingerprint(kernel_of(lambda x: x + 2))
+    assert fingerprint(kernel_of(lambda x: x + 1)) == fingerprint(kernel_of(lambda x: x + 1))
+
+
+# --- one step of a network -----------------------------------------------------------------------------
+
+
+class Step:
+    """One step from a random state, and every derivative that the network gives of it."""
+
+    def __init__(self, case: Case, reset: bool = False) -> None:
+        self.case, self.network = case, case.network
+        rng = np.random.default_rng(5)
+        self.batch, self.n = 3, case.network.n_hidden
+        self.x = rng.standard_normal((self.batch, self.n))
+        self.u = rng.standard_normal((1, self.batch, case.network.n_in))
+        self.resets = np.zeros((1, self.batch), bool)
+        self.resets[0, 1] = reset
+        self.flat = case.network.pack(case.params)
+        self.params = case.network.views(self.flat)
+        self.trajectory = self.run(self.flat, self.x)
+
+    def run(self, flat: np.ndarray, x: np.ndarray) -> Any:
+        stream = empty_stream(1, self.batch, self.network.n_in, self.network.n_out, np.float64)
+        stream = stream._replace(inputs=self.u, resets=self.resets)
+        state = self.network.state(self.batch)
+        state.x[:] = x
+        trajectory = self.network.trajectory(1, self.batch)
+        compiled(self.network.forward)(self.network.views(flat), state, stream, 0, trajectory, 0, 1)
+        return trajectory
+
+    def differences_of_state(self, row: np.ndarray) -> np.ndarray:
+        """row . dx(t)/dx(t-1), by finite differences."""
+        return naive.finite_differences(
+            lambda x: float((row * self.run(self.flat, x).states[0]).sum()), self.x
+        )
+
+    def differences_of_params(self, row: np.ndarray) -> Any:
+        """row . dx(t)/dparams, x(t-1) held still, by finite differences."""
+        return self.network.views(
+            naive.finite_differences(
+                lambda flat: float((row * self.run(flat, self.x).states[0]).sum()), self.flat
+            )
+        )
+
+    def jacobian(self, b: int) -> np.ndarray:
+        J = np.full((self.n, self.n), np.nan)
+        compiled(self.network.jacobian)(self.params, self.trajectory, 0, b, J)
+        return J
+
+    def pull(self, rows: np.ndarray, own_error: bool = False) -> tuple[np.ndarray, np.ndarray]:
+        blame, before = np.full_like(rows, np.nan), np.full_like(rows, np.nan)
+        compiled(self.network.pullback)(
+            self.params, self.trajectory, 0, own_error, rows.copy(), blame, before
+        )
+        return blame, before
+
+
+@pytest.fixture(params=[False, True], ids=["running", "reset"])
+def step(request: pytest.FixtureRequest) -> Step:
+    case = make_case(TYPICAL)
+    everywhere = RecurrentNetwork(2, 5, 3, leak=0.7)  # every connection exists
+    return Step(Case(everywhere, case.params, case.arguments, case.net, case.data), reset=request.param)
+
+
+ROWS = np.random.default_rng(6).standard_normal((4, 3, 5))  # R, B, n
+
+
+def test_pullback_is_the_derivative_of_the_step(step: Step) -> None:
+    _, before = step.pull(ROWS)
+    for r in range(len(ROWS)):
+        np.testing.assert_allclose(before[r], step.differences_of_state(ROWS[r]), rtol=0, atol=1e-10)
+    assert np.abs(before[:, [0, 2]]).min(axis=(0, 2)).max() > 0
+    assert before[:, 1].any() != step.resets[0, 1]  # nothing crosses a reset
+
+
+def test_pullback_lets_the_own_error_join(step: Step) -> None:
+    step.trajectory.error[0] = np.random.default_rng(8).standard_normal((3, 5))
+    for found, expected in zip(
+        step.pull(ROWS, own_error=True), step.pull(ROWS + step.trajectory.error[0]), strict=True
+    ):
+        np.testing.assert_allclose(found, expected, rtol=0, atol=1e-14)
+
+
+def test_the_jacobian_is_that_of_pullback(step: Step) -> None:
+    _, before = step.pull(ROWS)
+    for b in range(step.batch):
+        np.testing.assert_allclose(ROWS[:, b] @ step.jacobian(b), before[:, b], rtol=0, atol=1e-13)
+
+
+def test_push_is_the_jacobian_times_a_vector(step: Step) -> None:
+    out = np.full_like(ROWS, np.nan)
+    compiled(step.network.push)(step.params, step.trajectory, 0, ROWS.copy(), out)
+    for b in range(step.batch):
+        np.testing.assert_allclose(out[:, b], ROWS[:, b] @ step.jacobian(b).T, rtol=0, atol=1e-13)
+    assert np.abs(out[:, 0] - ROWS[:, 0] @ step.jacobian(0)).max() > 0.1  # and not its transpose
+
+
+def test_immediate_is_the_derivative_by_the_parameters(step: Step) -> None:
+    grad = step.network.views(np.zeros(step.network.n_params))
+    compiled(step.network.immediate)(step.params, step.trajectory, 0, ROWS[0].copy(), grad)
+    expected = step.differences_of_params(ROWS[0])
+    assert_equal_gradients(grad, expected._asdict(), 1e-9)
+    blame, _ = step.pull(ROWS[:1])
+    collected = step.network.views(np.zeros(step.network.n_params))
+    compiled(step.network.collect)(step.params, step.trajectory, 0, blame[None], collected)
+    assert_equal_gradients(collected, grad._asdict(), 1e-13)
+
+
+def test_collect_rows_keeps_rows_and_sequences_apart(step: Step) -> None:
+    rows = np.random.default_rng(9).standard_normal((5, 3, 5))  # n rows, one for each p^l
+    blame, _ = step.pull(rows)
+    p = np.zeros((3, 5, step.network.n_columns))
+    compiled(step.network.collect_rows)(step.params, step.trajectory, 0, blame[None].copy(), p)
+    for r in range(5):
+        row = np.zeros((3, 5))
+        row[:, r] = 1  # contract() gives the sum over sequences of p[b, r]
+        found = step.network.views(np.zeros(step.network.n_params))
+        compiled(step.network.contract)(step.trajectory, row, p, found)
+        assert_equal_gradients(found, step.differences_of_params(rows[r])._asdict(), 1e-9)
+
+
+def test_pushforward_from_nothing_is_immediate(step: Step) -> None:
+    step.trajectory.error[0] = ROWS[0]
+    grad, expected = (step.network.views(np.zeros(step.network.n_params)) for _ in range(2))
+    p = step.network.sensitivities(step.batch)
+    compiled(step.network.pushforward)(step.params, step.trajectory, 0, 1, p, grad)
+    compiled(step.network.immediate)(step.params, step.trajectory, 0, ROWS[0].copy(), expected)
+    assert_equal_gradients(grad, expected._asdict(), 1e-13)
+
+
+def test_a_state_is_saved_and_restored() -> None:
+    network = make_case(TYPICAL).network
+    state, kept = network.state(2), network.states(4, 2)
+    state.x[:] = np.arange(10).reshape(2, 5)
+    compiled(network.save)(state, kept, 3)
+    state.x[:] = 0
+    compiled(network.restore)(kept, 3, state)
+    assert (state.x == np.arange(10).reshape(2, 5)).all()
+
+
+def test_keep_moves_rows_that_overlap() -> None:
+    network = make_case(TYPICAL).network
+    trajectory = network.trajectory(6, 2)
+    rows = ("inputs", "entering", "slopes", "states", "error")
+    for name in rows:
+        getattr(trajectory, name)[:] = np.arange(6)[:, None, None]
+    trajectory.resets[:] = np.arange(6)[:, None] == 4
+    compiled(network.keep)(trajectory, 2, 4)
+    for name in rows:
+        assert (getattr(trajectory, name)[:4] == np.arange(2, 6)[:, None, None]).all(), name
+    assert trajectory.resets[:4].all(1).tolist() == [False, False, True, False]
+
+
+# --- what bptt stores, and what it costs ---------------------------------------------------------------
+
+
+def growth(rule: BPTT) -> float:
+    """By how much its memory grows from 100 steps to 10,000, above that of a window of one."""
+    network = make_case(TYPICAL).network
+    none, short, long = (rule.memory_bytes(network, 2, steps) for steps in (1, 100, 10_000))
+    return (long - none) / (short - none)
+
+
+def test_checkpoints_store_as_the_square_root_of_the_steps() -> None:
+    assert growth(BPTT(checkpoint=True)) == pytest.approx(10, rel=0.2)
+    assert growth(BPTT()) == pytest.approx(100, rel=0.02)  # the control: it grows with the steps
+
+
+def steps_run(T: int, **options: Any) -> int:
+    """How many steps a gradient runs, counted by an activation of the user's own."""
+    calls: Counter[str] = Counter()
+
+    def f(a: float) -> float:
+        calls["f"] += 1
+        return float(np.tanh(a))
+
+    network = RecurrentNetwork(1, 2, 1, activation=(f, lambda a: float(1 / np.cosh(a) ** 2)))
+    rng = np.random.default_rng(0)
+    rnnsim.gradient(network, network.init(), rng.random((T, 1)), rng.random((T, 1)), "bptt", **options)
+    assert calls["f"] % 2 == 0  # two units
+    return calls["f"] // 2
+
+
+@pytest.mark.usefixtures("uncompiled")
+@pytest.mark.parametrize("T", [1, 2, 3, 10, 36, 37, 100])
+def test_checkpoints_cost_at_most_one_more_forward_pass(T: int) -> None:
+    assert steps_run(T) == T
+    run = steps_run(T, checkpoint=True)
+    assert run <= 2 * T
+    assert T < 10 or run > T  # they do run again
+
+
+@pytest.mark.usefixtures("uncompiled")
+@pytest.mark.parametrize("length", [1, 2, 3, 4, 5, 15, 16, 17, 40])
+def test_checkpoints_leave_the_state_where_the_window_ended(length: int) -> None:
+    """The next window goes on from there, also where a window is shorter than there is room for."""
+    case = make_case(TYPICAL)
+    network, rule = case.network, BPTT(checkpoint=True)
+    rng = np.random.default_rng(2)
+    stream = empty_stream(length, 1, 2, 3, np.float64)
+    stream.inputs[:] = rng.standard_normal((length, 1, 2))
+    states = []
+    for how in (rule, BPTT()):
+        memory, state = how.memory(network, 1, 40), network.state(1)
+        trajectory = network.trajectory(how.rows(40), 1)
+        grad = network.views(np.zeros(network.n_params))
+        how.learn(network)(
+            case.params, state, stream, 0, trajectory, Window(0, length, 0, True), memory, grad
+        )
+        states.append(SimpleNamespace(x=state.x.copy(), grad=grad))
+    np.testing.assert_allclose(states[0].x, states[1].x, rtol=0, atol=1e-14)
+    assert_equal_gradients(states[0].grad, states[1].grad._asdict(), 1e-12)
