@@ -84,7 +84,12 @@ def over_time(name: str, array: Any, features: int, dtype: Any) -> Array:
         )
     if out.shape[0] == 0 or out.shape[1] == 0:
         raise RnnsimError(f"{name} has shape {given.shape}: it needs at least one step and sequence")
-    return np.ascontiguousarray(out)
+    return _plain(out)
+
+
+def _plain(array: Any, dtype: Any = None) -> Array:
+    """The caller's own array where it will do: to the compiler, a read-only one is of another type."""
+    return np.require(array, dtype, ["C_CONTIGUOUS", "ALIGNED", "WRITEABLE"])
 
 
 def finite(name: str, array: Array) -> Array:
@@ -109,7 +114,7 @@ def per_step(name: str, array: Any, steps: int, batch: int, dtype: Any) -> Array
             f"{name} has shape {given.shape}; expected {(steps, batch)}"
             + (f" or {(steps,)}" if batch == 1 else "")
         )
-    return finite(name, np.ascontiguousarray(out, dtype))
+    return finite(name, _plain(out, dtype))
 
 
 def unit_indices(name: str, units: Sequence[int], n: int) -> Array:

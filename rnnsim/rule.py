@@ -77,6 +77,8 @@ class Rule(Options, frozen=True):
         Whether the network settles at a steady state for each row, in place of stepping.
     online : bool
         Whether the weights may move between windows of one sequence.
+    carries : bool
+        Whether credit passes from window to window; if not, the claim holds within a window.
     kind : str
         The kind of network that it trains where neither the user nor the task says.
     """
@@ -87,6 +89,7 @@ class Rule(Options, frozen=True):
     needs: ClassVar[tuple[str, ...]] = ()
     settles: ClassVar[bool] = False
     online: ClassVar[bool] = True
+    carries: ClassVar[bool] = True
     kind: ClassVar[str] = "recurrent"
 
     def memory(self, network: Network, batch: int, window: int) -> Memory:

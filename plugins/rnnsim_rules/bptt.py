@@ -80,6 +80,7 @@ class BPTT(Rule, frozen=True):
     claim = "exact"
     cost = Cost(time="n^2", memory="n T")
     needs = ("pullback", "collect")
+    carries = False
 
     checkpoint: Annotated[
         bool,
