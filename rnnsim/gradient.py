@@ -96,7 +96,7 @@ def gradient(
     rows = min(history + chosen.rows(width), steps)
     state = network.state(batch, initial_state)
     trajectory = network.trajectory(rows, batch)
-    memory = chosen.memory(network, batch, width)
+    memory = chosen.memory(network, batch, width, np.random.default_rng(checks.whole("seed", seed, 0)))
     grad = np.zeros_like(flat)
     learn, keep = compiled(chosen.learn(network)), compiled(network.keep)
     views, grads = network.views(flat), network.views(grad)

@@ -14,7 +14,7 @@ A rule in full::
         cost = Cost(time="n^2", memory="n T")
         needs = ("pullback", "collect")
 
-        def memory(self, network, batch, window): ...  # a NamedTuple of arrays
+        def memory(self, network, batch, window, rng): ...  # a NamedTuple of arrays
         def credit(self, network): ...  # a kernel (params, trajectory, window, memory, grad)
 """
 
@@ -92,11 +92,11 @@ class Rule(Options, frozen=True):
     carries: ClassVar[bool] = True
     kind: ClassVar[str] = "recurrent"
 
-    def memory(self, network: Network, batch: int, window: int) -> Memory:
+    def memory(self, network: Network, batch: int, window: int, rng: np.random.Generator) -> Memory:
         """Allocate what the rule carries from window to window, and its room to work.
 
         A NamedTuple of arrays and numbers, of a class at the top of a module (the cache finds it by
-        its name). By default there is nothing.
+        its name). By default there is nothing. A rule that draws random numbers keeps ``rng`` there.
         """
         return Nothing(np.zeros(0))
 
@@ -159,7 +159,8 @@ class Rule(Options, frozen=True):
     def memory_bytes(self, network: Network, batch: int, window: int) -> int:
         """How many bytes the rule holds: its memory and the rows of the trajectory."""
         rows = self.history(window) + self.rows(window)
-        return nbytes(self.memory(network, batch, window)) + nbytes(network.trajectory(rows, batch))
+        memory = self.memory(network, batch, window, np.random.default_rng(0))
+        return nbytes(memory) + nbytes(network.trajectory(rows, batch))
 
     def check_network(self, network: Network) -> None:
         """Refuse a network that lacks what this rule needs.

@@ -325,7 +325,7 @@ def allocate(experiment: Experiment) -> Training:
         state=network.state(batch),
         stream=empty_stream(rows, batch, task.n_in, task.n_out, network.dtype, legal=task.has_legal),
         trajectory=network.trajectory(trajectory_rows(plan), batch),
-        memory=rule.memory(network, batch, window),
+        memory=rule.memory(network, batch, window, np.random.default_rng([experiment.seed, 3])),
         moments=experiment.optimizer.memory(theta.size, network.dtype),
         judge=experiment.criterion.memory(),
         curve=new_curve(),

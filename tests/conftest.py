@@ -1,14 +1,18 @@
-"""One cache of machine code for the whole test run, and how many examples hypothesis draws."""
+"""One cache of machine code for the whole test run; how many examples hypothesis draws; fixtures."""
 
 from __future__ import annotations
 
 import os
 import shutil
 import tempfile
+from typing import Any
 
 import numba
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, settings
+
+pytest.register_assert_rewrite("cases", "plain_loop")  # they hold asserts, but no tests
 
 CACHE_DIR = "RNNSIM_CACHE_DIR"
 
@@ -43,6 +47,19 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 def uncompiled(monkeypatch: pytest.MonkeyPatch) -> None:
     """Run kernels as the plain Python that they are, where compiling them would only take time."""
     monkeypatch.setattr(numba.config, "DISABLE_JIT", 1)
+
+
+def wave(rows: int = 500) -> np.ndarray:
+    t = np.arange(rows)
+    return np.stack([np.sin(t / 7), 5 + 3 * np.cos(t / 11)], axis=1)
+
+
+@pytest.fixture(scope="module")
+def options(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
+    """What a task cannot be made without."""
+    path = tmp_path_factory.mktemp("table") / "wave.csv"
+    path.write_text("\n".join(["day,x,y", *(f"d{i},{x},{y}" for i, (x, y) in enumerate(wave()))]))
+    return {"table": {"path": str(path)}}
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -11,9 +11,9 @@ from typing import Any
 import naive
 import numpy as np
 import pytest
+from cases import EXAMPLES, FLOOR, Case, Sizes, assert_equal_gradients, existing, make_case
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_gradients import EXAMPLES, FLOOR, Case, Sizes, assert_equal_gradients, existing, make_case
 
 import rnnsim
 from rnnsim import NoSteadyState, RnnsimError, RnnsimWarning

@@ -51,7 +51,7 @@ class OneStep(Rule, frozen=True):
     cost = Cost(time="n^2", memory="n")
     needs = ("immediate",)
 
-    def memory(self, network, batch, window):
+    def memory(self, network, batch, window, rng):
         return Nothing(np.zeros(1))
 
     def credit(self, network):

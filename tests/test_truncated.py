@@ -8,9 +8,7 @@ from typing import Any
 import naive
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-from test_gradients import (
+from cases import (
     PLAIN,
     TYPICAL,
     Case,
@@ -20,6 +18,8 @@ from test_gradients import (
     existing,
     make_case,
 )
+from hypothesis import given
+from hypothesis import strategies as st
 
 import rnnsim
 

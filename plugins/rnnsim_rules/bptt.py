@@ -90,7 +90,7 @@ class BPTT(Rule, frozen=True):
     def rows(self, window: int) -> int:
         return segment_length(window) if self.checkpoint else window
 
-    def memory(self, network: Network, batch: int, window: int) -> Memory:
+    def memory(self, network: Network, batch: int, window: int, rng: np.random.Generator) -> Memory:
         rows = self.rows(window)
         sweep = Sweep(
             adjoint=np.zeros((2, 1, batch, network.n_state), network.dtype),

@@ -91,7 +91,7 @@ class RecurrentBackprop(Rule, frozen=True):
     def settler(self) -> Settler:
         return Settler(self.solver, self.tolerance, self.max_steps, self.depth)
 
-    def memory(self, network: Network, batch: int, window: int) -> Memory:
+    def memory(self, network: Network, batch: int, window: int, rng: np.random.Generator) -> Memory:
         N, K, dtype = network.n_state, network.n_drive, network.dtype
         series = self.adjoint == "neumann"
         tolerance = self.adjoint_tolerance or (0.5 if series else TOLERANCE[dtype.name])

@@ -12,6 +12,8 @@ window to window, so that nothing grows with time and no credit is cut.
 
 from __future__ import annotations
 
+import numpy as np
+
 from rnnsim.kernels import kernel
 from rnnsim.network import Network
 from rnnsim.rule import Cost, Rule, Window
@@ -29,7 +31,7 @@ class RTRL(Rule, frozen=True):
     def online_window(self, network: Network) -> int | None:
         return 1
 
-    def memory(self, network: Network, batch: int, window: int) -> Memory:
+    def memory(self, network: Network, batch: int, window: int, rng: np.random.Generator) -> Memory:
         return network.sensitivities(batch)
 
     def credit(self, network: Network) -> Kernel:

@@ -54,7 +54,7 @@ class BlockRTRL(Rule, frozen=True):
     def online_window(self, network: Network) -> int | None:
         return self.h or network.n_state
 
-    def memory(self, network: Network, batch: int, window: int) -> Memory:
+    def memory(self, network: Network, batch: int, window: int, rng: np.random.Generator) -> Memory:
         n, P, dtype = network.n_state, network.n_columns, network.dtype
         h = min(self.h or n, window)
         return Block(

@@ -54,7 +54,7 @@ class TruncatedBPTT(Rule, frozen=True):
     def online_window(self, network: Network) -> int | None:
         return self.h_prime or self.h
 
-    def memory(self, network: Network, batch: int, window: int) -> Memory:
+    def memory(self, network: Network, batch: int, window: int, rng: np.random.Generator) -> Memory:
         sweep = Sweep(
             adjoint=np.zeros((2, 1, batch, network.n_state), network.dtype),
             blame=np.zeros((self.h, 1, batch, network.n_drive), network.dtype),

@@ -1,0 +1,119 @@
+"""Controls: broken rules that each check of a gradient must reject."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from cases import PLAIN, TYPICAL, Case, check_against_differences, check_against_oracle, make_case
+
+from rnnsim.kernels import kernel
+from rnnsim.recurrent import RecurrentNetwork
+from rnnsim.rule import Rule
+from rnnsim_rules.bptt import BPTT
+
+Check = Callable[["Case", str | Rule, dict[str, Any]], None]
+
+
+class Scaled(BPTT, frozen=True):
+    """BPTT whose gradient is 1% too small."""
+
+    name = "scaled"
+
+    def learn(self, network: Any) -> Any:
+        learn = super().learn(network)
+
+        @kernel
+        def scaled(
+            params: Any,
+            state: Any,
+            stream: Any,
+            row: int,
+            trajectory: Any,
+            window: Any,
+            memory: Any,
+            grad: Any,
+        ) -> int:
+            code = learn(params, state, stream, row, trajectory, window, memory, grad)
+            grad.W[:] *= 0.99
+            return int(code)
+
+        return scaled
+
+
+class Transposed(BPTT, frozen=True):
+    """BPTT with W where W^T belongs."""
+
+    name = "transposed"
+
+    def learn(self, network: Any) -> Any:
+        return super().learn(with_pullback(network, transposed_pullback))
+
+
+class Leakless(BPTT, frozen=True):
+    """BPTT that forgets that the state leaks through from step to step."""
+
+    name = "leakless"
+
+    def learn(self, network: Any) -> Any:
+        return super().learn(with_pullback(network, leakless_pullback))
+
+
+def with_pullback(network: RecurrentNetwork, pullback: Any) -> RecurrentNetwork:
+    broken = RecurrentNetwork.__new__(RecurrentNetwork)
+    broken.__dict__.update(network.__dict__, pullback=pullback)
+    return broken
+
+
+@kernel
+def transposed_pullback(
+    params: Any, trajectory: Any, t: int, own_error: bool, after: Any, blame: Any, before: Any
+) -> None:
+    R, B, n = after.shape
+    for r in range(R):
+        for b in range(B):
+            if own_error:
+                after[r, b] += trajectory.error[t, b]
+            blame[r, b] = trajectory.leak * trajectory.slopes[t, b] * after[r, b]
+            before[r, b] = (1 - trajectory.leak) * after[r, b]
+            for i in range(n):
+                for j in range(n):
+                    before[r, b, i] += params.W[i, j] * blame[r, b, j]
+            if trajectory.resets[t, b]:
+                before[r, b] = 0
+
+
+@kernel
+def leakless_pullback(
+    params: Any, trajectory: Any, t: int, own_error: bool, after: Any, blame: Any, before: Any
+) -> None:
+    R, B, n = after.shape
+    for r in range(R):
+        for b in range(B):
+            if own_error:
+                after[r, b] += trajectory.error[t, b]
+            blame[r, b] = trajectory.leak * trajectory.slopes[t, b] * after[r, b]
+            before[r, b] = 0
+            for i in range(n):
+                for j in range(n):
+                    before[r, b, i] += params.W[j, i] * blame[r, b, j]
+            if trajectory.resets[t, b]:
+                before[r, b] = 0
+
+
+@pytest.mark.usefixtures("uncompiled")
+@pytest.mark.parametrize("check", [check_against_oracle, check_against_differences])
+@pytest.mark.parametrize("broken", [Scaled(), Transposed(), Leakless()], ids=lambda rule: rule.name)
+def test_broken_rules_are_rejected(check: Check, broken: Rule) -> None:
+    case = make_case(dataclasses.replace(TYPICAL, n=3, T=5, B=2, seed=4))
+    check(case, "bptt", {})
+    with pytest.raises(AssertionError, match="is off by"):
+        check(case, broken, {})
+
+
+@pytest.mark.usefixtures("uncompiled")
+def test_a_rule_that_forgets_the_leak_is_right_without_one() -> None:
+    """The control is broken in the one way that its name says."""
+    check_against_oracle(make_case(PLAIN), Leakless(), {})
