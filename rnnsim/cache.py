@@ -42,6 +42,9 @@ def folder() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "rnnsim"
 
 
+listeners: list[Callable[[str], None]] = []  # told the name of each kernel that is to be compiled
+
+
 class KernelCache(_Cache):
     """What a Numba dispatcher asks for compiled code and gives it to.
 
@@ -69,7 +72,14 @@ class KernelCache(_Cache):
         return folder() / f"{self._name}-{digest[:40]}.py{sys.version_info[0]}{sys.version_info[1]}"
 
     def load_overload(self, signature: Any, target_context: Any) -> Any:
-        """Give the compiled code for these argument types, or None."""
+        """Give the compiled code for these argument types, or None: it is then compiled."""
+        found = self._load(signature, target_context)
+        if found is None:
+            for listener in listeners:
+                listener(self._name)
+        return found
+
+    def _load(self, signature: Any, target_context: Any) -> Any:
         target_context.refresh()
         if not self._enabled:
             return None

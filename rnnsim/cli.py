@@ -82,12 +82,14 @@ def run(
         from rnnsim.plots import figure_type
 
         figure_type(plot)  # refuse the file before the work, not after it
+    from rnnsim.progress import compilation_announced
     from rnnsim.run import run as run_rule
 
     if taken := sorted(chosen.keys() & inspect.signature(run_rule).parameters.keys()):
         raise RnnsimError(f"-o is for options of the rule, the task and the optimizer; {taken[0]} is "
                           "none (rnnsim run --help has the others)")  # fmt: skip
-    result = run_rule(rule, task, stop=not no_stop, progress=True, **given, **chosen)
+    with compilation_announced():
+        result = run_rule(rule, task, stop=not no_stop, progress=True, **given, **chosen)
     if plot is not None:
         result.plot(plot)
     click.echo(result.summary())

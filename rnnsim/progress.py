@@ -2,12 +2,31 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from rnnsim.run import Trainer
+
+
+@contextmanager
+def compilation_announced() -> Iterator[None]:
+    """Say on a terminal, once, that something is being compiled and will not be the next time."""
+    from rnnsim.cache import listeners
+
+    def announce(name: str) -> None:
+        if not told and sys.stderr.isatty():
+            print("compiling, which takes some seconds; the next run finds it done", file=sys.stderr)
+        told.append(name)
+
+    told: list[str] = []
+    listeners.append(announce)
+    try:
+        yield
+    finally:
+        listeners.remove(announce)
 
 
 @contextmanager
