@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import itertools
 import os
 import pickle
 import sys
@@ -20,6 +21,7 @@ from typing import Any
 
 import numba
 from numba.core import compiler
+from numba.core.bytecode import FunctionIdentity
 from numba.core.caching import _Cache
 from numba.core.serialize import dumps
 
@@ -42,6 +44,16 @@ def folder() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "rnnsim"
 
 
+# Numba numbers the functions that it compiles, from 1 on in each process, and in machine code that
+# number alone tells functions of one name apart: two closures of one factory, say. Two processes give
+# one number to different functions, and code of both, loaded into a third, is linked to whichever came
+# first: a quietly wrong result (tests/test_cache.py shows it). So each process starts somewhere else.
+if hasattr(FunctionIdentity, "_unique_ids"):
+    FunctionIdentity._unique_ids = itertools.count(int.from_bytes(os.urandom(6), "big"))
+    SEPARATE = True
+else:  # a Numba that numbers otherwise: better no cache than a wrong one
+    SEPARATE = False
+
 listeners: list[Callable[[str], None]] = []  # told the name of each kernel that is to be compiled
 
 
@@ -54,12 +66,14 @@ class KernelCache(_Cache):
         The kernel, for its name.
     key : str
         The fingerprint of the kernel and of all that it calls.
+    cacheable : bool
+        False where it calls what was compiled, and numbered, elsewhere.
     """
 
-    def __init__(self, function: Callable[..., Any], key: str) -> None:
+    def __init__(self, function: Callable[..., Any], key: str, cacheable: bool = True) -> None:
         self._name = function.__name__
         self._key = key
-        self._enabled = True
+        self._enabled = SEPARATE and cacheable
 
     @property
     def cache_path(self) -> str:

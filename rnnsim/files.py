@@ -122,7 +122,15 @@ def load(folder: str | Path) -> SavedRun:
             header, *rows = csv.reader(file)
         columns = np.array(rows, float).reshape(len(rows), len(header)).T
         params = load_file(path / PARAMS)
-    except (ValueError, KeyError, RecursionError, OSError, csv.Error, SafetensorError) as error:
+    except (
+        ValueError,
+        KeyError,
+        RecursionError,
+        OSError,
+        csv.Error,
+        msgspec.MsgspecError,
+        SafetensorError,
+    ) as error:
         raise RnnsimError(f"{path} holds a damaged run: {error}") from None
     return SavedRun(summary, dict(zip(header, columns)), params)
 

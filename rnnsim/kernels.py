@@ -95,7 +95,7 @@ def _compile(function: Callable[..., Any], key: str) -> Callable[..., Any]:
             register_jitable(**OPTIONS, **_inner_options(inner))(inner)
             _registered.add(inner)
     dispatcher = numba.njit(**OPTIONS)(function)
-    dispatcher._cache = KernelCache(function, key)
+    dispatcher._cache = KernelCache(function, key, not _reaches_compiled(function))
 
     def call(*arguments: Any) -> Any:
         try:
@@ -105,6 +105,15 @@ def _compile(function: Callable[..., Any], key: str) -> Callable[..., Any]:
 
     call.dispatcher = dispatcher  # type: ignore[attr-defined]
     return call
+
+
+def _reaches_compiled(function: Callable[..., Any]) -> bool:
+    """Whether a kernel calls a user's own @njit function that has been compiled already."""
+    return any(
+        getattr(value, "signatures", None)
+        for inner in _functions(function)
+        for _, value in _references(inner)
+    )
 
 
 def _cause(message: str) -> str:

@@ -49,12 +49,12 @@ class Program:
     def write(self, name: str, source: str) -> None:
         (self.folder / name).write_text(textwrap.dedent(source))
 
-    def run(self) -> str:
+    def run(self, *arguments: str) -> str:
         """Run it, and give what it printed."""
         variables = {"RNNSIM_CACHE_DIR": str(self.cache), "PYTHONDONTWRITEBYTECODE": "1"}
         environment = {k: v for k, v in os.environ.items() if k != "NUMBA_DISABLE_JIT"}
         done = subprocess.run(
-            [sys.executable, "-W", "error", "program.py"],
+            [sys.executable, "-W", "error", "program.py", *arguments],
             cwd=self.folder,
             env=environment | variables,
             capture_output=True,
@@ -85,6 +85,37 @@ def test_an_edited_helper_is_seen_by_the_next_process(program: Program) -> None:
     program.write("helper.py", "STEP = 3.5\n\ndef helper(x):\n    return x + STEP\n")
     assert program.run() == "45.0"
     assert len(program.files()) == 4
+
+
+LOSSES = """
+import itertools, sys
+import numpy as np
+import numba.core.bytecode
+import rnnsim
+import rnnsim.cache
+
+if sys.argv[1] == "as-numba":
+    numba.core.bytecode.FunctionIdentity._unique_ids = itertools.count(1)
+for loss in sys.argv[2:]:
+    network = rnnsim.RecurrentNetwork(1, 2, 2, loss=loss)
+    params, row = network.init()._replace(c=np.ones(2)), np.ones((1, 2))
+    print(round(rnnsim.loss(network, params._replace(V=0 * params.V), row[:, :1], row), 6))
+"""
+
+# at y = (1, 1) and d = (1, 1): softmax 2 log 2, and no squared error
+TWO_LOSSES = ["squared-error", "softmax-cross-entropy"]
+
+
+@pytest.mark.parametrize(("numbering", "seen"), [("ours", "0.0 1.386294"), ("as-numba", "0.0 0.0")])
+def test_code_of_two_processes_is_not_mixed_up_in_a_third(
+    program: Program, monkeypatch: pytest.MonkeyPatch, numbering: str, seen: str
+) -> None:
+    """Numba's own numbering is the control: it links one loss in the place of the other."""
+    monkeypatch.setenv("PYTHONHASHSEED", "0")  # the order of compiler flags is in the names, too
+    program.write("program.py", LOSSES)
+    for loss in TWO_LOSSES:
+        program.run(numbering, loss)
+    assert program.run(numbering, *TWO_LOSSES).split() == seen.split()
 
 
 def test_the_next_process_does_not_compile(program: Program) -> None:

@@ -31,15 +31,9 @@ class FlipFlop(StreamTask, frozen=True):
     """
 
     name = "flip-flop"
+    n_in = 3
+    n_out = 1
     reached = "by rtrl 20 of 20 seeds, at step 2,807 in the median; by bptt 20, at 6,963"
-
-    @property
-    def n_in(self) -> int:
-        return 3
-
-    @property
-    def n_out(self) -> int:
-        return 1
 
     @property
     def baseline(self) -> float:

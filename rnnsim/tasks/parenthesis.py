@@ -60,17 +60,11 @@ class Parenthesis(StreamTask, frozen=True):
     """
 
     name = "parenthesis"
+    n_in = 4
+    n_out = 8
     reached = "by rtrl 20 of 20 seeds, at step 16,527 in the median"
 
     longest: Annotated[int, msgspec.Meta(ge=2, le=12, description="most parentheses of a string")] = 6
-
-    @property
-    def n_in(self) -> int:
-        return 4
-
-    @property
-    def n_out(self) -> int:
-        return 8
 
     @property
     def baseline(self) -> float:

@@ -49,18 +49,12 @@ class Reber(EpisodeTask, frozen=True):
     """
 
     name = "reber"
+    n_in = 7
+    n_out = 7
     reached = "by bptt 20 of 20 seeds, at step 2,095 in the median"
     score = "accuracy"
 
     longest: Annotated[int, msgspec.Meta(ge=6, description="most symbols of a string")] = 20
-
-    @property
-    def n_in(self) -> int:
-        return 7
-
-    @property
-    def n_out(self) -> int:
-        return 7
 
     @property
     def episode_length(self) -> int:

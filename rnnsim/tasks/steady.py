@@ -28,16 +28,10 @@ class SteadyStateXor(StreamTask, frozen=True):
     """
 
     name = "steady-state-xor"
+    n_in = 2
+    n_out = 1
     reached = "by recurrent-backprop 20 of 20 seeds, at step 1,216 in the median"
     steady: ClassVar[bool] = True
-
-    @property
-    def n_in(self) -> int:
-        return 2
-
-    @property
-    def n_out(self) -> int:
-        return 1
 
     @property
     def baseline(self) -> float:

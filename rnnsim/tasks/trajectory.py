@@ -35,6 +35,7 @@ class Trajectory(EpisodeTask, frozen=True):
     """
 
     name = "trajectory"
+    n_in = 1
     reached = "by bptt 20 of 20 seeds, at step 2,435 in the median (circle 2,920, figure eight 5,589)"
     score = "squared"
 
@@ -43,10 +44,6 @@ class Trajectory(EpisodeTask, frozen=True):
     )
     period: Annotated[int, msgspec.Meta(ge=5, description="steps once round")] = 20
     laps: Annotated[Count, msgspec.Meta(description="times round in an episode")] = 2
-
-    @property
-    def n_in(self) -> int:
-        return 1
 
     @property
     def n_out(self) -> int:
