@@ -155,6 +155,8 @@ def _documentation(thing: type[Options]) -> str:
         lines.append("\nOptions (-o NAME=VALUE):")
     for option, default in defaults.items():
         shown = "" if default in (None, "") else f" [{default}]"
+        if choices := thing.choices_of(option):
+            shown += f" ({' | '.join(choices)})"
         lines.append(f"  {option}{shown}  {descriptions.get(option, '')}")
     if standing := _standing(thing) if issubclass(thing, Task) else []:
         lines += ["", *standing]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar, Self, get_type_hints
+from typing import Annotated, Any, ClassVar, Literal, Self, get_args, get_origin, get_type_hints
 
 import msgspec
 
@@ -17,6 +17,11 @@ WORDS = {"int": "a whole number", "float": "a number", "bool": "true or false",
          "str": "text", "null": "none"}  # fmt: skip
 
 Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
+
+
+def _number(value: Any) -> Any:
+    """Text such as ``.5``, which is a number to everybody but JSON."""
+    return re.sub(r"^([+-]?)\.(?=\d)", r"\g<1>0.", value) if isinstance(value, str) else value
 
 
 class Options(msgspec.Struct, frozen=True, kw_only=True):
@@ -43,7 +48,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
             If a value has the wrong type or is out of its bounds.
         """
         known = cls.defaults()
-        given = {name.replace("-", "_"): value for name, value in options.items()}
+        given = {name.replace("-", "_"): _number(value) for name, value in options.items()}
         for name in given:
             if name not in known:
                 raise UnknownName(nearest(f"option of {cls.name}", name, known))
@@ -60,9 +65,17 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
             for kind, words in WORDS.items():
                 what = re.sub(rf"\b{kind}\b", words, what)
             what = what.replace(" | ", " or ").replace("`", "")
+            if choices := cls.choices_of(name):
+                what = f"it is one of {', '.join(choices)}"
             raise RnnsimError(
                 f"option {name} of {cls.name} is {given.get(name)!r}: {what[0].lower()}{what[1:]}"
             ) from None
+
+    @classmethod
+    def choices_of(cls, option: str) -> tuple[str, ...]:
+        """The words that an option may be, if it is one of some words."""
+        hint = get_type_hints(cls).get(option)
+        return get_args(hint) if get_origin(hint) is Literal else ()
 
     @classmethod
     def defaults(cls) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from importlib.metadata import Distribution, distributions
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 import pluggy
 
@@ -20,7 +20,7 @@ from rnnsim import hookspecs
 from rnnsim.errors import RnnsimError, RnnsimWarning, UnknownName
 from rnnsim.names import nearest
 from rnnsim.network import Network
-from rnnsim.rule import Rule
+from rnnsim.rule import Claim, Cost, Rule
 from rnnsim.task import Task
 
 GROUP = "rnnsim"
@@ -103,6 +103,8 @@ def _add(
     if absent:
         raise RnnsimError(f"{distribution} registers the {kind} {thing.__qualname__}, "
                           f"which lacks {' and '.join(absent)}")  # fmt: skip
+    if kind == "rule":
+        _check_rule(thing, distribution)
     name = getattr(thing, parts[0])
     if name in entries:
         raise RnnsimError(
@@ -110,6 +112,17 @@ def _add(
             f"{distribution}; uninstall one of them"
         )
     entries[name] = Entry(thing, distribution, version)
+
+
+def _check_rule(rule: type[Rule], distribution: str) -> None:
+    """Refuse a rule that says of itself what nobody could read."""
+    who = f"{distribution} registers the rule {rule.name}"
+    if not isinstance(rule.cost, Cost):
+        raise RnnsimError(f"{who}, whose cost is {rule.cost!r}; it is a Cost(time=..., memory=...)")
+    if rule.claim not in get_args(Claim):
+        raise RnnsimError(f"{who}, whose claim is {rule.claim!r}; it is {', '.join(get_args(Claim))}")
+    if isinstance(rule.needs, str):
+        raise RnnsimError(f"{who}, whose needs is the text {rule.needs!r}; it is a tuple of names")
 
 
 def installed_plugins() -> dict[str, tuple[Any, str, str]]:
