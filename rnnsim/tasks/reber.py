@@ -104,6 +104,7 @@ class EmbeddedReber(Reber, frozen=True):
     """
 
     name: ClassVar[str] = "embedded-reber"
+    reached: ClassVar[str] = "by bptt 20 of 20 seeds, at step 20,785 in the median"
 
     longest: Annotated[int, msgspec.Meta(ge=10, description="most symbols of a string")] = 24
 
