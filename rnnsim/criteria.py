@@ -77,6 +77,11 @@ SCORES: dict[str, Kernel] = {"error": error, "squared": squared, "accuracy": acc
 HIGHER_IS_BETTER = {"accuracy", "bits"}
 
 
+def past(score: str, threshold: float) -> str:
+    """Say on which side of a threshold a score is good."""
+    return f"at {'least' if score in HIGHER_IS_BETTER else 'most'} {threshold:g}"
+
+
 class Criterion(Protocol):
     """What a criterion offers."""
 
@@ -143,8 +148,7 @@ class Average:
     length: int
 
     def __str__(self) -> str:
-        side = "at least" if self.score in HIGHER_IS_BETTER else "at most"
-        return f"{self.score} of the last {self.length} targets {side} {self.threshold:g}"
+        return f"{self.score} of the last {self.length} targets {past(self.score, self.threshold)}"
 
     def memory(self) -> AverageMemory:
         sign = 1.0 if self.score in HIGHER_IS_BETTER else -1.0
@@ -183,8 +187,8 @@ class HeldOut:
     every: int
 
     def __str__(self) -> str:
-        side = "at least" if self.score in HIGHER_IS_BETTER else "at most"
-        return f"held-out {self.score} {side} {self.threshold:g}, looked at every {self.every} steps"
+        goal = past(self.score, self.threshold)
+        return f"held-out {self.score} {goal}, looked at every {self.every} steps"
 
     def memory(self) -> StreakMemory:
         return StreakMemory(0.0, 1, np.zeros(1, np.int64))

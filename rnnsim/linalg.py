@@ -95,12 +95,3 @@ def add_rows(x: Array, out: Array) -> None:
     for r in range(x.shape[0]):
         for i in range(x.shape[1]):
             out[i] += x[r, i]
-
-
-@kernel(allocates=False)
-def dot(x: Array, y: Array) -> float:
-    """The scalar product of two flat arrays."""
-    total = x.dtype.type(0)
-    for i in range(x.size):
-        total += x[i] * y[i]
-    return total  # type: ignore[no-any-return]

@@ -16,8 +16,6 @@ Count = Annotated[int, msgspec.Meta(ge=1)]
 WORDS = {"int": "a whole number", "float": "a number", "bool": "true or false",
          "str": "text", "null": "none"}  # fmt: skip
 
-Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
-
 
 def _number(value: Any) -> Any:
     """Text such as ``.5``, which is a number to everybody but JSON."""
