@@ -13,6 +13,7 @@ from functools import cache
 from rnnsim.errors import RnnsimError, UnknownName
 from rnnsim.kernels import kernel
 from rnnsim.names import nearest
+from rnnsim.network import Stream
 from rnnsim.typing import Array, Kernel
 
 
@@ -63,6 +64,33 @@ NAMED: dict[str, Kernel] = {
     "softmax-cross-entropy": softmax_cross_entropy,
     "logistic-cross-entropy": logistic_cross_entropy,
 }
+
+
+@cache
+def judge_kernel(loss: Kernel) -> Kernel:
+    """Make ``judge(stream, row, count, output_error)``: eq. (4), with dE/dy into (count, B, k).
+
+    The losses of the steps, summed over the batch, go into the stream.
+    """
+
+    @kernel(allocates=False)
+    def judge(stream: Stream, row: int, count: int, output_error: Array) -> None:
+        B, k = stream.outputs.shape[1:]
+        for i in range(count):
+            total = 0.0
+            for b in range(B):
+                error = output_error[i, b]
+                weight = stream.mask[row + i, b]
+                if weight == 0:  # no target, which may then be anything
+                    error[:] = 0
+                else:
+                    total += weight * loss(stream.outputs[row + i, b], stream.targets[row + i, b], error)
+                    for o in range(k):
+                        error[o] *= weight / B
+            stream.losses[row + i] = total
+
+    return judge
+
 
 Pair = tuple[Callable[[Array, Array], float], Callable[[Array, Array], Array]]
 

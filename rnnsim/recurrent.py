@@ -13,15 +13,13 @@ from rnnsim import recurrent_derivatives as derivatives
 from rnnsim import recurrent_forward as running
 from rnnsim import recurrent_sensitivities as dense
 from rnnsim.activations import Function, activation_kernel
-from rnnsim.errors import RnnsimError, UnknownName
-from rnnsim.losses import Pair, loss_kernel
-from rnnsim.names import nearest
+from rnnsim.errors import RnnsimError
+from rnnsim.initial import check_scheme, draw_weights
+from rnnsim.losses import Pair, judge_kernel, loss_kernel
 from rnnsim.network import Network
 from rnnsim.options import Options
 from rnnsim.recurrent_sensitivities import Sensitivities
 from rnnsim.typing import Array, Kernel, Params
-
-SCHEMES = ("scaled-normal", "uniform", "orthogonal")
 
 
 class LinearReadout(NamedTuple):
@@ -118,7 +116,7 @@ class RecurrentNetwork(Network):
         blame = running.blame_linear if linear else running.blame_units
         self.direct = running.direct_linear if linear else running.direct_units
         self.step = running.step_kernel(activate)
-        self.readout = running.readout_kernel(read, blame, loss)
+        self.readout = running.readout_kernel(read, blame, judge_kernel(loss))
         self.forward = running.forward_kernel(self.step, self.readout)
 
     def _units(self, readout: str | Sequence[int]) -> Array | None:
@@ -189,8 +187,9 @@ class RecurrentNetwork(Network):
         seed : int
         scheme : str
             ``scaled-normal``: variance gain^2 / fan-in; ``uniform``: within gain / sqrt(fan-in);
-            ``orthogonal``: W is gain times a random rotation, U and V have orthonormal rows or
-            columns. The fan-in counts the connections that exist.
+            ``interval``: within gain, whatever the fan-in; ``orthogonal``: W is gain times a random
+            rotation, U and V have orthonormal rows or columns. The fan-in counts the connections
+            that exist.
         gain : float
 
         Returns
@@ -203,21 +202,19 @@ class RecurrentNetwork(Network):
         RnnsimError
             If the scheme is unknown, or orthogonal with absent connections.
         """
-        if scheme not in SCHEMES:
-            raise UnknownName(nearest("initial scheme", scheme, SCHEMES))
+        check_scheme(scheme, gain)
         if scheme == "orthogonal" and self.connectivity is not None:
             raise RnnsimError(
                 "orthogonal initial weights need every connection; "
                 "use scaled-normal or uniform with connectivity"
             )
-        checks.real("gain", gain)
         rng = np.random.default_rng(checks.whole("seed", seed, 0))
         flat = np.zeros(self.n_params, self.dtype)
         params = self.views(flat)
         for name in ("W", "U", "V"):
             if name in self.shapes:
                 exists = self.connectivity if name == "W" else None
-                getattr(params, name)[...] = _draw(rng, scheme, gain, self.shapes[name], exists)
+                getattr(params, name)[...] = draw_weights(rng, scheme, gain, self.shapes[name], exists)
         return params
 
     def check_params(self, params: Params) -> None:
@@ -287,25 +284,3 @@ class RecurrentNetwork(Network):
     keep = staticmethod(running.keep)
     save = staticmethod(running.save)
     restore = staticmethod(running.restore)
-
-
-def _draw(
-    rng: np.random.Generator,
-    scheme: str,
-    gain: float,
-    shape: tuple[int, ...],
-    exists: Array | None,
-) -> Array:
-    rows, columns = shape
-    if scheme == "orthogonal":
-        square = rng.standard_normal((max(shape), max(shape)))
-        rotation, triangle = np.linalg.qr(square)
-        rotation *= np.sign(np.diag(triangle))  # uniform over the orthogonal group
-        return np.asarray(gain * rotation[:rows, :columns])
-    fan_in = np.full((rows, 1), columns) if exists is None else exists.sum(1, keepdims=True)
-    scale = gain / np.sqrt(np.maximum(fan_in, 1))
-    if scheme == "uniform":
-        drawn = rng.uniform(-1, 1, shape) * scale
-    else:
-        drawn = rng.standard_normal(shape) * scale
-    return np.asarray(drawn if exists is None else drawn * exists)

@@ -81,7 +81,7 @@ def step_kernel(activate: Kernel) -> Kernel:
 
 
 @cache
-def readout_kernel(read: Kernel, blame: Kernel, loss: Kernel) -> Kernel:
+def readout_kernel(read: Kernel, blame: Kernel, judge: Kernel) -> Kernel:
     """Make the readout: eqs. (3) and (4), and dE/dx(t)."""
 
     @kernel(allocates=False)
@@ -93,22 +93,8 @@ def readout_kernel(read: Kernel, blame: Kernel, loss: Kernel) -> Kernel:
         first: int,
         count: int,
     ) -> None:
-        B, k = stream.outputs.shape[1:]
         read(params, stream, row, trajectory, first, count)
-        for i in range(count):
-            total = 0.0
-            for b in range(B):
-                output_error = trajectory.output_error[first + i, b]
-                weight = stream.mask[row + i, b]
-                if weight == 0:  # no target, which may then be anything
-                    output_error[:] = 0
-                else:
-                    total += weight * loss(
-                        stream.outputs[row + i, b], stream.targets[row + i, b], output_error
-                    )
-                    for o in range(k):
-                        output_error[o] *= weight / B
-            stream.losses[row + i] = total
+        judge(stream, row, count, trajectory.output_error[first : first + count])
         blame(params, trajectory, first, count)
 
     return readout
