@@ -60,15 +60,15 @@ def evaluate(
     stream = empty_stream(rows, batch, task.n_in, task.n_out, network.dtype, legal=task.has_legal)
     source = task.source(np.random.default_rng([seed, 2]), batch, network.dtype, held_out=True)
     state, radius = network.state(batch), None
-    views = network.views(network.pack(params))
+    operands = network.operands(network.pack(params))
     with single_threaded():
         filled = compiled(task.fill())(source, stream, rows)
         trajectory = network.trajectory(filled, batch)
         if task.steady:
-            settler.run(network, views, stream, state, trajectory)
-            radius = spectral_radius(network, views, trajectory)
+            settler.run(network, operands, stream, state, trajectory)
+            radius = spectral_radius(network, operands, trajectory)
         else:
-            compiled(network.forward)(views, state, stream, 0, trajectory, 0, filled)
+            compiled(network.forward)(operands, state, stream, 0, trajectory, 0, filled)
     mask = stream.mask[:filled]
     judge = SCORES[score]
     with np.errstate(all="ignore"):  # outputs may be anything, as may a mean of no targets

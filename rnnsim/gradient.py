@@ -15,7 +15,7 @@ from rnnsim.network import Network, Stream, empty_stream
 from rnnsim.rule import Rule, Window
 from rnnsim.settling import Settler
 from rnnsim.stability import spectral_radius
-from rnnsim.typing import Array, Params, Trajectory
+from rnnsim.typing import Array, Inputs, Params, Trajectory
 
 
 class Gradient(NamedTuple):
@@ -29,7 +29,7 @@ class Gradient(NamedTuple):
 class Simulation(NamedTuple):
     """What :func:`simulate` returns: arrays over time, time-major."""
 
-    states: Array  # (T, B, n), after each step
+    states: Array  # (T, B, N), after each step: activations, or fast weights
     outputs: Array  # (T, B, k)
     spectral_radius: float | None = None  # of steady states: the largest; below 1 they are stable
 
@@ -37,7 +37,7 @@ class Simulation(NamedTuple):
 def gradient(
     network: Network,
     params: Params,
-    inputs: Array,
+    inputs: Inputs,
     targets: Array,
     rule: str | Rule = "bptt",
     *,
@@ -56,7 +56,8 @@ def gradient(
     params : NamedTuple of arrays
         As ``network.init`` gives them.
     inputs : (T, B, m) or (T, m) array
-        For rules that settle, each row is a pattern held fixed until its own steady state.
+        For rules that settle, each row is a pattern held fixed until its own steady state. For a
+        fast-weight network, one array that both nets see, or a pair (slow, fast).
     targets : (T, B, k) or (T, k) array
     rule : str or Rule
         The name of a rule, with its options by keyword, or a rule.
@@ -64,8 +65,8 @@ def gradient(
         The weight of each target; 1 everywhere by default.
     resets : (T, B) or (T,) array of bool, optional
         Before which steps the state is put back to its initial value.
-    initial_state : (B, n) or (n,) array, optional
-        Zero by default.
+    initial_state : (B, N) or (N,) array, optional
+        The network's own (zero for a recurrent one) by default.
     window : int, optional
         How many steps the rule sees at a time (as in on-line learning, but the weights stand still);
         all of them by default. The gradient is the sum over the windows.
@@ -99,27 +100,27 @@ def gradient(
     memory = chosen.memory(network, batch, width, np.random.default_rng(checks.whole("seed", seed, 0)))
     grad = np.zeros_like(flat)
     learn, keep = compiled(chosen.learn(network)), compiled(network.keep)
-    views, grads = network.views(flat), network.views(grad)
+    operands, slope = network.operands(flat), network.operands(grad)
     held = 0
     with single_threaded():
         for row in range(0, steps, width):
             count = min(width, steps - row)
             now = Window(held, count, row, row + count == steps)
-            code = learn(views, state, stream, row, trajectory, now, memory, grads)
+            code = learn(operands, state, stream, row, trajectory, now, memory, slope)
             if code:
                 raise chosen.explain(code, memory, row + 1)
             filled, held = held + count, min(history, held + count)
             if held:
                 keep(trajectory, filled - held, held)
     raise_if_diverged(stream, grad)
-    radius = report_stability(network, views, trajectory) if chosen.settles else None
-    return Gradient(float(stream.losses.sum() / batch), grads, radius)
+    radius = report_stability(network, operands, trajectory) if chosen.settles else None
+    return Gradient(float(stream.losses.sum() / batch), network.views(grad), radius)
 
 
 def loss(
     network: Network,
     params: Params,
-    inputs: Array,
+    inputs: Inputs,
     targets: Array,
     *,
     mask: Array | None = None,
@@ -157,7 +158,7 @@ def loss(
 def simulate(
     network: Network,
     params: Params,
-    inputs: Array,
+    inputs: Inputs,
     *,
     resets: Array | None = None,
     initial_state: Array | None = None,
@@ -174,7 +175,7 @@ def simulate(
     Returns
     -------
     Simulation
-        ``states`` (T, B, n), ``outputs`` (T, B, k), and of steady states ``spectral_radius``.
+        ``states`` (T, B, N), ``outputs`` (T, B, k), and of steady states ``spectral_radius``.
 
     Raises
     ------
@@ -189,13 +190,13 @@ def simulate(
 
 def make_stream(
     network: Network,
-    inputs: Array,
+    inputs: Inputs,
     targets: Array | None,
     mask: Array | None,
     resets: Array | None,
 ) -> Stream:
     """Check arrays and make a stream of them; without targets the mask is zero."""
-    u = checks.finite("inputs", checks.over_time("inputs", inputs, network.n_in, network.dtype))
+    u = network.check_inputs(inputs)
     steps, batch = u.shape[:2]
     if targets is None:
         d = np.zeros((steps, batch, network.n_out), network.dtype)
@@ -255,11 +256,11 @@ def _run(
 ) -> Trajectory:
     """Run a network over a stream, which receives the outputs and losses."""
     steps, batch = stream.mask.shape
-    views = network.views(network.pack(params))
+    operands = network.operands(network.pack(params))
     state, trajectory = network.state(batch, initial_state), network.trajectory(steps, batch)
     with single_threaded():
         if not steady_state:
-            compiled(network.forward)(views, state, stream, 0, trajectory, 0, steps)
+            compiled(network.forward)(operands, state, stream, 0, trajectory, 0, steps)
             return trajectory
-        Settler(solver).run(network, views, stream, state, trajectory)
+        Settler(solver).run(network, operands, stream, state, trajectory)
     return trajectory

@@ -11,7 +11,9 @@ and a learning rule needs only their one-step derivatives. A network gives them 
     N the size of the state, K the size of the *drive*: that through which the parameters act within
     one step (the net inputs of a recurrent network). dE/d(drive) is the step's *blame*.
 
-A trajectory holds the last steps in rows; ``t`` is always such a row. The kernels:
+A trajectory holds the last steps in rows; ``t`` is always such a row. Its ``error`` is dE(t)/dstate,
+the direct part, of the state at which the network reads its output: the one that leaves step t in a
+recurrent network, the one that enters it in a fast-weight network (``reads``). The kernels:
 
 ``forward(params, state, stream, row, trajectory, first, count)``
     Run ``count`` steps from row ``row`` of the stream and write them into the trajectory from row
@@ -56,10 +58,11 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import Any, ClassVar, NamedTuple, Self
+from typing import Any, ClassVar, Literal, NamedTuple, Self
 
 import numpy as np
 
+from rnnsim import checks
 from rnnsim.errors import RnnsimError
 from rnnsim.options import Options
 from rnnsim.typing import Array, Bools, Kernel, Memory, Params, State, Trajectory
@@ -104,6 +107,7 @@ class Network(ABC):
 
     kind: ClassVar[str]
     choices: ClassVar[type[Options]] = Options  # what users may choose by name beside the sizes
+    reads: ClassVar[Literal["leaving", "entering"]] = "leaving"  # the state that the output is of
 
     n_in: int
     n_out: int
@@ -130,6 +134,21 @@ class Network(ABC):
     readout: Any = None
 
     @property
+    def columns(self) -> tuple[int, ...]:
+        """How many columns its inputs may have."""
+        return (self.n_in,)
+
+    def check_inputs(self, inputs: Any) -> Array:
+        """Give inputs as one array (T, B, columns).
+
+        Raises
+        ------
+        RnnsimError
+            If they have another shape or are not finite.
+        """
+        return checks.finite("inputs", checks.over_time("inputs", inputs, self.n_in, self.dtype))
+
+    @property
     @abstractmethod
     def n_state(self) -> int:
         """N, the size of the state of one sequence."""
@@ -147,7 +166,7 @@ class Network(ABC):
     @property
     @abstractmethod
     def params_type(self) -> Any:
-        """The NamedTuple of the parameters; importable by its name, for the cache."""
+        """The NamedTuple of the parameters."""
 
     @classmethod
     @abstractmethod
@@ -195,6 +214,13 @@ class Network(ABC):
             arrays.append(flat[start:stop].reshape(shape))
             start = stop
         return self.params_type(*arrays)
+
+    def operands(self, flat: Array) -> Params:
+        """Give the parameters, or their gradient, as the kernels take them: by default as views.
+
+        A NamedTuple of arrays, of a class that can be imported by its name (for the cache).
+        """
+        return self.views(flat)
 
     def pack(self, params: Params) -> Array:
         """Copy parameters, checked, into one flat array.

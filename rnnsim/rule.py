@@ -20,6 +20,7 @@ A rule in full::
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
@@ -80,7 +81,9 @@ class Rule(Options, frozen=True):
     carries : bool
         Whether credit passes from window to window; if not, the claim holds within a window.
     kind : str
-        The kind of network that it trains where neither the user nor the task says.
+        The kind of network that it trains where the user does not say.
+    network : mapping
+        Options of that network without which it would be another rule.
     """
 
     name: ClassVar[str]
@@ -91,6 +94,7 @@ class Rule(Options, frozen=True):
     online: ClassVar[bool] = True
     carries: ClassVar[bool] = True
     kind: ClassVar[str] = "recurrent"
+    network: ClassVar[Mapping[str, Any]] = {}
 
     def memory(self, network: Network, batch: int, window: int, rng: np.random.Generator) -> Memory:
         """Allocate what the rule carries from window to window, and its room to work.

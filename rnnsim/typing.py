@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 Array: TypeAlias = NDArray[Any]
 Bools: TypeAlias = NDArray[np.bool_]
+Inputs: TypeAlias = NDArray[Any] | tuple[NDArray[Any], NDArray[Any]]
 Kernel: TypeAlias = Callable[..., Any]
 
 # NamedTuples of arrays; which fields they have is the business of the network, rule or task that
