@@ -6,6 +6,7 @@
 """
 
 from rnnsim.errors import Diverged, NoSteadyState, RnnsimError, RnnsimWarning, UnknownName
+from rnnsim.fast_weight import FastWeightNetwork
 from rnnsim.files import load
 from rnnsim.gradient import gradient, loss, simulate
 from rnnsim.inverse import input_for
@@ -17,6 +18,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "Diverged",
+    "FastWeightNetwork",
     "NoSteadyState",
     "RecurrentNetwork",
     "RnnsimError",

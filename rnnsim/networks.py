@@ -14,6 +14,8 @@ hookimpl = pluggy.HookimplMarker("rnnsim")
 @hookimpl
 def rnnsim_networks(register: Callable[[type[Network]], None]) -> None:
     """Register the networks of the core."""
+    from rnnsim.fast_weight import FastWeightNetwork
     from rnnsim.recurrent import RecurrentNetwork
 
     register(RecurrentNetwork)
+    register(FastWeightNetwork)

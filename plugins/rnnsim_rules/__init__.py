@@ -15,10 +15,14 @@ hookimpl = pluggy.HookimplMarker("rnnsim")
 def rnnsim_rules(register: Callable[[type[Rule]], None]) -> None:
     """Register every rule of this package, one a file."""
     from rnnsim_rules.bptt import BPTT
+    from rnnsim_rules.fast_weights_1 import FastWeights1
+    from rnnsim_rules.fast_weights_2 import FastWeights2
     from rnnsim_rules.recurrent_backprop import RecurrentBackprop
     from rnnsim_rules.rtrl import RTRL
     from rnnsim_rules.rtrl_block import BlockRTRL
     from rnnsim_rules.truncated_bptt import TruncatedBPTT
 
-    for rule in (RecurrentBackprop, BPTT, TruncatedBPTT, RTRL, BlockRTRL):
+    for rule in (
+        RecurrentBackprop, BPTT, TruncatedBPTT, RTRL, BlockRTRL, FastWeights1, FastWeights2,
+    ):  # fmt: skip
         register(rule)

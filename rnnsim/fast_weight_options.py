@@ -1,0 +1,170 @@
+"""What users may say of a fast-weight network, and what is made of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cache
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+
+from rnnsim import checks
+from rnnsim.activations import activation_kernel
+from rnnsim.errors import RnnsimError
+from rnnsim.fast_weight_forward import change_between, change_directly
+from rnnsim.kernels import kernel
+from rnnsim.layered import Layers
+from rnnsim.options import Options, Positive
+from rnnsim.sigma import Two
+from rnnsim.typing import Array, Kernel
+
+
+class FastWeightChoices(Options, frozen=True):
+    """What users may choose of a fast-weight network beside its sizes, and of its initial weights."""
+
+    name = "fast-weight network"
+
+    architecture: Literal[1, 2] = 1
+    n_slow_in: int | None = None
+    slow_hidden: Any = None
+    fast_hidden: Any = ()
+    hidden_activation: Any = "tanh"
+    output_activation: Any = "identity"
+    slow_bias: bool = True
+    fast_bias: bool = False
+    shortcuts: Any = False
+    sigma: Any = "sum-and-squash"
+    tau: Positive = 10.0
+    decay: float = 0.9
+    g: Any = "product"
+    initial: Any = 0.0
+    loss: Any = "squared-error"
+    scheme: str = "interval"
+    gain: float = 0.1
+
+
+def layer_sizes(name: str, given: Any) -> tuple[int, ...]:
+    """Read the sizes of hidden layers: one number, a sequence of them, or text such as ``8,8``."""
+    if isinstance(given, str):
+        try:
+            given = [int(part) for part in given.split(",") if part.strip()]
+        except ValueError:
+            raise RnnsimError(f"{name} is {given!r}; sizes of layers are written like 8,8") from None
+    sizes = given if isinstance(given, Sequence | np.ndarray) else [given]
+    return tuple(checks.whole(f"a layer of {name}", n, 1, checks.LARGEST_SIZE) for n in sizes)
+
+
+def yes_or_no(name: str, given: Any) -> bool:
+    """Read a bool, also from text."""
+    words = {"true": True, "false": False}
+    value = words.get(given.lower()) if isinstance(given, str) else given
+    if not isinstance(value, bool | np.bool_):
+        raise RnnsimError(f"{name} is true or false, not {given!r}")
+    return bool(value)
+
+
+def for_both(name: str, given: Any) -> tuple[bool, bool]:
+    """Read a bool for both nets, or one for each (slow, fast)."""
+    if isinstance(given, tuple | list):
+        if len(given) != 2:
+            raise RnnsimError(f"{name} is one of true and false, or a pair (slow, fast) of them, not "
+                              f"{given!r}")  # fmt: skip
+        return yes_or_no(name, given[0]), yes_or_no(name, given[1])
+    return (yes_or_no(name, given),) * 2
+
+
+def is_function_pair(given: Any) -> bool:
+    return isinstance(given, tuple) and len(given) == 2 and all(map(callable, given))
+
+
+def activations_of(name: str, given: Any, net: int, layers: int) -> list[Kernel]:
+    """The activations of the layers of one net (0: slow, 1: fast), of what was said for both.
+
+    ``given`` is a name or a pair (f, df), for all; or a pair (slow, fast), each of them that or one
+    for each layer.
+    """
+    if not isinstance(given, str) and not is_function_pair(given):
+        if not isinstance(given, tuple | list) or len(given) != 2:
+            raise RnnsimError(f"{name} is a name, a pair (f, df) of functions, or a pair (slow, fast), "
+                              f"not {given!r}")  # fmt: skip
+        given = given[net]
+    if isinstance(given, str) or is_function_pair(given):
+        return [activation_kernel(given)] * max(layers, 1)
+    if not isinstance(given, tuple | list) or len(given) != layers:
+        of = ("S", "F")[net]
+        raise RnnsimError(f"{name} of {of} is one activation, or one for each of {layers} layers; got "
+                          f"{given!r}")  # fmt: skip
+    return [activation_kernel(one) for one in given]
+
+
+def activations_of_layers(hidden: Any, output: Any, net: int, layers: int) -> tuple[Kernel, ...]:
+    """The activations of a net with so many hidden layers, from the output back."""
+    own = activations_of("hidden_activation", hidden, net, layers)
+    return (*activations_of("output_activation", output, net, 1), *reversed(own))
+
+
+@kernel(allocates=False)
+def product(s_a: float, s_b: float) -> float:
+    return s_a * s_b
+
+
+@kernel(allocates=False)
+def product_by_a(s_a: float, s_b: float) -> float:
+    return s_b
+
+
+@kernel(allocates=False)
+def product_by_b(s_a: float, s_b: float) -> float:
+    return s_a
+
+
+def change_kernel(architecture: int, g: str | tuple[Two, Two, Two]) -> Kernel:
+    """Give the kernel by which S's outputs change the fast weights, eq. (19) or (20).
+
+    Raises
+    ------
+    RnnsimError
+        If g is neither ``product`` nor three functions.
+    """
+    own = isinstance(g, tuple) and len(g) == 3 and all(map(callable, g))
+    if g != "product" and not own:
+        raise RnnsimError(f"g is 'product' or three functions (g, dg_da, dg_db), not {g!r}")
+    if architecture == 1:
+        if own:
+            raise RnnsimError("g is of architecture 2; in architecture 1 each weight has an output")
+        return change_directly
+    return change_between(*g) if own else change_between(product, product_by_a, product_by_b)
+
+
+def origins(architecture: int, layers: Layers) -> Array:
+    """Which outputs of S the change of each fast weight is a function of: (1 or 2, N).
+
+    Architecture 1: its own. Architecture 2: the FROM unit's (F's inputs, hidden units, bias), and the
+    TO unit's (hidden units, outputs).
+    """
+    inputs, outputs = int(layers.units[1]), int(layers.units[-2])
+    biased = bool(layers.bias[1] >= 0)
+    origin: list[tuple[int, int]] = []
+    for l in range(1, layers.source.size):  # noqa: E741 (layer l)
+        sources = list(range(layers.source[l], layers.units[l])) + [outputs] * biased
+        for unit in range(layers.units[l], layers.units[l + 1]):
+            to = outputs + biased + unit - inputs
+            origin += [(source, to) for source in sources]
+    if architecture == 1:
+        return np.arange(len(origin), dtype=np.int64)[None]
+    return np.array(origin, np.int64).T.copy()
+
+
+@cache
+def slow_weights_type(names: tuple[str, ...]) -> Any:
+    """The NamedTuple of W_S: W1, b1, W2, ...; it can be pickled, though made at run time."""
+    made: Any = NamedTuple("SlowWeights", [(name, Array) for name in names])  # type: ignore[misc]
+    made.__doc__ = "The slow weights: W (to, from) and b (to) of each layer of S."
+    made.__module__ = __name__
+    made.__reduce__ = lambda self: (slow_weights, (names, tuple(self)))
+    return made
+
+
+def slow_weights(names: tuple[str, ...], arrays: tuple[Array, ...]) -> Any:
+    """Make the NamedTuple of W_S."""
+    return slow_weights_type(names)(*arrays)
