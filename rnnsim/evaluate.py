@@ -9,11 +9,11 @@ import numpy as np
 from rnnsim.blas import single_threaded
 from rnnsim.criteria import SCORES
 from rnnsim.kernels import compiled
-from rnnsim.network import Network, empty_stream
+from rnnsim.network import Network, Stream, empty_stream
 from rnnsim.settling import Settler
 from rnnsim.stability import spectral_radius
 from rnnsim.task import Task
-from rnnsim.typing import Params
+from rnnsim.typing import Params, Trajectory
 
 DEFAULT = Settler()
 
@@ -57,21 +57,44 @@ def evaluate(
         If the task's patterns are to settle and one does not.
     """
     rows, batch = task.held_out_shape()
-    stream = empty_stream(rows, batch, task.n_in, task.n_out, network.dtype, legal=task.has_legal)
-    source = task.source(np.random.default_rng([seed, 2]), batch, network.dtype, held_out=True)
-    state, radius = network.state(batch), None
-    operands = network.operands(network.pack(params))
-    with single_threaded():
-        filled = compiled(task.fill())(source, stream, rows)
-        trajectory = network.trajectory(filled, batch)
-        if task.steady:
-            settler.run(network, operands, stream, state, trajectory)
-            radius = spectral_radius(network, operands, trajectory)
-        else:
-            compiled(network.forward)(operands, state, stream, 0, trajectory, 0, filled)
+    stream, trajectory = perform(network, params, task, seed, rows, batch, settler)
+    filled, radius = len(trajectory.states), None
+    if task.steady:
+        with single_threaded():
+            radius = spectral_radius(network, network.operands(network.pack(params)), trajectory)
     mask = stream.mask[:filled]
     judge = SCORES[score]
     with np.errstate(all="ignore"):  # outputs may be anything, as may a mean of no targets
         scores = np.array([judge(stream, t, b) for t, b in np.argwhere(mask > 0)])
         loss, score = stream.losses[:filled].sum() / mask.sum(), scores.sum() / np.float64(scores.size)
     return Evaluation(float(loss), float(score), radius)
+
+
+def perform(
+    network: Network,
+    params: Params,
+    task: Task,
+    seed: int,
+    rows: int,
+    batch: int,
+    settler: Settler = DEFAULT,
+) -> tuple[Stream, Trajectory]:
+    """Run a network over held-out data of a task, from its initial state.
+
+    Returns
+    -------
+    Stream, Trajectory
+        What was put and answered, of ``rows`` steps (or as many whole episodes as fit) of ``batch``
+        sequences, and the network's way.
+    """
+    stream = empty_stream(rows, batch, task.n_in, task.n_out, network.dtype, legal=task.has_legal)
+    source = task.source(np.random.default_rng([seed, 2]), batch, network.dtype, held_out=True)
+    operands, state = network.operands(network.pack(params)), network.state(batch)
+    with single_threaded():
+        filled = compiled(task.fill())(source, stream, rows)
+        trajectory = network.trajectory(filled, batch)
+        if task.steady:
+            settler.run(network, operands, stream, state, trajectory)
+        else:
+            compiled(network.forward)(operands, state, stream, 0, trajectory, 0, filled)
+    return stream, trajectory

@@ -91,9 +91,9 @@ class FastWeightNetwork(Network):
         dtype: Any = "float64",
     ) -> None:
         self.architecture = checks.whole("architecture", architecture, 1, 2)
-        self.n_slow_in = checks.whole("n_slow_in", n_slow_in, 0)
-        self.n_in = checks.whole("n_in", n_in, 0)
-        self.n_out = checks.whole("n_out", n_out, 1)
+        self.n_slow_in = checks.whole("n_slow_in", n_slow_in, 0, checks.LARGEST_SIZE)
+        self.n_in = checks.whole("n_in", n_in, 0, checks.LARGEST_SIZE)
+        self.n_out = checks.whole("n_out", n_out, 1, checks.LARGEST_SIZE)
         self.slow_hidden = reading.layer_sizes("slow_hidden", slow_hidden)
         self.fast_hidden = reading.layer_sizes("fast_hidden", fast_hidden)
         self.hidden_activation, self.output_activation = hidden_activation, output_activation
@@ -103,7 +103,7 @@ class FastWeightNetwork(Network):
         self.sigma, self.g, self.loss = sigma, g, loss
         self.tau = checks.real("tau", tau, above=0)
         self.decay = checks.real("decay", decay)
-        self.initial = initial if initial == "slow" else checks.real("initial", initial)
+        self.initial = reading.initial_fast_weights(initial)
         self.dtype = checks.float_dtype(dtype)
         self._lay_out()
         self._compose()
@@ -178,18 +178,22 @@ class FastWeightNetwork(Network):
         if isinstance(inputs, tuple | list):
             if len(inputs) != 2:
                 raise RnnsimError(f"inputs are one array or a pair (slow, fast), not {len(inputs)}")
-            slow = checks.over_time("slow inputs", inputs[0], self.n_slow_in, self.dtype)
-            fast = checks.over_time("fast inputs", inputs[1], self.n_in, self.dtype)
+            slow = self._checked("slow inputs", inputs[0], self.n_slow_in)
+            fast = self._checked("fast inputs", inputs[1], self.n_in)
             if slow.shape[:2] != fast.shape[:2]:
                 raise RnnsimError(f"slow inputs are (T, B) = {slow.shape[:2]}, fast {fast.shape[:2]}")
-            return checks.finite("inputs", np.concatenate([slow, fast], axis=2))
-        width = np.shape(inputs)[-1] if np.ndim(inputs) else 0
-        if width not in self.columns:
+            return np.concatenate([slow, fast], axis=2)
+        given = np.asarray(inputs)
+        width = given.shape[-1] if given.ndim else 0
+        if given.ndim > 1 and width not in self.columns:
             raise RnnsimError(
                 f"inputs have {width} columns; S has {self.n_slow_in} inputs and F {self.n_in}: give a "
                 f"pair (slow, fast) of arrays, or one of {' or '.join(map(str, self.columns))} columns"
             )
-        return checks.finite("inputs", checks.over_time("inputs", inputs, width, self.dtype))
+        return self._checked("inputs", given, width)
+
+    def _checked(self, name: str, inputs: Array, width: int) -> Array:
+        return checks.finite(name, checks.over_time(name, inputs, width, self.dtype))
 
     @property
     def n_state(self) -> int:
@@ -264,6 +268,14 @@ class FastWeightNetwork(Network):
         return params
 
     # --- state, trajectory and traces ---
+
+    def state_names(self, inputs: Sequence[str], outputs: Sequence[str]) -> tuple[str, ...]:
+        """Each fast weight by the unit that it leaves and the one to which it leads."""
+        hidden = [f"hidden {i + 1}" for i in range(sum(self.fast_hidden))]
+        units = [*inputs[len(inputs) - self.n_in :], *hidden, *outputs]
+        from_to = reading.origins(2, self.fast_layers).T
+        sources = [*units[: self.n_in + len(hidden)], *["bias"] * self.fast_bias]
+        return tuple(f"{sources[a]} \u2192 {units[b - len(sources) + self.n_in]}" for a, b in from_to)
 
     def state(self, batch: int, initial_state: Array | None = None) -> running.FastState:
         slow = self.initial == "slow"

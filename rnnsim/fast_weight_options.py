@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections import namedtuple
 from collections.abc import Sequence
 from functools import cache
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import numpy as np
 
@@ -73,6 +75,18 @@ def for_both(name: str, given: Any) -> tuple[bool, bool]:
     return (yes_or_no(name, given),) * 2
 
 
+def initial_fast_weights(given: Any) -> float | str:
+    """Read the initial fast weights: a number, or ``slow``."""
+    if isinstance(given, str):
+        if given == "slow":
+            return given
+        with contextlib.suppress(ValueError):
+            given = float(given)
+    if not isinstance(given, float | int | np.number):
+        raise RnnsimError(f"initial is a number or 'slow', not {given!r}")
+    return checks.real("initial", given)
+
+
 def is_function_pair(given: Any) -> bool:
     return isinstance(given, tuple) and len(given) == 2 and all(map(callable, given))
 
@@ -91,9 +105,8 @@ def activations_of(name: str, given: Any, net: int, layers: int) -> list[Kernel]
     if isinstance(given, str) or is_function_pair(given):
         return [activation_kernel(given)] * max(layers, 1)
     if not isinstance(given, tuple | list) or len(given) != layers:
-        of = ("S", "F")[net]
-        raise RnnsimError(f"{name} of {of} is one activation, or one for each of {layers} layers; got "
-                          f"{given!r}")  # fmt: skip
+        raise RnnsimError(f"{name} of {'SF'[net]} is one activation, or a list of {layers}, one a "
+                          f"layer; got {given!r}")  # fmt: skip
     return [activation_kernel(one) for one in given]
 
 
@@ -127,7 +140,7 @@ def change_kernel(architecture: int, g: str | tuple[Two, Two, Two]) -> Kernel:
         If g is neither ``product`` nor three functions.
     """
     own = isinstance(g, tuple) and len(g) == 3 and all(map(callable, g))
-    if g != "product" and not own:
+    if not own and not (isinstance(g, str) and g == "product"):
         raise RnnsimError(f"g is 'product' or three functions (g, dg_da, dg_db), not {g!r}")
     if architecture == 1:
         if own:
@@ -158,11 +171,14 @@ def origins(architecture: int, layers: Layers) -> Array:
 @cache
 def slow_weights_type(names: tuple[str, ...]) -> Any:
     """The NamedTuple of W_S: W1, b1, W2, ...; it can be pickled, though made at run time."""
-    made: Any = NamedTuple("SlowWeights", [(name, Array) for name in names])  # type: ignore[misc]
-    made.__doc__ = "The slow weights: W (to, from) and b (to) of each layer of S."
-    made.__module__ = __name__
-    made.__reduce__ = lambda self: (slow_weights, (names, tuple(self)))
-    return made
+
+    def reduce(self: Any) -> Any:
+        return slow_weights, (names, tuple(self))
+
+    made: Any = namedtuple("SlowWeights", names)  # type: ignore[misc]
+    doc = "The slow weights: W (to, from) and b (to) of each layer of S."
+    members = {"__reduce__": reduce, "__slots__": (), "__doc__": doc, "__module__": __name__}
+    return type("SlowWeights", (made,), members)
 
 
 def slow_weights(names: tuple[str, ...], arrays: tuple[Array, ...]) -> Any:

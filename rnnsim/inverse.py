@@ -54,6 +54,8 @@ def input_for(
         If a state is outside the range of f, naming the first one and the range; or f is the user's
         own and its inverse is not given.
     """
+    if not isinstance(network, RecurrentNetwork):
+        raise RnnsimError(f"input_for is for a recurrent network, not {network!r}")
     p = network.views(network.pack(params))
     x = checks.finite("states", checks.over_time("states", states, network.n_hidden, network.dtype))
     if steady_state:

@@ -57,7 +57,7 @@ recurrent network, the one that enters it in a fast-weight network (``reads``). 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Literal, NamedTuple, Self
 
 import numpy as np
@@ -192,6 +192,10 @@ class Network(ABC):
     def sensitivities(self, batch: int) -> Memory:
         """Allocate p = dstate/dparams = 0, in the structure that ``pushforward`` carries."""
         raise RnnsimError(f"a {self.kind} network has no sensitivities")
+
+    def state_names(self, inputs: Sequence[str], outputs: Sequence[str]) -> tuple[str, ...]:
+        """What each number of the state is, for figures, where the inputs and outputs have names."""
+        return tuple(f"unit {i + 1}" for i in range(self.n_state))
 
     def check_params(self, params: Params) -> None:
         """Refuse parameters whose values this network cannot have (shapes are checked already)."""

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
+from rnnsim import checks
 from rnnsim.errors import RnnsimError
+from rnnsim.evaluate import perform
+from rnnsim.network import Stream
+from rnnsim.typing import Array
 
 if TYPE_CHECKING:
     from rnnsim.run import Run
@@ -67,9 +74,87 @@ def learning_curve(run: Run, path: str | Path | None = None) -> Any:
             axes.axvline(run.solved_at, color="C2", lw=1.5, label=f"solved at step {run.solved_at:,}")
     upper.legend(loc="lower left", fontsize="small")
     figure.suptitle(f"{experiment.rule.name} on {experiment.task.name}")
+    return saved(figure, path)
+
+
+def saved(figure: Any, path: str | Path | None) -> Any:
+    """Write a figure, if there is a path, and give it back."""
     if path is not None:
         try:
             figure.savefig(path, dpi=150)
         except OSError as error:
             raise RnnsimError(f"cannot draw into {path}: {error.strerror or error}") from None
     return figure
+
+
+def behaviour(run: Run, path: str | Path | None = None, steps: int = 60) -> Any:
+    """Draw what the trained network does on held-out data: events, state, and output with target.
+
+    The state is drawn as an image over time: the activations, or the fast weights [S92], of which one
+    sees when they open and close. As F answers from the fast weights that enter a step, each column
+    is the state at which the step's output was read.
+
+    Parameters
+    ----------
+    run : Run
+    path : path, optional
+        Where to save the figure.
+    steps : int
+        How many steps to draw, from a state that has run as many before.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+
+    Raises
+    ------
+    RnnsimError
+        If matplotlib is not installed, or the file cannot be written.
+    """
+    Figure = figure_type(path)
+    steps = checks.whole("steps", steps, 2)
+    experiment = run.experiment
+    network, task = experiment.network, experiment.task
+    rows = max(2 * steps, task.episode_length or 0)
+    stream, trajectory = perform(
+        network, run.params, task, experiment.seed, rows, 1, experiment.rule.settler()
+    )
+    filled = len(trajectory.states)
+    shown = slice(max(0, filled - steps), filled)
+    states = trajectory.entering if network.reads == "entering" else trajectory.states
+    names = network.state_names(task.input_names, task.output_names)
+    heights = [min(max(n, 2), 12) for n in (task.n_in, len(names), 1.5 * task.n_out)]
+    figure = Figure(figsize=(9, 1.6 + 0.22 * sum(heights)), layout="constrained")
+    upper, middle, lower = figure.subplots(3, 1, sharex=True, height_ratios=heights)
+    draw_image(upper, stream.inputs[shown, 0], task.input_names, "Greys")
+    image = draw_image(middle, states[shown, 0], names, "viridis")
+    figure.colorbar(image, ax=middle, pad=0.01, aspect=12)
+    draw_answers(lower, stream, shown, task.output_names)
+    upper.set_title("events", loc="left", fontsize="medium")
+    what = "fast weights" if network.kind == "fast-weight" else "state"
+    middle.set_title(what, loc="left", fontsize="medium")
+    lower.set_title("output (line) and target (dots)", loc="left", fontsize="medium")
+    lower.set_xlabel("time step")
+    figure.suptitle(f"{experiment.rule.name} on {task.name}, after {run.steps:,} steps of learning")
+    return saved(figure, path)
+
+
+def draw_image(axes: Any, values: Array, names: Sequence[str], colours: str) -> Any:
+    """Draw values (T, n) as an image over time, with a name for each row where there is room."""
+    image = axes.imshow(values.T, aspect="auto", interpolation="nearest", cmap=colours)
+    if len(names) <= 40:
+        axes.set_yticks(range(len(names)), names, fontsize="x-small" if len(names) > 12 else "small")
+    return image
+
+
+def draw_answers(axes: Any, stream: Stream, shown: slice, names: Sequence[str]) -> None:
+    """Draw each output and its targets in a lane of its own."""
+    outputs, targets, mask = stream.outputs[shown, 0], stream.targets[shown, 0], stream.mask[shown, 0]
+    times, lane = np.arange(len(outputs)), 1.25
+    for o in range(len(names)):
+        base = -lane * o
+        axes.axhline(base, color="0.85", lw=0.8)
+        axes.step(times, base + outputs[:, o], where="mid", color="C0", lw=1.2)
+        asked = mask > 0
+        axes.plot(times[asked], base + targets[asked, o], ".", color="C3", ms=4)
+    axes.set_yticks([-lane * o for o in range(len(names))], names, fontsize="small")

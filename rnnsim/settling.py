@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from rnnsim.errors import NoSteadyState, UnknownName
+from rnnsim.errors import NoSteadyState, RnnsimError, UnknownName
 from rnnsim.kernels import compiled, kernel
 from rnnsim.names import nearest
 from rnnsim.network import Network, Stream
@@ -81,9 +81,13 @@ class Settler(NamedTuple):
 
         Raises
         ------
+        RnnsimError
+            If the network has no steady states.
         NoSteadyState
-            If one does not.
+            If one row does not settle.
         """
+        if network.step is None:
+            raise RnnsimError(f"a {network.kind} network has no steady states")
         rows, batch = trajectory.states.shape[:2]
         room = self.room(network, batch)
         settle = compiled(solver_kernel(network, self.solver))
