@@ -19,7 +19,7 @@ LARGEST = 2**53  # of a number of steps
 LARGEST_SIZE = 10**8  # of what arrays are allocated for
 
 
-def whole(name: str, value: Any, at_least: int, at_most: float = math.inf) -> int:
+def whole(name: str, value: Any, at_least: float = -math.inf, at_most: float = math.inf) -> int:
     """Check a whole number with bounds."""
     try:
         number = operator.index(value)

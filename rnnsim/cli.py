@@ -1,10 +1,11 @@
-"""The command line: ``rnnsim run``, ``rnnsim rules``, ``rnnsim tasks``."""
+"""The command line: ``rnnsim run``, ``rnnsim sweep``, ``rnnsim rules``, ``rnnsim tasks``."""
 
 from __future__ import annotations
 
 import inspect
 import sys
 import warnings
+from collections.abc import Callable
 from typing import Any
 
 import click
@@ -51,25 +52,39 @@ def main() -> None:
     """
 
 
+EXPERIMENT = (
+    click.argument("rule"),
+    click.argument("task"),
+    click.option("--network", metavar="KIND", help="Kind of network: recurrent or fast-weight."),
+    click.option("--settings", metavar="NAME", help="Which of the task's settings fill in the rest."),
+    click.option("--steps", type=int, metavar="N", help="Most time steps."),
+    click.option("--hidden", type=int, metavar="N", help="Number of hidden units."),
+    click.option("--learning-rate", type=float, metavar="ETA"),
+    click.option("--optimizer", metavar="NAME", help="sgd, momentum, rmsprop or adam."),
+    click.option("--clip", type=float, metavar="NORM", help="Longest gradient; inf for no clipping."),
+    click.option("--window", type=int, metavar="N", help="Steps between updates; 1 is on-line."),
+    click.option("--batch", type=int, metavar="N", help="Sequences side by side."),
+    click.option("--dtype", metavar="NAME", help="float64 or float32."),
+    click.option("--criterion", metavar="NAME", help="By which of the task's criteria it is solved."),
+    click.option("-o", "options", multiple=True, metavar="NAME=VALUE",
+                 help="An option of the rule, the task, the optimizer or the network (activation, leak, "
+                      "loss, scheme, gain, architecture, tau, ...); may be repeated."),
+)  # fmt: skip
+
+
+def experiment(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command the arguments and options that every run has."""
+    for parameter in reversed(EXPERIMENT):
+        command = parameter(command)
+    return command
+
+
 @main.command()
-@click.argument("rule")
-@click.argument("task")
-@click.option("--steps", type=int, metavar="N", help="Most time steps.")
+@experiment
 @click.option("--seed", type=int, default=0, show_default=True, help="Of the weights and all draws.")
-@click.option("--hidden", type=int, metavar="N", help="Number of hidden units.")
-@click.option("--learning-rate", type=float, metavar="ETA")
-@click.option("--optimizer", metavar="NAME", help="sgd, momentum, rmsprop or adam.")
-@click.option("--clip", type=float, metavar="NORM", help="Longest gradient; inf for no clipping.")
-@click.option("--window", type=int, metavar="N", help="Steps between updates; 1 is on-line learning.")
-@click.option("--batch", type=int, metavar="N", help="Sequences side by side.")
-@click.option("--dtype", metavar="NAME", help="float64 or float32.")
-@click.option("--criterion", metavar="NAME", help="By which of the task's criteria it is solved.")
 @click.option("--no-stop", is_flag=True, help="Go on after the task is solved.")
 @click.option("--save", metavar="DIR", help="Folder to save the run in.")
 @click.option("--plot", metavar="FILE", help="Draw the learning curve into a file (.png, .svg, .pdf).")
-@click.option("-o", "options", multiple=True, metavar="NAME=VALUE",
-              help="An option of the rule, the task, the optimizer or the network (activation, leak, "
-                   "loss, scheme, gain); may be repeated.")  # fmt: skip
 def run(
     rule: str, task: str, options: tuple[str, ...], no_stop: bool, plot: str | None, **given: Any
 ) -> None:
@@ -85,13 +100,33 @@ def run(
     from rnnsim.progress import compilation_announced
     from rnnsim.run import run as run_rule
 
-    if taken := sorted(chosen.keys() & inspect.signature(run_rule).parameters.keys()):
-        raise RnnsimError(f"-o is for options of the rule, the task and the optimizer; {taken[0]} is "
-                          "none (rnnsim run --help has the others)")  # fmt: skip
+    _check_options(chosen, run_rule)
     with compilation_announced():
         result = run_rule(rule, task, stop=not no_stop, progress=True, **given, **chosen)
     if plot is not None:
         result.plot(plot)
+    click.echo(result.summary())
+
+
+@main.command()
+@experiment
+@click.option("--seeds", type=int, default=100, show_default=True, help="How many: 0, 1, ....")
+@click.option("--control", is_flag=True, help="Do it all again with a learning rate of 0.")
+@click.option("--jobs", type=int, default=1, show_default=True, help="Processes that share the work.")
+def sweep(rule: str, task: str, options: tuple[str, ...], **given: Any) -> None:
+    """Train on TASK by RULE for many seeds.
+
+    Prints at which step the task was solved: quantiles over the seeds, those that never solved it
+    counting as the latest.
+    """
+    chosen = _options(options)
+    from rnnsim.progress import compilation_announced
+    from rnnsim.run import run as run_rule
+    from rnnsim.sweep import sweep as sweep_rule
+
+    _check_options(chosen, run_rule, sweep_rule)
+    with compilation_announced():
+        result = sweep_rule(rule, task, progress=True, **given, **chosen)
     click.echo(result.summary())
 
 
@@ -106,6 +141,14 @@ def _options(pairs: tuple[str, ...]) -> dict[str, Any]:
             raise RnnsimError(f"-o {option} is given twice: {found[option]!r} and {value!r}")
         found[option] = value
     return found
+
+
+def _check_options(options: dict[str, Any], *functions: Callable[..., Any]) -> None:
+    """Refuse what has an option of the command line of its own, or none."""
+    known = {name for function in functions for name in inspect.signature(function).parameters}
+    if taken := sorted(options.keys() & known):
+        raise RnnsimError(f"-o is for options of the rule, the task and the optimizer; {taken[0]} is "
+                          "none (rnnsim run --help has the others)")  # fmt: skip
 
 
 @main.command()
@@ -164,10 +207,15 @@ def _documentation(thing: type[Options]) -> str:
 
 
 def _standing(task: type[Task]) -> list[str]:
-    """Criterion, baseline and what was reached, of a task at its default options."""
+    """Criteria, baseline and what was reached, of a task at its default options."""
     try:
         made = task()
-        lines = [f"solved: {made.criterion}", f"baseline loss per target: {made.baseline:.4g}"]
+        several = len(made.criteria) > 1
+        lines = [
+            f"solved{f' ({name})' if several else ''}: {criterion}"
+            for name, criterion in made.criteria.items()
+        ]
+        lines.append(f"baseline loss per target: {made.baseline:.4g}")
     except RnnsimError:  # it cannot be made without options, or without data
         lines = []
     except Exception as error:  # noqa: BLE001 (a stranger's task may fail in any way)

@@ -99,20 +99,28 @@ class StreakMemory(NamedTuple):
     tolerance: float
     length: int
     run: Array  # (1,) how many steps in a row
+    asked: Array  # (outputs,) at which of them a target of each output was last above 0; 0: at none
 
 
 @dataclass(frozen=True)
 class Streak:
-    """The error has stayed within a tolerance for so many steps with a target in a row."""
+    """The error has stayed within a tolerance for so many steps with a target in a row.
+
+    Where targets are mostly 0, an answer of 0 may get through by chance. With ``outputs``, each of so
+    many outputs has been asked for in the last ``length`` of those steps: had a target above 0.
+    """
 
     tolerance: float
     length: int
+    outputs: int = 0
 
     def __str__(self) -> str:
-        return f"error within {self.tolerance:g} for {self.length} steps in a row"
+        asked = f" with each of {self.outputs} outputs asked for" if self.outputs else ""
+        return f"error within {self.tolerance:g} for {self.length} steps in a row{asked}"
 
     def memory(self) -> StreakMemory:
-        return StreakMemory(self.tolerance, self.length, np.zeros(1, np.int64))
+        run, asked = np.zeros(1, np.int64), np.zeros(self.outputs, np.int64)
+        return StreakMemory(self.tolerance, self.length, run, asked)
 
     def met(self) -> Kernel:
         return streak_met
@@ -126,10 +134,17 @@ def streak_met(memory: StreakMemory, stream: Stream, t: int) -> bool:
             targets += 1
             if not error(stream, t, b) <= memory.tolerance:
                 memory.run[0] = 0
+                memory.asked[:] = 0
                 return False
     if targets > 0:
         memory.run[0] += 1
-    return bool(memory.run[0] >= memory.length)
+    met = memory.run[0] >= memory.length
+    for o in range(memory.asked.size):
+        for b in range(stream.mask.shape[1]):
+            if stream.mask[t, b] > 0 and stream.targets[t, b, o] > 0:
+                memory.asked[o] = memory.run[0]
+        met = met and memory.asked[o] > memory.run[0] - memory.length
+    return bool(met)
 
 
 class AverageMemory(NamedTuple):
@@ -191,7 +206,7 @@ class HeldOut:
         return f"held-out {self.score} {goal}, looked at every {self.every} steps"
 
     def memory(self) -> StreakMemory:
-        return StreakMemory(0.0, 1, np.zeros(1, np.int64))
+        return Streak(0.0, 1).memory()  # which nobody reads
 
     def met(self) -> Kernel:
         return never
@@ -209,7 +224,7 @@ class Never:
         return "never: it has no criterion of its own"
 
     def memory(self) -> StreakMemory:
-        return StreakMemory(0.0, 1, np.zeros(1, np.int64))
+        return Streak(0.0, 1).memory()  # which nobody reads
 
     def met(self) -> Kernel:
         return never

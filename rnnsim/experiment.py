@@ -31,6 +31,7 @@ class Experiment:
     rule: Rule
     task: Task
     network: Network
+    settings: str  # the name of the task's suggestion that filled in what was not given
     init: Mapping[str, Any]  # options of ``network.init``
     optimizer: Optimizer
     criterion: Criterion
@@ -51,7 +52,8 @@ def configure(
     rule: str | Rule,
     task: str | Task,
     *,
-    network: Network | None = None,
+    network: str | Network | None = None,
+    settings: str | None = None,
     steps: int | None = None,
     seed: int = 0,
     hidden: int | None = None,
@@ -74,9 +76,10 @@ def configure(
     """
     given = {name.replace("-", "_"): value for name, value in (options or {}).items()}
     chosen_task = _made(registry.make_task, registry.task_type(task), task, given)
-    suggested = chosen_task.suggestion(registry.rule_type(rule).name)
+    kind = _kind(registry.rule_type(rule), network)
+    settings, suggested = _suggestion(chosen_task, registry.rule_type(rule).name, kind, settings)
     optimizer = optimizer or suggested.optimizer
-    owners = _owners(rule, task, optimizer, suggested, network)
+    owners = _owners(rule, task, optimizer, network, kind)
     _check_owned(given, list(owners.values()))
     chosen_rule = _made(registry.make_rule, registry.rule_type(rule), rule, given)
     of_network, of_init = _of_network(owners.get("network"), given)
@@ -88,7 +91,8 @@ def configure(
         rule=chosen_rule,
         task=chosen_task,
         network=net,
-        init={**suggested.init, **of_init} if network is None else {},
+        settings=settings,
+        init={} if isinstance(network, Network) else {**suggested.init, **of_init},
         optimizer=make_optimizer(optimizer, _known(owners.get("optimizer"), given)),
         criterion=_criterion(chosen_task, criterion),
         seed=checks.whole("seed", seed, 0),
@@ -101,12 +105,35 @@ def configure(
     )
 
 
+def _kind(rule: type[Rule], network: str | Network | None) -> str:
+    """The kind of network: the user's, or else the rule's."""
+    if isinstance(network, Network):
+        return network.kind
+    if network is not None and not isinstance(network, str):
+        raise RnnsimError("network is the name of a kind, or one that is made, such as a "
+                          f"RecurrentNetwork, not {network!r}")  # fmt: skip
+    return registry.network_type(rule.kind if network is None else network).kind
+
+
+def _suggestion(task: Task, rule: str, kind: str, settings: str | None) -> tuple[str, Suggestion]:
+    """The settings of this name, or the first, and their name."""
+    suggestions = task.suggestions(rule, kind)
+    name = next(iter(suggestions)) if settings is None else settings
+    if name not in suggestions:
+        raise UnknownName(nearest(f"setting of {task.name} ({kind} network)", name, suggestions))
+    suggested = suggestions[name]
+    if suggested.kind != kind:  # the loss belongs to the task; the rest of a network to its kind
+        loss = {name: value for name, value in suggested.network.items() if name == "loss"}
+        suggested = suggested._replace(kind=kind, network=loss, init={})
+    return name, suggested
+
+
 def _owners(
     rule: str | Rule,
     task: str | Task,
     optimizer: str | Optimizer,
-    suggested: Suggestion,
-    network: Network | None,
+    network: str | Network | None,
+    kind: str,
 ) -> dict[str, type[Options]]:
     """What is made here, and so takes options: the rest comes with its own."""
     owners: dict[str, type[Options]] = {}
@@ -116,8 +143,7 @@ def _owners(
         owners["task"] = registry.task_type(task)
     if isinstance(optimizer, str):
         owners["optimizer"] = optimizer_type(optimizer)
-    if network is None:
-        kind = suggested.kind or registry.rule_type(rule).kind
+    if not isinstance(network, Network):
         owners["network"] = registry.network_type(kind).choices
     return owners
 
@@ -169,25 +195,32 @@ def _network(
     rule: Rule,
     task: Task,
     suggested: Suggestion,
-    network: Network | None,
+    network: str | Network | None,
     hidden: int | None,
     dtype: Any,
     chosen: Mapping[str, Any],
 ) -> Network:
-    if network is None:
+    """Make the network, or take the one that is made, and check that it fits task and rule."""
+    if not isinstance(network, Network):
         size = suggested.hidden if hidden is None else hidden
-        checks.whole("hidden", size, 1, checks.LARGEST_SIZE)
-        network = registry.network_type(suggested.kind or rule.kind).sized(
-            task.n_in, size, task.n_out, **{"dtype": dtype or "float64", **suggested.network, **chosen}
-        )
-    elif not isinstance(network, Network):
-        raise RnnsimError(f"network is one that is made, such as a RecurrentNetwork, not {network!r}")
+        checks.whole("hidden", size, at_most=checks.LARGEST_SIZE)  # each kind has its own least
+        needed = rule.network if suggested.kind == rule.kind else {}
+        network = registry.network_type(suggested.kind).sized(
+            task.n_in, size, task.n_out,
+            **{"dtype": dtype or "float64", **needed, **suggested.network, **chosen},
+        )  # fmt: skip
     elif hidden is not None or dtype is not None:
         raise RnnsimError("hidden and dtype are those of the network that is given; leave them out")
-    if (network.n_in, network.n_out) != (task.n_in, task.n_out):
+    _check_fit(rule, task, network)
+    return network
+
+
+def _check_fit(rule: Rule, task: Task, network: Network) -> None:
+    if task.n_in not in network.columns or task.n_out != network.n_out:
+        columns = " or ".join(map(str, network.columns))
         raise RnnsimError(
             f"{task.name} has {task.n_in} inputs and {task.n_out} outputs; "
-            f"the network has {network.n_in} and {network.n_out}"
+            f"the network has {columns} and {network.n_out}"
         )
     if rule.settles != task.steady:
         kind = "whose patterns are held fixed" if rule.settles else "of time steps"
@@ -199,7 +232,6 @@ def _network(
         raise RnnsimError(f"{rule.name} needs a task {kind}, which {task.name} is not; there are "
                           f"{', '.join(near)}")  # fmt: skip
     rule.check_network(network)
-    return network
 
 
 def _criterion(task: Task, criterion: str | Criterion | None) -> Criterion:

@@ -110,7 +110,8 @@ def run(
     rule: str | Rule,
     task: str | Task,
     *,
-    network: Network | None = None,
+    network: str | Network | None = None,
+    settings: str | None = None,
     steps: int | None = None,
     seed: int = 0,
     hidden: int | None = None,
@@ -135,14 +136,18 @@ def run(
     ----------
     rule, task : str
         Their names (``rnnsim.rules()``, ``rnnsim.tasks()``), or ones that are made.
-    network : Network, optional
-        Whose sizes fit the task.
+    network : str or Network, optional
+        Its kind, ``recurrent`` or ``fast-weight``, or one that is made and fits the task; by default
+        of the kind that the rule is for.
+    settings : str, optional
+        Which of the task's settings fill in what is not given, where it has several for the kind of
+        network (``published``, ``tuned``); by default the first of them.
     steps : int, optional
         The most time steps; at each, ``batch`` sequences go one step on.
     seed : int
         Of the initial weights and of all draws: the same seed gives the same result, to the bit.
     hidden : int, optional
-        The number of units.
+        The number of hidden units; a fast-weight network may have none.
     optimizer : str, optional
         ``sgd``, ``momentum``, ``rmsprop`` or ``adam``.
     learning_rate : float, optional
@@ -163,8 +168,9 @@ def run(
     progress : bool
         Whether to show a progress bar, if on a terminal.
     **options
-        Options of the rule, the task, the optimizer, and of the network: for a recurrent one
-        ``activation``, ``leak``, ``loss``, and ``scheme`` and ``gain`` of its initial weights.
+        Options of the rule, the task, the optimizer, and of the network: ``loss``, and ``scheme`` and
+        ``gain`` of its initial weights; for a recurrent one ``activation`` and ``leak``; for a
+        fast-weight one ``architecture``, ``sigma``, ``tau`` and the others of its class.
 
     Returns
     -------
@@ -177,9 +183,9 @@ def run(
         finite; :class:`NoSteadyState` if a network that is to settle does not.
     """
     trainer = Trainer(configure(
-        rule, task, network=network, steps=steps, seed=seed, hidden=hidden, optimizer=optimizer,
-        learning_rate=learning_rate, clip=clip, window=window, batch=batch, dtype=dtype,
-        criterion=criterion, stop=stop, options=options,
+        rule, task, network=network, settings=settings, steps=steps, seed=seed, hidden=hidden,
+        optimizer=optimizer, learning_rate=learning_rate, clip=clip, window=window, batch=batch,
+        dtype=dtype, criterion=criterion, stop=stop, options=options,
     ))  # fmt: skip
     if save is not None:
         prepare(save)
@@ -220,6 +226,11 @@ class Trainer:
     @property
     def solved_at(self) -> int | None:
         return int(self.training.clock.solved_at[0]) or None
+
+    @property
+    def params(self) -> Params:
+        """A copy of the parameters as they are now."""
+        return self.experiment.network.views(self.training.theta.copy())
 
     def chunks(self, chunk: int = CHUNK) -> Iterator[None]:
         """Carry the run on to its end, giving way from time to time.
@@ -280,7 +291,7 @@ class Trainer:
         """Evaluate the network as it is on held-out data."""
         experiment = self.experiment
         return evaluate(
-            experiment.network, self.training.params, experiment.task, experiment.seed,
+            experiment.network, self.params, experiment.task, experiment.seed,
             score or experiment.task.score, experiment.rule.settler(),
         )  # fmt: skip
 
@@ -289,7 +300,7 @@ class Trainer:
         experiment = self.experiment
         return Run(
             experiment=experiment,
-            params=experiment.network.views(self.training.theta.copy()),
+            params=self.params,
             solved_at=self.solved_at,
             steps=self.step,
             seconds=max(self.seconds, 1e-9),
@@ -319,9 +330,9 @@ def allocate(experiment: Experiment) -> Training:
         plan=plan,
         clock=new_clock(),
         theta=theta,
-        params=network.views(theta),
+        params=network.operands(theta),
         slope=slope,
-        grad=network.views(slope),
+        grad=network.operands(slope),
         state=network.state(batch),
         stream=empty_stream(rows, batch, task.n_in, task.n_out, network.dtype, legal=task.has_legal),
         trajectory=network.trajectory(trajectory_rows(plan), batch),

@@ -32,10 +32,10 @@ class Suggestion(NamedTuple):
     """What a task suggests where the user does not say."""
 
     rule: str = "bptt"  # with which ``reached`` was measured
-    kind: str | None = None  # of network; None: the kind that the rule is for
+    kind: str = "recurrent"  # of the network that ``network`` and ``init`` are for
     network: Mapping[str, Any] = {}  # its options beside the sizes
-    hidden: int = 16
     init: Mapping[str, Any] = {}  # options of ``network.init``
+    hidden: int = 16
     optimizer: str = "adam"
     learning_rate: float = 0.01
     clip: float | None = 1.0
@@ -89,6 +89,21 @@ class Task(Options, frozen=True):
         """The criteria that a user may choose from by name; ``criterion`` is the default."""
         return {"default": self.criterion}
 
+    @property
+    def published(self) -> Mapping[str, int]:
+        """By rule: the step within which its source says that it solved the task."""
+        return {}
+
+    @property
+    def input_names(self) -> tuple[str, ...]:
+        """What each input is, for figures."""
+        return tuple(f"u{i + 1}" for i in range(self.n_in))
+
+    @property
+    def output_names(self) -> tuple[str, ...]:
+        """What each output is, for figures."""
+        return tuple(f"y{i + 1}" for i in range(self.n_out))
+
     def held_out_shape(self) -> tuple[int, int]:
         """How many rows of how many sequences side by side a held-out evaluation takes.
 
@@ -100,6 +115,13 @@ class Task(Options, frozen=True):
     def suggestion(self, rule: str) -> Suggestion:
         """What to use with this rule where the user does not say."""
         return Suggestion()
+
+    def suggestions(self, rule: str, kind: str) -> Mapping[str, Suggestion]:
+        """The settings that a user may choose from by name, for this rule and kind of network.
+
+        The first is what a run uses where nobody chooses.
+        """
+        return {"default": self.suggestion(rule)}
 
     @property
     def episode_length(self) -> int | None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from rnnsim.criteria import HeldOut
+from rnnsim.criteria import SCORES, Criterion, HeldOut
 from rnnsim.kernels import compiled
 from rnnsim.network import Stream, empty_stream
 from rnnsim.registry import installed
@@ -36,12 +36,9 @@ def first_rows(stream: Stream, rows: int) -> Stream:
     return Stream(*(part[:rows] for part in stream))
 
 
-def met_at(task: Task, stream: Stream, outputs: np.ndarray) -> int | None:
-    """At which row the criterion is met with these outputs."""
-    criterion = task.criterion
+def met_at(criterion: Criterion, stream: Stream, outputs: np.ndarray) -> int | None:
+    """At which row a criterion is met with these outputs."""
     if isinstance(criterion, HeldOut):
-        from rnnsim.criteria import SCORES
-
         answered = stream._replace(outputs=outputs)
         score = [SCORES[criterion.score](answered, t, b) for t, b in np.argwhere(stream.mask > 0)]
         return 0 if criterion.reached(float(np.mean(score))) else None

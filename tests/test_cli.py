@@ -17,6 +17,7 @@ from click.testing import CliRunner, Result
 import rnnsim
 from rnnsim.cli import main
 from rnnsim.registry import installed
+from rnnsim.sweep import sweep
 
 SMALL = ("bptt", "delayed-xor", "--optimizer", "sgd", "--hidden", "4", "--window", "6")
 
@@ -84,17 +85,25 @@ def test_one_task_is_told_with_its_options() -> None:
     assert "\n\nsolved: error within 0.2 for 100 steps in a row\n" in result.stdout
 
 
+def test_several_criteria_are_told_by_name() -> None:
+    result = rnnsim_("tasks", "variable-binding")
+    published = "error within 0.05 for 100 steps in a row"
+    strict = f"{published} with each of 3 outputs asked for"
+    assert f"\n\nsolved (strict): {strict}\nsolved (published): {published}\n" in result.stdout
+
+
 def test_help_says_what_there_is() -> None:
     result = rnnsim_("--help")
     assert result.exit_code == 0
     assert "\n      rnnsim run rtrl delayed-xor\n" in result.stdout
-    assert all(f"\n  {verb}" in result.stdout for verb in ("run", "rules", "tasks"))
+    assert all(f"\n  {verb}" in result.stdout for verb in ("run", "sweep", "rules", "tasks"))
     assert max(map(len, result.stdout.splitlines())) <= 80
-    for verb in ("run", "rules", "tasks"):
+    for verb in ("run", "sweep", "rules", "tasks"):
         of_verb = rnnsim_(verb, "-h")
         assert of_verb.exit_code == 0
         assert of_verb.stdout.startswith("Usage: ")
-    assert "--learning-rate" in rnnsim_("run", "-h").stdout
+    for verb, own in (("run", "--seed "), ("sweep", "--seeds ")):
+        assert all(option in rnnsim_(verb, "-h").stdout for option in ("--learning-rate", own))
 
 
 def test_version() -> None:
@@ -104,7 +113,8 @@ def test_version() -> None:
 @pytest.mark.parametrize(
     ("args", "expected"),
     [(["rules"], "False"), (["tasks"], "False"), (["--help"], "False"), (["run", "--help"], "False"),
-     (["rules", "rtrl"], "False"), (["run", *SMALL, "--steps", "1"], "True")],
+     (["sweep", "--help"], "False"), (["rules", "rtrl"], "False"),
+     (["run", *SMALL, "--steps", "1"], "True")],
     ids=" ".join,
 )  # fmt: skip
 def test_only_a_run_imports_numba(args: list[str], expected: str) -> None:
@@ -121,7 +131,8 @@ def test_a_run_prints_its_summary_and_nothing_else(tmp_path: Path) -> None:
     folder, figure = tmp_path / "run", tmp_path / "curve.svg"
     result = rnnsim_(
         "run", *SMALL, "--steps", "300", "--seed", "3", "--learning-rate", "0.05", "--batch", "2",
-        "-o", "d=1", "--clip", "inf", "--save", str(folder), "--plot", str(figure),
+        "--network", "recurrent", "--settings", "default", "-o", "d=1", "--clip", "inf",
+        "--save", str(folder), "--plot", str(figure),
     )  # fmt: skip
     assert (result.exit_code, result.stderr) == (0, ""), result.output
     lines = result.stdout.splitlines()
@@ -144,6 +155,24 @@ def test_the_command_line_runs_what_the_function_does(tmp_path: Path) -> None:
         np.testing.assert_array_equal(array, getattr(run.params, name))
 
 
+@pytest.mark.usefixtures("uncompiled")
+def test_the_kind_of_network_is_chosen() -> None:
+    run = ("bptt", "flip-flop", "--network", "fast-weight", "--hidden", "0", "-o", "architecture=2")
+    result = rnnsim_("run", *run, "--settings", "tuned", "--steps", "30")
+    assert (result.exit_code, result.stderr) == (0, ""), result.output
+    assert result.stdout.startswith("bptt on flip-flop, seed 0: not solved (30 steps")
+
+
+def test_a_sweep_prints_its_table_and_nothing_else() -> None:
+    args = ("--steps", "3000", "--learning-rate", "0.05", "--seeds", "3", "--control", "-o", "d=1")
+    result = rnnsim_("sweep", *SMALL, *args)
+    assert (result.exit_code, result.stderr) == (0, ""), result.output
+    assert result.stdout.startswith("bptt on delayed-xor, 3 seeds, at most 3,000 steps; solved means: ")
+    same = sweep("bptt", "delayed-xor", 3, control=True, optimizer="sgd", hidden=4, window=6, steps=3000,
+                 learning_rate=0.05, d=1)  # fmt: skip
+    assert result.stdout == same.summary() + "\n"
+
+
 def test_not_on_a_terminal_progress_is_silent() -> None:
     run = subprocess.run(command("run", *SMALL, "--steps", "300000", "--no-stop"), capture_output=True,
                          text=True, check=False)  # fmt: skip
@@ -163,7 +192,7 @@ class Terminal:
         termios.tcsetwinsize(other, (24, 120))
         environment = {**os.environ, "TERM": "xterm"}
         self.process = subprocess.Popen(command(*args), stdout=subprocess.PIPE, stderr=other, text=True,
-                                        env=environment)  # fmt: skip
+                                        env=environment, start_new_session=True)  # fmt: skip
         os.close(other)
         self.shown = ""
 
@@ -205,11 +234,28 @@ def test_on_a_terminal_a_progress_bar_shows_the_loss() -> None:
 
 
 @needs_terminal
-def test_an_interrupt_is_one_line() -> None:
-    terminal = Terminal("run", *SMALL, "--steps", str(10**12), "--no-stop")
-    while "loss" not in terminal.shown and terminal.read():
+def test_on_a_terminal_a_sweep_shows_how_many_runs_are_done() -> None:
+    terminal = Terminal("sweep", *SMALL, "--steps", "20000", "--seeds", "5")
+    while terminal.read():
         pass
-    terminal.process.send_signal(signal.SIGINT)
+    assert terminal.close().startswith("bptt on delayed-xor, 5 seeds")
+    assert "/5 [" in terminal.shown
+    assert terminal.shown.rstrip(" \n").endswith("\r")
+
+
+LONG = ("--steps", str(10**12), "--learning-rate", "0")
+
+
+@needs_terminal
+@pytest.mark.parametrize(
+    ("verb", "args", "shown"),
+    [("run", ["--no-stop"], "loss"), ("sweep", [], "0/100"), ("sweep", ["--jobs", "2"], "0/100")],
+)
+def test_an_interrupt_is_one_line(verb: str, args: list[str], shown: str) -> None:
+    terminal = Terminal(verb, *SMALL, *LONG, *args)
+    while shown not in terminal.shown and terminal.read():
+        pass
+    os.killpg(terminal.process.pid, signal.SIGINT)  # all of them, as Ctrl-C does
     while terminal.read():
         pass
     assert terminal.close() == ""
@@ -231,6 +277,9 @@ BAD: list[tuple[tuple[str, ...], str]] = [
     ((*RUN, "--optimizer", "adamm"), "no optimizer is called 'adamm'; did you mean adam"),
     ((*RUN, "--criterion", "best"), "no criterion of delayed-xor is called 'best'"),
     ((*RUN, "--dtype", "int8"), "dtype is float64 or float32, not 'int8'"),
+    ((*RUN, "--network", "fast-wait"), "no network is called 'fast-wait'"),
+    ((*RUN, "--settings", "best"), "no setting of delayed-xor (recurrent network) is called 'best'"),
+    ((*RUN, "--hidden", "0"), "hidden is 0; it must be at least 1"),
     ((*RUN, "--steps", "0"), "steps is 0; it must be at least 1"),
     ((*RUN, "--steps", "-5"), "steps is -5; it must be at least 1"),
     ((*RUN, "--steps", "1" + 30 * "0"), "it must be at most"),
@@ -261,6 +310,11 @@ BAD: list[tuple[tuple[str, ...], str]] = [
     (("run", "truncated-bptt", "delayed-xor", "-o", "h=3", "-o", "h_prime=4"), "h_prime is 4; it must"),
     (("run", "recurrent-backprop", "delayed-xor"), "needs a task whose patterns are held fixed"),
     (("run", "bptt", "steady-state-xor"), "bptt needs a task of time steps"),
+    (("sweep", "bptt", "delayed-or"), "no task is called 'delayed-or'; did you mean delayed-xor"),
+    (("sweep", "bptt", "delayed-xor", "--seeds", "0"), "seeds is 0; it must be at least 1"),
+    (("sweep", "bptt", "delayed-xor", "--jobs", "0"), "jobs is 0; it must be at least 1"),
+    (("sweep", "bptt", "delayed-xor", "-o", "control=1"), "control is none"),
+    (("sweep", "bptt", "delayed-xor", "-o", "seed=1"), "seed is none"),
     ((*RUN, "--plot", "curve.xyz"), "cannot draw into curve.xyz: the file must end in .png, .svg, .pdf"),
     ((*RUN, "--plot", "no/such/curve.png"), "there is no folder no/such"),
     (("run", "bptt", "table"), "give the option path"),

@@ -197,8 +197,8 @@ def test_guessing_the_wrapping_does_not_solve_embedded_reber(
     for t, b in np.argwhere(decisive):
         outputs[t, b] = np.eye(7)[rng.choice([1, 2])]
     assert decisive.sum() > 1000
-    assert met_at(task, stream, outputs) is None
-    assert met_at(task, stream, stream.targets) is not None
+    assert met_at(task.criterion, stream, outputs) is None
+    assert met_at(task.criterion, stream, stream.targets) is not None
 
 
 @pytest.mark.parametrize("longest", [2, 6])

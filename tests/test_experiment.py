@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -13,8 +13,11 @@ from rnnsim import registry
 from rnnsim.errors import RnnsimError, UnknownName
 from rnnsim.experiment import configure
 from rnnsim.optimizers import SGD
+from rnnsim.options import Options
 from rnnsim.recurrent import RecurrentNetwork
 from rnnsim.registry import make_rule
+from rnnsim.task import Suggestion, Task
+from rnnsim_rules.bptt import BPTT
 
 
 def test_options_go_to_the_one_that_knows_them() -> None:
@@ -63,7 +66,11 @@ REFUSED: list[tuple[dict[str, Any], type[RnnsimError], str]] = [
     ({"network": RecurrentNetwork(3, n, 1)}, RnnsimError, "delayed-xor has 2 inputs and 1 outputs; the "
                                                           "network has 3 and 1"),
     ({"network": RecurrentNetwork(2, n, 2)}, RnnsimError, "the network has 2 and 2"),
-    ({"network": "recurrent"}, RnnsimError, "network is one that is made"),
+    ({"network": "recurent"}, UnknownName, "no network is called 'recurent'; did you mean recurrent"),
+    ({"network": 3}, RnnsimError, "network is the name of a kind, or one that is made.*, not 3"),
+    ({"settings": "tunde"}, UnknownName, r"no setting of delayed-xor \(recurrent network\) is called "
+                                         "'tunde'; there are default"),
+    ({"network": "recurrent", "hidden": 0}, RnnsimError, "hidden is 0; it must be at least 1"),
     ({"network": RecurrentNetwork(2, n, 1), "hidden": 3}, RnnsimError, "leave them out"),
     ({"network": RecurrentNetwork(2, n, 1), "dtype": "float32"}, RnnsimError, "leave them out"),
     ({"rule": "recurrent-backprop"}, RnnsimError, "needs a task whose patterns are held fixed.*steady-"),
@@ -106,6 +113,133 @@ def test_an_option_of_two_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
         configure("truncated-bptt", "twin", options={"h": 5})
     rule = make_rule("truncated-bptt", {"h": 9})
     assert configure(rule, "twin", options={"h": 5}).task.h == 5  # type: ignore[attr-defined]
+
+
+# --- the kind of network, and the settings ---------------------------------------------------------
+
+
+class OtherChoices(Options, frozen=True):
+    name = "other network"
+
+    loss: str = "squared-error"
+    leak: float = 1.0
+    scheme: str = "scaled-normal"
+
+
+class Other(RecurrentNetwork):
+    """Another kind of network, whose inputs may have two more columns."""
+
+    kind = "other"
+    choices = OtherChoices
+
+    @property
+    def columns(self) -> tuple[int, ...]:
+        return (self.n_in, self.n_in + 2)
+
+
+class OtherRule(BPTT, frozen=True):
+    """A rule for the other kind, with an option of it that it needs."""
+
+    name = "other-rule"
+    kind = "other"
+    network: ClassVar[dict[str, Any]] = {"leak": 0.25}
+
+
+PLAIN = Suggestion(network={"loss": "softmax-cross-entropy", "activation": "relu"}, hidden=5,
+                   init={"scheme": "uniform"}, learning_rate=0.2)  # fmt: skip
+
+
+class Both(Script, frozen=True):
+    """A task with settings for either kind of network."""
+
+    name = "both"
+
+    def suggestion(self, rule: str) -> Suggestion:
+        return PLAIN
+
+    def suggestions(self, rule: str, kind: str) -> dict[str, Suggestion]:
+        if kind != "other":
+            return {"default": PLAIN, "slow": PLAIN._replace(learning_rate=0.001)}
+        published = Suggestion(kind="other", network={"loss": "logistic-cross-entropy"}, hidden=7)
+        return {"published": published, "tuned": published._replace(network={"leak": 0.75})}
+
+
+@pytest.fixture
+def _two_kinds(monkeypatch: pytest.MonkeyPatch) -> None:
+    installed = registry.installed()
+    both = replace(
+        installed,
+        rules={**installed.rules, "other-rule": registry.Entry(OtherRule, "tests", "0")},
+        networks={**installed.networks, "other": registry.Entry(Other, "tests", "0")},
+    )
+    monkeypatch.setattr(registry, "installed", lambda: both)
+
+
+def made(rule: str, task: Task | str = "delayed-xor", **given: Any) -> tuple[Any, ...]:
+    """What an experiment came to: its network's kind, leak, loss and size; its settings and rate."""
+    experiment = configure(rule, task, **given)
+    net: Any = experiment.network
+    return (net.kind, net.leak, net.loss, net.n_state), experiment.settings, experiment.learning_rate
+
+
+@pytest.mark.usefixtures("_two_kinds")
+def test_the_rule_picks_its_kind_of_network_and_the_user_another() -> None:
+    plain, softmax, logistic = "squared-error", "softmax-cross-entropy", "logistic-cross-entropy"
+    assert made("bptt", Both()) == (("recurrent", 1.0, softmax, 5), "default", 0.2)
+    assert made("other-rule", Both()) == (("other", 0.25, logistic, 7), "published", 0.01)
+    assert made("bptt", Both(), network="other") == (("other", 1.0, logistic, 7), "published", 0.01)
+    crossed = made("other-rule", Both(), network="recurrent")  # what the rule needs is its kind's alone
+    assert crossed == (("recurrent", 1.0, softmax, 5), "default", 0.2)
+    ready = Other(m, 3, k, loss=plain)
+    assert made("bptt", Both(), network=ready) == (("other", 1.0, plain, 3), "published", 0.01)
+
+
+@pytest.mark.usefixtures("_two_kinds")
+def test_options_of_a_network_are_the_rules_then_the_tasks_then_the_users() -> None:
+    assert made("other-rule", Both())[0][1] == 0.25
+    assert made("other-rule", Both(), settings="tuned")[0][1] == 0.75
+    assert made("other-rule", Both(), settings="tuned", options={"leak": "0.5"})[0][1] == 0.5
+
+
+@pytest.mark.usefixtures("_two_kinds")
+def test_settings_are_chosen_by_name() -> None:
+    assert made("bptt", Both(), settings="slow")[1:] == ("slow", 0.001)
+    assert made("bptt", Both(), settings="slow", learning_rate=0.5)[1:] == ("slow", 0.5)
+    with pytest.raises(UnknownName, match=r"no setting of both \(other network\) .*did you mean tuned"):
+        made("other-rule", Both(), settings="tunde")
+    with pytest.raises(UnknownName, match="called 'tuned'; there are default, slow"):
+        made("bptt", Both(), settings="tuned")
+
+
+@pytest.mark.usefixtures("_two_kinds")
+def test_of_settings_for_another_kind_only_the_loss_is_kept() -> None:
+    """And what is no network's: the optimizer, its rate, the size."""
+
+    class Recurrent(Both, frozen=True):
+        suggestions = Task.suggestions
+
+    task = Recurrent()
+    assert made("bptt", task, network="other") == (
+        ("other", 1.0, "softmax-cross-entropy", 5),
+        "default",
+        0.2,
+    )
+    assert configure("bptt", task, network="other").init == {}
+    assert configure("bptt", task, network="other", options={"scheme": "uniform"}).init == PLAIN.init
+    assert configure("bptt", task).init == PLAIN.init
+    assert configure("bptt", task).network.activation == "relu"  # type: ignore[attr-defined]
+
+
+@pytest.mark.usefixtures("_two_kinds")
+def test_a_network_says_how_many_inputs_it_takes() -> None:
+    for columns in (m, m - 2):
+        assert configure("bptt", Script(), network=Other(columns, 3, k)).network.n_in == columns
+    with pytest.raises(
+        RnnsimError, match="script has 2 inputs and 1 outputs; the network has 1 or 3 and"
+    ):
+        configure("bptt", Script(), network=Other(1, 3, k))
+    with pytest.raises(RnnsimError, match="the network has 2 or 4 and 2"):
+        configure("bptt", Script(), network=Other(m, 3, 2))
 
 
 def test_a_window_longer_than_the_run_is_the_run() -> None:

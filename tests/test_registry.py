@@ -331,7 +331,7 @@ def test_registering_something_else_is_an_error(hook: str, thing: Any, message: 
     ("kind", "name", "message"),
     [
         ("rule", "btpp", "no rule is called 'btpp'; did you mean bptt"),
-        ("rule", "xyzzy", "no rule is called 'xyzzy'; there are bptt, recurrent-backprop, rtrl"),
+        ("rule", "xyzzy", "no rule is called 'xyzzy'; there are bptt, fast-weights-1, fast-weights-2"),
         ("task", "addding", "no task is called 'addding'; did you mean adding"),
         ("task", "bptt", "no task is called 'bptt'; there are adding"),
     ],

@@ -13,9 +13,9 @@ import pytest
 from task_streams import B, draw, first_rows, make, met_at
 
 from rnnsim.criteria import Never
+from rnnsim.experiment import configure
 from rnnsim.kernels import compiled
 from rnnsim.network import Stream, empty_stream
-from rnnsim.recurrent import RecurrentNetwork
 from rnnsim.registry import installed
 from rnnsim.task import Task
 
@@ -126,22 +126,32 @@ def test_criterion_is_not_met_by_chance(drawn: Drawn, answer: str) -> None:
         "constant": np.broadcast_to(drawn.stream.targets[drawn.stream.mask > 0].mean(axis=0), shape),
         "random": np.random.default_rng(5).standard_normal(shape),
     }[answer]
-    assert met_at(task, stream, outputs) is None
+    assert met_at(task.criterion, stream, outputs) is None
 
 
 def test_criterion_is_met_by_the_targets(drawn: Drawn) -> None:
     task, stream = drawn[0], some_targets(drawn.stream)
-    met = met_at(task, stream, stream.targets)
+    met = met_at(task.criterion, stream, stream.targets)
     assert met is None if isinstance(task.criterion, Never) else met is not None
 
 
-def test_suggestion_makes_a_network(drawn: Drawn) -> None:
+def test_suggestions_make_an_experiment(drawn: Drawn) -> None:
     task = drawn.task
-    suggested = task.suggestion("bptt")
-    network = RecurrentNetwork(task.n_in, suggested.hidden, task.n_out, **suggested.network)
-    assert network.init(0, **suggested.init)
-    assert suggested.rule in installed().rules
-    assert installed().rules[suggested.rule].thing.settles == task.steady
+    kinds = ["recurrent"] if task.steady else ["recurrent", "fast-weight"]
+    for kind in kinds:
+        suggestions = task.suggestions("bptt", kind)
+        assert kind == "fast-weight" or next(iter(suggestions.values())) == task.suggestion("bptt")
+        for name, suggested in suggestions.items():
+            experiment = configure(suggested.rule, task, network=kind, settings=name)
+            assert (experiment.network.kind, experiment.steps) == (kind, suggested.steps)
+            assert experiment.initial_params()
+
+
+def test_inputs_and_outputs_have_names(drawn: Drawn) -> None:
+    task = drawn.task
+    for names, count in ((task.input_names, task.n_in), (task.output_names, task.n_out)):
+        assert len(set(names)) == count
+        assert all(names)
 
 
 @pytest.mark.parametrize("name", TASKS)

@@ -25,9 +25,10 @@ def rnnsim_tasks(register: Callable[[type[Task]], None]) -> None:
     from rnnsim.tasks.steady import PatternCompletion, SteadyStateXor
     from rnnsim.tasks.table import Table
     from rnnsim.tasks.trajectory import Trajectory
+    from rnnsim.tasks.variable_binding import VariableBinding
 
     for task in (
-        FlipFlop, SteadyStateXor, PatternCompletion, Trajectory, DelayedXor, Parenthesis, Reber,
-        EmbeddedReber, Adding, CopyMemory, NBitMemory, Digits, Table,
+        FlipFlop, VariableBinding, SteadyStateXor, PatternCompletion, Trajectory, DelayedXor,
+        Parenthesis, Reber, EmbeddedReber, Adding, CopyMemory, NBitMemory, Digits, Table,
     ):  # fmt: skip
         register(task)

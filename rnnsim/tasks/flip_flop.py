@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -10,6 +11,7 @@ from rnnsim.criteria import Criterion, Streak
 from rnnsim.kernels import kernel
 from rnnsim.task import StreamTask, Suggestion
 from rnnsim.tasks.draw import below
+from rnnsim.tasks.fast_weights import PUBLISHED, published_and_tuned
 from rnnsim.typing import Array, Bools, Kernel
 
 A, B = 0, 1  # and C, which changes nothing
@@ -33,6 +35,8 @@ class FlipFlop(StreamTask, frozen=True):
     name = "flip-flop"
     n_in = 3
     n_out = 1
+    input_names = ("A", "B", "C")
+    output_names = ("B after A",)
     reached = "by rtrl 20 of 20 seeds, at step 2,807 in the median; by bptt 20, at 6,963"
 
     @property
@@ -43,8 +47,19 @@ class FlipFlop(StreamTask, frozen=True):
     def criterion(self) -> Criterion:
         return Streak(0.05, 100)
 
+    @property
+    def published(self) -> Mapping[str, int]:
+        return {"fast-weights-1": 300, "fast-weights-2": 800}
+
     def suggestion(self, rule: str) -> Suggestion:
         return Suggestion(rule="rtrl", hidden=8, learning_rate=0.01)
+
+    def suggestions(self, rule: str, kind: str) -> Mapping[str, Suggestion]:
+        if kind != "fast-weight":
+            return super().suggestions(rule, kind)
+        rate = 0.5 if rule == "fast-weights-2" else 1.0
+        published = PUBLISHED._replace(learning_rate=rate, steps=20_000)
+        return published_and_tuned(published)
 
     def source(
         self, rng: np.random.Generator, batch: int, dtype: Any, *, held_out: bool = False

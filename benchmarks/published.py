@@ -1,0 +1,67 @@
+"""The experiments of [S92] over many seeds, beside their controls: ``python -m benchmarks.published``.
+
+Each row of the table is a sweep, and each has its control, the same with a learning rate of 0. Quantiles
+are steps, of all seeds; one that never solved its task is the latest.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+from rnnsim.sweep import sweep, table
+
+
+class Row(NamedTuple):
+    """One line of the table: an experiment, and what is said of it."""
+
+    says: str
+    rule: str
+    task: str
+    choices: dict[str, Any]
+
+
+ONE, TWO = "fast-weights-1", "fast-weights-2"
+FLIP_FLOP, BINDING = "flip-flop", "variable-binding"
+TUNED, CHANCE = {"settings": "tuned"}, {"criterion": "published"}
+
+ROWS = [
+    Row("flip-flop, architecture 1", ONE, FLIP_FLOP, {}),
+    Row("flip-flop, architecture 1, tuned", ONE, FLIP_FLOP, TUNED),
+    Row("flip-flop, architecture 2", TWO, FLIP_FLOP, {}),
+    # twice the rate is what it comes to
+    Row("flip-flop, architecture 2, E without the 1/2", TWO, FLIP_FLOP, {"learning_rate": 1.0}),
+    Row("flip-flop, architecture 2, tuned", TWO, FLIP_FLOP, TUNED),
+    Row("variable binding, published criterion", ONE, BINDING, CHANCE),
+    Row("variable binding, published criterion, eta = 0.1", ONE, BINDING,
+        {**CHANCE, "learning_rate": 0.1}),
+    Row("variable binding, published criterion, tuned", ONE, BINDING, {**CHANCE, **TUNED}),
+    Row("variable binding, strict criterion", ONE, BINDING, {}),
+    Row("variable binding, strict criterion, eta = 0.1", ONE, BINDING, {"learning_rate": 0.1}),
+    Row("variable binding, strict criterion, tuned", ONE, BINDING, TUNED),
+]  # fmt: skip
+
+
+def lines(rows: list[Row], seeds: int, jobs: int) -> Iterator[tuple[str, dict[str, str]]]:
+    """The lines of the table, each followed by its control's."""
+    for row in rows:
+        found = sweep(row.rule, row.task, seeds, control=True, jobs=jobs, progress=True, **row.choices)
+        assert found.control is not None
+        for says, what in ((row.says, found), ("- its control", found.control)):
+            yield says, {"eta": f"{what.experiment.learning_rate:g}", **what.cells()}
+
+
+def main() -> None:
+    """Print the table of published experiments."""
+    parser = argparse.ArgumentParser(description=main.__doc__)
+    parser.add_argument("--seeds", type=int, default=100)
+    parser.add_argument("--jobs", type=int, default=os.cpu_count())
+    given = parser.parse_args()
+    print(f"{given.seeds} seeds\n")
+    print(table([*lines(ROWS, given.seeds, given.jobs)]))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,26 @@
+"""The settings in which [S92] trained fast-weight networks on-line."""
+
+from __future__ import annotations
+
+from rnnsim.task import Suggestion
+
+# No hidden units, no biases, slow weights uniform in [-0.1, 0.1], plain gradient descent.
+PUBLISHED = Suggestion(
+    rule="fast-weights-1",
+    kind="fast-weight",
+    network={"slow_bias": False, "output_activation": "identity", "sigma": "sum-and-squash",
+             "tau": 10.0, "initial": 0.0},
+    init={"scheme": "interval", "gain": 0.1},
+    hidden=0,
+    optimizer="sgd",
+    clip=None,
+)  # fmt: skip
+
+
+def published_and_tuned(published: Suggestion) -> dict[str, Suggestion]:
+    """The published settings; and a second way, in which every seed of a hundred solves its task.
+
+    dsigma/dw reaches tau/4 = 2.5: traces that stay in the steep part of sigma grow, and one step along
+    their gradient can close a fast weight for good. With clipping the rate may be larger, too.
+    """
+    return {"published": published, "tuned": published._replace(learning_rate=4.0, clip=0.05)}
