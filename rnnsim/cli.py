@@ -85,18 +85,30 @@ def experiment(command: Callable[..., Any]) -> Callable[..., Any]:
 @click.option("--no-stop", is_flag=True, help="Go on after the task is solved.")
 @click.option("--save", metavar="DIR", help="Folder to save the run in.")
 @click.option("--plot", metavar="FILE", help="Draw the learning curve into a file (.png, .svg, .pdf).")
+@click.option(
+    "--plot-behaviour",
+    metavar="FILE",
+    help="Draw what the trained network does: events, state, output and target.",
+)
 def run(
-    rule: str, task: str, options: tuple[str, ...], no_stop: bool, plot: str | None, **given: Any
+    rule: str,
+    task: str,
+    options: tuple[str, ...],
+    no_stop: bool,
+    plot: str | None,
+    plot_behaviour: str | None,
+    **given: Any,
 ) -> None:
     """Train a network on TASK by RULE.
 
     What is not given is what the task suggests for the rule.
     """
     chosen = _options(options)
-    if plot is not None:
-        from rnnsim.plots import figure_type
+    for file in (plot, plot_behaviour):
+        if file is not None:
+            from rnnsim.plots import figure_type
 
-        figure_type(plot)  # refuse the file before the work, not after it
+            figure_type(file)  # refuse the file before the work, not after it
     from rnnsim.progress import compilation_announced
     from rnnsim.run import run as run_rule
 
@@ -105,6 +117,8 @@ def run(
         result = run_rule(rule, task, stop=not no_stop, progress=True, **given, **chosen)
     if plot is not None:
         result.plot(plot)
+    if plot_behaviour is not None:
+        result.plot_behaviour(plot_behaviour)
     click.echo(result.summary())
 
 

@@ -324,18 +324,24 @@ class FastWeightNetwork(Network):
             slow_start=self.initial == "slow",
         )
 
-    def sensitivities(self, batch: int) -> traced.Traces:
+    def sensitivities(self, batch: int, window: int) -> traced.Traces:
         hidden, output = self._trace_shapes
         N, units = self.n_state, self.slow_layers.units
         n_hidden, n_outputs = int(units[-2] - units[1]), int(units[-1] - units[-2])
+        moves = min(window, traced.TOGETHER) + 1
+
+        def zeros(*shape: int) -> Array:
+            return np.zeros(shape, self.dtype)
+
         return traced.Traces(
-            hidden=np.zeros((batch, *hidden), self.dtype),
-            output=np.zeros((batch, *output), self.dtype),
-            outgoing=np.zeros((n_hidden, n_outputs), self.dtype),
-            reach=np.zeros((n_hidden, N), self.dtype),
-            gain=np.zeros(N, self.dtype),
-            zeros=np.zeros(N, self.dtype),
-            ones=np.ones(N, self.dtype),
+            hidden=zeros(batch, *hidden),
+            output=zeros(batch, *output),
+            row=np.zeros(moves, np.int64),
+            gamma=zeros(moves, N),
+            decay=zeros(moves, N),
+            gain=zeros(moves, len(self.origin), N),
+            reach=zeros(moves, n_hidden, N),
+            outgoing=zeros(n_hidden, n_outputs),
         )
 
     # --- kernels ---

@@ -189,8 +189,11 @@ class Network(ABC):
     def trajectory(self, rows: int, batch: int) -> Trajectory:
         """Allocate the rows of a trajectory."""
 
-    def sensitivities(self, batch: int) -> Memory:
-        """Allocate p = dstate/dparams = 0, in the structure that ``pushforward`` carries."""
+    def sensitivities(self, batch: int, window: int) -> Memory:
+        """Allocate p = dstate/dparams = 0, in the structure that ``pushforward`` carries.
+
+        ``window`` is the most steps that it is to carry them at a time.
+        """
         raise RnnsimError(f"a {self.kind} network has no sensitivities")
 
     def state_names(self, inputs: Sequence[str], outputs: Sequence[str]) -> tuple[str, ...]:

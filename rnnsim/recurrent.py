@@ -259,7 +259,7 @@ class RecurrentNetwork(Network):
             connectivity=none if self.connectivity is None else self.connectivity,
         )
 
-    def sensitivities(self, batch: int) -> Sensitivities:
+    def sensitivities(self, batch: int, window: int) -> Sensitivities:
         n = self.n_hidden
         P = self.n_columns
         return Sensitivities(

@@ -99,6 +99,20 @@ class Run:
 
         return learning_curve(self, path)
 
+    def plot_behaviour(self, path: str | Path | None = None, steps: int = 60) -> Any:
+        """Draw what the trained network does on held-out data, and save it if ``path`` is given.
+
+        Events above, the state over time as an image (of a fast-weight network: its fast weights),
+        output and target below.
+
+        Returns
+        -------
+        matplotlib.figure.Figure
+        """
+        from rnnsim.plots import behaviour
+
+        return behaviour(self, path, steps)
+
     def save(self, folder: str | Path) -> Path:
         """Write ``run.toml``, ``metrics.csv`` and ``params.safetensors`` into a folder."""
         from rnnsim.files import save

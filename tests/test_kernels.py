@@ -139,7 +139,7 @@ def test_collect_rows_keeps_rows_and_sequences_apart(step: Step) -> None:
 def test_pushforward_from_nothing_is_immediate(step: Step) -> None:
     step.trajectory.error[0] = ROWS[0]
     grad, expected = (step.network.views(np.zeros(step.network.n_params)) for _ in range(2))
-    p = step.network.sensitivities(step.batch)
+    p = step.network.sensitivities(step.batch, 1)
     compiled(step.network.pushforward)(step.params, step.trajectory, 0, 1, p, grad)
     compiled(step.network.immediate)(step.params, step.trajectory, 0, ROWS[0].copy(), expected)
     assert_equal_gradients(grad, expected._asdict(), 1e-13)

@@ -32,7 +32,7 @@ class RTRL(Rule, frozen=True):
         return 1
 
     def memory(self, network: Network, batch: int, window: int, rng: np.random.Generator) -> Memory:
-        return network.sensitivities(batch)
+        return network.sensitivities(batch, window)
 
     def credit(self, network: Network) -> Kernel:
         pushforward = network.pushforward
