@@ -16,6 +16,7 @@ from rnnsim.errors import RnnsimError
 from rnnsim.fast_weight_options import FastWeightChoices
 from rnnsim.initial import check_scheme, draw_weights
 from rnnsim.layered import by_layer, fan_ins, feed_kernel, feed_rows_kernel, make_layers
+from rnnsim.linalg import aligned_zeros
 from rnnsim.losses import Pair, judge_kernel, loss_kernel
 from rnnsim.network import Network
 from rnnsim.options import Options
@@ -331,7 +332,7 @@ class FastWeightNetwork(Network):
         moves = min(window, traced.TOGETHER) + 1
 
         def zeros(*shape: int) -> Array:
-            return np.zeros(shape, self.dtype)
+            return aligned_zeros(shape, self.dtype)
 
         return traced.Traces(
             hidden=zeros(batch, *hidden),
@@ -342,6 +343,7 @@ class FastWeightNetwork(Network):
             gain=zeros(moves, len(self.origin), N),
             reach=zeros(moves, n_hidden, N),
             outgoing=zeros(n_hidden, n_outputs),
+            upward=zeros(self._fan_in[-1], n_outputs),
         )
 
     # --- kernels ---

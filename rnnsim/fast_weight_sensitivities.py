@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 from rnnsim.fast_weight_forward import FastTrajectory, SlowWeights
 from rnnsim.kernels import kernel
+from rnnsim.layered import Layers
 from rnnsim.linalg import copy
 from rnnsim.typing import Array
 
@@ -33,6 +34,7 @@ class Traces(NamedTuple):
     gain: Array  # (s, 1 or 2, N) dsigma/ds of those outputs
     reach: Array  # (s, h, N) dsigma/dnet of the hidden units
     outgoing: Array  # (h, n) ds/dnet, of S's n outputs by its h hidden units
+    upward: Array  # (phi - 1, n) the weights into S's outputs, transposed
 
 
 @kernel(allocates=False)
@@ -46,6 +48,7 @@ def pushforward(
 ) -> None:
     """Eqs. (22) and (23)."""
     last = first + count - 1
+    transpose_outputs(params.flat, trajectory, traces.upward)
     for b in range(trajectory.error.shape[1]):
         moves = 0
         for t in range(first, first + count):
@@ -58,6 +61,16 @@ def pushforward(
                 carry_hidden(trajectory, b, moves, traces, grad.flat)
                 carry_output(trajectory, b, moves, traces, grad.flat)
                 moves = 0
+
+
+@kernel(allocates=False)
+def transpose_outputs(weights: Array, trajectory: FastTrajectory, upward: Array) -> None:
+    """The weights into S's outputs, once for a window; eight at a time, which is a line of the cache."""
+    place, (fan_in, n) = trajectory.slow_layers.weight[-1], upward.shape
+    for first in range(0, n, 8):
+        for j in range(fan_in):
+            for o in range(first, min(first + 8, n)):
+                upward[j, o] = weights[place + o * fan_in + j]
 
 
 @kernel(allocates=False)
@@ -94,32 +107,50 @@ def spread(weights: Array, trajectory: FastTrajectory, t: int, b: int, traces: T
     """dsigma/dnet of the hidden units, by way of the outputs that each fast weight depends on."""
     if traces.outgoing.shape[0] == 0:
         return
-    differentiate_slow(weights, trajectory, t, b, traces.outgoing)
+    differentiate_slow(weights, trajectory, t, b, traces.upward, traces.outgoing)
+    origin, gain = trajectory.origin, traces.gain[s]
     for j in range(traces.outgoing.shape[0]):
-        reach, outgoing = traces.reach[s, j], traces.outgoing[j]
-        origin, gain = trajectory.origin[0], traces.gain[s, 0]
-        for c in range(reach.size):
-            reach[c] = gain[c] * outgoing[origin[c]]
-        if trajectory.origin.shape[0] > 1:
-            origin, gain = trajectory.origin[1], traces.gain[s, 1]
+        if origin.shape[0] == 1:  # an output for each fast weight
+            reach, outgoing = traces.reach[s, j], traces.outgoing[j]
             for c in range(reach.size):
-                reach[c] += gain[c] * outgoing[origin[c]]
+                reach[c] = gain[0, c] * outgoing[c]
+        else:
+            reach_between(trajectory.fast_layers, origin, gain, traces.outgoing[j], traces.reach[s, j])
+
+
+@kernel(allocates=False)
+def reach_between(layers: Layers, origin: Array, gain: Array, outgoing: Array, reach: Array) -> None:
+    """Of one hidden unit in architecture 2. The FROM units of a row of fast weights are neighbours."""
+    for l in range(1, layers.source.size):  # noqa: E741 (layer l)
+        fan_in, c = layers.units[l] - layers.source[l], layers.weight[l]
+        for _ in range(layers.units[l + 1] - layers.units[l]):
+            by_from, by_to, out = gain[0, c : c + fan_in], gain[1, c : c + fan_in], reach[c : c + fan_in]
+            s_from, s_to = outgoing[layers.source[l] :], outgoing[origin[1, c]]
+            for a in range(fan_in):
+                out[a] = by_from[a] * s_from[a] + by_to[a] * s_to
+            if layers.bias[l] >= 0:
+                bias = c + fan_in
+                reach[bias] = gain[0, bias] * outgoing[origin[0, bias]] + gain[1, bias] * s_to
+            c += layers.stride[l]
 
 
 @kernel(allocates=False)
 def differentiate_slow(
-    weights: Array, trajectory: FastTrajectory, t: int, b: int, outgoing: Array
+    weights: Array, trajectory: FastTrajectory, t: int, b: int, upward: Array, outgoing: Array
 ) -> None:
     """ds/dnet of the hidden units, from the outputs back: kappa of eq. (24), of every output at once."""
     layers, slopes = trajectory.slow_layers, trajectory.slow_slopes[t, b]
     inputs, outputs, n = layers.units[1], layers.units[-2], outgoing.shape[1]
     L = layers.source.size - 1
+    source = layers.source[L]
     for j in range(inputs, outputs):
-        outgoing[j - inputs] = 0
-    for j in range(max(layers.source[L], inputs), outputs):
-        place = layers.weight[L] + j - layers.source[L]
-        for o in range(n):
-            outgoing[j - inputs, o] = slopes[outputs + o] * weights[place + o * layers.stride[L]]
+        own = outgoing[j - inputs]
+        if j < source:
+            own[:] = 0
+        else:
+            row = upward[j - source]
+            for o in range(n):
+                own[o] = slopes[outputs + o] * row[o]
     for l in range(L - 1, 0, -1):  # noqa: E741 (layer l)
         for i in range(layers.units[l], layers.units[l + 1]):
             own = outgoing[i - inputs]
@@ -194,16 +225,16 @@ def carry_output(trajectory: FastTrajectory, b: int, moves: int, traces: Traces,
     for i in range(trajectory.origin.shape[0]):
         for c in range(trajectory.origin.shape[1]):
             unit, p = trajectory.origin[i, c], traces.output[b, i, c]
-            place = layers.weight[L] + unit * layers.stride[L]
+            place, bias = layers.weight[L] + unit * fan_in, layers.bias[L] + unit
+            total = grad[place : place + fan_in]
             for s in range(moves):
                 t, gamma, decay = traces.row[s], traces.gamma[s, c], traces.decay[s, c]
                 gain = traces.gain[s, i, c] * trajectory.slow_slopes[t, b, begin + unit]
                 z = trajectory.slow[t, b, source:begin]
                 for j in range(fan_in):
                     old = p[j]
-                    grad[place + j] += gamma * old
+                    total[j] += gamma * old
                     p[j] = decay * old + gain * z[j]
                 if layers.bias[L] >= 0:
-                    old = p[fan_in]
-                    grad[layers.bias[L] + unit] += gamma * old
-                    p[fan_in] = decay * old + gain
+                    grad[bias] += gamma * p[fan_in]
+                    p[fan_in] = decay * p[fan_in] + gain

@@ -6,12 +6,27 @@ hundred nanoseconds a call, so the small products are loops.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from rnnsim.kernels import kernel
 from rnnsim.typing import Array
 
+_LINE = 64  # bytes
 _SMALL = 512  # multiplications below which a loop beats a call of BLAS
+
+
+def aligned_zeros(shape: tuple[int, ...], dtype: Any) -> Array:
+    """Allocate zeros that begin with a line of the cache: wide loads then never cross one.
+
+    NumPy's own arrays often begin in the middle of one, which costs a loop over rows a third of its
+    speed.
+    """
+    size = int(np.prod(shape)) * np.dtype(dtype).itemsize
+    room = np.zeros(size + _LINE, np.uint8)
+    first = -room.ctypes.data % _LINE
+    return np.asarray(room[first : first + size].view(dtype).reshape(shape))
 
 
 @kernel(allocates=False)
