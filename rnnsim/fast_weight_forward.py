@@ -110,17 +110,12 @@ def forward_kernel(
         count: int,
     ) -> None:
         load(stream, row, state, trajectory, first, count)
-        B, A = trajectory.slow.shape[1:]
-        feed_slow(
-            params.flat,
-            trajectory.slow_layers,
-            trajectory.slow[first : first + count].reshape(count * B, A),
-            trajectory.slow_slopes[first : first + count].reshape(count * B, A),
-        )
+        feed_slow(params.flat, trajectory.slow_layers, trajectory.slow[first : first + count],
+                  trajectory.slow_slopes[first : first + count])  # fmt: skip
         begin = trajectory.slow_layers.units[-2]
         fast_begin = trajectory.fast_layers.units[-2]
         for t in range(first, first + count):
-            for b in range(B):
+            for b in range(state.w.shape[0]):
                 entering, drive = trajectory.entering[t, b], trajectory.drive[t, b]
                 fast, w = trajectory.fast[t, b], state.w[b]
                 change(trajectory.slow[t, b, begin:], trajectory.origin, drive,

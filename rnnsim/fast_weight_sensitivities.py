@@ -48,7 +48,8 @@ def pushforward(
 ) -> None:
     """Eqs. (22) and (23)."""
     last = first + count - 1
-    transpose_outputs(params.flat, trajectory, traces.upward)
+    if traces.outgoing.shape[0] > 0:
+        transpose_outputs(params.flat, trajectory, traces.upward)
     for b in range(trajectory.error.shape[1]):
         moves = 0
         for t in range(first, first + count):
@@ -93,12 +94,11 @@ def prepare_step(
 ) -> None:
     """What an ordinary step does."""
     traces.row[s] = t
-    copy(trajectory.error[t, b], traces.gamma[s])
-    copy(trajectory.by_state[t, b], traces.decay[s])
-    for i in range(trajectory.origin.shape[0]):
-        gain, by_origin = traces.gain[s, i], trajectory.by_origin[t, b, i]
-        for c in range(gain.size):
-            gain[c] = trajectory.by_drive[t, b, c] * by_origin[c]
+    for c in range(traces.gamma.shape[1]):
+        traces.gamma[s, c] = trajectory.error[t, b, c]
+        traces.decay[s, c] = trajectory.by_state[t, b, c]
+        for i in range(trajectory.origin.shape[0]):
+            traces.gain[s, i, c] = trajectory.by_drive[t, b, c] * trajectory.by_origin[t, b, i, c]
     spread(weights, trajectory, t, b, traces, s)
 
 

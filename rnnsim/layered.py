@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 
 from rnnsim.kernels import kernel
-from rnnsim.linalg import add_rows, add_xt_times_y, copy, x_times_W, x_times_Wt
+from rnnsim.linalg import SMALL, add_rows, add_xt_times_y, copy, x_times_W, x_times_Wt
 from rnnsim.typing import Array, Kernel
 
 
@@ -124,18 +124,21 @@ def feed_back(weights: Array, layers: Layers, slopes: Array, delta: Array) -> No
 
 @cache
 def feed_rows_kernel(activate: Kernel) -> Kernel:
-    """Make ``feed`` for rows of activities (R, A); a layer is one product. Biases follow weights."""
+    """Make ``feed`` for activities (T, B, A), of which a layer is one product.
+
+    Biases follow weights.
+    """
     feed = feed_kernel(activate)
 
     @kernel(allocates=False)
     def feed_rows(weights: Array, layers: Layers, activity: Array, slopes: Array) -> None:
-        if activity.shape[0] * weights.size <= 512:  # below this, loops beat calls of BLAS
-            for r in range(activity.shape[0]):
-                feed(weights, layers, activity[r], slopes[r])
-        elif activity.shape[0] == 1:
-            feed(weights, layers, activity[0], slopes[0])
+        T, B, A = activity.shape
+        if T * B == 1 or T * B * weights.size <= SMALL:
+            for t in range(T):
+                for b in range(B):
+                    feed(weights, layers, activity[t, b], slopes[t, b])
         else:
-            feed_products(weights, layers, activity, slopes)
+            feed_products(weights, layers, activity.reshape(T * B, A), slopes.reshape(T * B, A))
 
     @kernel
     def feed_products(weights: Array, layers: Layers, activity: Array, slopes: Array) -> None:

@@ -14,7 +14,7 @@ from rnnsim.kernels import kernel
 from rnnsim.typing import Array
 
 _LINE = 64  # bytes
-_SMALL = 512  # multiplications below which a loop beats a call of BLAS
+SMALL = 512  # multiplications below which a loop beats a call of BLAS
 
 
 def aligned_zeros(shape: tuple[int, ...], dtype: Any) -> Array:
@@ -31,10 +31,14 @@ def aligned_zeros(shape: tuple[int, ...], dtype: Any) -> Array:
 
 @kernel(allocates=False)
 def copy(x: Array, out: Array) -> None:
-    """``out = x``, of one size. (``out[:] = x`` compiles slowly: it can raise, with a message.)"""
-    source, target = x.reshape(x.size), out.reshape(out.size)
-    for i in range(source.size):
-        target[i] = source[i]
+    """``out = x``, of one shape. (``out[:] = x`` compiles slowly: it can raise, with a message.)"""
+    if x.ndim == 1:  # known to the compiler, and a reshape takes as long as twenty numbers
+        for i in range(x.size):
+            out[i] = x[i]
+    else:
+        source, target = x.reshape(x.size), out.reshape(out.size)
+        for i in range(source.size):
+            target[i] = source[i]
 
 
 @kernel
@@ -50,7 +54,7 @@ def x_times_Wt(x: Array, W: Array, out: Array) -> None:
     k = W.shape[0]
     if n == 0:
         out[:] = 0
-    elif R == 1 or R * n * k <= _SMALL:
+    elif R == 1 or R * n * k <= SMALL:
         for r in range(R):
             for i in range(k):
                 total = out.dtype.type(0)
@@ -68,7 +72,7 @@ def x_times_W(x: Array, W: Array, out: Array) -> None:
     n = W.shape[1]
     if k == 0 or n == 0:
         out[:] = 0
-    elif R == 1 or R * n * k <= _SMALL:
+    elif R == 1 or R * n * k <= SMALL:
         for r in range(R):
             for j in range(n):
                 out[r, j] = 0
@@ -85,7 +89,7 @@ def add_xt_times_y(x: Array, y: Array, out: Array) -> None:
     """``out += x^T y``, a sum of outer products; x (R, k), y (R, n), out (k, n)."""
     R, k = x.shape
     n = y.shape[1]
-    if R == 1 or R * n * k <= _SMALL:
+    if R == 1 or R * n * k <= SMALL:
         for r in range(R):
             for i in range(k):
                 factor = x[r, i]

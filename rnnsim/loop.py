@@ -106,27 +106,35 @@ def loop_kernel(
 
     @kernel
     def loop(training: Training, until: int) -> int:
-        # taken out of the loop: each time a tuple is taken apart, every array in it is counted
-        (
-            plan,
-            clock,
-            theta,
-            params,
-            slope,
-            grad,
-            state,
-            stream,
-            trajectory,
-            memory,
-            moments,
-            judge,
-            curve,
-        ) = training
+        (plan, clock, theta, params, slope, grad, state, stream, trajectory, memory, moments, judge,
+         curve) = training  # fmt: skip
+        return run(plan, clock, theta, params, slope, grad, state, stream, trajectory, memory, moments,
+                   judge, curve, until)  # fmt: skip
+
+    @kernel(allocates=False)
+    def run(
+        plan: Plan,
+        clock: Clock,
+        theta: Array,
+        params: Params,
+        slope: Array,
+        grad: Params,
+        state: State,
+        stream: Stream,
+        trajectory: Trajectory,
+        memory: Memory,
+        moments: Memory,
+        judge: Memory,
+        curve: Curve,
+        until: int,
+    ) -> int:
+        """The loop, in which no reference to an array is counted: that takes as long as a small net."""
         while clock.step[0] < until and clock.row[0] < clock.filled[0]:
             row, held, step = clock.row[0], clock.held[0], clock.step[0]
             length = window_length(plan, clock, stream)
             window = Window(held, length, step, step + length == plan.steps)
-            slope[:] = 0
+            for i in range(slope.size):
+                slope[i] = 0
             code = learn(params, state, stream, row, trajectory, window, memory, grad)
             if code != 0:
                 clock.stopped_at[0] = step + 1
@@ -138,7 +146,7 @@ def loop_kernel(
             update(theta, slope, moments, plan.rate)
             clock.step[0] += length
             clock.row[0] += length
-            if not np.isfinite(theta.sum()):
+            if not all_finite(theta):
                 clock.stopped_at[0] = clock.step[0]
                 return DIVERGED
             clock.held[0] = make_room(plan, trajectory, held + length)
@@ -153,6 +161,15 @@ def loop_kernel(
         return plan.history
 
     return loop
+
+
+@kernel(allocates=False)
+def all_finite(theta: Array) -> bool:
+    """Whether no number is nan or infinite (nor all together too large, which comes to the same)."""
+    total = 0.0
+    for i in range(theta.size):
+        total += theta[i]
+    return bool(np.isfinite(total))
 
 
 @kernel(allocates=False)

@@ -36,7 +36,10 @@ from rnnsim.rule import Rule
 from rnnsim.task import Task
 from rnnsim.typing import Array, Params
 
-CHUNK = 1024  # about how many steps lie between looks from outside; no result depends on it
+# No result depends on these.
+CHUNK = 1024  # about how many steps a stream holds at least
+STREAM = 1 << 19  # bytes of a stream that holds more, up to eight times as many
+LOOK = 0.01  # seconds between looks from outside
 
 
 @dataclass
@@ -246,8 +249,8 @@ class Trainer:
         """A copy of the parameters as they are now."""
         return self.experiment.network.views(self.training.theta.copy())
 
-    def chunks(self, chunk: int = CHUNK) -> Iterator[None]:
-        """Carry the run on to its end, giving way from time to time.
+    def chunks(self, chunk: int | None = None) -> Iterator[None]:
+        """Carry the run on to its end, giving way after ``chunk`` steps, or from time to time.
 
         Raises
         ------
@@ -258,18 +261,21 @@ class Trainer:
         """
         experiment, clock = self.experiment, self.training.clock
         held_out = experiment.criterion if isinstance(experiment.criterion, HeldOut) else None
-        code = 0
+        code, most = 0, chunk or CHUNK
         while code != SOLVED and self.step < experiment.steps:
             if clock.row[0] == clock.filled[0]:
                 self._refill()
             before = self.step
-            until = min(experiment.steps, before + chunk)
+            until = min(experiment.steps, before + most)
             if held_out:
                 until = min(until, (before // held_out.every + 1) * held_out.every)
             start = time.perf_counter()
             with single_threaded():
                 code = self._loop(self.training, until)
-            self.seconds += time.perf_counter() - start
+            seconds = time.perf_counter() - start
+            self.seconds += seconds
+            if chunk is None and seconds < LOOK / 2:
+                most = min(2 * most, experiment.steps)
             self._raise(code)
             if held_out and self.step // held_out.every > before // held_out.every:
                 code = self._look(held_out)
@@ -339,7 +345,8 @@ def allocate(experiment: Experiment) -> Training:
     theta = network.pack(experiment.initial_params())
     slope = np.zeros_like(theta)
     whole = task.episode_length or window  # windows and episodes are never cut by the stream's rows
-    rows = whole * max(1, CHUNK // whole)
+    row_bytes = batch * (task.n_in + 2 * task.n_out) * network.dtype.itemsize
+    rows = whole * max(1, max(CHUNK, min(8 * CHUNK, STREAM // row_bytes)) // whole)
     return Training(
         plan=plan,
         clock=new_clock(),
