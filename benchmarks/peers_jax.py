@@ -1,0 +1,463 @@
+"""The same work in JAX, written by hand for ``jit`` and ``lax.scan``, in float64.
+
+Written for speed on a CPU. What was found to matter, and is used throughout:
+
+* Each step of a scan first pushes the traces and then contracts them with the *next* step's gamma. They
+  then have one reader, and XLA updates them in place; contracted first, they are copied at each step.
+* The last axis of the hidden layer's traces is that of the hidden units: it is long, and its factor is
+  an array that is formed once (behind a barrier, or XLA forms it anew for each input of S).
+* The contraction is one matrix-vector product; ``unroll`` helps nowhere but in the smallest loops.
+
+Where it depends on the sizes which way is the fastest, there are several, and the fastest counts.
+Arrays stay on the device, and compilation is not timed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any, NamedTuple
+
+import numpy as np
+
+MISSING = "the side-by-side benchmark needs JAX: pip install 'rnnsim[peers]'"
+BLOCKS = (4, 16, 32)  # into how many blocks F's weights are cut, so that a block's traces stay in cache
+
+
+class Entry(NamedTuple):
+    """One way to do a case's work."""
+
+    label: str
+    answer: Callable[[], Mapping[str, np.ndarray]]  # what all entries must agree on
+    work: Callable[[], int]  # the timed work: how many steps were done when it returns
+
+
+def jax() -> Any:
+    """Import JAX, in float64.
+
+    Raises
+    ------
+    SystemExit
+        If it is absent.
+    """
+    try:
+        import jax
+    except ImportError:
+        raise SystemExit(MISSING) from None
+    jax.config.update("jax_enable_x64", True)
+    return jax
+
+
+# --- the gradient of a whole sequence (theory.md 2): S has one hidden layer of tanh, F none ---
+
+
+def fast_weights(architecture: int, tau: float, params: Any, data: Any) -> dict[str, list[Entry]]:
+    """Make the entries: params (W1, b1, W2, b2), data (slow inputs, fast inputs, targets)."""
+    net = FastWeights(architecture, tau)
+    put = jax().device_put
+    params, data = put(tuple(params)), put(tuple(data))
+    cuts = [blocks for blocks in BLOCKS if data[2].shape[1] % blocks == 0]
+    ways = {
+        "JAX dense": {
+            "step by step": net.stepwise(dense=True),
+            "traces apart": net.prepared(dense=True),
+        },
+        "JAX structured": {
+            "step by step": net.stepwise(),
+            "traces apart": net.prepared(),
+            **{f"traces apart, {blocks} blocks": net.prepared(blocks=blocks) for blocks in cuts},
+        },
+        "JAX unfolded": {"value_and_grad": net.unfolded},
+    }
+    return {
+        group: [gradient_entry(label, way, params, data) for label, way in several.items()]
+        for group, several in ways.items()
+    }
+
+
+def gradient_entry(label: str, way: Callable[..., Any], params: Any, data: Any) -> Entry:
+    """Compile one way to compute (loss, gradients)."""
+    compiled, block = jax().jit(way), jax().block_until_ready
+
+    def answer() -> Mapping[str, np.ndarray]:
+        loss, grads = compiled(params, data)
+        named = {"loss": loss, **dict(zip(("W1", "b1", "W2", "b2"), grads, strict=True))}
+        return {name: np.asarray(value) for name, value in named.items()}
+
+    def work() -> int:
+        block(compiled(params, data))
+        return len(data[0])
+
+    return Entry(label, answer, work)
+
+
+class Traces(NamedTuple):
+    """p of (some rows of) F's weights, rows b (to) and columns a (from)."""
+
+    hidden: Any  # (b, a, m + 1, H) by the weights into S's hidden units, bias last
+    output: Any  # by the weights into S's outputs, fan-in phi = H + 1: see FastWeights
+
+
+class FastWeights:
+    """Both architectures: Box w_ba is a product of S's outputs, its *origins*, one or two of them.
+
+    Architecture 1 has one origin, S's output (b, a); architecture 2 has two, FROM (a) and TO (b). The
+    weights into origins of either kind are arrays (b or 1, a or 1, H), so that they broadcast over F's
+    weights (b, a); *gains* are dBox w/d(origin), broadcasting likewise.
+
+    Output traces, with the structured zeros left out: for each origin (b, a, phi). Dense: (b, a, k,
+    phi), k the number of S's outputs.
+    """
+
+    def __init__(self, architecture: int, tau: float) -> None:
+        import jax.numpy as jnp
+        from jax import lax, nn
+
+        self.architecture, self.tau = architecture, tau
+        self.np, self.lax, self.nn = jnp, lax, nn
+
+    # the two nets
+
+    def slow(self, params: Any, s: Any) -> tuple[Any, Any]:
+        """S's hidden units and its outputs, of one step or of all."""
+        W1, b1, W2, b2 = params
+        h = self.np.tanh(s @ W1.T + b1)
+        return h, h @ W2.T + b2
+
+    def origins(self, c: Any, shape: tuple[int, int]) -> tuple[Any, ...]:
+        """S's outputs, or their weights, as they broadcast over F's weights (b, a)."""
+        rows, columns = shape
+        if self.architecture == 1:
+            return (c.reshape(rows, columns, *c.shape[1:]),)
+        return c[None, :columns], c[columns:, None]
+
+    def gains(self, c: Any, shape: tuple[int, int]) -> tuple[Any, ...]:
+        """dBox w/d(origin)."""
+        return (self.np.ones((1, 1)),) if self.architecture == 1 else self.origins(c, shape)[::-1]
+
+    def change(self, c: Any, shape: tuple[int, int]) -> Any:
+        """Box w."""
+        origins = self.origins(c, shape)
+        return origins[0] if self.architecture == 1 else origins[0] * origins[1]
+
+    def squash(self, w: Any, change: Any) -> Any:
+        return self.nn.sigmoid(self.tau * (w + change - 0.5))
+
+    def slope(self, w: Any) -> Any:
+        """dsigma/dw(t-1), which is dsigma/dBox w, of w(t)."""
+        return self.tau * w * (1 - w)
+
+    def blame(self, w: Any, u: Any, d: Any) -> tuple[Any, Any]:
+        """E and gamma (b, a): F is linear, one layer."""
+        e = w @ u - d
+        return e @ e / 2, e[:, None] * u
+
+    # the traces
+
+    def begin(self, shape: tuple[int, int], params: Any, dense: bool) -> Traces:
+        (H, m), k = params[0].shape, len(params[3])
+        zeros = self.np.zeros
+        if dense:
+            return Traces(zeros((*shape, m + 1, H)), zeros((*shape, k, H + 1)))
+        return Traces(zeros((*shape, m + 1, H)), (zeros((*shape, H + 1)),) * self.architecture)
+
+    def push(self, p: Traces, a: Any, gains: Any, incoming: Any, h: Any, s: Any, dense: bool) -> Traces:
+        """Eq. (22), a (b, a) = dsigma/dw = dsigma/dBox w; incoming: the weights into each origin."""
+        x, z = self.with_one(s), self.with_one(h)
+        reach = sum(gain[..., None] * W for gain, W in zip(gains, incoming, strict=True))
+        reach = self.lax.optimization_barrier(a[..., None] * reach * (1 - h * h))
+        hidden = a[..., None, None] * p.hidden + reach[:, :, None, :] * x[:, None]
+        if dense:
+            by_output = a[..., None] * self.by_output(gains, a.shape)
+            return Traces(hidden, a[..., None, None] * p.output + by_output[..., None] * z)
+        pairs = zip(p.output, gains, strict=True)
+        return Traces(
+            hidden, tuple(a[..., None] * old + (a * gain)[..., None] * z for old, gain in pairs)
+        )
+
+    def by_output(self, gains: Any, shape: tuple[int, int]) -> Any:
+        """dBox w/ds, zeros and all: (b, a, k)."""
+        rows, columns = shape
+        if self.architecture == 1:
+            return self.np.eye(rows * columns).reshape(rows, columns, -1)
+        k = rows + columns
+        eye = self.np.eye(k)
+        return gains[0][..., None] * eye[None, :columns] + gains[1][..., None] * eye[columns:, None]
+
+    def contract(self, gamma: Any, p: Traces, dense: bool) -> tuple[Any, Any]:
+        """Eq. (23): gamma . p, summed over all of F's weights that a slow weight touches."""
+        hidden = self.over_all(gamma, p.hidden)
+        if dense:
+            return hidden, self.over_all(gamma, p.output)
+        if self.architecture == 1:
+            return hidden, (gamma[..., None] * p.output[0],)
+        from_units = self.np.einsum("ba,baj->aj", gamma, p.output[0])
+        return hidden, (from_units, self.np.einsum("ba,baj->bj", gamma, p.output[1]))
+
+    def over_all(self, gamma: Any, p: Any) -> Any:
+        flat = gamma.reshape(-1) @ p.reshape(gamma.size, -1)
+        return flat.reshape(p.shape[2:])
+
+    def with_one(self, z: Any) -> Any:
+        """With the bias unit, last."""
+        return self.np.concatenate([z, self.np.ones((*z.shape[:-1], 1))], -1)
+
+    def unpack(self, hidden: Any, output: Any, dense: bool) -> tuple[Any, ...]:
+        """The gradient by W1, b1, W2, b2."""
+        if not dense:
+            output = self.np.concatenate([g.reshape(-1, g.shape[-1]) for g in output])
+        return hidden[:-1].T, hidden[-1], output[:, :-1], output[:, -1]
+
+    def add(self, one: Any, other: Any) -> Any:
+        from jax import tree
+
+        return tree.map(self.np.add, one, other)
+
+    # ways to run over a sequence
+
+    def stepwise(self, dense: bool = False) -> Callable[..., Any]:
+        """Everything within the scan, as it must be where the weights may move at each step."""
+
+        def gradient(params: Any, data: Any) -> Any:
+            s, u, d = data
+            shape = d.shape[1], u.shape[1]
+            incoming = self.origins(params[2], shape)
+
+            def step(carry: Any, row: Any) -> Any:
+                w, p, loss, grads = carry
+                s, u, d = row
+                h, c = self.slow(params, s)
+                w = self.squash(w, self.change(c, shape))
+                p = self.push(p, self.slope(w), self.gains(c, shape), incoming, h, s, dense)
+                E, gamma = self.blame(w, u, d)
+                return (w, p, loss + E, self.add(grads, self.contract(gamma, p, dense))), None
+
+            w, p = self.np.zeros(shape), self.begin(shape, params, dense)
+            E, gamma = self.blame(w, u[0], d[0])
+            start = w, p, E, self.contract(gamma, p, dense)
+            (_, _, loss, grads), _ = self.lax.scan(step, start, (s[:-1], u[1:], d[1:]))
+            hidden, output = grads
+            return loss, self.unpack(hidden, output, dense)
+
+        return gradient
+
+    def prepared(self, dense: bool = False, blocks: int = 1) -> Callable[..., Any]:
+        """S for all steps as two products, F's weights in a small scan, then the traces' own scan.
+
+        Which is possible where the weights stand still. ``blocks`` of F's rows are carried through the
+        sequence one after the other.
+        """
+
+        def gradient(params: Any, data: Any) -> Any:
+            s, u, d = data
+            shape = d.shape[1], u.shape[1]
+            h, c = self.slow(params, s)
+
+            def move(w: Any, c: Any) -> Any:
+                after = self.squash(w, self.change(c, shape))
+                return after, (w, self.slope(after))
+
+            _, (w, a) = self.lax.scan(move, self.np.zeros(shape), c)
+            E, gamma = self.vmap(self.blame)(w, u, d)
+            gains = self.vmap(partial(self.gains, shape=shape))(c)
+            part = partial(self.carry_block, params, s[:-1], h[:-1], dense)
+            by_row = gamma[1:], a[:-1], tuple(gain[:-1] for gain in gains)
+            hidden, output = self.in_blocks(
+                part, by_row, self.origins(params[2], shape), shape[0], blocks
+            )
+            return E.sum(), self.unpack(hidden, output, dense)
+
+        return gradient
+
+    def vmap(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        return jax().vmap(function)  # type: ignore[no-any-return]
+
+    def carry_block(
+        self, params: Any, s: Any, h: Any, dense: bool, by_row: Any, incoming: Any
+    ) -> tuple[Any, Any]:
+        """Carry the traces of some rows of F through the sequence."""
+        shape = by_row[0].shape[1:]
+
+        def step(carry: Any, row: Any) -> Any:
+            p, grads = carry
+            s, h, (gamma, a, gains) = row
+            p = self.push(p, a, gains, incoming, h, s, dense)
+            return (p, self.add(grads, self.contract(gamma, p, dense))), None
+
+        p = self.begin(shape, params, dense)
+        start = p, self.contract(self.np.zeros(shape), p, dense)
+        (_, grads), _ = self.lax.scan(step, start, (s, h, by_row))
+        return grads  # type: ignore[no-any-return]
+
+    def in_blocks(self, part: Any, by_row: Any, incoming: Any, rows: int, blocks: int) -> Any:
+        """Map over blocks of rows; what belongs to rows joins, what does not is summed."""
+        if blocks == 1:
+            return part(by_row, incoming)
+        cut = rows // blocks
+
+        def split(array: Any, axis: int) -> Any:
+            if array.shape[axis] == 1:
+                return self.np.broadcast_to(array, (blocks, *array.shape))
+            new = (*array.shape[:axis], blocks, cut, *array.shape[axis + 1 :])
+            return self.np.moveaxis(array.reshape(new), axis, 0)
+
+        gamma, a, gains = by_row
+        pieces = (
+            (split(gamma, 1), split(a, 1), tuple(split(gain, 1) for gain in gains)),
+            tuple(split(W, 0) for W in incoming),
+        )
+        hidden, output = self.lax.map(lambda piece: part(*piece), pieces)
+        joined = [g.reshape(-1, g.shape[-1]) for g in output]
+        if self.architecture == 2:
+            joined[0] = output[0].sum(0)  # FROM units belong to every row
+        return hidden.sum(0), joined
+
+    def unfolded(self, params: Any, data: Any) -> Any:
+        """Back-propagation through the unfolded network, by JAX itself: the independent check."""
+        shape = data[2].shape[1], data[1].shape[1]
+
+        def loss(params: Any) -> Any:
+            def step(w: Any, row: Any) -> Any:
+                s, u, d = row
+                E, _ = self.blame(w, u, d)
+                return self.squash(w, self.change(self.slow(params, s)[1], shape)), E
+
+            return self.lax.scan(step, self.np.zeros(shape), data)[1].sum()
+
+        return jax().value_and_grad(loss)(params)
+
+
+# --- on-line, on a stream of events: the weights move at each step (the flip-flop) ---
+
+
+def flip_flop(
+    architecture: int, tau: float, rate: float, W: Any, events: Any, targets: Any, check: int
+) -> dict[str, list[Entry]]:
+    """Make the entries: S and F see the same inputs and are linear, without hidden units or biases.
+
+    Each call of ``work`` goes once over ``events`` (T, m) and ``targets`` (T,), which are on the device,
+    and carries all on. ``answer`` gives the weights after the first ``check`` steps.
+    """
+    import jax.numpy as jnp
+
+    layouts = on_line_1(tau, rate) if architecture == 1 else on_line_2(tau, rate)
+    rows = jnp.concatenate([jnp.asarray(events), jnp.asarray(targets)[:, None]], 1)
+    ways = [
+        on_line_entry(layout, unroll, jnp.asarray(W), rows, check)
+        for layout in layouts
+        for unroll in (1, 4)
+    ]
+    return {"JAX structured": ways}
+
+
+class Layout(NamedTuple):
+    """How everything that is carried on is laid out: ``step(carry, (u, d)) -> carry, E``."""
+
+    label: str
+    pack: Callable[[Any], Any]  # of the slow weights, all else being zero
+    step: Callable[[Any, Any], tuple[Any, Any]]
+    unpack: Callable[[Any], Any]  # the slow weights
+
+
+def on_line_entry(layout: Layout, unroll: int, W: Any, rows: Any, check: int) -> Entry:
+    """Compile a scan over the stream, which carries weights, fast weights and traces on in place."""
+    from jax import lax
+
+    scan = jax().jit(partial(lax.scan, layout.step, unroll=unroll), donate_argnums=0)
+    block = jax().block_until_ready
+    carried = [layout.pack(W)]
+
+    def answer() -> Mapping[str, np.ndarray]:
+        carry, losses = scan(layout.pack(W), rows[:check])
+        return {"W": np.asarray(layout.unpack(carry)), "loss": np.asarray(losses.sum())}
+
+    def work() -> int:
+        carried[0], losses = scan(carried[0], rows)
+        block(losses)
+        return len(rows)
+
+    return Entry(f"{layout.label}, unroll {unroll}", answer, work)
+
+
+def on_line_1(tau: float, rate: float) -> list[Layout]:
+    """Architecture 1 with one output of F: w (m,), W (m, m), p (m, m), p[c] being of w_c.
+
+    All in one array, a row for each fast weight, which XLA makes one loop of; or as three arrays.
+    """
+    import jax.numpy as jnp
+
+    def parts(W: Any, w: Any, p: Any, row: Any) -> Any:
+        u, d = row[:-1], row[-1]
+        e = jnp.sum(w * u) - d
+        after = 1 / (1 + jnp.exp(-tau * (w + jnp.sum(W * u, 1) - 0.5)))
+        a = tau * after * (1 - after)
+        return (W - rate * (e * u)[:, None] * p, after, a[:, None] * (p + u)), e * e / 2
+
+    def apart(carry: Any, row: Any) -> Any:
+        return parts(*carry, row=row)
+
+    def together(carry: Any, row: Any) -> Any:
+        m = len(carry)
+        (W, w, p), E = parts(carry[:, :m], carry[:, -1], carry[:, m:-1], row)
+        return jnp.concatenate([W, p, w[:, None]], 1), E
+
+    def pack_apart(W: Any) -> Any:
+        return jnp.array(W), jnp.zeros(len(W)), jnp.zeros(W.shape)
+
+    def pack_together(W: Any) -> Any:
+        return jnp.concatenate([W, jnp.zeros((len(W), len(W) + 1))], 1)
+
+    return [
+        Layout("arrays", pack_apart, apart, lambda carry: carry[0]),
+        Layout("one array", pack_together, together, lambda carry: carry[:, : len(carry)]),
+    ]
+
+
+def on_line_2(tau: float, rate: float) -> list[Layout]:
+    """Architecture 2 with one output of F: w (m,), W (m + 1, m), p of FROM weights (m, m), of TO (m, m).
+
+    As an array each; or all in one, a row for each fast weight, the TO unit's weights being in each row.
+    """
+    import jax.numpy as jnp
+
+    def parts(W: Any, V: Any, w: Any, p: Any, q: Any, row: Any) -> Any:
+        """W (m, m) the FROM units' weights, V (m,) the TO unit's; p and q their traces."""
+        u, d = row[:-1], row[-1]
+        e = jnp.sum(w * u) - d
+        gamma = e * u
+        f, t = jnp.sum(W * u, 1), jnp.sum(V * u)
+        after = 1 / (1 + jnp.exp(-tau * (w + f * t - 0.5)))
+        a = tau * after * (1 - after)
+        W, V = W - rate * gamma[:, None] * p, V - rate * jnp.sum(gamma[:, None] * q, 0)
+        return (W, V, after, a[:, None] * (p + t * u), a[:, None] * (q + f[:, None] * u)), e * e / 2
+
+    def apart(carry: Any, row: Any) -> Any:
+        return parts(*carry, row=row)
+
+    def together(carry: Any, row: Any) -> Any:
+        m = len(carry)
+        W, p, q, V = (carry[:, i * m : (i + 1) * m] for i in range(4))
+        (W, v, w, p, q), E = parts(W, V[0], carry[:, -1], p, q, row)
+        V = jnp.broadcast_to(v, V.shape)
+        return jnp.concatenate([W, p, q, V, w[:, None]], 1), E
+
+    def pack_apart(W: Any) -> Any:
+        m = W.shape[1]
+        return jnp.array(W[:m]), jnp.array(W[m]), jnp.zeros(m), jnp.zeros((m, m)), jnp.zeros((m, m))
+
+    def pack_together(W: Any) -> Any:
+        m = W.shape[1]
+        V = jnp.broadcast_to(W[m], (m, m))
+        return jnp.concatenate([W[:m], jnp.zeros((m, 2 * m)), V, jnp.zeros((m, 1))], 1)
+
+    def unpack_apart(carry: Any) -> Any:
+        return jnp.concatenate([carry[0], carry[1][None]])
+
+    def unpack_together(carry: Any) -> Any:
+        m = len(carry)
+        return jnp.concatenate([carry[:, :m], carry[:1, 3 * m : 4 * m]])
+
+    return [
+        Layout("arrays", pack_apart, apart, unpack_apart),
+        Layout("one array", pack_together, together, unpack_together),
+    ]
