@@ -117,6 +117,19 @@ def per_step(name: str, array: Any, steps: int, batch: int, dtype: Any) -> Array
     return finite(name, _plain(out, dtype))
 
 
+def initial_state(given: Any, batch: int, size: int, dtype: Any) -> Array:
+    """Check the state before the first row, of each sequence or one for all, and give it as (B, n)."""
+    state = np.asarray(given)
+    if state.shape not in ((batch, size), (size,)):
+        raise RnnsimError(
+            f"initial_state has shape {state.shape}; expected {(batch, size)} or {(size,)}"
+        )
+    if state.dtype.kind not in "biuf":
+        raise RnnsimError(f"initial_state must be an array of real numbers, not of {state.dtype}")
+    values = finite("initial_state", state.astype(dtype))
+    return np.array(np.broadcast_to(values, (batch, size)), order="C")
+
+
 def unit_indices(name: str, units: Sequence[int], n: int) -> Array:
     """Check indices of units: whole, different and below n."""
     indices = [whole(name, unit, 0) for unit in units]

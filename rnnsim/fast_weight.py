@@ -282,13 +282,7 @@ class FastWeightNetwork(Network):
         slow = self.initial == "slow"
         initial = np.full((batch, self.n_state), 0.0 if slow else self.initial, self.dtype)
         if initial_state is not None:
-            given = np.asarray(initial_state)
-            if given.shape not in (initial.shape, (self.n_state,)):
-                raise RnnsimError(
-                    f"initial_state has shape {given.shape}; expected {initial.shape} "
-                    f"or {(self.n_state,)}"
-                )
-            initial[:] = checks.finite("initial_state", given)
+            initial = checks.initial_state(initial_state, batch, self.n_state, self.dtype)
         fresh = np.full(batch, slow and initial_state is None)
         return running.FastState(initial.copy(), initial, fresh)
 
@@ -344,6 +338,7 @@ class FastWeightNetwork(Network):
             reach=zeros(moves, n_hidden, N),
             outgoing=zeros(n_hidden, n_outputs),
             upward=zeros(self._fan_in[-1], n_outputs),
+            tiny=self.dtype.type(traced.TINY[self.dtype.name]),
         )
 
     # --- kernels ---

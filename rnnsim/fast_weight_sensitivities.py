@@ -12,7 +12,7 @@ is in the nearest cache.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from rnnsim.fast_weight_forward import FastTrajectory, SlowWeights
 from rnnsim.kernels import kernel
@@ -21,6 +21,10 @@ from rnnsim.linalg import copy
 from rnnsim.typing import Array
 
 TOGETHER = 4  # steps that a trace is carried at a time, at most: what they read must fit beside it
+
+# A trace to which nothing is added decays below the smallest normal number, where arithmetic takes fifty
+# times as long. This much at each step, which changes no gradient, keeps it above.
+TINY = {"float64": 1e-280, "float32": 1e-30}
 
 
 class Traces(NamedTuple):
@@ -35,6 +39,7 @@ class Traces(NamedTuple):
     reach: Array  # (s, h, N) dsigma/dnet of the hidden units
     outgoing: Array  # (h, n) ds/dnet, of S's n outputs by its h hidden units
     upward: Array  # (phi - 1, n) the weights into S's outputs, transposed
+    tiny: Any  # added to every trace, see TINY
 
 
 @kernel(allocates=False)
@@ -175,7 +180,7 @@ def carry_hidden(trajectory: FastTrajectory, b: int, moves: int, traces: Traces,
                 for s in range(moves):
                     o = trajectory.slow[traces.row[s], b]
                     one, two = carry_two(p[h], p[h + 1], traces.gamma[s], traces.decay[s],
-                                         o[i], o[i + 1], traces.reach[s, unit])  # fmt: skip
+                                         o[i], o[i + 1], traces.reach[s, unit], traces.tiny)  # fmt: skip
                     grad[h] += one
                     grad[h + 1] += two
                 h += 2
@@ -183,15 +188,15 @@ def carry_hidden(trajectory: FastTrajectory, b: int, moves: int, traces: Traces,
                 gamma, decay, reach = traces.gamma[s], traces.decay[s], traces.reach[s, unit]
                 if (begin - source) % 2:
                     o = trajectory.slow[traces.row[s], b]
-                    grad[h] += carry_one(p[h], gamma, decay, o[begin - 1], reach)
+                    grad[h] += carry_one(p[h], gamma, decay, o[begin - 1], reach, traces.tiny)
                 if layers.bias[l] >= 0:
                     place = layers.bias[l] + j - begin
-                    grad[place] += carry_one(p[place], gamma, decay, p.dtype.type(1), reach)
+                    grad[place] += carry_one(p[place], gamma, decay, p.dtype.type(1), reach, traces.tiny)
 
 
 @kernel(allocates=False)
 def carry_two(
-    p: Array, q: Array, gamma: Array, decay: Array, o: float, u: float, reach: Array
+    p: Array, q: Array, gamma: Array, decay: Array, o: float, u: float, reach: Array, tiny: float
 ) -> tuple[float, float]:
     """Two weights' traces at once, as :func:`carry_one`: what they share is read once."""
     p_total, q_total = p.dtype.type(0), p.dtype.type(0)
@@ -199,19 +204,19 @@ def carry_two(
         old_p, old_q = p[c], q[c]
         p_total += gamma[c] * old_p
         q_total += gamma[c] * old_q
-        p[c] = decay[c] * old_p + o * reach[c]
-        q[c] = decay[c] * old_q + u * reach[c]
+        p[c] = decay[c] * old_p + (o * reach[c] + tiny)
+        q[c] = decay[c] * old_q + (u * reach[c] + tiny)
     return p_total, q_total
 
 
 @kernel(allocates=False)
-def carry_one(p: Array, gamma: Array, decay: Array, o: float, reach: Array) -> float:
+def carry_one(p: Array, gamma: Array, decay: Array, o: float, reach: Array, tiny: float) -> float:
     """One weight's traces over all fast weights: gamma . p, and p = decay p + o reach."""
     total = p.dtype.type(0)
     for c in range(p.size):
         old = p[c]
         total += gamma[c] * old
-        p[c] = decay[c] * old + o * reach[c]
+        p[c] = decay[c] * old + (o * reach[c] + tiny)
     return total  # type: ignore[no-any-return]
 
 
@@ -234,7 +239,7 @@ def carry_output(trajectory: FastTrajectory, b: int, moves: int, traces: Traces,
                 for j in range(fan_in):
                     old = p[j]
                     total[j] += gamma * old
-                    p[j] = decay * old + gain * z[j]
+                    p[j] = decay * old + (gain * z[j] + traces.tiny)
                 if layers.bias[L] >= 0:
                     grad[bias] += gamma * p[fan_in]
-                    p[fan_in] = decay * p[fan_in] + gain
+                    p[fan_in] = decay * p[fan_in] + (gain + traces.tiny)

@@ -55,7 +55,9 @@ def input_for(
         own and its inverse is not given.
     """
     if not isinstance(network, RecurrentNetwork):
-        raise RnnsimError(f"input_for is for a recurrent network, not {network!r}")
+        kind = getattr(network, "kind", None)
+        other = repr(network) if kind is None else f"a {kind} network"
+        raise RnnsimError(f"input_for is for a recurrent network, not {other}")
     p = network.views(network.pack(params))
     x = checks.finite("states", checks.over_time("states", states, network.n_hidden, network.dtype))
     if steady_state:

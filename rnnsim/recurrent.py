@@ -228,13 +228,7 @@ class RecurrentNetwork(Network):
     def state(self, batch: int, initial_state: Array | None = None) -> running.RecurrentState:
         initial = np.zeros((batch, self.n_hidden), self.dtype)
         if initial_state is not None:
-            given = np.asarray(initial_state)
-            if given.shape not in (initial.shape, (self.n_hidden,)):
-                raise RnnsimError(
-                    f"initial_state has shape {given.shape}; expected {initial.shape} "
-                    f"or {(self.n_hidden,)}"
-                )
-            initial[:] = checks.finite("initial_state", given)
+            initial = checks.initial_state(initial_state, batch, self.n_hidden, self.dtype)
         return running.RecurrentState(initial.copy(), initial)
 
     def states(self, count: int, batch: int) -> running.RecurrentState:

@@ -20,6 +20,22 @@ from rnnsim.typing import Array, Kernel
 CHANCE = 1 / 4  # of a change at a car's turn, and of a question
 DRIVING = -1  # in the place of a slot
 
+# Several cars: the change of a fast weight is to depend on a slot and a car together. In architecture 2
+# the product of FROM and TO does that; in architecture 1 hidden units must, of which this takes many.
+BETWEEN_UNITS = PUBLISHED._replace(
+    rule="fast-weights-2", optimizer="adam", learning_rate=0.002, clip=0.1, batch=4, steps=300_000
+)
+EACH_WEIGHT = PUBLISHED._replace(
+    network={**PUBLISHED.network, "slow_bias": True, "hidden_activation": "relu", "tau": 8.0},
+    init={"scheme": "scaled-normal", "gain": 0.5},
+    hidden=64,
+    optimizer="adam",
+    learning_rate=0.001,
+    clip=0.03,
+    batch=4,
+    steps=2_000_000,
+)
+
 
 class ParkingLot(NamedTuple):
     rng: np.random.Generator
@@ -113,9 +129,13 @@ class VariableBinding(StreamTask, frozen=True):
     def suggestions(self, rule: str, kind: str) -> Mapping[str, Suggestion]:
         if kind != "fast-weight":
             return super().suggestions(rule, kind)
-        network = {**PUBLISHED.network, "n_slow_in": self.n_slow_in}
-        published = PUBLISHED._replace(network=network, learning_rate=0.02, steps=200_000)
-        return published_and_tuned(published)
+        separate = {"n_slow_in": self.n_slow_in}
+        if self.cars > 1:
+            several = BETWEEN_UNITS if rule == "fast-weights-2" else EACH_WEIGHT
+            return {"tuned": several._replace(network={**several.network, **separate})}
+        return published_and_tuned(PUBLISHED._replace(
+            network={**PUBLISHED.network, **separate}, learning_rate=0.02, steps=200_000
+        ))  # fmt: skip
 
     def source(
         self, rng: np.random.Generator, batch: int, dtype: Any, *, held_out: bool = False
