@@ -45,7 +45,7 @@ ROWS = [
     Row("variable binding, strict criterion, eta = 0.1", ONE, BINDING, {"learning_rate": 0.1}),
     Row("variable binding, strict criterion, tuned", ONE, BINDING, TUNED),
     Row("harder binding, architecture 2, 180 slow weights", TWO, BINDING, HARDER, 20),
-    Row("harder binding, architecture 1, 3,104 slow weights", ONE, BINDING, HARDER, 5),
+    Row("harder binding, architecture 1, 3,104 slow weights", ONE, BINDING, HARDER, 4),
 ]  # fmt: skip
 
 

@@ -30,10 +30,11 @@ EACH_WEIGHT = PUBLISHED._replace(
     init={"scheme": "scaled-normal", "gain": 0.5},
     hidden=64,
     optimizer="adam",
-    learning_rate=0.001,
+    learning_rate=0.002,
     clip=0.03,
+    window=20,
     batch=4,
-    steps=2_000_000,
+    steps=1_500_000,
 )
 
 
