@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from rnnsim.kernels import kernel
 from rnnsim.layered import Layers, feed_back
-from rnnsim.linalg import copy
+from rnnsim.linalg import copy, move_rows
 from rnnsim.network import Stream
 from rnnsim.typing import Array, Bools, Kernel
 
@@ -186,14 +186,13 @@ def restore(states: FastState, i: int, state: FastState) -> None:
 
 @kernel(allocates=False)
 def keep(trajectory: FastTrajectory, first: int, count: int) -> None:
-    """Move rows to the front, one by one: the two places may overlap."""
-    for i in range(count):
-        copy(trajectory.slow[first + i], trajectory.slow[i])
-        copy(trajectory.slow_slopes[first + i], trajectory.slow_slopes[i])
-        copy(trajectory.starts[first + i], trajectory.starts[i])
-        copy(trajectory.entering[first + i], trajectory.entering[i])
-        copy(trajectory.states[first + i], trajectory.states[i])
-        copy(trajectory.by_state[first + i], trajectory.by_state[i])
-        copy(trajectory.by_drive[first + i], trajectory.by_drive[i])
-        copy(trajectory.by_origin[first + i], trajectory.by_origin[i])
-        copy(trajectory.error[first + i], trajectory.error[i])
+    """Move the rows that a rule may still ask for to the front."""
+    move_rows(trajectory.slow, first, count)
+    move_rows(trajectory.slow_slopes, first, count)
+    move_rows(trajectory.starts, first, count)
+    move_rows(trajectory.entering, first, count)
+    move_rows(trajectory.states, first, count)
+    move_rows(trajectory.by_state, first, count)
+    move_rows(trajectory.by_drive, first, count)
+    move_rows(trajectory.by_origin, first, count)
+    move_rows(trajectory.error, first, count)

@@ -41,6 +41,13 @@ def copy(x: Array, out: Array) -> None:
             target[i] = source[i]
 
 
+@kernel(allocates=False)
+def move_rows(x: Array, first: int, count: int) -> None:
+    """Move ``count`` rows from row ``first`` to the front, one by one: the two places may overlap."""
+    for i in range(count):
+        copy(x[first + i], x[i])
+
+
 @kernel
 def gemm(x: Array, y: Array, out: Array) -> None:
     """``out = x y`` by BLAS; out is neither x nor y."""

@@ -9,7 +9,7 @@ from functools import cache
 from typing import Any, NamedTuple
 
 from rnnsim.kernels import kernel
-from rnnsim.linalg import add_rows, add_xt_times_y, copy, x_times_W, x_times_Wt
+from rnnsim.linalg import add_rows, add_xt_times_y, copy, move_rows, x_times_W, x_times_Wt
 from rnnsim.network import Stream
 from rnnsim.typing import Array, Bools, Kernel, Params
 
@@ -218,11 +218,10 @@ def constrain(trajectory: RecurrentTrajectory, grad: Params) -> None:
 
 @kernel(allocates=False)
 def keep(trajectory: RecurrentTrajectory, first: int, count: int) -> None:
-    """Move rows to the front, one by one: the two places may overlap."""
-    for i in range(count):
-        copy(trajectory.inputs[first + i], trajectory.inputs[i])
-        copy(trajectory.resets[first + i], trajectory.resets[i])
-        copy(trajectory.entering[first + i], trajectory.entering[i])
-        copy(trajectory.slopes[first + i], trajectory.slopes[i])
-        copy(trajectory.states[first + i], trajectory.states[i])
-        copy(trajectory.error[first + i], trajectory.error[i])
+    """Move the rows that a rule may still ask for to the front."""
+    move_rows(trajectory.inputs, first, count)
+    move_rows(trajectory.resets, first, count)
+    move_rows(trajectory.entering, first, count)
+    move_rows(trajectory.slopes, first, count)
+    move_rows(trajectory.states, first, count)
+    move_rows(trajectory.error, first, count)
