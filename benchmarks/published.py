@@ -1,8 +1,8 @@
 """The experiments of [S92] over many seeds, beside their controls: ``python -m benchmarks.published``.
 
 Each row of the table is a sweep, and each has its control, the same with a learning rate of 0. Quantiles
-are steps, of all seeds; one that never solved its task is the latest. The harder rows, of eight slots and
-four cars, take fewer seeds, since a run is long.
+are steps, of all seeds; one that never solved its task is the latest. The harder rows, of eight slots
+and four cars, take fewer seeds, since a run is long.
 """
 
 from __future__ import annotations

@@ -65,8 +65,16 @@ def yes_or_no(name: str, given: Any) -> bool:
     return bool(value)
 
 
+def pair_of_text(given: Any) -> Any:
+    """Take text with a comma apart; anything else stays as it is."""
+    if isinstance(given, str) and "," in given:
+        return tuple(part.strip() for part in given.split(","))
+    return given
+
+
 def for_both(name: str, given: Any) -> tuple[bool, bool]:
-    """Read a bool for both nets, or one for each (slow, fast)."""
+    """Read a bool for both nets, or one for each (slow, fast); in text, ``true,false``."""
+    given = pair_of_text(given)
     if isinstance(given, tuple | list):
         if len(given) != 2:
             raise RnnsimError(f"{name} is one of true and false, or a pair (slow, fast) of them, not "
@@ -95,8 +103,9 @@ def activations_of(name: str, given: Any, net: int, layers: int) -> list[Kernel]
     """The activations of the layers of one net (0: slow, 1: fast), of what was said for both.
 
     ``given`` is a name or a pair (f, df), for all; or a pair (slow, fast), each of them that or one
-    for each layer.
+    for each layer. In text, a pair is ``tanh,relu``.
     """
+    given = pair_of_text(given)
     if not isinstance(given, str) and not is_function_pair(given):
         if not isinstance(given, tuple | list) or len(given) != 2:
             raise RnnsimError(f"{name} is a name, a pair (f, df) of functions, or a pair (slow, fast), "

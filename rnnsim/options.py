@@ -71,9 +71,9 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
 
     @classmethod
     def choices_of(cls, option: str) -> tuple[str, ...]:
-        """The words that an option may be, if it is one of some words."""
+        """The words or numbers that an option may be, if it is one of some."""
         hint = get_type_hints(cls).get(option)
-        return get_args(hint) if get_origin(hint) is Literal else ()
+        return tuple(map(str, get_args(hint))) if get_origin(hint) is Literal else ()
 
     @classmethod
     def defaults(cls) -> dict[str, Any]:

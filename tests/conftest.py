@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, settings
 
-pytest.register_assert_rewrite("cases", "plain_loop")  # they hold asserts, but no tests
+HOLD_ASSERTS = ("cases", "fast_weight_cases", "naive_fast_weights", "plain_loop")  # but no tests
+pytest.register_assert_rewrite(*HOLD_ASSERTS)
 
 CACHE_DIR = "RNNSIM_CACHE_DIR"
 

@@ -1,4 +1,4 @@
-"""Random fast-weight networks and sequences, for rnnsim and for the oracle, and the check against it."""
+"""Random fast-weight networks and sequences, for rnnsim and for the oracle; and the rules to check."""
 
 from __future__ import annotations
 
@@ -12,9 +12,11 @@ import naive_fast_weights as oracle
 import numpy as np
 import pytest
 from cases import KINK, Case, assert_equal_gradients
+from hypothesis import HealthCheck
 from hypothesis import strategies as st
 
 import rnnsim
+from rnnsim.registry import installed
 from rnnsim.rule import Rule
 
 # --- what is drawn, and what is compiled ---------------------------------------------------------------
@@ -316,3 +318,39 @@ def check_against_fast_oracle(
     floor = 0.1 * tolerance
     assert result.loss == pytest.approx(case.path.loss, rel=tolerance, abs=floor)
     assert_equal_gradients(result.grads, case.expected, tolerance, floor)
+
+
+# --- which rules, with which options, on which networks ------------------------------------------------
+
+
+def trains(rule: type[Rule], architecture: int) -> bool:
+    try:
+        rule().check_network(make_network(FAST_PLAIN, Composition(architecture)))
+    except rnnsim.RnnsimError:
+        return False
+    return True
+
+
+EXACT = {
+    architecture: sorted(
+        name
+        for name, entry in installed().rules.items()
+        if entry.thing.claim == "exact" and not entry.thing.settles and trains(entry.thing, architecture)
+    )
+    for architecture in (1, 2)
+}
+
+# A rule that is not here is tested with its defaults, and test_every_option_is_varied fails until its
+# options are varied too.
+OPTIONS: dict[str, list[dict[str, Any]]] = {"bptt": [{}, {"checkpoint": True}]}
+VARIANTS = {
+    architecture: [(name, options) for name in names for options in OPTIONS.get(name, [{}])]
+    for architecture, names in EXACT.items()
+}
+
+# Hypothesis asks whether a fixture may stay the same for all examples: ``uncompiled`` may.
+STILL = [HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
+
+
+def compositions(which: list[Composition]) -> Any:
+    return pytest.mark.parametrize("composition", which, ids=str)

@@ -63,6 +63,10 @@ NAN = math.nan
         (r"targets holds nan at \(0, 0, 0\)", {"targets": np.full((8, 2, 2), NAN)}),
         (r"mask holds nan at \(0, 0\)", {"mask": np.full((8, 2), NAN)}),
         (r"initial_state holds nan at \(0, 0\)", {"initial_state": np.full((2, 4), NAN)}),
+        (r"initial_state must be an array of real numbers, not of complex128",
+         {"initial_state": np.zeros((2, 4), complex)}),
+        (r"initial_state must be an array of real numbers, not of object",
+         {"initial_state": np.full(4, None)}),
     ],
 )  # fmt: skip
 @pytest.mark.filterwarnings("ignore:Casting complex values")
@@ -128,3 +132,14 @@ def test_a_gradient_that_overflows_is_refused() -> None:
     huge = case.params._replace(W=np.full((1, 1), 1e200))
     with np.errstate(all="ignore"), pytest.raises(rnnsim.Diverged, match=r"the loss is .* at step \d+"):
         rnnsim.gradient(case.network, huge, **case.arguments)
+
+
+@pytest.mark.parametrize("given", [np.zeros((2, 4), int), np.ones(4, bool), [0.5, 1, 2, 3]])
+def test_an_initial_state_of_any_real_numbers_is_taken(given: Any) -> None:
+    """The control: nothing above is refused for being an initial state."""
+    network = RecurrentNetwork(2, 4, 1, dtype="float32")
+    initial = network.state(2, given).initial
+    assert (initial.shape, initial.dtype) == ((2, 4), np.dtype("float32"))
+    assert initial.flags.c_contiguous
+    assert initial.flags.writeable
+    np.testing.assert_array_equal(initial, np.broadcast_to(given, (2, 4)))

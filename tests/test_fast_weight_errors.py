@@ -157,6 +157,10 @@ N = 6  # fast weights: from 3 inputs to 2 outputs
         (r"initial_state has shape \(5,\); expected \(2, 6\) or \(6,\)", {"initial_state": np.zeros(5)}),
         (r"initial_state holds nan at \(0,\)", {"initial_state": np.full(N, NAN)}),
         (r"initial_state has shape \(\)", {"initial_state": "slow"}),
+        (r"initial_state must be an array of real numbers, not of complex128",
+         {"initial_state": np.zeros((B, N), complex)}),
+        (r"initial_state must be an array of real numbers, not of <U4",
+         {"initial_state": np.full(N, "slow")}),
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("initial", [0.0, "slow"])
@@ -228,7 +232,8 @@ def test_it_does_not_settle() -> None:
 
 def test_no_input_is_found_for_fast_weights() -> None:
     case = make_fast_case(FAST_PLAIN)
-    with pytest.raises(RnnsimError, match=only("input_for is for a recurrent network, not")):
+    said = "input_for is for a recurrent network, not a fast-weight network"
+    with pytest.raises(RnnsimError, match=rf"\A{said}\Z"):
         rnnsim.input_for(case.network, case.params, case.path.states)
 
 
@@ -237,3 +242,14 @@ def test_fast_weights_that_overflow_are_refused() -> None:
     huge = case.params._replace(W1=np.full_like(case.params.W1, 1e200))
     with np.errstate(all="ignore"), pytest.raises(rnnsim.Diverged, match=r"the loss is .* at step \d+"):
         rnnsim.gradient(case.network, huge, **case.arguments, rule="rtrl")
+
+
+def test_a_pair_may_be_text_as_on_the_command_line() -> None:
+    said = rnnsim.FastWeightNetwork(
+        n_slow_in=2, n_in=2, n_out=1, shortcuts="true,false", hidden_activation="tanh, relu",
+    )  # fmt: skip
+    meant = rnnsim.FastWeightNetwork(
+        n_slow_in=2, n_in=2, n_out=1, shortcuts=(True, False), hidden_activation=("tanh", "relu"),
+    )  # fmt: skip
+    assert said.shortcuts == meant.shortcuts
+    assert said.forward is meant.forward

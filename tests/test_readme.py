@@ -30,7 +30,7 @@ def test_the_python_examples_run() -> None:
     # one after the other, as a reader would type them; the plugin is another file, tested below
     examples = [code for code in re.findall(r"```python\n(.*?)```", README, re.DOTALL)
                 if "import pluggy" not in code]  # fmt: skip
-    assert len(examples) == 2
+    assert len(examples) == 3
     names: dict[str, object] = {}
     for code in examples:
         exec(code, names)

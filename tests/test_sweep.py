@@ -206,3 +206,38 @@ class TestPublished:
         assert 0.05 <= found.never <= 0.4
         assert found.control is not None
         assert found.control.never == 1
+
+
+class TestTuned:
+    """The published networks and rules with clipping and a larger rate: every seed learns."""
+
+    @pytest.mark.parametrize("rule", ["fast-weights-1", "fast-weights-2"])
+    def test_flip_flop(self, rule: str) -> None:
+        found = sweep(rule, "flip-flop", 20, control=True, settings="tuned")
+        assert found.within(found.experiment.task.published[rule]) >= 0.9
+        assert found.never == 0
+        assert found.control is not None
+        assert found.control.never == 1
+
+    def test_variable_binding(self) -> None:
+        found = sweep("fast-weights-1", "variable-binding", 20, control=True, settings="tuned")
+        assert found.quantiles["median"] <= 6000
+        assert found.never == 0
+        assert found.control is not None
+        assert found.control.never == 1
+
+    def test_eight_slots_and_four_cars(self) -> None:
+        """Architecture 2, with less than half of architecture 1's slow weights."""
+        harder = {"slots": 8, "cars": 4}
+        found = sweep("fast-weights-2", "variable-binding", 3, **harder)
+        assert found.never == 0
+        one = configure("fast-weights-1", "variable-binding", options=harder).network
+        two = found.experiment.network
+        assert two.n_state == one.n_state == 32
+        assert two.n_params == 180 < one.n_params / 2
+
+    def test_one_layer_of_architecture_1_cannot_tell_which_car_and_which_slot(self) -> None:
+        """The control: it takes hidden units, or the product of architecture 2."""
+        options = {"slots": 8, "cars": 4, "slow_bias": True}
+        found = sweep("fast-weights-1", "variable-binding", 1, hidden=0, steps=60_000, **options)
+        assert found.never == 1
