@@ -48,8 +48,8 @@ class FastWeightNetwork(Network):
         Whether each layer is connected to all later ones.
     sigma : str or (s, ds_dw, ds_dbox)
         ``sum-and-squash``: ``1 / (1 + exp(-tau (w + Box w - 1/2)))``; ``additive``: ``w + Box w``;
-        ``decay``: ``decay w + Box w``; or three functions of (w, Box w).
-    tau, decay : float
+        ``decay``: ``retention w + Box w``; or three functions of (w, Box w).
+    tau, retention : float
         The constants of sum-and-squash and of decay.
     g : "product" or (g, dg_da, dg_db)
         Of architecture 2; three functions of (s_a, s_b), a FROM and b TO.
@@ -85,7 +85,7 @@ class FastWeightNetwork(Network):
         shortcuts: bool | tuple[bool, bool] = False,
         sigma: str | tuple[Two, Two, Two] = "sum-and-squash",
         tau: float = 10.0,
-        decay: float = 0.9,
+        retention: float = 0.9,
         g: str | tuple[Two, Two, Two] = "product",
         initial: float | str = 0.0,
         loss: str | Pair = "squared-error",
@@ -103,7 +103,7 @@ class FastWeightNetwork(Network):
         self.shortcuts = reading.for_both("shortcuts", shortcuts)
         self.sigma, self.g, self.loss = sigma, g, loss
         self.tau = checks.real("tau", tau, above=0)
-        self.decay = checks.real("decay", decay)
+        self.retention = checks.real("retention", retention)
         self.initial = reading.initial_fast_weights(initial)
         self.dtype = checks.float_dtype(dtype)
         self._lay_out()
@@ -162,7 +162,7 @@ class FastWeightNetwork(Network):
         names = (
             "architecture", "n_slow_in", "n_in", "n_out", "slow_hidden", "fast_hidden",
             "hidden_activation", "output_activation", "slow_bias", "fast_bias", "shortcuts", "sigma",
-            "tau", "decay", "g", "initial", "loss",
+            "tau", "retention", "g", "initial", "loss",
         )  # fmt: skip
         said = ", ".join(f"{name}={getattr(self, name)!r}" for name in names)
         return f"FastWeightNetwork({said}, dtype={self.dtype.name!r})"
@@ -296,7 +296,7 @@ class FastWeightNetwork(Network):
 
         A, A_fast = int(self.slow_layers.units[-1]), int(self.fast_layers.units[-1])
         N = self.n_state
-        constant = {"sum-and-squash": self.tau, "decay": self.decay}.get(str(self.sigma), 0.0)
+        constant = {"sum-and-squash": self.tau, "decay": self.retention}.get(str(self.sigma), 0.0)
         return running.FastTrajectory(
             slow=of(A),
             slow_slopes=of(A),

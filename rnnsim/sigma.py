@@ -39,11 +39,11 @@ def additive(w: Array, box: Array, unused: float, out: Array, by_w: Array, by_bo
 
 
 @kernel(allocates=False)
-def decay(w: Array, box: Array, factor: float, out: Array, by_w: Array, by_box: Array) -> None:
-    """``lambda w + Box w``."""
+def decay(w: Array, box: Array, retention: float, out: Array, by_w: Array, by_box: Array) -> None:
+    """``retention w + Box w``; the source's letter is lambda."""
     for c in range(w.size):
-        out[c] = factor * w[c] + box[c]
-        by_w[c] = factor
+        out[c] = retention * w[c] + box[c]
+        by_w[c] = retention
         by_box[c] = 1
 
 

@@ -42,7 +42,7 @@ def only(message: str) -> str:
         (RnnsimError, r"tau is -1; it must be above 0", {"tau": -1}),
         (RnnsimError, r"tau is nan; it must be finite", {"tau": NAN}),
         (RnnsimError, r"tau is a number, not 'x'", {"tau": "x"}),
-        (RnnsimError, r"decay is inf; it must be finite", {"decay": math.inf}),
+        (RnnsimError, r"retention is inf; it must be finite", {"retention": math.inf}),
         (RnnsimError, r"initial is .*number.*slow.*'fast'", {"initial": "fast"}),
         (RnnsimError, r"initial is nan; it must be finite", {"initial": NAN}),
         (RnnsimError, r"initial is .*number.*slow", {"initial": np.zeros(3)}),
