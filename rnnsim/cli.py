@@ -220,6 +220,16 @@ def _documentation(thing: type[Options]) -> str:
     return "\n".join(lines)
 
 
+def _settings(task: Task) -> dict[str, list[str]]:
+    """The names of a task's settings by kind of network, where there are several or special ones."""
+    found = {}
+    for entry in registry.installed().rules.values():
+        names = list(task.suggestions(entry.thing.name, entry.thing.kind))
+        if names != ["default"]:
+            found[entry.thing.kind] = names
+    return found
+
+
 def _standing(task: type[Task]) -> list[str]:
     """Criteria, baseline and what was reached, of a task at its default options."""
     try:
@@ -230,6 +240,9 @@ def _standing(task: type[Task]) -> list[str]:
             for name, criterion in made.criteria.items()
         ]
         lines.append(f"baseline loss per target: {made.baseline:.4g}")
+        lines += [f"published: {rule} within {step:,} steps" for rule, step in made.published.items()]
+        lines += [f"settings for a {kind} network: {', '.join(names)}"
+                  for kind, names in _settings(made).items()]  # fmt: skip
     except RnnsimError:  # it cannot be made without options, or without data
         lines = []
     except Exception as error:  # noqa: BLE001 (a stranger's task may fail in any way)

@@ -176,7 +176,7 @@ class FastWeightNetwork(Network):
         return (self.n_in, both) if self.n_slow_in == self.n_in else (both,)
 
     def check_inputs(self, inputs: Inputs) -> Array:
-        if isinstance(inputs, tuple | list):
+        if isinstance(inputs, tuple):
             if len(inputs) != 2:
                 raise RnnsimError(f"inputs are one array or a pair (slow, fast), not {len(inputs)}")
             slow = self._checked("slow inputs", inputs[0], self.n_slow_in)

@@ -166,15 +166,13 @@ def origins(architecture: int, layers: Layers) -> Array:
     """
     inputs, outputs = int(layers.units[1]), int(layers.units[-2])
     biased = bool(layers.bias[1] >= 0)
-    origin: list[tuple[int, int]] = []
+    blocks = []
     for l in range(1, layers.source.size):  # noqa: E741 (layer l)
-        sources = list(range(layers.source[l], layers.units[l])) + [outputs] * biased
-        for unit in range(layers.units[l], layers.units[l + 1]):
-            to = outputs + biased + unit - inputs
-            origin += [(source, to) for source in sources]
-    if architecture == 1:
-        return np.arange(len(origin), dtype=np.int64)[None]
-    return np.array(origin, np.int64).T.copy()
+        sources = np.append(np.arange(layers.source[l], layers.units[l]), [outputs] * biased)
+        to = np.arange(layers.units[l], layers.units[l + 1]) + outputs + biased - inputs
+        blocks.append([np.tile(sources, to.size), np.repeat(to, sources.size)])
+    between = np.concatenate(blocks, axis=1).astype(np.int64)
+    return np.arange(between.shape[1])[None] if architecture == 1 else between
 
 
 @cache

@@ -29,6 +29,9 @@ class SavedRun(NamedTuple):
     metrics: dict[str, Array]
     params: dict[str, Array]
 
+    def __repr__(self) -> str:
+        return f"SavedRun(summary={self.summary!r}, ...)"
+
     @property
     def solved_at(self) -> int | None:
         solved_at: int | None = self.summary["result"].get("solved_at")
@@ -152,9 +155,14 @@ def _summary(run: Run) -> dict[str, Any]:
         "task": _named(experiment.task),
         "optimizer": _named(experiment.optimizer),
         "network": repr(experiment.network),
+        "initial_weights": dict(experiment.init),
+        "criterion": str(experiment.criterion),
         "settings": {
-            name: getattr(experiment, name)
-            for name in ("seed", "steps", "window", "batch", "learning_rate", "clip", "stop")
+            "name": experiment.settings,
+            **{
+                name: getattr(experiment, name)
+                for name in ("seed", "steps", "window", "batch", "learning_rate", "clip", "stop")
+            },
         },
         "result": {name: value for name, value in result.items() if value is not None},
     }

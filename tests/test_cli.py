@@ -142,8 +142,9 @@ def test_a_run_prints_its_summary_and_nothing_else(tmp_path: Path) -> None:
     assert figure.read_text().startswith("<?xml")
     summary = rnnsim.load(folder).summary
     assert summary["task"] == {"name": "delayed-xor", "d": 1}
-    assert summary["settings"] == {"seed": 3, "steps": 300, "window": 6, "batch": 2,
+    assert summary["settings"] == {"name": "default", "seed": 3, "steps": 300, "window": 6, "batch": 2,
                                    "learning_rate": 0.05, "clip": np.inf, "stop": True}  # fmt: skip
+    assert summary["criterion"] == "error within 0.2 for 100 steps in a row"
 
 
 def test_the_command_line_runs_what_the_function_does(tmp_path: Path) -> None:
