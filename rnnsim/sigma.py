@@ -50,7 +50,6 @@ def decay(w: Array, box: Array, retention: float, out: Array, by_w: Array, by_bo
 NAMED: dict[str, Kernel] = {"sum-and-squash": sum_and_squash, "additive": additive, "decay": decay}
 
 
-@cache
 def sigma_kernel(sigma: str | tuple[Two, Two, Two]) -> Kernel:
     """Give the kernel of a named sigma, or make one of the user's ``(s, ds_dw, ds_dbox)``.
 
@@ -67,7 +66,12 @@ def sigma_kernel(sigma: str | tuple[Two, Two, Two]) -> Kernel:
         raise RnnsimError(
             f"sigma is a name or three functions (s, ds_dw, ds_dbox) of (w, Box w), not {sigma!r}"
         )
-    s, ds_dw, ds_dbox = sigma
+    return own_kernel(*sigma)
+
+
+@cache
+def own_kernel(s: Two, ds_dw: Two, ds_dbox: Two) -> Kernel:
+    """Make the kernel of a user's own sigma and its partial derivatives."""
 
     @kernel
     def own(w: Array, box: Array, unused: float, out: Array, by_w: Array, by_box: Array) -> None:

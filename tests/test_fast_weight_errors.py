@@ -33,6 +33,7 @@ def only(message: str) -> str:
         (RnnsimError, r"architecture is 0; it must be at least 1", {"architecture": 0}),
         (RnnsimError, r"architecture is a whole number, not 'two'", {"architecture": "two"}),
         (UnknownName, r"no sigma is called 'decya'; did you mean decay", {"sigma": "decya"}),
+        (RnnsimError, r"sigma is a name or three functions", {"sigma": [math.hypot] * 3}),
         (RnnsimError, r"sigma is a name or three functions", {"sigma": (math.tanh, math.tanh)}),
         (RnnsimError, r"sigma is a name or three functions", {"sigma": 3}),
         (RnnsimError, r"g is 'product' or three functions", {"architecture": 2, "g": "sum"}),

@@ -94,12 +94,21 @@ def test_the_two_nets_may_see_the_same(composition: Composition) -> None:
     """One array for both; the two arrays of it; and both side by side."""
     case = make_fast_case(dataclasses.replace(FAST_TYPICAL, n_slow_in=3, n_in=3), composition)
     both = case.arguments["inputs"][0]
-    forms = [both, (both, both), [both, both], np.concatenate([both, both], axis=2)]
+    forms = [both, (both, both), np.concatenate([both, both], axis=2)]
     for rule, options in VARIANTS[composition.architecture]:
         results = [case.changed(inputs=form).gradient(rule, **options) for form in forms]
         for result in results[1:]:
             assert result.loss == results[0].loss
             assert_equal_gradients(result.grads, results[0].grads._asdict(), 0)
+
+
+def test_a_list_of_two_rows_is_not_a_pair() -> None:
+    network = rnnsim.FastWeightNetwork(n_slow_in=3, n_in=3, n_out=1)
+    rows = [[1, 0, 0], [0, 1, 0]]
+    found, expected = (
+        rnnsim.simulate(network, network.init(), u) for u in (rows, np.array(rows, float))
+    )
+    assert (found.outputs == expected.outputs).all()
 
 
 def test_inputs_of_different_widths_may_lie_side_by_side() -> None:
