@@ -161,8 +161,8 @@ def _check_options(options: dict[str, Any], *functions: Callable[..., Any]) -> N
     """Refuse what has an option of the command line of its own, or none."""
     known = {name for function in functions for name in inspect.signature(function).parameters}
     if taken := sorted(options.keys() & known):
-        raise RnnsimError(f"-o is for options of the rule, the task and the optimizer; {taken[0]} is "
-                          "none (rnnsim run --help has the others)")  # fmt: skip
+        raise RnnsimError("-o is for options of the rule, the task, the optimizer and the network; "
+                          f"{taken[0]} is none (--help has the others)")  # fmt: skip
 
 
 @main.command()

@@ -1,7 +1,7 @@
 """When a task counts as solved, and what is shown beside the loss.
 
 A *score* is a kernel ``score(stream, t, b) -> float`` of one target. A *criterion* keeps a little
-memory and says after each step, by its kernel ``met(memory, stream, t, score) -> bool``, whether the
+memory and says after each step, by its kernel ``met(memory, stream, t) -> bool``, whether the
 task is solved; or it is looked at from time to time on held-out data (:class:`HeldOut`).
 """
 

@@ -28,7 +28,9 @@ class FastWeightNetwork(Network):
     """A slow net S that changes the weights of a fast net F at each step (theory.md 2, eqs. 16-20).
 
     ``y(t) = F(input; w(t-1))`` and ``w(t) = sigma(w(t-1), Box w(t))``, Box w being S's outputs, or a
-    function of two of them.
+    function of two of them. As the output of a step is F's before S has changed it, no error is of a
+    slow weight in its own step: ``bptt`` with a window of 1, or ``truncated-bptt`` with h = 1, learns
+    nothing.
 
     Parameters
     ----------
@@ -323,7 +325,7 @@ class FastWeightNetwork(Network):
         hidden, output = self._trace_shapes
         N, units = self.n_state, self.slow_layers.units
         n_hidden, n_outputs = int(units[-2] - units[1]), int(units[-1] - units[-2])
-        moves = min(window, traced.TOGETHER) + 1
+        moves = min(window, traced.TOGETHER) + (self.initial == "slow")  # a start is a move more
 
         def zeros(*shape: int) -> Array:
             return aligned_zeros(shape, self.dtype)

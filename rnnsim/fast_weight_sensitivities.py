@@ -56,17 +56,23 @@ def pushforward(
     if traces.outgoing.shape[0] > 0:
         transpose_outputs(params.flat, trajectory, traces.upward)
     for b in range(trajectory.error.shape[1]):
-        moves = 0
-        for t in range(first, first + count):
+        t = first
+        while t <= last:
+            moves = 0
             if trajectory.starts[t, b]:
-                prepare_start(params.flat, trajectory, t, b, traces, moves)
+                traces.hidden[b] = 0
+                traces.output[b] = 0
+                if trajectory.slow_start:
+                    prepare_start(params.flat, trajectory, t, b, traces)
+                    moves = 1
+            going = True
+            while going:
+                prepare_step(params.flat, trajectory, t, b, traces, moves)
                 moves += 1
-            prepare_step(params.flat, trajectory, t, b, traces, moves)
-            moves += 1
-            if t == last or moves >= traces.row.size - 1:  # a start takes two places
-                carry_hidden(trajectory, b, moves, traces, grad.flat)
-                carry_output(trajectory, b, moves, traces, grad.flat)
-                moves = 0
+                t += 1
+                going = t <= last and moves < traces.row.size and not trajectory.starts[t, b]
+            carry_hidden(trajectory, b, moves, traces, grad.flat)
+            carry_output(trajectory, b, moves, traces, grad.flat)
 
 
 @kernel(allocates=False)
@@ -80,17 +86,13 @@ def transpose_outputs(weights: Array, trajectory: FastTrajectory, upward: Array)
 
 
 @kernel(allocates=False)
-def prepare_start(
-    weights: Array, trajectory: FastTrajectory, t: int, b: int, traces: Traces, s: int
-) -> None:
-    """p of initial fast weights: dBox w/dW_S of the row where S sets them, else 0."""
-    traces.row[s] = t
-    traces.gamma[s] = 0
-    traces.decay[s] = 0
-    traces.gain[s] = 0
-    if trajectory.slow_start:
-        copy(trajectory.by_origin[t, b], traces.gain[s])
-    spread(weights, trajectory, t, b, traces, s)
+def prepare_start(weights: Array, trajectory: FastTrajectory, t: int, b: int, traces: Traces) -> None:
+    """p of initial fast weights that S sets: dBox w/dW_S of the row."""
+    traces.row[0] = t
+    traces.gamma[0] = 0
+    traces.decay[0] = 0
+    copy(trajectory.by_origin[t, b], traces.gain[0])
+    spread(weights, trajectory, t, b, traces, 0)
 
 
 @kernel(allocates=False)

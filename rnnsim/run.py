@@ -91,8 +91,10 @@ class Run:
             lines.insert(2, f"steady states: spectral radius at most {radius:.3g}, {stable}")
         return "\n".join(lines)
 
-    def plot(self, path: str | Path | None = None) -> Any:
+    def plot(self, path: str | Path | None = None, *, behaviour: bool = False) -> Any:
         """Draw the learning curve, and save it if ``path`` is given.
+
+        With ``behaviour``, draw what the trained network does (:meth:`plot_behaviour`).
 
         Returns
         -------
@@ -100,7 +102,7 @@ class Run:
         """
         from rnnsim.plots import learning_curve
 
-        return learning_curve(self, path)
+        return self.plot_behaviour(path) if behaviour else learning_curve(self, path)
 
     def plot_behaviour(self, path: str | Path | None = None, steps: int = 60) -> Any:
         """Draw what the trained network does on held-out data, and save it if ``path`` is given.

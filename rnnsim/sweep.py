@@ -24,7 +24,7 @@ from rnnsim.typing import Array
 
 NEVER = np.inf
 QUANTILES = {"10%": 0.1, "median": 0.5, "90%": 0.9}
-PIECE = 4  # seeds that a process takes at a time
+PIECE = 4  # seeds that a process takes at a time, at most
 OF_RUN = ("seed", "stop", "save", "progress")  # what a run may be given, and a sweep not
 
 
@@ -216,7 +216,8 @@ def _run_elsewhere(recipe: _Recipe, seeds: int, jobs: int) -> Iterator[Outcome]:
         raise RnnsimError(f"this experiment cannot be sent to other processes ({error}); use jobs=1, or "
                           "names and options in place of what is made") from None  # fmt: skip
     Trainer(recipe.experiment())  # compiles, so that the others find the machine code in the cache
-    pieces = [range(first, min(first + PIECE, seeds)) for first in range(0, seeds, PIECE)]
+    piece = min(PIECE, -(-seeds // jobs))
+    pieces = [range(first, min(first + piece, seeds)) for first in range(0, seeds, piece)]
     spawn = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(min(jobs, len(pieces)), spawn, initializer=_end_at_interrupt) as executor:
         futures = [executor.submit(_run_piece, recipe, piece) for piece in pieces]

@@ -303,7 +303,7 @@ BAD: list[tuple[tuple[str, ...], str]] = [
     ((*RUN, "-o", "d=0"), "option d of delayed-xor is '0': expected a whole number >= 1"),
     ((*RUN, "-o", "d=2.5"), "option d of delayed-xor is '2.5': expected a whole number"),
     ((*RUN, "-o", "checkpoint=perhaps"), "checkpoint of bptt is 'perhaps': expected true or false"),
-    ((*RUN, "-o", "steps=5"), "options of the rule, the task and the optimizer; steps is none"),
+    ((*RUN, "-o", "steps=5"), "the task, the optimizer and the network; steps is none"),
     ((*RUN, "-o", "rule=rtrl"), "rule is none"),
     ((*RUN, "-o", "network=x"), "network is none"),
     ((*RUN, "-o", "progress=1"), "progress is none"),
