@@ -22,7 +22,7 @@ from rnnsim.typing import Array
 
 TOGETHER = 4  # steps that a trace is carried at a time, at most: what they read must fit beside it
 
-# A trace to which nothing is added decays below the smallest normal number, where arithmetic takes fifty
+# A trace to which nothing is added decays below the smallest normal number, where arithmetic takes many
 # times as long. This much at each step, which changes no gradient, keeps it above.
 TINY = {"float64": 1e-280, "float32": 1e-30}
 
