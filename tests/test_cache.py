@@ -96,17 +96,20 @@ import rnnsim.cache
 
 if sys.argv[1] == "as-numba":
     numba.core.bytecode.FunctionIdentity._unique_ids = itertools.count(1)
+losses = {  # a user's own are called; rnnsim's are inlined
+    "one": (lambda y, d: 1.0, lambda y, d: y - d),
+    "two": (lambda y, d: 2.0, lambda y, d: y - d),
+}
 for loss in sys.argv[2:]:
-    network = rnnsim.RecurrentNetwork(1, 2, 2, loss=loss)
+    network = rnnsim.RecurrentNetwork(1, 2, 2, loss=losses[loss])
     params, row = network.init()._replace(c=np.ones(2)), np.ones((1, 2))
     print(round(rnnsim.loss(network, params._replace(V=0 * params.V), row[:, :1], row), 6))
 """
 
-# at y = (1, 1) and d = (1, 1): softmax 2 log 2, and no squared error
-TWO_LOSSES = ["squared-error", "softmax-cross-entropy"]
+TWO_LOSSES = ["one", "two"]
 
 
-@pytest.mark.parametrize(("numbering", "seen"), [("ours", "0.0 1.386294"), ("as-numba", "0.0 0.0")])
+@pytest.mark.parametrize(("numbering", "seen"), [("ours", "1.0 2.0"), ("as-numba", "1.0 1.0")])
 def test_code_of_two_processes_is_not_mixed_up_in_a_third(
     program: Program, monkeypatch: pytest.MonkeyPatch, numbering: str, seen: str
 ) -> None:

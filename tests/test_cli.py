@@ -222,7 +222,7 @@ needs_terminal = pytest.mark.skipif(sys.platform == "win32", reason="pseudo-term
 
 @needs_terminal
 def test_on_a_terminal_a_progress_bar_shows_the_loss() -> None:
-    terminal = Terminal("run", *SMALL, "--steps", "600000", "--no-stop")
+    terminal = Terminal("run", *SMALL, "--steps", "4000000", "--no-stop", "--learning-rate", "0")
     while terminal.read():
         pass
     out = terminal.close()
@@ -230,7 +230,7 @@ def test_on_a_terminal_a_progress_bar_shows_the_loss() -> None:
     assert "%|" in terminal.shown
     assert "loss 0." in terminal.shown
     assert "error " in terminal.shown
-    assert "/600000 [" in terminal.shown
+    assert "/4000000 [" in terminal.shown
     assert terminal.shown.rstrip(" \n").endswith("\r")  # the bar is wiped away at the end
 
 
