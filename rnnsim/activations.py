@@ -13,6 +13,7 @@ from functools import cache
 
 import numpy as np
 
+from rnnsim import checks
 from rnnsim.errors import RnnsimError, UnknownName
 from rnnsim.kernels import kernel
 from rnnsim.names import nearest
@@ -90,7 +91,7 @@ def activation_kernel(activation: str | tuple[Function, Function]) -> Kernel:
         if activation not in NAMED:
             raise UnknownName(nearest("activation", activation, NAMED))
         return NAMED[activation]
-    if not (isinstance(activation, tuple) and len(activation) == 2 and all(map(callable, activation))):
+    if not checks.are_functions(activation, 2):
         raise RnnsimError(
             f"activation is a name or a pair (f, df) of functions of the net input, not {activation!r}"
         )

@@ -130,6 +130,11 @@ def initial_state(given: Any, batch: int, size: int, dtype: Any) -> Array:
     return np.array(np.broadcast_to(values, (batch, size)), order="C")
 
 
+def are_functions(given: Any, count: int) -> bool:
+    """Whether a user gave a function of their own: so many in a tuple, with its derivatives."""
+    return isinstance(given, tuple) and len(given) == count and all(map(callable, given))
+
+
 def unit_indices(name: str, units: Sequence[int], n: int) -> Array:
     """Check indices of units: whole, different and below n."""
     indices = [whole(name, unit, 0) for unit in units]

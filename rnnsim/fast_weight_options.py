@@ -95,10 +95,6 @@ def initial_fast_weights(given: Any) -> float | str:
     return checks.real("initial", given)
 
 
-def is_function_pair(given: Any) -> bool:
-    return isinstance(given, tuple) and len(given) == 2 and all(map(callable, given))
-
-
 def activations_of(name: str, given: Any, net: int, layers: int) -> list[Kernel]:
     """The activations of the layers of one net (0: slow, 1: fast), of what was said for both.
 
@@ -106,12 +102,12 @@ def activations_of(name: str, given: Any, net: int, layers: int) -> list[Kernel]
     for each layer. In text, a pair is ``tanh,relu``.
     """
     given = pair_of_text(given)
-    if not isinstance(given, str) and not is_function_pair(given):
+    if not isinstance(given, str) and not checks.are_functions(given, 2):
         if not isinstance(given, tuple | list) or len(given) != 2:
             raise RnnsimError(f"{name} is a name, a pair (f, df) of functions, or a pair (slow, fast), "
                               f"not {given!r}")  # fmt: skip
         given = given[net]
-    if isinstance(given, str) or is_function_pair(given):
+    if isinstance(given, str) or checks.are_functions(given, 2):
         return [activation_kernel(given)] * max(layers, 1)
     if not isinstance(given, tuple | list) or len(given) != layers:
         raise RnnsimError(f"{name} of {'SF'[net]} is one activation, or a list of {layers}, one a "
@@ -148,7 +144,7 @@ def change_kernel(architecture: int, g: str | tuple[Two, Two, Two]) -> Kernel:
     RnnsimError
         If g is neither ``product`` nor three functions.
     """
-    own = isinstance(g, tuple) and len(g) == 3 and all(map(callable, g))
+    own = checks.are_functions(g, 3)
     if not own and not (isinstance(g, str) and g == "product"):
         raise RnnsimError(f"g is 'product' or three functions (g, dg_da, dg_db), not {g!r}")
     if architecture == 1:

@@ -10,6 +10,7 @@ import math
 from collections.abc import Callable
 from functools import cache
 
+from rnnsim import checks
 from rnnsim.errors import RnnsimError, UnknownName
 from rnnsim.kernels import kernel
 from rnnsim.names import nearest
@@ -108,7 +109,7 @@ def loss_kernel(loss: str | Pair) -> Kernel:
         if loss not in NAMED:
             raise UnknownName(nearest("loss", loss, NAMED))
         return NAMED[loss]
-    if not (isinstance(loss, tuple) and len(loss) == 2 and all(map(callable, loss))):
+    if not checks.are_functions(loss, 2):
         raise RnnsimError(
             f"loss is a name or a pair (value, gradient) of functions of (y, d), not {loss!r}"
         )

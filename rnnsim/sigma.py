@@ -10,6 +10,7 @@ import math
 from collections.abc import Callable
 from functools import cache
 
+from rnnsim import checks
 from rnnsim.errors import RnnsimError, UnknownName
 from rnnsim.kernels import kernel
 from rnnsim.names import nearest
@@ -62,7 +63,7 @@ def sigma_kernel(sigma: str | tuple[Two, Two, Two]) -> Kernel:
         if sigma not in NAMED:
             raise UnknownName(nearest("sigma", sigma, NAMED))
         return NAMED[sigma]
-    if not (isinstance(sigma, tuple) and len(sigma) == 3 and all(map(callable, sigma))):
+    if not checks.are_functions(sigma, 3):
         raise RnnsimError(
             f"sigma is a name or three functions (s, ds_dw, ds_dbox) of (w, Box w), not {sigma!r}"
         )
