@@ -16,6 +16,7 @@ import re
 import sys
 import types
 from collections.abc import Callable, Iterator
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar, overload
 
@@ -90,12 +91,13 @@ def _compile(function: Callable[..., Any], key: str) -> Callable[..., Any]:
     from numba.extending import register_jitable
 
     from rnnsim.cache import KernelCache
+    from rnnsim.linking import Inner, Outermost
 
     for inner in _functions(function):
         if inner is not function and inner not in _registered:
-            register_jitable(**OPTIONS, **_inner_options(inner))(inner)
+            register_jitable(**OPTIONS, **_inner_options(inner), pipeline_class=Inner)(inner)
             _registered.add(inner)
-    dispatcher = numba.njit(**OPTIONS)(function)
+    dispatcher = numba.njit(**OPTIONS, pipeline_class=Outermost)(function)
     dispatcher._cache = KernelCache(function, key, not _reaches_compiled(function))
 
     def call(*arguments: Any) -> Any:
@@ -142,9 +144,10 @@ def fingerprint(function: Callable[..., Any]) -> str:
 
     That is the bytecode and the constants of the function and of every function that it reaches
     through its closure and its globals, the values of the other things that it reaches, and the
-    versions of Python, NumPy and rnnsim's compiler options.
+    versions of Python, NumPy, rnnsim's compiler options and the way it links.
     """
     digest = hashlib.sha256(repr((sys.version_info[:3], np.__version__)).encode())
+    digest.update(_linking())
     digest.update(
         repr(
             sorted((k, repr(sorted(v) if isinstance(v, set) else v)) for k, v in OPTIONS.items())
@@ -159,6 +162,12 @@ def fingerprint(function: Callable[..., Any]) -> str:
         for name, value in _references(inner):
             digest.update(f"{name}={_value_content(value, order)};".encode())
     return digest.hexdigest()
+
+
+@lru_cache(maxsize=1)
+def _linking() -> bytes:
+    """How kernels become one: a part of what machine code depends on."""
+    return Path(__file__).with_name("linking.py").read_bytes()
 
 
 def _functions(root: Callable[..., Any]) -> Iterator[types.FunctionType]:
