@@ -18,13 +18,22 @@ import types
 from collections.abc import Callable, Iterator
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, TypeVar, overload
+from typing import Any, NamedTuple, TypeVar, overload
 
 import numpy as np
 
 from rnnsim.errors import RnnsimError
 
 F = TypeVar("F", bound=Callable[..., Any])
+
+
+class Traits(NamedTuple):
+    """What a kernel says of itself (:func:`kernel`)."""
+
+    allocates: bool = True
+    reassociates: bool = True
+    parallel: bool = False
+
 
 # Sums may be reordered and fused, so that they vectorise. Never nnan or ninf: with those the compiler
 # deletes the checks that notice a run that diverges.
@@ -43,8 +52,16 @@ _registered: set[Callable[..., Any]] = set()
 @overload
 def kernel(function: F) -> F: ...
 @overload
-def kernel(*, allocates: bool) -> Callable[[F], F]: ...
-def kernel(function: F | None = None, *, allocates: bool = True) -> F | Callable[[F], F]:
+def kernel(
+    *, allocates: bool = True, reassociates: bool = True, parallel: bool = False
+) -> Callable[[F], F]: ...
+def kernel(
+    function: F | None = None,
+    *,
+    allocates: bool = True,
+    reassociates: bool = True,
+    parallel: bool = False,
+) -> F | Callable[[F], F]:
     """Mark a function as one that Numba compiles: it may use only what Numba knows.
 
     Parameters
@@ -54,10 +71,15 @@ def kernel(function: F | None = None, *, allocates: bool = True) -> F | Callable
         Numba then counts no references in it, which saves some tens of nanoseconds for each array
         that it touches; it refuses to compile an allocation, saying ``NRT required``. Where it is
         called, it is inlined: a trajectory has a hundred numbers to pass on otherwise.
+    reassociates : bool
+        False keeps sums in the order in which they are written, for arithmetic that relies on how they
+        are rounded.
+    parallel : bool
+        True shares the iterations of its ``prange`` loops between the cores.
     """
 
     def mark(function: F) -> F:
-        function.__allocates__ = allocates  # type: ignore[attr-defined]
+        function.__kernel__ = Traits(allocates, reassociates, parallel)  # type: ignore[attr-defined]
         return function
 
     return mark if function is None else mark(function)
@@ -95,7 +117,7 @@ def _compile(function: Callable[..., Any], key: str) -> Callable[..., Any]:
 
     for inner in _functions(function):
         if inner is not function and inner not in _registered:
-            register_jitable(**OPTIONS, **_inner_options(inner), pipeline_class=Inner)(inner)
+            register_jitable(**_inner_options(inner), pipeline_class=Inner)(inner)
             _registered.add(inner)
     dispatcher = numba.njit(**OPTIONS, pipeline_class=Outermost)(function)
     dispatcher._cache = KernelCache(function, key, not _reaches_compiled(function))
@@ -130,13 +152,19 @@ def _cause(message: str) -> str:
 
 def _inner_options(function: Callable[..., Any]) -> dict[str, Any]:
     """A kernel that other kernels call needs no entry for Python, and perhaps no counting."""
-    counts = getattr(function, "__allocates__", True)
-    return {
+    traits = getattr(function, "__kernel__", Traits())
+    options = {
+        **OPTIONS,
         "no_cpython_wrapper": True,
         "no_cfunc_wrapper": True,
-        "_nrt": counts,
-        "forceinline": not counts,
+        "_nrt": traits.allocates,
+        "forceinline": not traits.allocates and not traits.parallel,
     }
+    if not traits.reassociates:
+        options["fastmath"] = OPTIONS["fastmath"] - {"reassoc"}
+    if traits.parallel:
+        options["parallel"] = True
+    return options
 
 
 def fingerprint(function: Callable[..., Any]) -> str:
@@ -148,20 +176,21 @@ def fingerprint(function: Callable[..., Any]) -> str:
     """
     digest = hashlib.sha256(repr((sys.version_info[:3], np.__version__)).encode())
     digest.update(_linking())
-    digest.update(
-        repr(
-            sorted((k, repr(sorted(v) if isinstance(v, set) else v)) for k, v in OPTIONS.items())
-        ).encode()
-    )
+    digest.update(_options_content(OPTIONS).encode())
     order: dict[int, int] = {}
     for inner in _functions(function):
         order[id(inner)] = len(order)
     for inner in _functions(function):
         digest.update(repr(_code_content(inner.__code__)).encode())
-        digest.update(repr(_inner_options(inner)).encode())
+        digest.update(_options_content(_inner_options(inner)).encode())
         for name, value in _references(inner):
             digest.update(f"{name}={_value_content(value, order)};".encode())
     return digest.hexdigest()
+
+
+def _options_content(options: dict[str, Any]) -> str:
+    """Options of the compiler, always in the same order."""
+    return repr(sorted((k, repr(sorted(v) if isinstance(v, set) else v)) for k, v in options.items()))
 
 
 @lru_cache(maxsize=1)

@@ -107,7 +107,7 @@ class RecurrentNetwork(Network):
         self.loss = loss
         self.units = self._units(readout)
         self.connectivity = self._connectivity(connectivity)
-        self._compose(activation_kernel(activation), loss_kernel(loss))
+        self._compose(activation_kernel(activation, self.dtype), loss_kernel(loss))
 
     def _compose(self, activate: Kernel, loss: Kernel) -> None:
         """Make the kernels that depend on the activation, the readout and the loss."""
