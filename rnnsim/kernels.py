@@ -33,6 +33,7 @@ class Traits(NamedTuple):
     allocates: bool = True
     reassociates: bool = True
     parallel: bool = False
+    inlined: bool = True
 
 
 # Sums may be reordered and fused, so that they vectorise. Never nnan or ninf: with those the compiler
@@ -53,7 +54,7 @@ _registered: set[Callable[..., Any]] = set()
 def kernel(function: F) -> F: ...
 @overload
 def kernel(
-    *, allocates: bool = True, reassociates: bool = True, parallel: bool = False
+    *, allocates: bool = True, reassociates: bool = True, parallel: bool = False, inlined: bool = True
 ) -> Callable[[F], F]: ...
 def kernel(
     function: F | None = None,
@@ -61,6 +62,7 @@ def kernel(
     allocates: bool = True,
     reassociates: bool = True,
     parallel: bool = False,
+    inlined: bool = True,
 ) -> F | Callable[[F], F]:
     """Mark a function as one that Numba compiles: it may use only what Numba knows.
 
@@ -75,14 +77,24 @@ def kernel(
         False keeps sums in the order in which they are written, for arithmetic that relies on how they
         are rounded.
     parallel : bool
-        True shares the iterations of its ``prange`` loops between the cores.
+        True shares the iterations of its :func:`prange` loops between the cores.
+    inlined : bool
+        False has one copy of it, called from everywhere: for what is long beside a call.
     """
 
     def mark(function: F) -> F:
-        function.__kernel__ = Traits(allocates, reassociates, parallel)  # type: ignore[attr-defined]
+        function.__kernel__ = Traits(allocates, reassociates, parallel, inlined)  # type: ignore[attr-defined]
         return function
 
     return mark if function is None else mark(function)
+
+
+def prange(*bounds: int) -> range:
+    """A range whose steps the cores share, in a kernel that is ``parallel``; a range elsewhere.
+
+    Numba wants its own object of this name, and is not imported before something is compiled.
+    """
+    return range(*bounds)
 
 
 def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -116,6 +128,8 @@ def _compile(function: Callable[..., Any], key: str) -> Callable[..., Any]:
     from rnnsim.linking import Inner, Outermost
 
     for inner in _functions(function):
+        if getattr(inner, "__kernel__", Traits()).parallel:
+            inner.__globals__[prange.__name__] = numba.prange
         if inner is not function and inner not in _registered:
             register_jitable(**_inner_options(inner), pipeline_class=Inner)(inner)
             _registered.add(inner)
@@ -158,7 +172,7 @@ def _inner_options(function: Callable[..., Any]) -> dict[str, Any]:
         "no_cpython_wrapper": True,
         "no_cfunc_wrapper": True,
         "_nrt": traits.allocates,
-        "forceinline": not traits.allocates and not traits.parallel,
+        "forceinline": traits.inlined and not traits.allocates and not traits.parallel,
     }
     if not traits.reassociates:
         options["fastmath"] = OPTIONS["fastmath"] - {"reassoc"}
@@ -235,6 +249,8 @@ def _parts(
     name: str, value: Any, names: list[str], within: tuple[Any, ...]
 ) -> Iterator[tuple[str, Any]]:
     """Take tuples apart, and modules, of which a function reaches only what it has the name of."""
+    if name == prange.__name__:  # ours or Numba's: see there
+        return
     if isinstance(value, tuple):
         yield name, type(value)
         for i, part in enumerate(value):

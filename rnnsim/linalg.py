@@ -1,7 +1,7 @@
 """The matrix products of the kernels, each in the way that is fastest at its size.
 
-Names read as formulas; ``x`` and ``y`` are stacks of row vectors. BLAS has an overhead of some
-hundred nanoseconds a call, so the small products are loops.
+Names read as formulas. BLAS has an overhead of some hundred nanoseconds a call, so the small products
+are loops. It has one thread (:mod:`rnnsim.blas`); the large products are cut into parts for the cores.
 """
 
 from __future__ import annotations
@@ -10,11 +10,14 @@ from typing import Any
 
 import numpy as np
 
-from rnnsim.kernels import kernel
+from rnnsim.kernels import kernel, prange
 from rnnsim.typing import Array
 
 _LINE = 64  # bytes
 SMALL = 512  # multiplications below which a loop beats a call of BLAS
+LARGE = 1 << 21  # multiplications from which sharing them between cores pays
+ROWS = 16  # the least rows of a part
+MOST_PARTS = 8
 
 
 def aligned_zeros(shape: tuple[int, ...], dtype: Any) -> Array:
@@ -54,6 +57,57 @@ def gemm(x: Array, y: Array, out: Array) -> None:
     np.dot(x, y, out)
 
 
+# --- a matrix and a vector: BLAS is slower, which looks for the best way at each call -------------------
+
+
+@kernel(allocates=False)
+def W_times_x(W: Array, x: Array, out: Array) -> None:
+    """``out = W x``, four numbers at a time, which read x once; W (k, n)."""
+    k, n = W.shape
+    zero = out.dtype.type(0)
+    for i in range(0, k - 3, 4):
+        one, two, three, four = zero, zero, zero, zero
+        for j in range(n):
+            one += W[i, j] * x[j]
+            two += W[i + 1, j] * x[j]
+            three += W[i + 2, j] * x[j]
+            four += W[i + 3, j] * x[j]
+        out[i], out[i + 1], out[i + 2], out[i + 3] = one, two, three, four
+    for i in range(k - k % 4, k):
+        one = zero
+        for j in range(n):
+            one += W[i, j] * x[j]
+        out[i] = one
+
+
+@kernel(allocates=False)
+def Wt_times_x(W: Array, x: Array, out: Array) -> None:
+    """``out = W^T x``, four rows of W at a time; W (k, n)."""
+    k, n = W.shape
+    for j in range(n):
+        out[j] = 0
+    for i in range(0, k - 3, 4):
+        one, two, three, four = x[i], x[i + 1], x[i + 2], x[i + 3]
+        for j in range(n):
+            out[j] += (one * W[i, j] + two * W[i + 1, j]) + (three * W[i + 2, j] + four * W[i + 3, j])
+    for i in range(k - k % 4, k):
+        one = x[i]
+        for j in range(n):
+            out[j] += one * W[i, j]
+
+
+# --- rows: x and y are stacks of row vectors ------------------------------------------------------------
+
+
+@kernel(allocates=False)
+def parts_of(rows: int, work: int) -> int:
+    """Into how many parts so many rows are cut, that the cores may share them.
+
+    The sizes alone decide, not the number of cores: the same sums on every machine.
+    """
+    return 1 if work < LARGE else max(1, min(MOST_PARTS, rows // ROWS))
+
+
 @kernel(allocates=False)
 def x_times_Wt(x: Array, W: Array, out: Array) -> None:
     """``out = x W^T``; x (R, n), W (k, n), out (R, k)."""
@@ -63,13 +117,9 @@ def x_times_Wt(x: Array, W: Array, out: Array) -> None:
         out[:] = 0
     elif R == 1 or R * n * k <= SMALL:
         for r in range(R):
-            for i in range(k):
-                total = out.dtype.type(0)
-                for j in range(n):
-                    total += W[i, j] * x[r, j]
-                out[r, i] = total
+            W_times_x(W, x[r], out[r])
     else:
-        gemm(x, W.T, out)
+        share_rows(x, W.T, out, parts_of(R, R * n * k))
 
 
 @kernel(allocates=False)
@@ -81,14 +131,27 @@ def x_times_W(x: Array, W: Array, out: Array) -> None:
         out[:] = 0
     elif R == 1 or R * n * k <= SMALL:
         for r in range(R):
-            for j in range(n):
-                out[r, j] = 0
-            for i in range(k):
-                factor = x[r, i]
-                for j in range(n):
-                    out[r, j] += factor * W[i, j]
+            Wt_times_x(W, x[r], out[r])
     else:
+        share_rows(x, W, out, parts_of(R, R * n * k))
+
+
+@kernel(allocates=False)
+def share_rows(x: Array, W: Array, out: Array, parts: int) -> None:
+    """``out = x W`` by BLAS, the rows in parts."""
+    if parts == 1:
         gemm(x, W, out)
+    else:
+        gemm_of_parts(x, W, out, parts)
+
+
+@kernel(parallel=True)
+def gemm_of_parts(x: Array, W: Array, out: Array, parts: int) -> None:
+    """``out = x W``, a core having a part of the rows."""
+    R = x.shape[0]
+    for part in prange(parts):
+        begin, end = part * R // parts, (part + 1) * R // parts
+        gemm(x[begin:end], W, out[begin:end])
 
 
 @kernel(allocates=False)
@@ -103,16 +166,22 @@ def add_xt_times_y(x: Array, y: Array, out: Array) -> None:
                 for j in range(n):
                     out[i, j] += factor * y[r, j]
     elif n > 0:
-        add_gemm(x.T, y, out)
+        add_parts(x, y, out, parts_of(R, R * n * k))
 
 
-@kernel
-def add_gemm(x: Array, y: Array, out: Array) -> None:
-    """``out += x y`` by BLAS."""
-    product = np.dot(x, y)
-    for i in range(product.shape[0]):
-        for j in range(product.shape[1]):
-            out[i, j] += product[i, j]
+@kernel(parallel=True)
+def add_parts(x: Array, y: Array, out: Array, parts: int) -> None:
+    """``out += x^T y`` by BLAS, the sum in parts."""
+    R, k = x.shape
+    n = y.shape[1]
+    products = np.empty((parts, k, n), out.dtype)
+    for part in prange(parts):
+        begin, end = part * R // parts, (part + 1) * R // parts
+        gemm(x[begin:end].T, y[begin:end], products[part])
+    for part in range(parts):
+        for i in range(k):
+            for j in range(n):
+                out[i, j] += products[part, i, j]
 
 
 @kernel(allocates=False)
