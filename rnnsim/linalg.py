@@ -57,7 +57,7 @@ def gemm(x: Array, y: Array, out: Array) -> None:
     np.dot(x, y, out)
 
 
-# --- a matrix and a vector: BLAS is slower, which looks for the best way at each call -------------------
+# --- a matrix and a vector: BLAS is slower, which looks for the best way at each call ---
 
 
 @kernel(allocates=False)
@@ -96,7 +96,7 @@ def Wt_times_x(W: Array, x: Array, out: Array) -> None:
             out[j] += one * W[i, j]
 
 
-# --- rows: x and y are stacks of row vectors ------------------------------------------------------------
+# --- rows: x and y are stacks of row vectors ---
 
 
 @kernel(allocates=False)

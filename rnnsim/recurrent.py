@@ -254,14 +254,7 @@ class RecurrentNetwork(Network):
         )
 
     def sensitivities(self, batch: int, window: int) -> Sensitivities:
-        n = self.n_hidden
-        P = self.n_columns
-        return Sensitivities(
-            p=np.zeros((2, batch, n + 1, P), self.dtype),
-            current=np.zeros(1, np.int64),
-            matrix=np.zeros((n + 1, n), self.dtype),
-            total=np.zeros(P, self.dtype),
-        )
+        return dense.sensitivities(self.n_hidden, self.n_in, batch, window, self.dtype)
 
     # --- kernels ---
 
