@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.side_by_side import whole_sequence
+from benchmarks.alone import sequence_kernel
 from rnnsim import registry
 from rnnsim.blas import single_threaded
 from rnnsim.errors import RnnsimError
@@ -141,11 +141,11 @@ def learning_alone(network: FastWeightNetwork, rule: Rule, window: int) -> Calla
     operands, slope = network.operands(flat), network.operands(np.zeros_like(flat))
     state, trajectory = network.state(1), network.trajectory(rule.rows(window), 1)
     memory = rule.memory(network, 1, window, np.random.default_rng(0))
-    run = compiled(whole_sequence(rule.learn(network)))
+    run = compiled(sequence_kernel(rule.learn(network), network.keep))
 
     def learn(stream: Stream) -> None:
         with single_threaded():
-            run(operands, state, stream, trajectory, memory, slope, window)
+            run(operands, state, stream, trajectory, memory, slope, window, 0)
 
     return learn
 
