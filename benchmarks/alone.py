@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 
 from rnnsim import registry
-from rnnsim.blas import single_threaded
 from rnnsim.gradient import make_stream
 from rnnsim.kernels import compiled, kernel
 from rnnsim.network import Network
 from rnnsim.rule import DONE, Rule, Window
+from rnnsim.threads import shared_work
 from rnnsim.typing import Array, Inputs, Kernel, Memory, Params, State, Trajectory
 
 
@@ -79,7 +79,7 @@ class Alone:
     def __call__(self) -> None:
         """Run over the sequence, and leave the loss and the gradient."""
         self._slope[:] = 0
-        with single_threaded():
+        with shared_work():
             code = self._run(*self._arguments)
         if code != DONE:
             raise self.rule.explain(code, self._memory, 1)

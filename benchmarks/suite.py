@@ -13,7 +13,6 @@ import numpy as np
 
 from benchmarks.alone import sequence_kernel
 from rnnsim import registry
-from rnnsim.blas import single_threaded
 from rnnsim.errors import RnnsimError
 from rnnsim.experiment import configure
 from rnnsim.fast_weight import FastWeightNetwork
@@ -23,6 +22,7 @@ from rnnsim.network import Stream
 from rnnsim.rule import Rule
 from rnnsim.run import Trainer
 from rnnsim.task import Task
+from rnnsim.threads import shared_work
 
 STEPS = 2_000
 
@@ -144,7 +144,7 @@ def learning_alone(network: FastWeightNetwork, rule: Rule, window: int) -> Calla
     run = compiled(sequence_kernel(rule.learn(network), network.keep))
 
     def learn(stream: Stream) -> None:
-        with single_threaded():
+        with shared_work():
             run(operands, state, stream, trajectory, memory, slope, window, 0)
 
     return learn

@@ -88,9 +88,9 @@ class Bench:
     def _load_rnnsim(self) -> tuple[list[str], int]:
         import numba
 
-        from rnnsim.blas import single_threaded
+        from rnnsim.threads import shared_work
 
-        with single_threaded():
+        with shared_work():
             pass  # loads the BLAS that kernels call
         return ["rnnsim", "numba", "numpy", "scipy"], numba.get_num_threads()
 

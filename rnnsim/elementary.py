@@ -21,7 +21,7 @@ from typing import NamedTuple
 import numpy as np
 
 from rnnsim.kernels import kernel
-from rnnsim.typing import Kernel
+from rnnsim.typing import Kernel, Number
 
 LOG2_E = 1.4426950408889634
 LN2_HIGH, LN2_LOW = 0.6931471803691238, 1.9082149292705877e-10
@@ -42,14 +42,14 @@ FAR_32, DEEP_32 = np.float32(80), np.float32(104)
 
 
 @kernel(allocates=False, reassociates=False)
-def power_of_two(k: float) -> float:
+def power_of_two(k: Number) -> Number:
     """2^k, k whole and within the normal numbers."""
     bits = (np.int64(np.int32(k)) + 1023) << np.int64(52)
-    return np.int64(bits).view(np.float64)  # type: ignore[no-any-return]
+    return np.int64(bits).view(np.float64)
 
 
 @kernel(allocates=False, reassociates=False)
-def reduced(y: float) -> tuple[float, float]:
+def reduced(y: Number) -> tuple[Number, Number]:
     """k and exp(r) - 1."""
     k = np.rint(y * LOG2_E) if y == y else 0.0
     r = (y - k * LN2_HIGH) - k * LN2_LOW
@@ -68,7 +68,7 @@ def reduced(y: float) -> tuple[float, float]:
 
 
 @kernel(allocates=False, reassociates=False)
-def exp_of_negative(y: float) -> float:
+def exp_of_negative(y: Number) -> Number:
     """exp(y) for y <= 0; 2^k in two factors, for it may be below the normal numbers."""
     k, m = reduced(-746.0 if y < -746.0 else y)
     half = np.rint(0.5 * k)
@@ -76,7 +76,7 @@ def exp_of_negative(y: float) -> float:
 
 
 @kernel(allocates=False, reassociates=False)
-def tanh(v: float) -> tuple[float, float]:
+def tanh(v: Number) -> tuple[Number, Number]:
     """E / (E + 2) with E = exp(2 |v|) - 1, and the slope 4 (E + 1) / (E + 2)^2."""
     y = 2.0 * abs(v)
     k, m = reduced(700.0 if y > 700.0 else y)
@@ -87,7 +87,7 @@ def tanh(v: float) -> tuple[float, float]:
 
 
 @kernel(allocates=False, reassociates=False)
-def logistic(v: float) -> tuple[float, float]:
+def logistic(v: Number) -> tuple[Number, Number]:
     """1 / (1 + e) or e / (1 + e) with e = exp(-|v|), which never overflows; the slope e / (1 + e)^2."""
     e = exp_of_negative(-abs(v))
     inverse = 1.0 / (1.0 + e)
@@ -95,7 +95,7 @@ def logistic(v: float) -> tuple[float, float]:
 
 
 @kernel(allocates=False, reassociates=False)
-def softplus(v: float) -> tuple[float, float]:
+def softplus(v: Number) -> tuple[Number, Number]:
     """max(v, 0) + log(1 + e), log(1 + e) = 2 artanh(z) with z = e / (2 + e); its slope is logistic."""
     e = exp_of_negative(-abs(v))
     z = e / (2.0 + e)
@@ -119,14 +119,14 @@ def softplus(v: float) -> tuple[float, float]:
 
 
 @kernel(allocates=False, reassociates=False)
-def power_of_two_32(k: float) -> float:
+def power_of_two_32(k: Number) -> Number:
     """2^k, k whole and within the normal numbers."""
     bits = (np.int32(k) + np.int32(127)) << np.int32(23)
-    return np.int32(bits).view(np.float32)  # type: ignore[no-any-return]
+    return np.int32(bits).view(np.float32)
 
 
 @kernel(allocates=False, reassociates=False)
-def reduced_32(y: float) -> tuple[float, float]:
+def reduced_32(y: Number) -> tuple[Number, Number]:
     """k and exp(r) - 1."""
     k = np.rint(y * LOG2_E_32) if y == y else np.float32(0)
     r = (y - k * LN2_HIGH_32) - k * LN2_LOW_32
@@ -135,7 +135,7 @@ def reduced_32(y: float) -> tuple[float, float]:
 
 
 @kernel(allocates=False, reassociates=False)
-def exp_of_negative_32(y: float) -> float:
+def exp_of_negative_32(y: Number) -> Number:
     """As :func:`exp_of_negative`."""
     k, m = reduced_32(-DEEP_32 if y < -DEEP_32 else y)
     half = np.rint(HALF * k)
@@ -143,7 +143,7 @@ def exp_of_negative_32(y: float) -> float:
 
 
 @kernel(allocates=False, reassociates=False)
-def tanh_32(v: float) -> tuple[float, float]:
+def tanh_32(v: Number) -> tuple[Number, Number]:
     """As :func:`tanh`."""
     y = TWO * abs(v)
     k, m = reduced_32(FAR_32 if y > FAR_32 else y)
@@ -154,7 +154,7 @@ def tanh_32(v: float) -> tuple[float, float]:
 
 
 @kernel(allocates=False, reassociates=False)
-def logistic_32(v: float) -> tuple[float, float]:
+def logistic_32(v: Number) -> tuple[Number, Number]:
     """As :func:`logistic`."""
     e = exp_of_negative_32(-abs(v))
     inverse = ONE / (ONE + e)
@@ -162,7 +162,7 @@ def logistic_32(v: float) -> tuple[float, float]:
 
 
 @kernel(allocates=False, reassociates=False)
-def softplus_32(v: float) -> tuple[float, float]:
+def softplus_32(v: Number) -> tuple[Number, Number]:
     """As :func:`softplus`."""
     e = exp_of_negative_32(-abs(v))
     z = e / (TWO + e)

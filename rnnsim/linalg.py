@@ -1,7 +1,7 @@
 """The matrix products of the kernels, each in the way that is fastest at its size.
 
-Names read as formulas. BLAS has an overhead of some hundred nanoseconds a call, so the small products
-are loops. It has one thread (:mod:`rnnsim.blas`); the large products are cut into parts for the cores.
+Names read as formulas. BLAS has an overhead of some hundred nanoseconds a call, so small products are
+loops. It has one thread (:mod:`rnnsim.threads`); large products are cut into parts for the cores.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from rnnsim.typing import Array
 _LINE = 64  # bytes
 SMALL = 512  # multiplications below which a loop beats a call of BLAS
 LARGE = 1 << 21  # multiplications from which sharing them between cores pays
+LARGE_VECTOR = 1 << 17  # the same of a matrix and a vector, which waits for the matrix
 ROWS = 16  # the least rows of a part
 MOST_PARTS = 8
 
@@ -62,10 +63,27 @@ def gemm(x: Array, y: Array, out: Array) -> None:
 
 @kernel(allocates=False)
 def W_times_x(W: Array, x: Array, out: Array) -> None:
-    """``out = W x``, four numbers at a time, which read x once; W (k, n)."""
+    """``out = W x``; W (k, n)."""
     k, n = W.shape
+    if k * n < LARGE_VECTOR:
+        multiply_rows(W, x, out, 0, k)
+    else:
+        W_times_x_in_parts(W, x, out)
+
+
+@kernel(parallel=True)
+def W_times_x_in_parts(W: Array, x: Array, out: Array) -> None:
+    k = W.shape[0]
+    for part in prange(MOST_PARTS):
+        multiply_rows(W, x, out, part * k // MOST_PARTS, (part + 1) * k // MOST_PARTS)
+
+
+@kernel(allocates=False)
+def multiply_rows(W: Array, x: Array, out: Array, begin: int, end: int) -> None:
+    """Some rows of ``W x``, four at a time, which read x once."""
+    n = W.shape[1]
     zero = out.dtype.type(0)
-    for i in range(0, k - 3, 4):
+    for i in range(begin, end - 3, 4):
         one, two, three, four = zero, zero, zero, zero
         for j in range(n):
             one += W[i, j] * x[j]
@@ -73,7 +91,7 @@ def W_times_x(W: Array, x: Array, out: Array) -> None:
             three += W[i + 2, j] * x[j]
             four += W[i + 3, j] * x[j]
         out[i], out[i + 1], out[i + 2], out[i + 3] = one, two, three, four
-    for i in range(k - k % 4, k):
+    for i in range(end - (end - begin) % 4, end):
         one = zero
         for j in range(n):
             one += W[i, j] * x[j]
@@ -82,15 +100,38 @@ def W_times_x(W: Array, x: Array, out: Array) -> None:
 
 @kernel(allocates=False)
 def Wt_times_x(W: Array, x: Array, out: Array) -> None:
-    """``out = W^T x``, four rows of W at a time; W (k, n)."""
+    """``out = W^T x``; W (k, n)."""
     k, n = W.shape
+    if k * n < LARGE_VECTOR:
+        combine_rows(W, x, out, 0, k)
+    else:
+        Wt_times_x_in_parts(W, x, out)
+
+
+@kernel(parallel=True)
+def Wt_times_x_in_parts(W: Array, x: Array, out: Array) -> None:
+    k, n = W.shape
+    sums = np.empty((MOST_PARTS, n), out.dtype)
+    for part in prange(MOST_PARTS):
+        combine_rows(W, x, sums[part], part * k // MOST_PARTS, (part + 1) * k // MOST_PARTS)
+    for j in range(n):
+        out[j] = sums[0, j]
+    for part in range(1, MOST_PARTS):
+        for j in range(n):
+            out[j] += sums[part, j]
+
+
+@kernel(allocates=False)
+def combine_rows(W: Array, x: Array, out: Array, begin: int, end: int) -> None:
+    """``out`` is the sum of some rows of W, each times its x, four at a time."""
+    n = W.shape[1]
     for j in range(n):
         out[j] = 0
-    for i in range(0, k - 3, 4):
+    for i in range(begin, end - 3, 4):
         one, two, three, four = x[i], x[i + 1], x[i + 2], x[i + 3]
         for j in range(n):
             out[j] += (one * W[i, j] + two * W[i + 1, j]) + (three * W[i + 2, j] + four * W[i + 3, j])
-    for i in range(k - k % 4, k):
+    for i in range(end - (end - begin) % 4, end):
         one = x[i]
         for j in range(n):
             out[j] += one * W[i, j]
@@ -166,11 +207,24 @@ def add_xt_times_y(x: Array, y: Array, out: Array) -> None:
                 for j in range(n):
                     out[i, j] += factor * y[r, j]
     elif n > 0:
-        add_parts(x, y, out, parts_of(R, R * n * k))
+        parts = parts_of(R, R * n * k)
+        if parts == 1:
+            add_gemm(x.T, y, out)
+        else:
+            add_gemm_of_parts(x, y, out, parts)
+
+
+@kernel
+def add_gemm(x: Array, y: Array, out: Array) -> None:
+    """``out += x y`` by BLAS."""
+    product = np.dot(x, y)
+    for i in range(product.shape[0]):
+        for j in range(product.shape[1]):
+            out[i, j] += product[i, j]
 
 
 @kernel(parallel=True)
-def add_parts(x: Array, y: Array, out: Array, parts: int) -> None:
+def add_gemm_of_parts(x: Array, y: Array, out: Array, parts: int) -> None:
     """``out += x^T y`` by BLAS, the sum in parts."""
     R, k = x.shape
     n = y.shape[1]

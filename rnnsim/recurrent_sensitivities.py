@@ -18,7 +18,7 @@ from rnnsim.typing import Array, Bools, Params
 
 TOGETHER = 16  # steps that a block of p is carried at a time, at most
 CACHE = 600_000  # bytes of a core's own cache that a block may take
-SHARED = 1 << 19  # multiplications from which sharing them between cores pays
+SHARED = 1 << 22  # multiplications from which sharing them between cores pays
 
 
 class Moves(NamedTuple):
