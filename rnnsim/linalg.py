@@ -58,6 +58,22 @@ def gemm(x: Array, y: Array, out: Array) -> None:
     np.dot(x, y, out)
 
 
+@kernel(allocates=False)
+def parts_of(rows: int, work: int) -> int:
+    """Into how many parts so many rows are cut, that the cores may share them.
+
+    The sizes alone decide, not the number of cores: the same sums on every machine.
+    """
+    return 1 if work < LARGE else max(1, min(MOST_PARTS, rows // ROWS))
+
+
+@kernel(allocates=False)
+def bounds(part: int, parts: int, rows: int) -> tuple[Any, Any]:
+    """Where a part begins and ends. (The index of a ``prange`` has no sign; row numbers have one.)"""
+    own = np.int64(part)
+    return own * rows // parts, (own + 1) * rows // parts
+
+
 # --- a matrix and a vector: BLAS is slower, which looks for the best way at each call ---
 
 
@@ -75,7 +91,8 @@ def W_times_x(W: Array, x: Array, out: Array) -> None:
 def W_times_x_in_parts(W: Array, x: Array, out: Array) -> None:
     k = W.shape[0]
     for part in prange(MOST_PARTS):
-        multiply_rows(W, x, out, part * k // MOST_PARTS, (part + 1) * k // MOST_PARTS)
+        begin, end = bounds(part, MOST_PARTS, k)
+        multiply_rows(W, x, out, begin, end)
 
 
 @kernel(allocates=False)
@@ -113,7 +130,8 @@ def Wt_times_x_in_parts(W: Array, x: Array, out: Array) -> None:
     k, n = W.shape
     sums = np.empty((MOST_PARTS, n), out.dtype)
     for part in prange(MOST_PARTS):
-        combine_rows(W, x, sums[part], part * k // MOST_PARTS, (part + 1) * k // MOST_PARTS)
+        begin, end = bounds(part, MOST_PARTS, k)
+        combine_rows(W, x, sums[part], begin, end)
     for j in range(n):
         out[j] = sums[0, j]
     for part in range(1, MOST_PARTS):
@@ -140,16 +158,7 @@ def combine_rows(W: Array, x: Array, out: Array, begin: int, end: int) -> None:
 # --- rows: x and y are stacks of row vectors ---
 
 
-@kernel(allocates=False)
-def parts_of(rows: int, work: int) -> int:
-    """Into how many parts so many rows are cut, that the cores may share them.
-
-    The sizes alone decide, not the number of cores: the same sums on every machine.
-    """
-    return 1 if work < LARGE else max(1, min(MOST_PARTS, rows // ROWS))
-
-
-@kernel(allocates=False)
+@kernel(allocates=False, inlined=False)
 def x_times_Wt(x: Array, W: Array, out: Array) -> None:
     """``out = x W^T``; x (R, n), W (k, n), out (R, k)."""
     R, n = x.shape
@@ -163,7 +172,7 @@ def x_times_Wt(x: Array, W: Array, out: Array) -> None:
         share_rows(x, W.T, out, parts_of(R, R * n * k))
 
 
-@kernel(allocates=False)
+@kernel(allocates=False, inlined=False)
 def x_times_W(x: Array, W: Array, out: Array) -> None:
     """``out = x W``; x (R, k), W (k, n), out (R, n)."""
     R, k = x.shape
@@ -191,11 +200,11 @@ def gemm_of_parts(x: Array, W: Array, out: Array, parts: int) -> None:
     """``out = x W``, a core having a part of the rows."""
     R = x.shape[0]
     for part in prange(parts):
-        begin, end = part * R // parts, (part + 1) * R // parts
+        begin, end = bounds(part, parts, R)
         gemm(x[begin:end], W, out[begin:end])
 
 
-@kernel(allocates=False)
+@kernel(allocates=False, inlined=False)
 def add_xt_times_y(x: Array, y: Array, out: Array) -> None:
     """``out += x^T y``, a sum of outer products; x (R, k), y (R, n), out (k, n)."""
     R, k = x.shape
@@ -230,7 +239,7 @@ def add_gemm_of_parts(x: Array, y: Array, out: Array, parts: int) -> None:
     n = y.shape[1]
     products = np.empty((parts, k, n), out.dtype)
     for part in prange(parts):
-        begin, end = part * R // parts, (part + 1) * R // parts
+        begin, end = bounds(part, parts, R)
         gemm(x[begin:end].T, y[begin:end], products[part])
     for part in range(parts):
         for i in range(k):

@@ -126,7 +126,15 @@ def carry_blocks(moves: Moves, p: Array, current: int, steps: int, total: Array)
     """Carry every block of every sequence, a core having some of them."""
     blocks = total.shape[1]
     for i in prange(total.shape[0] * blocks):
-        carry_block(moves, p, current, steps, i // blocks, i % blocks, total)
+        b, block = place_of(i, blocks)
+        carry_block(moves, p, current, steps, b, block, total)
+
+
+@kernel(allocates=False)
+def place_of(i: int, blocks: int) -> tuple[Any, Any]:
+    """The sequence and the block. (The index of a ``prange`` has no sign; row numbers have one.)"""
+    own = np.int64(i)
+    return own // blocks, own % blocks
 
 
 @kernel(inlined=False)
@@ -166,19 +174,17 @@ def collect_rows(
     params: Params, trajectory: RecurrentTrajectory, first: int, blame: Array, p: Array
 ) -> None:
     """Eq. (9) for each adjoint row and sequence apart: the local part of eq. (14)."""
-    count, R, B, n = blame.shape
+    count, B, R, n = blame.shape
     m = trajectory.inputs.shape[2]
     q = n + m + 1
     z = np.ones((count, q), p.dtype)
-    s = np.empty((count, n), p.dtype)
+    s = np.empty((count, R, n), p.dtype)
     for b in range(B):
         for t in range(count):
             copy(trajectory.entering[first + t, b], z[t, :n])
             copy(trajectory.inputs[first + t, b], z[t, n : n + m])
-        for r in range(R):
-            for t in range(count):
-                copy(blame[t, r, b], s[t])
-            add_xt_times_y(s, z, p[b, r].reshape(n, q))
+            copy(blame[t, b], s[t])
+        add_xt_times_y(s.reshape(count, R * n), z, p[b].reshape(R * n, q))
 
 
 @kernel

@@ -13,24 +13,27 @@ directly, or relaxed (Pineda's adjoint network), or its Neumann series sum_i (J^
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Annotated, Literal, NamedTuple
 
 import msgspec
 import numpy as np
 
 from rnnsim.errors import NoSteadyState, RnnsimError
-from rnnsim.kernels import kernel
+from rnnsim.kernels import kernel, prange
+from rnnsim.linalg import bounds, copy, parts_of
 from rnnsim.network import Network, Stream
 from rnnsim.options import Positive
 from rnnsim.rule import DONE, Cost, Rule, Window
 from rnnsim.settling import (
+    USUAL_STEPS,
     Settler,
     Settling,
     solve_identity_minus,
     solver_kernel,
     unsettled_message,
 )
-from rnnsim.typing import Array, Kernel, Memory, Params, State, Trajectory
+from rnnsim.typing import Array, Bools, Kernel, Memory, Params, State, Trajectory
 
 UNSETTLED = 1
 NO_ADJOINT = 2
@@ -42,11 +45,12 @@ class Equilibrium(NamedTuple):
     """Room for the steady states and for their adjoint."""
 
     settling: Settling
-    adjoint: Array  # (2, 1, B, N) lambda, and what an iteration makes of it
-    blame: Array  # (rows, 1, B, K) s
+    adjoint: Array  # (2, B, 1, N) lambda, and what an iteration makes of it
+    blame: Array  # (rows, B, 1, K) s
     error: Array  # (B, N) dE/dx
     matrix: Array  # (N, N)
-    report: Array  # (4,) residual, steps, row and size of the adjoint that has no solution
+    report: Array  # (B, 4) residual, steps, row, size of the adjoint: of a part, at its begin
+    found: Bools  # (parts,) whether there is an adjoint
     tolerance: float
     enough: float  # the residual relative to dE/dx at which an iteration stops
     steps: int
@@ -97,11 +101,12 @@ class RecurrentBackprop(Rule, frozen=True):
         tolerance = self.adjoint_tolerance or (0.5 if series else TOLERANCE[dtype.name])
         return Equilibrium(
             settling=self.settler().room(network, batch),
-            adjoint=np.zeros((2, 1, batch, N), dtype),
-            blame=np.zeros((window, 1, batch, K), dtype),
+            adjoint=np.zeros((2, batch, 1, N), dtype),
+            blame=np.zeros((window, batch, 1, K), dtype),
             error=np.zeros((batch, N), dtype),
             matrix=np.zeros((N, N), dtype),
-            report=np.zeros(4),
+            report=np.zeros((batch, 4)),
+            found=np.zeros(batch, np.bool_),
             tolerance=tolerance,
             enough=0.0 if series else 1e-3 * tolerance,  # a series has as many terms as were asked for
             steps=self.terms if series else self.max_steps,
@@ -110,7 +115,11 @@ class RecurrentBackprop(Rule, frozen=True):
     def learn(self, network: Network) -> Kernel:
         settle = solver_kernel(network, self.solver)
         direct, constrain, collect = network.direct, network.constrain, network.collect
-        blame_row = direct_adjoint(network) if self.adjoint == "direct" else iterated_adjoint(network)
+        blame_row = (
+            direct_adjoint(network.pullback, network.jacobian)
+            if self.adjoint == "direct"
+            else iterated_adjoint(network.pullback)
+        )
 
         @kernel(allocates=False)
         def learn(
@@ -139,7 +148,8 @@ class RecurrentBackprop(Rule, frozen=True):
     def explain(self, code: int, memory: Memory, step: int) -> RnnsimError:
         if code == UNSETTLED:
             return NoSteadyState(unsettled_message(memory.settling, self.solver, step - 1))
-        residual, steps, row, largest = memory.report
+        worst = np.argmax(np.nan_to_num(memory.report[:, 0], nan=np.inf))
+        residual, steps, row, largest = memory.report[worst]
         size = f", the adjoint {largest:.3g} times" if largest > 100 else ""
         others = " or ".join(f"adjoint={how}" for how in ("direct", "relaxation") if how != self.adjoint)
         return NoSteadyState(
@@ -149,73 +159,124 @@ class RecurrentBackprop(Rule, frozen=True):
         )
 
 
+# --- the adjoint of a row ---------------------------------------------------------------------------
+
+
 @kernel(allocates=False)
-def residual(memory: Equilibrium) -> float:
+def is_far(memory: Equilibrium, begin: int, end: int, enough: float) -> bool:
+    """Whether the root mean square of the residual, and so its maximum, is surely above ``enough``."""
+    total, n = memory.error.dtype.type(0), memory.error.shape[1]
+    for b in range(begin, end):
+        old, new, error = memory.adjoint[0, b, 0], memory.adjoint[1, b, 0], memory.error[b]
+        for i in range(n):
+            difference = new[i] + error[i] - old[i]
+            total += difference * difference
+    return bool(total > (end - begin) * n * (2 * enough) ** 2)
+
+
+@kernel(allocates=False)
+def residual(memory: Equilibrium, begin: int, end: int) -> float:
     """max |J^T lambda + dE/dx - lambda|, lambda in adjoint[0] and J^T lambda in adjoint[1]."""
     worst = 0.0
-    for b in range(memory.error.shape[0]):
+    for b in range(begin, end):
         for i in range(memory.error.shape[1]):
-            size = abs(memory.adjoint[1, 0, b, i] + memory.error[b, i] - memory.adjoint[0, 0, b, i])
+            size = abs(memory.adjoint[1, b, 0, i] + memory.error[b, i] - memory.adjoint[0, b, 0, i])
             if not size <= worst:
                 worst = size
     return worst
 
 
 @kernel
-def judged(memory: Equilibrium, size: float, steps: int, t: int) -> bool:
+def judged(memory: Equilibrium, begin: int, end: int, size: float, steps: int, t: int) -> bool:
     """Whether the residual is small beside the error; a nan is not.
 
     An adjoint so large that rounding would hide the residual is none, however small that looks: the
     equation is singular but for rounding.
     """
-    scale, largest = np.abs(memory.error).max(), np.abs(memory.adjoint[0]).max()
-    unit = scale if scale > 0 else 1.0
-    memory.report[0], memory.report[1] = size / unit, steps
-    memory.report[2], memory.report[3] = t, largest / unit
+    scale = np.abs(memory.error[begin:end]).max()
+    largest = np.abs(memory.adjoint[0, begin:end]).max()
+    unit, report = scale if scale > 0 else 1.0, memory.report[begin]
+    report[0], report[1] = size / unit, steps
+    report[2], report[3] = t, largest / unit
     most = memory.tolerance * scale
     return bool(size <= most and memory.settling.resolution * largest <= most)
 
 
-def direct_adjoint(network: Network) -> Kernel:
+@cache
+def direct_adjoint(pullback: Kernel, jacobian: Kernel) -> Kernel:
     """Solve (I - J^T) lambda = dE/dx by LAPACK, and check the residual."""
-    pullback, jacobian = network.pullback, network.jacobian
 
     @kernel
     def blame_row(
         params: Params, trajectory: Trajectory, t: int, memory: Equilibrium, blame: Array
     ) -> bool:
-        memory.error[:] = trajectory.error[t]
-        for b in range(memory.error.shape[0]):
+        B = memory.error.shape[0]
+        copy(trajectory.error[t], memory.error)
+        memory.report[:] = 0
+        for b in range(B):
             jacobian(params, trajectory, t, b, memory.matrix)
             solved, adjoint = solve_identity_minus(memory.matrix.T.copy(), memory.error[b])
-            memory.adjoint[0, 0, b] = adjoint
+            copy(adjoint, memory.adjoint[0, b, 0])
             if not solved:
-                memory.report[0], memory.report[1], memory.report[2] = np.inf, 1, t
-                memory.report[3] = np.inf
+                report = memory.report[b]
+                report[0], report[1], report[2], report[3] = np.inf, 1, t, np.inf
                 return False
-        pullback(params, trajectory, t, False, memory.adjoint[0], blame, memory.adjoint[1])
-        return judged(memory, residual(memory), 1, t)
+        pullback(params, trajectory, t, 0, B, False, memory.adjoint[0], blame, memory.adjoint[1])
+        return judged(memory, 0, B, residual(memory, 0, B), 1, t)
 
     return blame_row
 
 
-def iterated_adjoint(network: Network) -> Kernel:
+@cache
+def iterated_adjoint(pullback: Kernel) -> Kernel:
     """Iterate lambda <- J^T lambda + dE/dx from dE/dx on, which sums the Neumann series."""
-    pullback = network.pullback
+
+    @kernel
+    def blame_part(
+        params: Params,
+        trajectory: Trajectory,
+        t: int,
+        memory: Equilibrium,
+        blame: Array,
+        begin: int,
+        end: int,
+    ) -> bool:
+        """Find the adjoint of the sequences begin, ..., end - 1."""
+        lambda_, moved = memory.adjoint[0], memory.adjoint[1]
+        for b in range(begin, end):
+            copy(memory.error[b], lambda_[b, 0])
+        enough = memory.enough * np.abs(memory.error[begin:end]).max()
+        for i in range(memory.steps):
+            pullback(params, trajectory, t, begin, end, False, lambda_, blame, moved)
+            if i == memory.steps - 1 or not is_far(memory, begin, end, enough):
+                size = residual(memory, begin, end)
+                if not size > enough or i == memory.steps - 1:
+                    break
+            for b in range(begin, end):
+                for j in range(lambda_.shape[2]):
+                    lambda_[b, 0, j] = moved[b, 0, j] + memory.error[b, j]
+        return judged(memory, begin, end, size, i + 1, t)
+
+    @kernel(parallel=True)
+    def blame_parts(
+        params: Params, trajectory: Trajectory, t: int, memory: Equilibrium, blame: Array, parts: int
+    ) -> None:
+        B = memory.error.shape[0]
+        for part in prange(parts):
+            begin, end = bounds(part, parts, B)
+            memory.found[part] = blame_part(params, trajectory, t, memory, blame, begin, end)
 
     @kernel
     def blame_row(
         params: Params, trajectory: Trajectory, t: int, memory: Equilibrium, blame: Array
     ) -> bool:
-        memory.error[:] = trajectory.error[t]
-        memory.adjoint[0, 0] = memory.error
-        enough = memory.enough * np.abs(memory.error).max()
-        for i in range(memory.steps):
-            pullback(params, trajectory, t, False, memory.adjoint[0], blame, memory.adjoint[1])
-            size = residual(memory)
-            if not size > enough or i == memory.steps - 1:
-                break
-            memory.adjoint[0, 0] = memory.adjoint[1, 0] + memory.error
-        return judged(memory, size, i + 1, t)
+        B, n = memory.error.shape
+        copy(trajectory.error[t], memory.error)
+        memory.report[:] = 0
+        parts = parts_of(B, USUAL_STEPS * B * n * n)
+        if parts == 1:
+            return blame_part(params, trajectory, t, memory, blame, 0, B)
+        blame_parts(params, trajectory, t, memory, blame, parts)
+        return bool(memory.found[:parts].all())
 
     return blame_row
