@@ -51,6 +51,9 @@ else:  # a Numba that numbers otherwise: better no cache than a wrong one
 # this process has its own place in the key. All others count: to miss a file costs only time.
 _INDIFFERENT = ("CACHE_", "COLOR_", "CPU_", "CUDA_", "DISABLE_JIT", "NUMBA_", "THREADING_")
 
+_NAMED: Any = types.BaseNamedTuple
+_TUPLE: Any = types.BaseTuple
+
 # told the owner of each kernel that is to be compiled, and whether it is one that can be kept
 listeners: list[Callable[[str, bool], None]] = []
 
@@ -137,11 +140,11 @@ def _prepare(target_context: Any) -> None:
 
 def describe(signature: Any) -> str:
     """Tell argument types apart; Numba's words for a named tuple leave its fields and its module out."""
-    if isinstance(signature, types.BaseNamedTuple):
+    if isinstance(signature, _NAMED):
         of = signature.instance_class
         fields = ", ".join(f"{name}={describe(t)}" for name, t in zip(signature.fields, signature))
         return f"{of.__module__}.{of.__qualname__}({fields})"
-    if isinstance(signature, tuple | types.BaseTuple):
+    if isinstance(signature, (tuple, _TUPLE)):
         return f"({', '.join(map(describe, signature))})"
     return repr(signature)
 
@@ -155,4 +158,5 @@ def versions() -> tuple[str, ...]:
 def settings() -> tuple[tuple[str, str], ...]:
     """The settings of Numba: bounds checks, the level of optimisation, SVML, ...."""
     names = (name for name in sorted(vars(config)) if name.isupper())
-    return tuple((name, repr(getattr(config, name))) for name in names if not name.startswith(_INDIFFERENT))
+    counting = (name for name in names if not name.startswith(_INDIFFERENT))
+    return tuple((name, repr(getattr(config, name))) for name in counting)

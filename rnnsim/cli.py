@@ -1,4 +1,4 @@
-"""The command line, ``rnnsim VERB``: what its verbs have in common. The verbs are in ``rnnsim.commands``."""
+"""The command line: what the verbs have in common. They themselves are in ``rnnsim.commands``."""
 
 from __future__ import annotations
 

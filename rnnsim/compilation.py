@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from itertools import islice
 from typing import NamedTuple
 
 from rnnsim import checks, registry
@@ -29,19 +30,22 @@ class Compilation(NamedTuple):
 
 def suggested_tasks(rule: str) -> list[str]:
     """The tasks that suggest a rule, or else the first that it can train on."""
-    kind, fitting = registry.rule_type(rule).kind, fitting_tasks(rule)
-    suggesting = [
-        task
-        for task in fitting
-        if any(suggestion.rule == rule for suggestion in
-               registry.make_task(task, {}).suggestions(rule, kind).values())
-    ]  # fmt: skip
-    return suggesting or fitting[:1]
+    suggesting = [task for task in registry.installed().tasks if _suggests(task, rule)]
+    return fitting_tasks(rule, suggesting) or fitting_tasks(rule, registry.installed().tasks, 1)
 
 
-def fitting_tasks(rule: str, tasks: Sequence[str] = ()) -> list[str]:
-    """Those of some tasks, or of all, that a rule can train on as ``rnnsim run RULE TASK`` does."""
-    return [task for task in tasks or registry.installed().tasks if _fits(rule, task)]
+def _suggests(task: str, rule: str) -> bool:
+    try:
+        made = registry.make_task(task, {})
+    except RnnsimError:  # it cannot be made without options
+        return False
+    suggestions = made.suggestions(rule, registry.rule_type(rule).kind)
+    return any(suggestion.rule == rule for suggestion in suggestions.values())
+
+
+def fitting_tasks(rule: str, tasks: Iterable[str], most: int | None = None) -> list[str]:
+    """Those of some tasks that a rule can train on as ``rnnsim run RULE TASK`` does."""
+    return list(islice((task for task in tasks if _fits(rule, task)), most))
 
 
 def _fits(rule: str, task: str) -> bool:

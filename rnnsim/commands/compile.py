@@ -38,7 +38,8 @@ def command(rules: tuple[str, ...], tasks: tuple[str, ...], all_tasks: bool, job
         if tasks:  # those that are named for rules that are named: compiling says what is wrong
             plan[rule] = list(tasks) if rules else fitting_tasks(rule, tasks)
         else:
-            plan[rule] = fitting_tasks(rule) if all_tasks else suggested_tasks(rule)
+            installed = registry.installed().tasks
+            plan[rule] = fitting_tasks(rule, installed) if all_tasks else suggested_tasks(rule)
     failed = False
     for outcome in compile_all(plan, jobs):
         click.echo(f"rnnsim: {outcome}" if outcome.error else outcome, err=bool(outcome.error))
