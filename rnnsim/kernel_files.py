@@ -28,7 +28,7 @@ MEGABYTE = 1_000_000
 
 _NAME = re.compile(r"(?P<kernel>.+)-[0-9a-f]{40}\.kernel")  # nothing else in the folder is touched
 _DRAFT = re.compile(r"\.draft-[0-9a-f]{16}\.kernel")
-_STALE = 3600.0  # seconds after which nobody is still writing a draft
+_STALE = 60.0  # seconds after which nobody is still writing a draft
 _CHECKSUM = 32  # bytes at the beginning of a file: the hash of what follows
 
 
@@ -141,13 +141,13 @@ def files() -> list[KernelFile]:
 
 def clear() -> list[KernelFile]:
     """Remove the files, and give those that are gone."""
-    _remove_drafts(older_than=0)
+    _remove_drafts()
     return [file for file in files() if _remove(file.path)]
 
 
 def _make_room(most: float) -> None:
     """Remove what has not been used for longest, until the rest is small enough."""
-    _remove_drafts(older_than=_STALE)
+    _remove_drafts()
     total = 0
     for file in files():
         total += file.size
@@ -155,10 +155,10 @@ def _make_room(most: float) -> None:
             _remove(file.path)
 
 
-def _remove_drafts(older_than: float) -> None:
+def _remove_drafts() -> None:
     """Remove what a process that was killed has left."""
     for path, status in _entries():
-        if _DRAFT.fullmatch(path.name) and time.time() - status.st_mtime > older_than:
+        if _DRAFT.fullmatch(path.name) and time.time() - status.st_mtime > _STALE:
             _remove(path)
 
 

@@ -257,7 +257,7 @@ def test_the_order_of_the_fields_is_part_of_the_key(program: Program) -> None:
 @needs_jit
 @pytest.mark.parametrize(("size", "kept"), [(10, 1), (1_000_000, 0)])
 def test_what_holds_addresses_of_its_process_is_not_kept(program: Program, size: int, kept: int) -> None:
-    """A large array is not copied into the code, its address is: another process has other things there."""
+    """Of a large array the code has the address, where another process has something else."""
     program.write(
         "program.py",
         f"""
