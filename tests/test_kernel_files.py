@@ -72,9 +72,9 @@ def test_a_damaged_file_counts_as_absent(damage: bytes) -> None:
 
 def test_the_least_recently_used_go_first(monkeypatch: pytest.MonkeyPatch) -> None:
     bounded(monkeypatch, 3 * KILOBYTE)
-    _, read_again, newer = (fill(i, used=100.0 - i) for i in range(3))
+    read_again, _, newer = (fill(i, used=100.0 - i) for i in range(3))
     assert read(read_again) is not None
-    last = fill(3)  # one must go
+    last = fill(3)  # one must go: the second
     assert {file.path for file in files()} == {read_again, newer, last}
     fill(4, size=2 * KILOBYTE)  # and now two
     assert {file.path for file in files()} == {place(4), last}
