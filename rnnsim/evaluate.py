@@ -91,10 +91,11 @@ def perform(
     source = task.source(np.random.default_rng([seed, 2]), batch, network.dtype, held_out=True)
     operands, state = network.operands(network.pack(params)), network.state(batch)
     with shared_work():
-        filled = compiled(task.fill())(source, stream, rows)
+        filled = compiled(task.fill(), task.name)(source, stream, rows)
         trajectory = network.trajectory(filled, batch)
         if task.steady:
             settler.run(network, operands, stream, state, trajectory)
         else:
-            compiled(network.forward)(operands, state, stream, 0, trajectory, 0, filled)
+            forward = compiled(network.forward, network.kind)
+            forward(operands, state, stream, 0, trajectory, 0, filled)
     return stream, trajectory

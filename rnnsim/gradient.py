@@ -99,7 +99,8 @@ def gradient(
     trajectory = network.trajectory(rows, batch)
     memory = chosen.memory(network, batch, width, np.random.default_rng(checks.whole("seed", seed, 0)))
     grad = np.zeros_like(flat)
-    learn, keep = compiled(chosen.learn(network)), compiled(network.keep)
+    learn = compiled(chosen.learn(network), chosen.name)
+    keep = compiled(network.keep, network.kind)
     operands, slope = network.operands(flat), network.operands(grad)
     held = 0
     with shared_work():
@@ -260,7 +261,8 @@ def _run(
     state, trajectory = network.state(batch, initial_state), network.trajectory(steps, batch)
     with shared_work():
         if not steady_state:
-            compiled(network.forward)(operands, state, stream, 0, trajectory, 0, steps)
+            forward = compiled(network.forward, network.kind)
+            forward(operands, state, stream, 0, trajectory, 0, steps)
             return trajectory
         Settler(solver).run(network, operands, stream, state, trajectory)
     return trajectory

@@ -97,13 +97,15 @@ def prange(*bounds: int) -> range:
     return range(*bounds)
 
 
-def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
+def compiled(function: Callable[..., Any], owner: str = "") -> Callable[..., Any]:
     """Compile a kernel and all that it calls, or take it from the cache on disk.
 
     Parameters
     ----------
     function : Callable
         The outermost kernel. It is compiled for each set of argument types that it is called with.
+    owner : str
+        Whose kernel it is (a rule's, a task's), for those who look at the cache.
 
     Returns
     -------
@@ -116,11 +118,11 @@ def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
         return function
     key = fingerprint(function)
     if key not in _compiled:
-        _compiled[key] = _compile(function, key)
+        _compiled[key] = _compile(function, key, owner)
     return _compiled[key]
 
 
-def _compile(function: Callable[..., Any], key: str) -> Callable[..., Any]:
+def _compile(function: Callable[..., Any], key: str, owner: str) -> Callable[..., Any]:
     import numba
     from numba.extending import register_jitable
 
@@ -134,7 +136,7 @@ def _compile(function: Callable[..., Any], key: str) -> Callable[..., Any]:
             register_jitable(**_inner_options(inner), pipeline_class=Inner)(inner)
             _registered.add(inner)
     dispatcher = numba.njit(**OPTIONS, pipeline_class=Outermost)(function)
-    dispatcher._cache = KernelCache(function, key, not _reaches_compiled(function))
+    dispatcher._cache = KernelCache(owner, function.__name__, key, not _reaches_compiled(function))
 
     def call(*arguments: Any) -> Any:
         try:

@@ -223,13 +223,14 @@ class Trainer:
     def __init__(self, experiment: Experiment) -> None:
         self.experiment = experiment
         network, rule, task = experiment.network, experiment.rule, experiment.task
-        self._fill = compiled(task.fill())
+        self._fill = compiled(task.fill(), task.name)
         self._source = task.source(
             np.random.default_rng([experiment.seed, 1]), experiment.batch, network.dtype
         )
         self.training = allocate(experiment)
         self._loop = compiled(
-            loop_kernel(network, rule, experiment.optimizer, experiment.criterion, SCORES[task.score])
+            loop_kernel(network, rule, experiment.optimizer, experiment.criterion, SCORES[task.score]),
+            rule.name,
         )
         self.seconds = 0.0
         with shared_work():

@@ -94,7 +94,7 @@ class Settler(NamedTuple):
             raise RnnsimError(f"a {network.kind} network has no steady states")
         rows, batch = trajectory.states.shape[:2]
         room = self.room(network, batch)
-        settle = compiled(solver_kernel(network, self.solver))
+        settle = compiled(solver_kernel(network, self.solver), network.kind)
         if settle(params, state, stream, 0, trajectory, 0, rows, room) != SETTLED:
             raise NoSteadyState(unsettled_message(room, self.solver))
 
