@@ -18,6 +18,7 @@ from benchmarks.entries import OURS, Answer, Entries
 from benchmarks.rows import Row
 
 HELD_BACK = ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE")  # these would keep BLAS from the machine's best
+SETTLE = 0.01  # seconds: the threads of the library before spin for a while before they sleep
 
 Answers = Mapping[str, Mapping[str, Sequence[Answer | None]]]  # by library and group
 
@@ -68,6 +69,7 @@ class Bench:
 
     def measure(self, group: str, way: int, seconds: float) -> float:
         """Microseconds a unit, over ``seconds`` or one call."""
+        time.sleep(SETTLE)
         entry, units, start = self.entries[group][way], 0, time.perf_counter()
         while units == 0 or time.perf_counter() - start < seconds:
             units += entry.work()
