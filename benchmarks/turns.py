@@ -18,6 +18,7 @@ from benchmarks.entries import OURS, Answer, Entries
 from benchmarks.rows import Row
 
 HELD_BACK = ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE")  # these would keep BLAS from the machine's best
+SETTLE = 0.01  # seconds: the threads of the library before spin for a while before they sleep
 
 Answers = Mapping[str, Mapping[str, Sequence[Answer | None]]]  # by library and group
 
@@ -68,10 +69,25 @@ class Bench:
 
     def measure(self, group: str, way: int, seconds: float) -> float:
         """Microseconds a unit, over ``seconds`` or one call."""
+        time.sleep(SETTLE)
         entry, units, start = self.entries[group][way], 0, time.perf_counter()
         while units == 0 or time.perf_counter() - start < seconds:
             units += entry.work()
         return (time.perf_counter() - start) / units * 1e6
+
+    def fastest(self, group: str, seconds: float, trials: int = 4) -> int:
+        """Find the fastest way by the least of a few trials in turn; a call that is long gets one."""
+        ways = range(len(self.entries[group]))
+        if len(ways) == 1:
+            return 0
+        least, spent = [np.inf] * len(ways), [0.0] * len(ways)
+        for _ in range(trials):
+            for way in ways:
+                if spent[way] < seconds:
+                    start = time.perf_counter()
+                    least[way] = min(least[way], self.measure(group, way, seconds / trials))
+                    spent[way] += time.perf_counter() - start
+        return int(np.argmin(least))
 
     def describe(self) -> dict[str, Any]:
         """Versions, and the BLAS in use with the core that it takes the machine for."""
@@ -156,7 +172,7 @@ def compare(
         for worker in playing.values()
         for group, labels in worker.ask("labels").items()
     ]
-    fastest = [pick(worker, group, len(labels), seconds) for worker, group, labels in groups]
+    fastest = [worker.ask("fastest", group, seconds) for worker, group, _ in groups]
     times: dict[str, list[float]] = {group: [] for _, group, _ in groups}
     for _ in range(rounds):
         for (worker, group, _), way in zip(groups, fastest, strict=True):
@@ -189,15 +205,3 @@ def disagreement(name: str, answers: Answers, tolerance: float) -> float:
                         raise SystemExit(f"{name}: {group} differs in {part} by {error:.1e}, relative")
                     worst = max(worst, error)
     return worst
-
-
-def pick(worker: Worker, group: str, ways: int, seconds: float, trials: int = 3) -> int:
-    """Find the fastest way by the least of a few short trials; those far behind get one."""
-    if ways == 1:
-        return 0
-    least = [worker.ask("measure", group, way, seconds / 4) for way in range(ways)]
-    close = [way for way in range(ways) if least[way] < 2 * min(least)]
-    for _ in range(trials):
-        for way in close:
-            least[way] = min(least[way], worker.ask("measure", group, way, seconds / 2))
-    return int(np.argmin(least))

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from benchmarks.cases.case import TOLERANCE, Case
-from benchmarks.cases.recurrent import alone, network, problem
+from benchmarks.cases.recurrent import Arrays, alone, network, problem
 from benchmarks.entries import OURS, Entries
 
 
@@ -38,7 +38,7 @@ class BPTTGradient(Case):
     def bars(self) -> Mapping[str, float | None]:
         return {"JAX": 2 if self.B == 1 and self.n <= 64 else 1.2}
 
-    def problem(self) -> tuple[list, list]:
+    def problem(self) -> tuple[Arrays, Arrays]:
         return problem(self.m, self.n, self.k, (self.T, self.B), self.dtype)
 
     def rnnsim(self) -> Entries:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from benchmarks.cases.case import Case
-from benchmarks.cases.recurrent import alone, network, problem
+from benchmarks.cases.recurrent import Arrays, alone, network, problem
 from benchmarks.entries import OURS, Entries
 
 RADIUS = 0.8  # of W: relaxation then settles, at a rate that the slopes make faster
@@ -38,7 +38,7 @@ class Equilibrium(Case):
     def bars(self) -> Mapping[str, float | None]:
         return {"JAX": 2}
 
-    def problem(self) -> tuple[list, list]:
+    def problem(self) -> tuple[Arrays, Arrays]:
         (W, *others), data = problem(self.m, self.n, self.k, (self.B,))
         W *= RADIUS / np.abs(np.linalg.eigvals(W)).max()
         return [W, *others], data

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.cases.case import Case
-from benchmarks.cases.recurrent import alone
+from benchmarks.cases.recurrent import Arrays, alone
 from benchmarks.cases.training import go_on, streamed
 from benchmarks.entries import OURS, Answer, Entries, Entry
 
@@ -56,7 +56,7 @@ class FastWeightGradient(Case):
             slow_hidden=(self.hidden,), tau=self.tau,
         )  # fmt: skip
 
-    def problem(self) -> tuple[list, list]:
+    def problem(self) -> tuple[Arrays, Arrays]:
         """Weights (W1, b1, W2, b2) and data (slow inputs, fast inputs, targets)."""
         rng = np.random.default_rng(0)
         shapes = (

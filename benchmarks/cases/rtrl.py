@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from benchmarks.cases.case import TOLERANCE, Case
-from benchmarks.cases.recurrent import alone, network, problem
+from benchmarks.cases.recurrent import Arrays, alone, network, problem
 from benchmarks.entries import OURS, Entries, Entry
 
 YARDSTICK = "bare GEMM"  # of p's shape and the gradient row's
@@ -52,7 +52,7 @@ class RTRL(Case):
     def steps(self) -> int:
         return STEPS[self.n] // (4 if self.B > 1 else 1)
 
-    def problem(self) -> tuple[list, list]:
+    def problem(self) -> tuple[Arrays, Arrays]:
         return problem(self.m, self.n, self.k, (self.steps, self.B), self.dtype)
 
     def rnnsim(self) -> Entries:

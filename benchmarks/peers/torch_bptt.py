@@ -59,7 +59,7 @@ def entry(label: str, way: Callable[[], tuple[Any, Any]], threads: int) -> Entry
         loss, grads = way()
         values = (loss, *grads)
         names = ("loss", "W", "U", "b", "V", "c")
-        return {name: np.array(value) for name, value in zip(names, values, strict=True)}
+        return {name: value.numpy().copy() for name, value in zip(names, values, strict=True)}
 
     def work() -> int:
         torch().set_num_threads(threads)
