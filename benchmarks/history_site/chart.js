@@ -39,8 +39,7 @@ class Chart {
   }
 
   summary() {
-    const last = this.lines.map((line) => `${line.name} ${said(line.points.at(-1)[1], this.unit)}`);
-    return `${this.title || "history"}; last: ${last.join(", ")}`;
+    return `${this.title || "history"}; last: ${this.lines.map((line) => this.label(line).text).join(", ")}`;
   }
 
   draw() {

@@ -119,7 +119,6 @@ def description(benchmark: Json) -> Json:
     return {
         "name": benchmark["name"],
         "title": benchmark.get("pretty_name") or benchmark["name"],
-        "type": benchmark["type"],
         "unit": benchmark["unit"],
         "parameters": [{"name": name, "values": plain(of)} for name, of in zip(names, values)],
     }
@@ -152,11 +151,11 @@ def regressions(folder: Path, measured: list[Graph], place: Mapping[int, int]) -
     """What asv found, each with its latest jump; the latest first."""
     number = {f"{graph.path}.json": i for i, graph in enumerate(measured)}
     found = util.load_json(str(folder / "regressions.json"))["regressions"]
-    for _, path, _, line, last, best, jumps in sorted(found, key=lambda entry: -entry[-1][-1][1]):
+    for _, path, _, line, last, _, jumps in sorted(found, key=lambda entry: -entry[-1][-1][1]):
         before, at, old, new = jumps[-1]
         yield {
-            "graph": number[path], "line": line or 0, "last": last, "best": best,
-            "before": place.get(before), "at": place[at], "old": old, "new": new,
+            "graph": number[path], "line": line or 0, "before": place.get(before), "at": place[at],
+            "old": old, "new": new, "last": last,
         }  # fmt: skip
 
 
