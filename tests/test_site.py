@@ -398,6 +398,6 @@ def test_this_repositorys_own_site(browser: WebDriver, tmp_path: Path) -> None:
         asv.measure("--bench", r"track_bytes\('bptt'")
     folder = asv.publish("site")
     browser.get((folder / "index.html").as_uri())
-    drawn = check_drawn(browser, folder)
-    assert len(drawn["suite.Memory.track_bytes"]) == 2  # n = 8 and n = 32
+    (lines,) = check_drawn(browser, folder).values()
+    assert len(lines) >= 2  # n = 8, n = 32
     assert foreign(requests(browser), f"{folder.as_uri()}/") == []
