@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from rnnsim import __version__, registry
+from rnnsim.bench_command import bench
 from rnnsim.errors import RnnsimError, RnnsimWarning
 from rnnsim.options import Options
 from rnnsim.task import Task
@@ -50,6 +51,9 @@ def main() -> None:
     \b
         rnnsim run rtrl delayed-xor
     """
+
+
+main.add_command(bench)
 
 
 EXPERIMENT = (
