@@ -12,16 +12,21 @@ import math
 import os
 import re
 from ast import literal_eval
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from rnnsim.errors import RnnsimError
 
 SUITE = Path(__file__).parent / "suite"
+TIMEOUT = 600  # seconds, where a benchmark says nothing
+
+Key = tuple[str, tuple[Any, ...]]  # a benchmark's name and the values of its parameters
 
 
 @dataclass(frozen=True)
@@ -49,13 +54,19 @@ class Row:
     error: str = ""
 
     @property
-    def key(self) -> tuple[str, tuple[Any, ...]]:
+    def key(self) -> Key:
         return self.benchmark, self.params
 
     @property
     def name(self) -> str:
-        inside = ", ".join(map(str, self.params))
-        return f"{self.benchmark}({inside})" if inside else self.benchmark
+        return named(self.key)
+
+
+def named(key: Key) -> str:
+    """A row's name, as asv has it."""
+    benchmark, params = key
+    inside = ", ".join(map(str, params))
+    return f"{benchmark}({inside})" if inside else benchmark
 
 
 def require_asv() -> None:
@@ -84,12 +95,26 @@ class Suite:
     select : sequence of str
         Regular expressions, one of which a benchmark's name with its parameters must match, such as
         ``speed.Step.time_step('rtrl', 8)``.
+    repository, commit
+        What to install in the environment first, where it is not there yet.
+    folder : Path
+        Of the benchmarks.
     """
 
-    def __init__(self, environment: Any = None, select: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        environment: Any = None,
+        select: Sequence[str] = (),
+        repository: Any = None,
+        commit: str | None = None,
+        folder: Path = SUITE,
+    ) -> None:
         require_asv()
         self.environment = environment or existing_environment()
         self.select = list(select)
+        self.repository = repository
+        self.commit = commit
+        self.folder = folder
 
     @cached_property
     def benchmarks(self) -> Any:
@@ -98,13 +123,19 @@ class Suite:
         from asv.repo import NoRepository
         from asv.util import ProcessError, UserError
 
+        repository = self.repository or NoRepository()
         with quiet():
             try:
                 return Benchmarks.discover(
-                    configuration(), NoRepository(), [self.environment], [None], self.select
-                )
+                    configuration(benchmark_dir=str(self.folder)), repository, [self.environment],
+                    [self.commit], self.select,
+                )  # fmt: skip
             except (ProcessError, UserError) as error:
                 raise RnnsimError(f"asv cannot read the benchmarks: {error}") from None
+
+    def selection(self) -> list[Key]:
+        """The rows that there will be."""
+        return [key for name in self.benchmarks for _, key in self._selected(name)]
 
     def run(
         self, *, quick: bool = False, only: Sequence[str] | None = None, rounds: int | None = None
@@ -132,19 +163,47 @@ class Suite:
             )  # fmt: skip
         return [row for name in chosen for row in self._rows(name, results)]
 
-    def _rows(self, name: str, results: Any) -> Iterator[Row]:
-        """The rows of a benchmark that were selected."""
+    @contextmanager
+    def opened(self) -> Iterator[Callable[[Key], Row]]:
+        """Give a function that runs one row in a process of its own, the suite being imported once."""
+        from asv.runner import get_spawner, run_benchmark
+
+        index = {key: (name, i) for name in self.benchmarks for i, key in self._selected(name)}
+
+        def run_one(key: Key) -> Row:
+            name, i = index[key]
+            benchmark = {**self.benchmarks[name]}
+            benchmark["timeout"] = benchmark.get("timeout") or TIMEOUT
+            result = run_benchmark(benchmark, spawner, profile=False, selected_idx=[i])
+            samples = tuple(result.samples[i] or ())
+            value = float(np.median(samples)) if samples else result.result[i]
+            return Row(name, key[1], value, samples, result.stderr if value is None else "")
+
+        with quiet():
+            spawner = get_spawner(self.environment, str(self.folder), launch_method())
+            try:
+                spawner.preimport()
+                yield run_one
+            finally:
+                spawner.close()
+
+    def _selected(self, name: str) -> Iterator[tuple[int, Key]]:
+        """The rows of a benchmark that were selected, with their places among all."""
         params = self.benchmarks[name]["params"]
         selected = self.benchmarks.benchmark_selection.get(name)
+        for i, combination in enumerate(itertools.product(*params)):
+            if not params or i in selected:
+                yield i, (name, tuple(map(_value, combination)))
+
+    def _rows(self, name: str, results: Any) -> Iterator[Row]:
+        """The rows of a benchmark, with what was measured."""
+        params = self.benchmarks[name]["params"]
         values = results.get_result_value(name, params)
         samples = results.get_result_samples(name, params)
         error = results.stderr.get(name) or ""
-        for i, combination in enumerate(itertools.product(*params)):
-            if not params or i in selected:
-                said = error if values[i] is None else ""
-                yield Row(
-                    name, tuple(map(_value, combination)), values[i], tuple(samples[i] or ()), said
-                )
+        for i, (_, chosen) in self._selected(name):
+            said = error if values[i] is None else ""
+            yield Row(name, chosen, values[i], tuple(samples[i] or ()), said)
 
 
 def _value(text: str) -> Any:
@@ -193,11 +252,11 @@ def failures(rows: Sequence[Row]) -> list[str]:
     ]
 
 
-def by_key(rows: Sequence[Row]) -> Mapping[tuple[str, tuple[Any, ...]], Row]:
+def by_key(rows: Sequence[Row]) -> Mapping[Key, Row]:
     """The rows that hold a number."""
     return {row.key: row for row in rows if row.value is not None and not math.isnan(row.value)}
 
 
 def of_rules(rules: Sequence[str]) -> list[str]:
     """Select the benchmarks of some rules: those whose first parameter is one of them."""
-    return [rf"\w\({re.escape(repr(rule))}[,)]" for rule in rules]
+    return [rf"\({re.escape(repr(rule))}[,)]" for rule in rules]
