@@ -14,6 +14,7 @@ from .through_asv import Key, Row, Suite, by_key, failures, named, of_rules, req
 from .verdict import FIRST, Judged, Verdict, is_suspect, needs_more
 
 TIMES = ("speed.Step.time_step", "speed.Loop.time_loop")
+AT_ONCE = 2  # rounds for which the suite is imported once
 FIGURES = ("figures.Memory.track_bytes", "figures.Exponents.track_time_exponent")
 
 Say = Callable[[str], None]
@@ -52,45 +53,45 @@ def judge(before: Suite, after: Suite, title: str, say: Say = print) -> Verdict:
     if not rows:
         raise RnnsimError("nothing can be measured on both sides: is the rule there in both revisions?")
     lost: list[str] = []
-    for count in range(FIRST):
-        say(f"round {count + 1} of {FIRST}: {len(rows)} times on either side")
-        rows = turns(before, after, rows, count, lost)
+    for start in range(0, FIRST, AT_ONCE):
+        say(f"{len(rows)} times on either side, rounds {start + 1} to {start + AT_ONCE} of {FIRST}")
+        rows = turns(before, after, rows, lost)
     suspects = [row for row in rows if is_suspect(row.first)]
-    count = 0
     while suspects:
-        count += 1
-        names = ", ".join(named(row.key) for row in suspects[:3]) + (
-            ", ..." if len(suspects) > 3 else ""
-        )
-        say(f"looking again, {count}: {names}")
-        kept = turns(before, after, suspects, count, lost, alone=True)
+        say(f"looking again at {', '.join(named(row.key) for row in suspects)}")
+        kept = turns(before, after, suspects, lost, alone=True)
         rows = [row for row in rows if row not in suspects or row in kept]
         suspects = [row for row in kept if needs_more(row.own)]
     return Verdict(title, rows, changed_figures(before, after, lost), [*missing, *lost])
 
 
 def turns(
-    before: Suite, after: Suite, rows: list[Judged], count: int, lost: list[str], *, alone: bool = False
+    before: Suite, after: Suite, rows: list[Judged], lost: list[str], *, alone: bool = False
 ) -> list[Judged]:
-    """One round: each row once on either side, one right after the other; those that fail are lost."""
-    kept = []
+    """Some rounds: each row on either side, one right after the other; those that fail are lost.
+
+    The processes of these rounds are forked from two that have imported the suite, and share with them
+    where things are in memory; that is drawn anew the next time.
+    """
     with before.opened() as run_before, after.opened() as run_after:
-        for i, row in enumerate(rows):
-            sides = [("before", run_before), ("after", run_after)]
-            if (i + count) % 2:
-                sides.reverse()
-            found = {name: run(row.key) for name, run in sides}
-            failed = failures(list(found.values()))
-            if failed:
-                lost.append(failed[0])
-                continue
-            pair = least(found["before"]), least(found["after"])
-            if alone:
-                row.own = row.own.and_then(*pair)
-            else:
-                row.first = row.first.and_then(*pair)
-            kept.append(row)
-    return kept
+        for count in range(AT_ONCE):
+            kept = []
+            for i, row in enumerate(rows):
+                sides = [("before", run_before), ("after", run_after)]
+                if (i + count) % 2:
+                    sides.reverse()
+                found = {name: run(row.key) for name, run in sides}
+                if failed := failures(list(found.values())):
+                    lost.append(failed[0])
+                    continue
+                pair = least(found["before"]), least(found["after"])
+                if alone:
+                    row.own = row.own.and_then(*pair)
+                else:
+                    row.first = row.first.and_then(*pair)
+                kept.append(row)
+            rows = kept
+    return rows
 
 
 def least(row: Row) -> float:
