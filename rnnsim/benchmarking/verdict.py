@@ -20,8 +20,9 @@ from .table import seconds
 from .through_asv import Key, named
 
 FIRST = 4  # rounds over all rows
-SUSPECT = 1.04  # a row whose floors are further apart in the first rounds is measured again
-LEAST, MOST = 12, 30  # rounds for a suspect: as many as it takes for both floors to be reached
+SUSPECT = 1.06  # a row whose floors are further apart in the first rounds is measured again
+EARLY = 4  # own rounds after which a suspect whose floors are no further apart than that is let go
+LEAST, MOST = 12, 30  # own rounds otherwise: as many as it takes for both floors to be reached
 REACHED, NEAR = 3, 1.08  # a floor counts once so many processes were so near to it
 ALLOWED = 1.05  # more of what is counted, memory say, is worse
 MARGIN = 1.10  # floors that are no further apart may be the code's place in memory
@@ -61,26 +62,31 @@ class Opinion(Enum):
     UNCLEAR = "unclear"
 
 
+def apart(times: Times, by: float) -> bool:
+    """Whether the floors are further apart than this, in whichever direction."""
+    return not 1 / by <= times.ratio <= by
+
+
 def is_suspect(first: Times) -> bool:
     """Whether the first rounds give reason to look again."""
-    return not 1 / SUSPECT <= first.ratio <= SUSPECT
+    return apart(first, SUSPECT)
 
 
 def needs_more(own: Times) -> bool:
     """Whether a suspect is to have another round."""
     rounds = len(own.before)
+    if rounds >= EARLY and not apart(own, SUSPECT):
+        return False
     return rounds < LEAST or (rounds < MOST and not own.settled)
 
 
 def opinion(own: Times) -> Opinion:
     """Judge a suspect by its own rounds; without any, it is none."""
-    if not own.before:
+    if not own.before or not apart(own, MARGIN):
         return Opinion.SAME
     if not own.settled:
         return Opinion.UNCLEAR
-    if own.ratio > MARGIN:
-        return Opinion.WORSE
-    return Opinion.BETTER if own.ratio < 1 / MARGIN else Opinion.SAME
+    return Opinion.WORSE if own.ratio > 1 else Opinion.BETTER
 
 
 @dataclass
