@@ -7,6 +7,7 @@ import sys
 import click
 
 from rnnsim import registry
+from rnnsim.errors import RnnsimError
 
 
 @click.command()
@@ -39,6 +40,8 @@ def measure(rules: list[str], quick: bool) -> None:
     left_out = "starting.ColdRun" if quick else "nothing"
     only = [name for name in suite.benchmarks if not name.startswith(left_out)]
     rows = suite.run(only=only, rounds=1 if quick else None)
+    if not rows:
+        raise RnnsimError(f"asv, in a new process, finds no benchmark of {', '.join(rules)}")
     click.echo(report(rules, {rule: task_for(rule) for rule in rules}, by_key(rows)))
     if failed := failures(rows):
         click.echo("\n".join(f"rnnsim: {line}" for line in failed), err=True)

@@ -57,7 +57,7 @@ def git(folder: Path, *arguments: str, **variables: str) -> str:
         raise RnnsimError("--compare needs git, which is not installed") from None
     except subprocess.CalledProcessError as error:
         said = (error.stderr.strip().splitlines() or ["it failed"])[0]
-        raise RnnsimError(f"git {arguments[0]}: {said}") from None
+        raise RnnsimError(f"git {' '.join(arguments)}: {said}") from None
     return done.stdout.strip()
 
 
@@ -80,8 +80,7 @@ def snapshot(project: Project) -> str:
 
 def resolve(project: Project, revision: str) -> str:
     """The commit of a revision."""
-    return git(project.root, "rev-parse", "--verify", "--quiet", "--end-of-options",
-               f"{revision}^{{commit}}")  # fmt: skip
+    return git(project.root, "rev-parse", "--verify", "--end-of-options", f"{revision}^{{commit}}")
 
 
 def check_builds_here(project: Project) -> None:

@@ -223,9 +223,11 @@ def configuration(**given: Any) -> Any:
 
 
 def existing_environment() -> Any:
-    """The environment that this Python runs in."""
+    """The environment that this Python runs in, with the path that it was given."""
     from asv.environment import ExistingEnvironment
 
+    if path := os.environ.get("PYTHONPATH"):
+        os.environ.setdefault("ASV_PYTHONPATH", path)  # or asv would take it away
     return ExistingEnvironment(configuration(), "same", {}, {})
 
 
