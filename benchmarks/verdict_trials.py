@@ -136,7 +136,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         ):
             if count:
                 sides = [installed(project, one, Path(folder) / kind / side, select)
-                         for side, one in (("before", commit), ("after", after))]  # fmt: skip
+                         for side, one in (("old", commit), ("new", after))]  # fmt: skip
             for _ in range(count):
                 made = trial(kind, *sides)
                 with given.record.open("a") as record:

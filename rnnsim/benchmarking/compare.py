@@ -38,7 +38,7 @@ def compare(revision: str, rules: Sequence[str], say: Say = print) -> Verdict:
     with tempfile.TemporaryDirectory(prefix="rnnsim-bench-") as folder:
         say(f"installing {project.name} at {old[:8]} ({revision}) and at {new[:8]} (the work tree)")
         sides = [installed(project, commit, Path(folder) / name, select)
-                 for name, commit in (("before", old), ("after", new))]  # fmt: skip
+                 for name, commit in (("old", old), ("new", new))]  # fmt: skip
         title = f"{project.name}: the work tree ({new[:8]}) against {revision} ({old[:8]})"
         return judge(sides[0], sides[1], title, say)
 

@@ -109,6 +109,21 @@ def first(stream: Stream, steps: int) -> Stream:
     return Stream(*(part[:steps] for part in stream))
 
 
+_held: list[bytearray] = []
+
+
+def scatter() -> None:
+    """Draw anew where in memory the arrays come that are made from now on.
+
+    A loop can take a fifth longer where its arrays begin in the middle of a line of the cache, and
+    without this it is decided by accidents such as the length of the path to Python: the same in every
+    process of one revision, and another in the other.
+    """
+    sizes = np.random.default_rng().integers(1, 4096, 1000)
+    blocks = [bytearray(int(size)) for size in sizes]
+    _held.extend(blocks[::2])  # the others leave holes
+
+
 class Timed(NamedTuple):
     """Work to be timed, and of how many steps it is."""
 

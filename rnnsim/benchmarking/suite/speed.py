@@ -16,7 +16,7 @@ from rnnsim.optimizers import OPTIMIZERS, make_optimizer
 from rnnsim.run import Trainer
 from rnnsim.typing import Array, Kernel, Memory
 
-from .alone import LENGTHS, PerStep, Timed, alone, forward_alone, timed
+from .alone import LENGTHS, PerStep, Timed, alone, forward_alone, scatter, timed
 from .choices import (
     RULES,
     SIZES,
@@ -52,6 +52,7 @@ class Step(PerStep):
 
 @cache
 def learning(rule: str, n: int) -> Timed:
+    scatter()
     made, network = rule_and_network(rule, n)
     return timed(alone(network, made, window_for(made, network)), random_stream(network, LENGTHS[-1]))
 
@@ -72,6 +73,7 @@ class Forward(PerStep):
 
 @cache
 def passing(kind: str, n: int) -> Timed:
+    scatter()
     rule = next(rule for rule in RULES if registry.lookup("rule", rule).kind == kind)
     _, network = rule_and_network(rule, n)
     return timed(forward_alone(network, SWEEP), random_stream(network, LENGTHS[-1]))
@@ -95,6 +97,7 @@ class Loop(PerStep):
 
 @cache
 def looping(rule: str, n: int) -> Trainer:
+    scatter()
     return endless(rule, task_for(rule), hidden=n)
 
 
@@ -168,6 +171,7 @@ class Update(PerStep):
 
 @cache
 def updating(optimizer: str, size: int) -> Timed:
+    scatter()
     made, times = make_optimizer(optimizer, {}), 5_000_000 // size
     memory = made.memory(size, np.float64)
     theta, grad = np.zeros(size), np.random.default_rng(0).standard_normal(size)
