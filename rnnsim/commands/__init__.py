@@ -5,4 +5,4 @@ A module imports at its top no more than its ``--help`` needs: all of them are r
 
 from __future__ import annotations
 
-VERBS = ("run", "sweep", "rules", "tasks", "compile", "cache")
+VERBS = ("run", "sweep", "rules", "tasks", "compile", "cache", "bench")

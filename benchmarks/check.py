@@ -1,0 +1,113 @@
+"""Run every benchmark once, and hold the figures that are free of noise against those of figures.json.
+
+    python -m benchmarks.check [--update]
+
+It fails on a benchmark that raises, and on a figure that is not within its bound of the recorded one,
+for better or worse: whoever changes one says so with --update. Times are printed and not judged. Where
+plugins are installed, their benchmarks run too; their figures are theirs to keep.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import sys
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from rnnsim import registry
+from rnnsim.benchmarking.through_asv import Row, Suite, by_key, failures
+
+FIGURES = Path(__file__).parent / "figures.json"
+TRACKED = "figures."  # the module of the suite whose benchmarks are free of noise
+
+Figures = dict[str, dict[str, float]]  # by benchmark, then by parameters
+
+
+def select() -> list[str]:
+    """Every benchmark; but compiling anew, which takes half a minute, for one rule alone."""
+    first = min(ours(registry.installed().rules.items()))
+    return [r"^(?!starting\.ColdRun)", rf"^starting\.ColdRun.*\('{first}'"]
+
+
+def ours(entries: Iterable[tuple[str, registry.Entry]]) -> list[str]:
+    """Those that come with rnnsim."""
+    return [name for name, entry in entries if entry.distribution == "rnnsim"]
+
+
+def figures(rows: Sequence[Row]) -> Figures:
+    """The figures of rnnsim's own rules."""
+    own = set(ours(registry.installed().rules.items()))
+    found: Figures = {}
+    for (benchmark, params), row in sorted(by_key(rows).items()):
+        if benchmark.startswith(TRACKED) and params[0] in own and row.value is not None:
+            found.setdefault(benchmark, {})[", ".join(map(str, params))] = row.value
+    return found
+
+
+def within(value: float, recorded: float, bound: Mapping[str, float]) -> bool:
+    """Whether a figure is as near to the recorded one as its bound says."""
+    return math.isclose(value, recorded, rel_tol=bound.get("relative", 0.0),
+                        abs_tol=bound.get("absolute", 0.0))  # fmt: skip
+
+
+def changes(found: Figures, recorded: Figures, bounds: Mapping[str, Mapping[str, float]]) -> list[str]:
+    """Say what is not as recorded."""
+    said = []
+    for benchmark in sorted(found.keys() | recorded.keys()):
+        now, then = found.get(benchmark, {}), recorded.get(benchmark, {})
+        if benchmark not in bounds:
+            said.append(f"{benchmark} has no bound in {FIGURES.name}")
+            continue
+        for params in sorted(now.keys() | then.keys()):
+            name = f"{benchmark}({params})"
+            if params not in then:
+                said.append(f"{name} is new: {now[params]:.10g}")
+            elif params not in now:
+                said.append(f"{name} is gone; it was {then[params]:.10g}")
+            elif not within(now[params], then[params], bounds[benchmark]):
+                said.append(f"{name} is {now[params]:.10g}; recorded is {then[params]:.10g}, "
+                            f"{describe(bounds[benchmark])}")  # fmt: skip
+    return said
+
+
+def describe(bound: Mapping[str, float]) -> str:
+    """A bound in words."""
+    parts = [f"{bound['relative']:.0%}"] if bound.get("relative") else []
+    parts += [f"{bound['absolute']:g}"] if bound.get("absolute") else []
+    return f"give or take {' or '.join(parts)}" if parts else "exactly"
+
+
+def save(found: Figures, record: Mapping[str, Any]) -> None:
+    """Write the figures, the bounds as they were."""
+    FIGURES.write_text(json.dumps({**record, "figures": found}, indent=2) + "\n")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run all, print all, and give the exit status."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--update", action="store_true", help="record the figures as they are now")
+    update = parser.parse_args(arguments).update
+    record = json.loads(FIGURES.read_text())
+    start = time.perf_counter()
+    rows = Suite(select=select()).run(quick=True)
+    for row in rows:
+        shown = "failed" if row.value is None else f"{row.value:.4g}"
+        print(f"{row.name:64}{shown:>14}")
+    found = figures(rows)
+    wrong = failures(rows)
+    if update and not wrong:
+        save(found, record)
+    else:
+        wrong += changes(found, record["figures"], record["bounds"])
+    print("\n".join(wrong), file=sys.stderr, end="\n" if wrong else "")
+    print(f"{len(rows)} benchmarks, {sum(map(len, found.values()))} figures held against the record, "
+          f"{len(wrong)} complaints, {time.perf_counter() - start:.0f} s")  # fmt: skip
+    return 1 if wrong else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

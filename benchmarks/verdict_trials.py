@@ -1,0 +1,149 @@
+"""How often the verdict of ``rnnsim bench --compare`` is wrong, measured on this machine.
+
+    python -m benchmarks.verdict_trials [--same 20] [--slower 10] [--record FILE]
+
+A trial of *the same* compares one revision with itself, in two environments, over a suite of all rules:
+each row that counts as worse is a false alarm. A trial of *slower* compares it with a copy in which
+every fourth call of one kernel, ``pushforward`` in rtrl, is made twice: it is caught if a row of rtrl
+counts as worse. Trials are appended to a file, so that they can be made a few at a time; the summary is
+of all that it holds.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from rnnsim.benchmarking.compare import judge
+from rnnsim.benchmarking.revisions import Project, git, installed, project_here, resolve
+from rnnsim.benchmarking.through_asv import Suite
+from rnnsim.benchmarking.verdict import Opinion, Verdict
+
+SUITE = [r"^speed\.Step\.time_step.*, 32\)", r"^speed\.Loop\.time_loop.*, 8\)"]
+VICTIM = "rtrl"
+FILE = "plugins/rnnsim_rules/rtrl.py"
+
+SLOWED = '''
+
+class Doubled(NamedTuple):
+    """Sensitivities, others that nobody needs, and how often the latter were passed by."""
+
+    sensitivities: Any
+    others: Any
+    nowhere: Any
+    calls: Any
+
+
+class RTRL(RTRL, frozen=True):
+    """Every fourth call of pushforward is made again, for nothing."""
+
+    def memory(self, network, batch, window, rng):
+        return Doubled(
+            network.sensitivities(batch, window),
+            network.sensitivities(batch, window),
+            network.operands(np.zeros(network.n_params, network.dtype)),
+            np.zeros(1, np.int64),
+        )
+
+    def credit(self, network):
+        pushforward = network.pushforward
+
+        @kernel(allocates=False)
+        def credit(params, trajectory, window, memory, grad):
+            first, length = window.first, window.length
+            pushforward(params, trajectory, first, length, memory.sensitivities, grad)
+            memory.calls[0] += 1
+            if memory.calls[0] % 4 == 0:
+                pushforward(params, trajectory, first, length, memory.others, memory.nowhere)
+
+        return credit
+'''
+
+
+def slowed(project: Project, commit: str) -> str:
+    """The same commit with the slowdown planted: a commit of no branch."""
+    source = git(project.root, "show", f"{commit}:{FILE}")
+    head, tail = source.split("\nimport numpy as np\n", 1)
+    source = f"{head}\nfrom typing import Any, NamedTuple\n\nimport numpy as np\n{tail}\n{SLOWED}"
+    with tempfile.TemporaryDirectory() as folder:
+        file, index = Path(folder) / "rtrl.py", {"GIT_INDEX_FILE": str(Path(folder) / "index")}
+        file.write_text(source)
+        blob = git(project.root, "hash-object", "-w", str(file))
+        git(project.root, "read-tree", commit, **index)
+        git(project.root, "update-index", "--cacheinfo", f"100644,{blob},{FILE}", **index)
+        tree = git(project.root, "write-tree", **index)
+    who = {f"GIT_{role}_{what}": "trial" for role in ("AUTHOR", "COMMITTER")
+           for what in ("NAME", "EMAIL")}  # fmt: skip
+    return git(project.root, "commit-tree", tree, "-p", commit, "-m", "slowed", **who)
+
+
+def trial(kind: str, before: Suite, after: Suite) -> dict[str, Any]:
+    """Judge once; what the record keeps of it."""
+    start, load = time.time(), os.getloadavg()[0]
+    verdict = judge(before, after, kind, say=lambda line: None)
+    return {
+        "kind": kind,
+        "worse": verdict.worse,
+        **{what: counted(verdict, Opinion(what)) for what in ("better", "unclear")},
+        "rows": len(verdict.rows),
+        "ratios": [round(row.own.ratio, 3) for row in verdict.rows if row.own.before],
+        "seconds": round(time.time() - start),
+        "load": [round(load, 1), round(os.getloadavg()[0], 1)],
+    }
+
+
+def counted(verdict: Verdict, opinion: Opinion) -> int:
+    """How many rows got an opinion."""
+    return sum(row.opinion is opinion for row in verdict.rows)
+
+
+def summary(trials: Sequence[Mapping[str, Any]]) -> str:
+    """A line for the README."""
+    same = [made for made in trials if made["kind"] == "same"]
+    slower = [made for made in trials if made["kind"] == "slower"]
+    alarms = sum(bool(made["worse"]) for made in same)
+    caught = sum(any(VICTIM + "," in name for name in made["worse"]) for made in slower)
+    loads = [load for made in trials for load in made["load"]]
+    rows = max((made["rows"] for made in same), default=0)
+    return (
+        f"identical code: {alarms} false alarms in {len(same)} comparisons of {rows} rows; "
+        f"pushforward slowed by 25%: caught {caught} times of {len(slower)}; "
+        f"load average {min(loads, default=0):.1f} to {max(loads, default=0):.1f} "
+        f"on {os.cpu_count()} cores"
+    )
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Make trials, and sum up all that there are."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--same", type=int, default=20)
+    parser.add_argument("--slower", type=int, default=10)
+    parser.add_argument("--record", type=Path, default=Path("verdict_trials.jsonl"))
+    given = parser.parse_args(arguments)
+    project = project_here(Path(__file__).parent)
+    commit = resolve(project, "HEAD")
+    own = [line.replace(".*", rf"\('{VICTIM}'") for line in SUITE]
+    with tempfile.TemporaryDirectory(prefix="rnnsim-trials-") as folder:
+        for kind, count, after, select in (
+            ("same", given.same, commit, SUITE),
+            ("slower", given.slower, slowed(project, commit), own),
+        ):
+            if count:
+                sides = [installed(project, one, Path(folder) / kind / side, select)
+                         for side, one in (("old", commit), ("new", after))]  # fmt: skip
+            for _ in range(count):
+                made = trial(kind, *sides)
+                with given.record.open("a") as record:
+                    record.write(json.dumps(made) + "\n")
+                print(json.dumps(made), flush=True)
+    print(summary([json.loads(line) for line in given.record.read_text().splitlines()]))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,126 @@
+"""Two revisions of a project, each installed in an environment of its own."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import subprocess
+import tempfile
+import tomllib
+from pathlib import Path
+from typing import NamedTuple
+
+from packaging.requirements import InvalidRequirement, Requirement
+
+from rnnsim.errors import RnnsimError
+
+from .through_asv import Suite, configuration, quiet
+
+
+class Project(NamedTuple):
+    """A package in a git repository."""
+
+    name: str
+    root: Path  # of the repository
+    folder: str  # of the package in it
+
+
+def project_here(start: Path | None = None) -> Project:
+    """Find the project that contains a folder, by default the current one.
+
+    Raises
+    ------
+    RnnsimError
+        If there is no repository, or no pyproject.toml in it.
+    """
+    here = (start or Path.cwd()).resolve()
+    root = Path(git(here, "rev-parse", "--show-toplevel"))
+    for folder in (here, *here.parents):
+        file = folder / "pyproject.toml"
+        if file.exists():
+            project = tomllib.loads(file.read_text()).get("project", {})
+            inside = folder.relative_to(root).as_posix()
+            return Project(project.get("name", folder.name), root, "" if inside == "." else inside)
+        if folder == root:
+            break
+    raise RnnsimError(f"--compare works in the repository of a package; {root} has no pyproject.toml")
+
+
+def git(folder: Path, *arguments: str, **variables: str) -> str:
+    """Ask git; its own error is the error."""
+    try:
+        done = subprocess.run(
+            ["git", *arguments], cwd=folder, env={**os.environ, **variables},
+            capture_output=True, text=True, check=True,
+        )  # fmt: skip
+    except FileNotFoundError:
+        raise RnnsimError("--compare needs git, which is not installed") from None
+    except subprocess.CalledProcessError as error:
+        said = (error.stderr.strip().splitlines() or ["it failed"])[0]
+        raise RnnsimError(f"git {' '.join(arguments)}: {said}") from None
+    return done.stdout.strip()
+
+
+def snapshot(project: Project) -> str:
+    """The work tree as a commit, untracked files too: HEAD where nothing has changed.
+
+    The commit belongs to no branch, and neither the index nor the work tree is touched.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        index = {"GIT_INDEX_FILE": str(Path(folder) / "index")}
+        git(project.root, "read-tree", "HEAD", **index)
+        git(project.root, "add", "--all", **index)
+        tree = git(project.root, "write-tree", **index)
+    if tree == git(project.root, "rev-parse", "HEAD^{tree}"):
+        return git(project.root, "rev-parse", "HEAD")
+    who = {f"GIT_{role}_{what}": f"rnnsim{'' if what == 'NAME' else '@localhost'}"
+           for role in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}  # fmt: skip
+    return git(project.root, "commit-tree", tree, "-p", "HEAD", "-m", "the work tree", **who)
+
+
+def resolve(project: Project, revision: str) -> str:
+    """The commit of a revision."""
+    return git(project.root, "rev-parse", "--verify", "--end-of-options", f"{revision}^{{commit}}")
+
+
+def check_builds_here(project: Project) -> None:
+    """Refuse a project whose build backend is not installed: nothing is downloaded.
+
+    Raises
+    ------
+    RnnsimError
+        Naming what to install.
+    """
+    file = project.root / project.folder / "pyproject.toml"
+    build = tomllib.loads(file.read_text()).get("build-system", {})
+    backend = build.get("build-backend", "setuptools.build_meta").partition(":")[0].partition(".")[0]
+    if importlib.util.find_spec(backend) is None:
+        try:
+            needed = " ".join(Requirement(text).name for text in build.get("requires", ["setuptools"]))
+        except InvalidRequirement:
+            needed = backend
+        raise RnnsimError(f"{project.name} is built by {backend}, which is not installed here: "
+                          f"pip install {needed}")  # fmt: skip
+
+
+def installed(project: Project, commit: str, folder: Path, select: list[str]) -> Suite:
+    """Install a commit in a new environment below ``folder``, and give the benchmarks there."""
+    from asv.plugins.git import Git
+    from asv.util import ProcessError, UserError
+
+    from .environment import INSTALL, LinkedVirtualenv
+
+    settings = configuration(
+        project=project.name, repo=str(project.root), repo_subdir=project.folder,
+        env_dir=str(folder), build_command=[], uninstall_command=[], install_command=INSTALL,
+    )  # fmt: skip
+    repository = Git(str(project.root), str(folder / "mirror"))
+    environment = LinkedVirtualenv(settings, settings.pythons[0], {}, {})
+    try:
+        with quiet():
+            environment.create()
+            environment.install_project(settings, repository, commit)
+    except (ProcessError, UserError) as error:
+        said = str(getattr(error, "stderr", "") or error).strip().splitlines()
+        raise RnnsimError(f"{project.name} at {commit[:8]} cannot be installed: {said[-1]}") from None
+    return Suite(environment, select, repository, commit)

@@ -1,0 +1,158 @@
+"""One rule, or one network, over a sequence, the weights standing still: no task, no optimizer."""
+
+from __future__ import annotations
+
+import time
+import timeit
+from collections.abc import Callable
+from functools import cache, partial
+from typing import NamedTuple
+
+import numpy as np
+
+from rnnsim.kernels import compiled, kernel
+from rnnsim.network import Network, Stream
+from rnnsim.rule import Rule, Window
+from rnnsim.threads import shared_work
+from rnnsim.typing import Array, Kernel, Memory, Params, State, Trajectory
+
+
+@cache
+def over_sequence(learn: Kernel, keep: Kernel) -> Kernel:
+    """Make the kernel that gives a sequence to a rule, window by window, until one fails."""
+
+    @kernel
+    def over_sequence(
+        params: Params,
+        state: State,
+        stream: Stream,
+        trajectory: Trajectory,
+        memory: Memory,
+        grad: Params,
+        window: int,
+        history: int,
+    ) -> int:
+        steps, held = stream.losses.size, 0
+        for row in range(0, steps, window):
+            count = min(window, steps - row)
+            now = Window(held, count, row, row + count == steps)
+            code = learn(params, state, stream, row, trajectory, now, memory, grad)
+            if code != 0:
+                return int(code)
+            held += count
+            if held > 2 * history:  # as in the loop: rarely, or moving would be most of the work
+                keep(trajectory, held - history, history)
+                held = history
+        return 0
+
+    return over_sequence
+
+
+def small(network: Network) -> Array:
+    """Weights small enough for every network to settle."""
+    return network.pack(network.init()) / 2
+
+
+def history_rows(rule: Rule, window: int) -> int:
+    """Rows of a trajectory that holds a window and the history before it, which moves rarely."""
+    return 2 * rule.history(window) + rule.rows(window)
+
+
+def alone(network: Network, rule: Rule, window: int) -> Callable[[Stream], None]:
+    """A rule's whole work over a sequence, in windows of so many steps."""
+    flat = small(network)
+    operands, grad = network.operands(flat), network.operands(np.zeros_like(flat))
+    history = rule.history(window)
+    state, trajectory = network.state(1), network.trajectory(history_rows(rule, window), 1)
+    memory = rule.memory(network, 1, window, np.random.default_rng(0))
+    run = compiled(over_sequence(rule.learn(network), network.keep))
+
+    def learn(stream: Stream) -> None:
+        with shared_work():
+            code = run(operands, state, stream, trajectory, memory, grad, window, history)
+        if code:
+            raise rule.explain(code, memory, 1)
+
+    return learn
+
+
+def forward_alone(network: Network, window: int) -> Callable[[Stream], None]:
+    """A network's forward pass over a sequence, so many steps of trajectory at a time."""
+    operands = network.operands(small(network))
+    state, trajectory = network.state(1), network.trajectory(window, 1)
+    run = compiled(forward_over_sequence(network.forward))
+
+    def forward(stream: Stream) -> None:
+        with shared_work():
+            run(operands, state, stream, trajectory, window)
+
+    return forward
+
+
+@cache
+def forward_over_sequence(forward: Kernel) -> Kernel:
+    """Make the kernel that runs a network over a sequence, window by window."""
+
+    @kernel
+    def forward_over_sequence(
+        params: Params, state: State, stream: Stream, trajectory: Trajectory, window: int
+    ) -> None:
+        steps = stream.losses.size
+        for row in range(0, steps, window):
+            forward(params, state, stream, row, trajectory, 0, min(window, steps - row))
+
+    return forward_over_sequence
+
+
+def first(stream: Stream, steps: int) -> Stream:
+    """The first steps of a sequence."""
+    return Stream(*(part[:steps] for part in stream))
+
+
+_held: list[bytearray] = []
+
+
+def scatter() -> None:
+    """Draw anew where in memory the arrays come that are made from now on.
+
+    A loop can take a fifth longer where its arrays begin in the middle of a line of the cache, and
+    without this it is decided by accidents such as the length of the path to Python: the same in every
+    process of one revision, and another in the other.
+    """
+    sizes = np.random.default_rng().integers(1, 4096, 1000)
+    blocks = [bytearray(int(size)) for size in sizes]
+    _held.extend(blocks[::2])  # the others leave holes
+
+
+class Timed(NamedTuple):
+    """Work to be timed, and of how many steps it is."""
+
+    work: Callable[[], None]
+    steps: int
+
+
+LEAST = 1e-3  # seconds of a timed call
+LENGTHS = (100, 500, 2_500, 12_500)  # steps, of which the least that last so long are taken
+
+
+def timed(work: Callable[[Stream], None], stream: Stream) -> Timed:
+    """Work over as much of a stream as takes a millisecond; compiled by now, and in the cache."""
+    for steps in LENGTHS:
+        part = first(stream, steps)
+        call = partial(work, part)
+        if min(timeit.repeat(call, number=1, repeat=2)) > LEAST:
+            break
+    return Timed(call, steps)
+
+
+class PerStep:
+    """A benchmark whose clock counts in steps, so that asv's times are per step."""
+
+    steps = 1  # of a timed call; known after setup
+    warmup_time = 0.0  # setup has called everything twice
+    repeat = (3, 20, 0.3)
+    rounds = 2
+    timeout = 600
+
+    def timer(self) -> float:
+        return time.perf_counter() / self.steps

@@ -1,0 +1,114 @@
+"""What is measured: rules, the tasks that suit them, networks by size; all of it from the registry."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+import numpy as np
+
+from rnnsim import registry
+from rnnsim.errors import RnnsimError
+from rnnsim.gradient import make_stream
+from rnnsim.network import Network, Stream
+from rnnsim.rule import Rule
+from rnnsim.task import Suggestion
+
+SIZES = (8, 32, 64)
+FEW = 2  # inputs and outputs of a network that hidden units make large
+SWEEP = 50  # steps of a window for rules that do not say how often weights should move
+
+RULES = sorted(registry.installed().rules)
+
+
+@cache
+def stands_alone(task: str) -> bool:
+    """Whether a task needs no options, such as a file of the user's."""
+    try:
+        return int(registry.make_task(task, {}).n_in) > 0
+    except Exception:  # noqa: BLE001 (a stranger's task may fail in any way)
+        return False
+
+
+TASKS = sorted(name for name in registry.installed().tasks if stands_alone(name))
+
+
+def suggestion(task: str, rule: str) -> Suggestion:
+    """What a task suggests for a rule and its kind of network."""
+    kind = registry.lookup("rule", rule).kind
+    suggestions = registry.make_task(task, {}).suggestions(rule, kind)
+    return next(iter(suggestions.values()))
+
+
+def suits(task: str, rule: str) -> bool:
+    """Whether a rule can work on a task, with the task's settings for the kind that the rule is for.
+
+    The run itself is not configured: that may read a data set, and this is asked at each import.
+    """
+    try:
+        made, by = registry.make_task(task, {}), registry.make_rule(rule, {})
+        timely = by.online or made.episode_length is not None
+        return made.steady == by.settles and timely and suggestion(task, rule).kind == by.kind
+    except Exception:  # noqa: BLE001 (strangers' rules and tasks may fail in any way)
+        return False
+
+
+def skip_unless_complete(task: str) -> None:
+    """Skip a benchmark whose task needs a package that is absent, as asv has it skipped."""
+    try:
+        registry.make_task(task, {}).criterion  # noqa: B018 (data are read for this, if for anything)
+    except RnnsimError as error:
+        raise NotImplementedError(str(error)) from None
+
+
+@cache
+def task_for(rule: str) -> str:
+    """The smallest of the tasks that suit a rule, those first that were measured with it."""
+
+    def order(task: str) -> tuple[bool, int, str]:
+        made = registry.make_task(task, {})
+        return suggestion(task, rule).rule != rule, made.n_in + made.n_out, task
+
+    suiting = [task for task in TASKS if suits(task, rule)]
+    if not suiting:
+        raise RnnsimError(f"no installed task suits the rule {rule}")
+    return min(suiting, key=order)
+
+
+def pairs() -> list[str]:
+    """Each rule on its task, and each task by the rule that it was measured with."""
+    chosen = {(rule, task_for(rule)) for rule in RULES if any(suits(task, rule) for task in TASKS)}
+    for task in TASKS:
+        rule = registry.make_task(task, {}).suggestion("").rule
+        if rule in RULES and suits(task, rule):
+            chosen.add((rule, task))
+    return [f"{rule} on {task}" for rule, task in sorted(chosen)]
+
+
+def network_of(kind: str, n: int, **options: Any) -> Network:
+    """A network of size n: of n hidden units where these are its state, of n inputs and outputs else."""
+    made = registry.network_type(kind)
+    few, more = (made.sized(FEW, hidden, FEW, **options).n_state for hidden in (n, n + 1))
+    return made.sized(FEW, n, FEW, **options) if few < more else made.sized(n, 0, n, **options)
+
+
+def rule_and_network(rule: str, n: int) -> tuple[Rule, Network]:
+    """A rule with its default options, and a network of size n that it can train."""
+    made = registry.make_rule(rule, {})
+    network = network_of(made.kind, n, **made.network)
+    made.check_network(network)
+    return made, network
+
+
+def window_for(rule: Rule, network: Network) -> int:
+    """As many steps between updates as the rule asks for."""
+    return rule.online_window(network) or SWEEP
+
+
+def random_stream(network: Network, steps: int) -> Stream:
+    """Numbers for a network to work on; a sequence that begins anew each time it is run."""
+    rng = np.random.default_rng(0)
+    inputs, targets = (
+        rng.standard_normal((steps, columns)) / 2 for columns in (network.columns[0], network.n_out)
+    )
+    return make_stream(network, inputs, targets, None, np.arange(steps) == 0)

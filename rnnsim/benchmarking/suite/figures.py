@@ -1,0 +1,78 @@
+"""Figures that are free of noise: what a rule holds, how its costs grow, how soon it learns."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import numpy as np
+
+from rnnsim.experiment import configure
+from rnnsim.run import Run, Trainer
+
+from .choices import RULES, SIZES, rule_and_network, task_for, window_for
+from .operations import exponent, per_step
+
+SEEDS = range(5)
+STEPS = 20_000  # the most, to the solution; a seed that never solves its task counts as these
+
+
+class Memory:
+    """What a rule holds beside the network: its memory and the rows of its trajectory."""
+
+    params = (RULES, list(SIZES))
+    param_names = ("rule", "n")
+    unit = "bytes"
+
+    def track_bytes(self, rule: str, n: int) -> int:
+        return memory_bytes(rule, n)
+
+
+def memory_bytes(rule: str, n: int) -> int:
+    made, network = rule_and_network(rule, n)
+    return made.memory_bytes(network, 1, window_for(made, network))
+
+
+class Exponents:
+    """p in cost ~ n^p, fitted: operations of a step, counted, and bytes of memory."""
+
+    params = RULES
+    param_names = ("rule",)
+    unit = "p of n^p"
+    sizes = (8, 16, 24)
+    timeout = 600
+
+    def track_time_exponent(self, rule: str) -> float:
+        costs = []
+        for n in self.sizes:
+            made, network = rule_and_network(rule, n)
+            costs.append(per_step(network, made, window_for(made, network)))
+        return exponent(self.sizes, costs)
+
+    def track_memory_exponent(self, rule: str) -> float:
+        return exponent(self.sizes, [memory_bytes(rule, n) for n in self.sizes])
+
+
+class Learning:
+    """What a rule comes to on its task with the settings that the task suggests, over fixed seeds."""
+
+    params = RULES
+    param_names = ("rule",)
+    timeout = 900
+
+    def track_steps_to_solve(self, rule: str) -> float:
+        return float(np.median([run.solved_at or STEPS for run in runs(rule, STEPS, stop=True)]))
+
+    def track_final_loss(self, rule: str) -> float:
+        return float(np.median([run.loss for run in runs(rule, STEPS // 10, stop=False)]))
+
+
+@cache
+def runs(rule: str, steps: int, *, stop: bool) -> list[Run]:
+    """Runs from each of the seeds, of at most so many steps."""
+    found = []
+    for seed in SEEDS:
+        trainer = Trainer(configure(rule, task_for(rule), seed=seed, steps=steps, stop=stop))
+        for _ in trainer.chunks():
+            pass
+        found.append(trainer.result())
+    return found

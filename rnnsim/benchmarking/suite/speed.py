@@ -1,0 +1,190 @@
+"""Times per step: a rule alone, with its whole loop, and everything that it shares the loop with."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+import numba  # noqa: F401 (now: asv imports the suite once, and each process is forked from there)
+import numpy as np
+
+import rnnsim
+from rnnsim import registry
+from rnnsim.experiment import configure
+from rnnsim.kernels import compiled, kernel
+from rnnsim.optimizers import OPTIMIZERS, make_optimizer
+from rnnsim.run import Trainer
+from rnnsim.typing import Array, Kernel, Memory
+
+from .alone import LENGTHS, PerStep, Timed, alone, forward_alone, scatter, timed
+from .choices import (
+    RULES,
+    SIZES,
+    SWEEP,
+    TASKS,
+    pairs,
+    random_stream,
+    rule_and_network,
+    skip_unless_complete,
+    suits,
+    task_for,
+    window_for,
+)
+
+# What a setup makes is kept (``cache``): asv calls it again before each sample.
+
+FOREVER = 10**9
+SLOW = 1e-4  # a learning rate at which nothing diverges
+
+
+class Step(PerStep):
+    """A rule alone: one step of a random sequence, the weights standing still."""
+
+    params = (RULES, list(SIZES))
+    param_names = ("rule", "n")
+
+    def setup(self, rule: str, n: int) -> None:
+        self.work, self.steps = learning(rule, n)
+
+    def time_step(self, rule: str, n: int) -> None:
+        self.work()
+
+
+@cache
+def learning(rule: str, n: int) -> Timed:
+    scatter()
+    made, network = rule_and_network(rule, n)
+    return timed(alone(network, made, window_for(made, network)), random_stream(network, LENGTHS[-1]))
+
+
+class Forward(PerStep):
+    """A network alone: one step of its forward pass, of each kind that some rule trains."""
+
+    kinds = sorted({registry.lookup("rule", rule).kind for rule in RULES})
+    params = (kinds, list(SIZES))
+    param_names = ("network", "n")
+
+    def setup(self, kind: str, n: int) -> None:
+        self.work, self.steps = passing(kind, n)
+
+    def time_forward(self, kind: str, n: int) -> None:
+        self.work()
+
+
+@cache
+def passing(kind: str, n: int) -> Timed:
+    scatter()
+    rule = next(rule for rule in RULES if registry.lookup("rule", rule).kind == kind)
+    _, network = rule_and_network(rule, n)
+    return timed(forward_alone(network, SWEEP), random_stream(network, LENGTHS[-1]))
+
+
+class Loop(PerStep):
+    """The whole loop on the rule's task, with n hidden units: events, learning, updates, criterion."""
+
+    params = (RULES, [8, 32])
+    param_names = ("rule", "n")
+    steps = 4_000
+
+    def setup(self, rule: str, n: int) -> None:
+        self.trainer = looping(rule, n)
+
+    def time_loop(self, rule: str, n: int) -> None:
+        until = self.trainer.step + self.steps
+        while self.trainer.step < until:  # the stream may have to be filled on the way
+            next(self.trainer.chunks(until - self.trainer.step))
+
+
+@cache
+def looping(rule: str, n: int) -> Trainer:
+    scatter()
+    return endless(rule, task_for(rule), hidden=n)
+
+
+def endless(rule: str, task: str, **choices: Any) -> Trainer:
+    """A run that never stops by itself, compiled."""
+    return Trainer(configure(rule, task, steps=FOREVER, stop=False, learning_rate=SLOW, **choices))
+
+
+class WholeRun:
+    """A run from its arguments to its result: each rule on its task, each task by its rule."""
+
+    params = pairs()
+    param_names = ("run",)
+    warmup_time = 0.0
+    repeat = (2, 5, 2.0)
+    rounds = 2
+    timeout = 600
+
+    def setup(self, pair: str) -> None:
+        skip_unless_complete(pair.partition(" on ")[2])
+        warm(pair)
+
+    def time_run(self, pair: str) -> None:
+        whole_run(pair, 2_000)
+
+
+@cache
+def warm(pair: str) -> None:
+    whole_run(pair, 100)
+
+
+def whole_run(pair: str, steps: int) -> rnnsim.Run:
+    rule, _, task = pair.partition(" on ")
+    return rnnsim.run(rule, task, steps=steps, stop=False, learning_rate=SLOW)
+
+
+class Generation(PerStep):
+    """A task alone: one step of its generator."""
+
+    params = TASKS
+    param_names = ("task",)
+    refills = 20
+
+    def setup(self, task: str) -> None:
+        skip_unless_complete(task)
+        self.trainer = generating(task)
+        self.steps = self.refills * int(self.trainer.training.clock.filled[0])
+
+    def time_generation(self, task: str) -> None:
+        for _ in range(self.refills):
+            self.trainer._refill()
+
+
+@cache
+def generating(task: str) -> Trainer:
+    return endless(next(rule for rule in RULES if suits(task, rule)), task)
+
+
+class Update(PerStep):
+    """An optimizer alone: one update of so many parameters."""
+
+    params = (sorted(OPTIMIZERS), [100, 10_000])
+    param_names = ("optimizer", "parameters")
+
+    def setup(self, optimizer: str, size: int) -> None:
+        self.work, self.steps = updating(optimizer, size)
+
+    def time_update(self, optimizer: str, size: int) -> None:
+        self.work()
+
+
+@cache
+def updating(optimizer: str, size: int) -> Timed:
+    scatter()
+    made, times = make_optimizer(optimizer, {}), 5_000_000 // size
+    memory = made.memory(size, np.float64)
+    theta, grad = np.zeros(size), np.random.default_rng(0).standard_normal(size)
+    run = compiled(many_updates(made.update()))
+    run(theta, grad, memory, 1)
+    return Timed(lambda: run(theta, grad, memory, times), times)
+
+
+@cache
+def many_updates(update: Kernel) -> Kernel:
+    @kernel
+    def many_updates(theta: Array, grad: Array, memory: Memory, times: int) -> None:
+        for _ in range(times):
+            update(theta, grad, memory, 1e-6)
+
+    return many_updates

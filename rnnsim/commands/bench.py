@@ -1,0 +1,58 @@
+"""``rnnsim bench``: what rules cost, and whether a change made them slower."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from rnnsim.errors import RnnsimError
+
+
+@click.command("bench")
+@click.argument("rules", nargs=-1, required=True, metavar="RULE...")
+@click.option("--compare", metavar="REV", help="Judge the work tree against this revision.")
+@click.option("--quick", is_flag=True, help="Measure everything once, and do not compile anew.")
+def command(rules: tuple[str, ...], compare: str | None, quick: bool) -> None:
+    """Measure rules: time per step, memory, how both grow, how soon they learn, the first run.
+
+    With --compare, in the repository of rnnsim or of a plugin, each of the two revisions is installed
+    in an environment of its own and they are measured in turns. A row counts as worse only if it
+    stays so in rounds made for it alone; the exit status is then 1.
+    """
+    from rnnsim import registry
+
+    names = list(dict.fromkeys(rules))
+    for rule in names:
+        registry.lookup("rule", rule)
+    if compare is None:
+        measure(names, quick)
+    else:
+        judge(names, compare)
+
+
+def measure(rules: list[str], quick: bool) -> None:
+    """Print the tables of some rules."""
+    from rnnsim.benchmarking.suite.choices import task_for
+    from rnnsim.benchmarking.table import report
+    from rnnsim.benchmarking.through_asv import Suite, by_key, failures, of_rules
+
+    suite = Suite(select=of_rules(rules))
+    left_out = "starting.ColdRun" if quick else "nothing"
+    only = [name for name in suite.benchmarks if not name.startswith(left_out)]
+    rows = suite.run(only=only, rounds=1 if quick else None)
+    if not rows:
+        raise RnnsimError(f"asv, in a new process, finds no benchmark of {', '.join(rules)}")
+    click.echo(report(rules, {rule: task_for(rule) for rule in rules}, by_key(rows)))
+    if failed := failures(rows):
+        click.echo("\n".join(f"rnnsim: {line}" for line in failed), err=True)
+        sys.exit(2)
+
+
+def judge(rules: list[str], revision: str) -> None:
+    """Print the verdict on a change."""
+    from rnnsim.benchmarking.compare import compare
+
+    verdict = compare(revision, rules, say=click.echo)
+    click.echo(verdict.report())
+    sys.exit(1 if verdict.worse else 0)
