@@ -156,7 +156,7 @@ class Suite:
         skipped = [] if only is None else [name for name in self.benchmarks if name not in only]
         chosen = self.benchmarks.filter_out(skipped)
         attributes = {} if rounds is None else {"rounds": rounds}
-        with quiet():
+        with quiet(), server_may_die():
             results = run_benchmarks(
                 chosen, self.environment, quick=quick, extra_params=attributes, record_samples=True,
                 launch_method=launch_method(),
@@ -179,7 +179,7 @@ class Suite:
             value = float(np.median(samples)) if samples else result.result[i]
             return Row(name, key[1], value, samples, result.stderr if value is None else "")
 
-        with quiet():
+        with quiet(), server_may_die():
             spawner = get_spawner(self.environment, str(self.folder), launch_method())
             try:
                 spawner.preimport()
@@ -243,6 +243,17 @@ def quiet() -> Iterator[None]:
 
     with log.set_level(logging.ERROR):
         yield
+
+
+@contextmanager
+def server_may_die() -> Iterator[None]:
+    """Say in a line that the process is gone from which others are forked, as when memory runs out."""
+    from asv.util import UserError
+
+    try:
+        yield
+    except (RuntimeError, OSError, UserError) as error:
+        raise RnnsimError(f"the process that runs the benchmarks has ended: {error}") from None
 
 
 def failures(rows: Sequence[Row]) -> list[str]:
