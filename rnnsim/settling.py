@@ -39,7 +39,7 @@ class Settling(NamedTuple):
     max_steps: int
     resolution: float  # the rounding error of a number of size 1
     report: Array  # (B, 4) of each sequence: residual, steps, largest state, row in the trajectory
-    settled: Bools  # (parts,) of the sequences
+    settled: Bools  # (B,)
     iterates: Array  # (depth + 1, B, n) the last x, for Anderson
     residuals: Array  # (depth + 1, B, n) and their F(x) - x
     matrix: Array  # (n, n) I - J, for Newton
@@ -128,9 +128,10 @@ def settle_kernel(
     @kernel
     def settle_part(
         params: Params, trajectory: Trajectory, t: int, room: Settling, begin: int, end: int
-    ) -> bool:
+    ) -> None:
         """Iterate until these sequences have settled; one that has is not moved any more."""
         room.report[begin:end] = 0
+        room.settled[begin:end] = False
         for iteration in range(room.max_steps):
             network_step(params, trajectory, t, begin, end)
             settled, last = True, iteration == room.max_steps - 1
@@ -142,20 +143,20 @@ def settle_kernel(
                     room.report[b, 0], room.report[b, 1] = residual, iteration + 1
                     room.report[b, 2], room.report[b, 3] = largest, t
                     if not np.isfinite(residual):
-                        return False
+                        return
                 settled = False
                 if not advance(params, trajectory, t, b, iteration, room):
-                    return False
+                    return
             if settled:
-                return True
-        return False
+                room.settled[begin:end] = True
+                return
 
     @kernel(parallel=True)
     def settle_parts(params: Params, trajectory: Trajectory, t: int, room: Settling, parts: int) -> None:
         B = trajectory.states.shape[1]
         for part in prange(parts):
             begin, end = bounds(part, parts, B)
-            room.settled[part] = settle_part(params, trajectory, t, room, begin, end)
+            settle_part(params, trajectory, t, room, begin, end)
 
     @kernel
     def settle_row(params: Params, trajectory: Trajectory, t: int, room: Settling) -> bool:
@@ -163,9 +164,10 @@ def settle_kernel(
         B, n = trajectory.states.shape[1:]
         parts = parts_of(B, USUAL_STEPS * B * n * n) if cheap else 1
         if parts == 1:
-            return settle_part(params, trajectory, t, room, 0, B)
-        settle_parts(params, trajectory, t, room, parts)
-        return bool(room.settled[:parts].all())
+            settle_part(params, trajectory, t, room, 0, B)
+        else:
+            settle_parts(params, trajectory, t, room, parts)
+        return bool(room.settled.all())
 
     @kernel
     def settle(

@@ -41,19 +41,26 @@ NO_ADJOINT = 2
 TOLERANCE = {"float64": 1e-9, "float32": 1e-3}
 
 
+class Search(NamedTuple):
+    """Room for the adjoint of a row."""
+
+    adjoint: Array  # (2, B, 1, N) lambda, and what an iteration makes of it
+    error: Array  # (B, N) dE/dx
+    matrix: Array  # (N, N)
+    report: Array  # (B, 4) residual, steps, row, size of the adjoint: of a part, at its begin
+    found: Bools  # (B,) whether there is an adjoint
+    tolerance: float
+    enough: float  # the residual relative to dE/dx at which an iteration stops
+    steps: int
+    resolution: float  # the rounding error of a number of size 1
+
+
 class Equilibrium(NamedTuple):
     """Room for the steady states and for their adjoint."""
 
     settling: Settling
-    adjoint: Array  # (2, B, 1, N) lambda, and what an iteration makes of it
+    search: Search
     blame: Array  # (rows, B, 1, K) s
-    error: Array  # (B, N) dE/dx
-    matrix: Array  # (N, N)
-    report: Array  # (B, 4) residual, steps, row, size of the adjoint: of a part, at its begin
-    found: Bools  # (parts,) whether there is an adjoint
-    tolerance: float
-    enough: float  # the residual relative to dE/dx at which an iteration stops
-    steps: int
 
 
 class RecurrentBackprop(Rule, frozen=True):
@@ -99,10 +106,9 @@ class RecurrentBackprop(Rule, frozen=True):
         N, K, dtype = network.n_state, network.n_drive, network.dtype
         series = self.adjoint == "neumann"
         tolerance = self.adjoint_tolerance or (0.5 if series else TOLERANCE[dtype.name])
-        return Equilibrium(
-            settling=self.settler().room(network, batch),
+        settling = self.settler().room(network, batch)
+        search = Search(
             adjoint=np.zeros((2, batch, 1, N), dtype),
-            blame=np.zeros((window, batch, 1, K), dtype),
             error=np.zeros((batch, N), dtype),
             matrix=np.zeros((N, N), dtype),
             report=np.zeros((batch, 4)),
@@ -110,7 +116,9 @@ class RecurrentBackprop(Rule, frozen=True):
             tolerance=tolerance,
             enough=0.0 if series else 1e-3 * tolerance,  # a series has as many terms as were asked for
             steps=self.terms if series else self.max_steps,
+            resolution=settling.resolution,
         )
+        return Equilibrium(settling, search, np.zeros((window, batch, 1, K), dtype))
 
     def learn(self, network: Network) -> Kernel:
         settle = solver_kernel(network, self.solver)
@@ -137,7 +145,7 @@ class RecurrentBackprop(Rule, frozen=True):
                 return UNSETTLED
             direct(params, trajectory, first, count, grad)
             for i in range(count):
-                if not blame_row(params, trajectory, first + i, memory, memory.blame[i]):
+                if not blame_row(params, trajectory, first + i, memory.search, memory.blame[i]):
                     return NO_ADJOINT
             collect(params, trajectory, first, memory.blame[:count], grad)
             constrain(trajectory, grad)
@@ -148,14 +156,14 @@ class RecurrentBackprop(Rule, frozen=True):
     def explain(self, code: int, memory: Memory, step: int) -> RnnsimError:
         if code == UNSETTLED:
             return NoSteadyState(unsettled_message(memory.settling, self.solver, step - 1))
-        worst = np.argmax(np.nan_to_num(memory.report[:, 0], nan=np.inf))
-        residual, steps, row, largest = memory.report[worst]
+        worst = np.argmax(np.nan_to_num(memory.search.report[:, 0], nan=np.inf))
+        residual, steps, row, largest = memory.search.report[worst]
         size = f", the adjoint {largest:.3g} times" if largest > 100 else ""
         others = " or ".join(f"adjoint={how}" for how in ("direct", "relaxation") if how != self.adjoint)
         return NoSteadyState(
             f"the adjoint of input row {step - 1 + int(row)} has no solution: after {int(steps)} steps "
             f"(adjoint={self.adjoint}) its residual is {residual:.3g} times the error{size} "
-            f"(tolerance {memory.tolerance:.3g}); try smaller weights, or {others}"
+            f"(tolerance {memory.search.tolerance:.3g}); try smaller weights, or {others}"
         )
 
 
@@ -163,11 +171,11 @@ class RecurrentBackprop(Rule, frozen=True):
 
 
 @kernel(allocates=False)
-def is_far(memory: Equilibrium, begin: int, end: int, enough: float) -> bool:
+def is_far(search: Search, begin: int, end: int, enough: float) -> bool:
     """Whether the root mean square of the residual, and so its maximum, is surely above ``enough``."""
-    total, n = memory.error.dtype.type(0), memory.error.shape[1]
+    total, n = search.error.dtype.type(0), search.error.shape[1]
     for b in range(begin, end):
-        old, new, error = memory.adjoint[0, b, 0], memory.adjoint[1, b, 0], memory.error[b]
+        old, new, error = search.adjoint[0, b, 0], search.adjoint[1, b, 0], search.error[b]
         for i in range(n):
             difference = new[i] + error[i] - old[i]
             total += difference * difference
@@ -175,31 +183,31 @@ def is_far(memory: Equilibrium, begin: int, end: int, enough: float) -> bool:
 
 
 @kernel(allocates=False)
-def residual(memory: Equilibrium, begin: int, end: int) -> float:
+def residual(search: Search, begin: int, end: int) -> float:
     """max |J^T lambda + dE/dx - lambda|, lambda in adjoint[0] and J^T lambda in adjoint[1]."""
     worst = 0.0
     for b in range(begin, end):
-        for i in range(memory.error.shape[1]):
-            size = abs(memory.adjoint[1, b, 0, i] + memory.error[b, i] - memory.adjoint[0, b, 0, i])
+        for i in range(search.error.shape[1]):
+            size = abs(search.adjoint[1, b, 0, i] + search.error[b, i] - search.adjoint[0, b, 0, i])
             if not size <= worst:
                 worst = size
     return worst
 
 
 @kernel
-def judged(memory: Equilibrium, begin: int, end: int, size: float, steps: int, t: int) -> bool:
+def judged(search: Search, begin: int, end: int, size: float, steps: int, t: int) -> bool:
     """Whether the residual is small beside the error; a nan is not.
 
     An adjoint so large that rounding would hide the residual is none, however small that looks: the
     equation is singular but for rounding.
     """
-    scale = np.abs(memory.error[begin:end]).max()
-    largest = np.abs(memory.adjoint[0, begin:end]).max()
-    unit, report = scale if scale > 0 else 1.0, memory.report[begin]
+    scale = np.abs(search.error[begin:end]).max()
+    largest = np.abs(search.adjoint[0, begin:end]).max()
+    unit, report = scale if scale > 0 else 1.0, search.report[begin]
     report[0], report[1] = size / unit, steps
     report[2], report[3] = t, largest / unit
-    most = memory.tolerance * scale
-    return bool(size <= most and memory.settling.resolution * largest <= most)
+    most = search.tolerance * scale
+    return bool(size <= most and search.resolution * largest <= most)
 
 
 @cache
@@ -207,22 +215,20 @@ def direct_adjoint(pullback: Kernel, jacobian: Kernel) -> Kernel:
     """Solve (I - J^T) lambda = dE/dx by LAPACK, and check the residual."""
 
     @kernel
-    def blame_row(
-        params: Params, trajectory: Trajectory, t: int, memory: Equilibrium, blame: Array
-    ) -> bool:
-        B = memory.error.shape[0]
-        copy(trajectory.error[t], memory.error)
-        memory.report[:] = 0
+    def blame_row(params: Params, trajectory: Trajectory, t: int, search: Search, blame: Array) -> bool:
+        B = search.error.shape[0]
+        copy(trajectory.error[t], search.error)
+        search.report[:] = 0
         for b in range(B):
-            jacobian(params, trajectory, t, b, memory.matrix)
-            solved, adjoint = solve_identity_minus(memory.matrix.T.copy(), memory.error[b])
-            copy(adjoint, memory.adjoint[0, b, 0])
+            jacobian(params, trajectory, t, b, search.matrix)
+            solved, adjoint = solve_identity_minus(search.matrix.T.copy(), search.error[b])
+            copy(adjoint, search.adjoint[0, b, 0])
             if not solved:
-                report = memory.report[b]
+                report = search.report[b]
                 report[0], report[1], report[2], report[3] = np.inf, 1, t, np.inf
                 return False
-        pullback(params, trajectory, t, 0, B, False, memory.adjoint[0], blame, memory.adjoint[1])
-        return judged(memory, 0, B, residual(memory, 0, B), 1, t)
+        pullback(params, trajectory, t, 0, B, False, search.adjoint[0], blame, search.adjoint[1])
+        return judged(search, 0, B, residual(search, 0, B), 1, t)
 
     return blame_row
 
@@ -236,47 +242,46 @@ def iterated_adjoint(pullback: Kernel) -> Kernel:
         params: Params,
         trajectory: Trajectory,
         t: int,
-        memory: Equilibrium,
+        search: Search,
         blame: Array,
         begin: int,
         end: int,
-    ) -> bool:
+    ) -> None:
         """Find the adjoint of the sequences begin, ..., end - 1."""
-        lambda_, moved = memory.adjoint[0], memory.adjoint[1]
+        lambda_, moved = search.adjoint[0], search.adjoint[1]
         for b in range(begin, end):
-            copy(memory.error[b], lambda_[b, 0])
-        enough = memory.enough * np.abs(memory.error[begin:end]).max()
-        for i in range(memory.steps):
+            copy(search.error[b], lambda_[b, 0])
+        enough = search.enough * np.abs(search.error[begin:end]).max()
+        for i in range(search.steps):
             pullback(params, trajectory, t, begin, end, False, lambda_, blame, moved)
-            if i == memory.steps - 1 or not is_far(memory, begin, end, enough):
-                size = residual(memory, begin, end)
-                if not size > enough or i == memory.steps - 1:
+            if i == search.steps - 1 or not is_far(search, begin, end, enough):
+                size = residual(search, begin, end)
+                if not size > enough or i == search.steps - 1:
                     break
             for b in range(begin, end):
                 for j in range(lambda_.shape[2]):
-                    lambda_[b, 0, j] = moved[b, 0, j] + memory.error[b, j]
-        return judged(memory, begin, end, size, i + 1, t)
+                    lambda_[b, 0, j] = moved[b, 0, j] + search.error[b, j]
+        search.found[begin:end] = judged(search, begin, end, size, i + 1, t)
 
     @kernel(parallel=True)
     def blame_parts(
-        params: Params, trajectory: Trajectory, t: int, memory: Equilibrium, blame: Array, parts: int
+        params: Params, trajectory: Trajectory, t: int, search: Search, blame: Array, parts: int
     ) -> None:
-        B = memory.error.shape[0]
+        B = search.error.shape[0]
         for part in prange(parts):
             begin, end = bounds(part, parts, B)
-            memory.found[part] = blame_part(params, trajectory, t, memory, blame, begin, end)
+            blame_part(params, trajectory, t, search, blame, begin, end)
 
     @kernel
-    def blame_row(
-        params: Params, trajectory: Trajectory, t: int, memory: Equilibrium, blame: Array
-    ) -> bool:
-        B, n = memory.error.shape
-        copy(trajectory.error[t], memory.error)
-        memory.report[:] = 0
+    def blame_row(params: Params, trajectory: Trajectory, t: int, search: Search, blame: Array) -> bool:
+        B, n = search.error.shape
+        copy(trajectory.error[t], search.error)
+        search.report[:] = 0
         parts = parts_of(B, USUAL_STEPS * B * n * n)
         if parts == 1:
-            return blame_part(params, trajectory, t, memory, blame, 0, B)
-        blame_parts(params, trajectory, t, memory, blame, parts)
-        return bool(memory.found[:parts].all())
+            blame_part(params, trajectory, t, search, blame, 0, B)
+        else:
+            blame_parts(params, trajectory, t, search, blame, parts)
+        return bool(search.found.all())
 
     return blame_row

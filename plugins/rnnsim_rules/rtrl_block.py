@@ -100,7 +100,8 @@ class BlockRTRL(Rule, frozen=True):
                 count = min(memory.h, window.length - start)
                 memory.sweep.adjoint[0] = 0
                 sweep(params, trajectory, first, count, count, memory.sweep, grad)
-                contract(trajectory, memory.sweep.adjoint[0, :, 0], memory.p, grad)  # eq. (15)
+                entering = memory.sweep.adjoint[0].reshape(memory.rows.shape[1:3])
+                contract(trajectory, entering, memory.p, grad)  # eq. (15)
                 if not window.last or start + count < window.length:
                     advance(params, trajectory, first, count, memory)
 
