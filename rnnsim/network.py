@@ -108,6 +108,7 @@ class Network(ABC):
     kind: ClassVar[str]
     choices: ClassVar[type[Options]] = Options  # what users may choose by name beside the sizes
     reads: ClassVar[Literal["leaving", "entering"]] = "leaving"  # the state that the output is of
+    shares: ClassVar[bool] = False  # whether cores may share a batch: no tuples within its trajectory
 
     n_in: int
     n_out: int

@@ -84,6 +84,7 @@ class RecurrentNetwork(Network):
 
     kind: ClassVar[str] = "recurrent"
     choices: ClassVar[type[Options]] = RecurrentChoices
+    shares: ClassVar[bool] = True
 
     def __init__(
         self,

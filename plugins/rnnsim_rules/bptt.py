@@ -97,6 +97,19 @@ def sweep_kernel(network: Network) -> Kernel:
         memory: Sweep,
         grad: Params,
     ) -> None:
+        pull(params, trajectory, first, count, own, memory, 0, memory.adjoint.shape[1])
+        collect(params, trajectory, first, memory.blame[:count], grad)
+
+    @kernel(allocates=False)
+    def shared_sweep(
+        params: Params,
+        trajectory: Trajectory,
+        first: int,
+        count: int,
+        own: int,
+        memory: Sweep,
+        grad: Params,
+    ) -> None:
         _, B, _, K = memory.blame.shape
         parts = parts_of(B, count * B * K * K)
         if parts == 1:
@@ -105,7 +118,7 @@ def sweep_kernel(network: Network) -> Kernel:
             pull_in_parts(params, trajectory, first, count, own, memory, parts)
         collect(params, trajectory, first, memory.blame[:count], grad)
 
-    return sweep
+    return shared_sweep if network.shares else sweep
 
 
 class BPTT(Rule, frozen=True):
