@@ -10,31 +10,18 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from functools import cache
+from typing import Any
 
 import numpy as np
 
 from rnnsim import checks
+from rnnsim.elementary import ELEMENTARY, Elementary
 from rnnsim.errors import RnnsimError, UnknownName
 from rnnsim.kernels import kernel
 from rnnsim.names import nearest
 from rnnsim.typing import Array, Kernel
 
 Function = Callable[[float], float]
-
-
-@kernel(allocates=False)
-def tanh(a: Array, x: Array) -> None:
-    for i in range(a.size):
-        x[i] = math.tanh(a[i])
-        a[i] = 1 - x[i] * x[i]
-
-
-@kernel(allocates=False)
-def logistic(a: Array, x: Array) -> None:
-    for i in range(a.size):
-        e = math.exp(-abs(a[i]))  # never overflows
-        x[i] = 1 / (1 + e) if a[i] >= 0 else e / (1 + e)
-        a[i] = e / ((1 + e) * (1 + e))
 
 
 @kernel(allocates=False)
@@ -46,27 +33,35 @@ def relu(a: Array, x: Array) -> None:
 
 
 @kernel(allocates=False)
-def softplus(a: Array, x: Array) -> None:
-    for i in range(a.size):
-        e = math.exp(-abs(a[i]))
-        x[i] = max(a[i], 0) + math.log1p(e)
-        a[i] = 1 / (1 + e) if a[i] >= 0 else e / (1 + e)
-
-
-@kernel(allocates=False)
 def identity(a: Array, x: Array) -> None:
     for i in range(a.size):
         x[i] = a[i]
         a[i] = 1
 
 
-NAMED: dict[str, Kernel] = {
-    "tanh": tanh,
-    "logistic": logistic,
-    "relu": relu,
-    "softplus": softplus,
-    "identity": identity,
-}
+@cache
+def elementwise(function: Kernel) -> Kernel:
+    """Make the activation of a function that gives the value and the slope for one net input."""
+
+    @kernel(allocates=False)
+    def activate(a: Array, x: Array) -> None:
+        for i in range(a.size):
+            x[i], a[i] = function(a[i])
+
+    return activate
+
+
+# --- by name ------------------------------------------------------------------------------------------
+
+NAMES = ("tanh", "logistic", "relu", "softplus", "identity")
+
+
+def named(name: str, dtype: np.dtype[Any]) -> Kernel:
+    """The kernel of this name for numbers of this type."""
+    if name in Elementary._fields:
+        return elementwise(getattr(ELEMENTARY[dtype.name], name))
+    return {"relu": relu, "identity": identity}[name]
+
 
 # f^-1, and the range of f in which it exists (both ends excluded), for the inverse question (5).
 INVERSES: dict[str, tuple[Callable[[Array], Array], float, float]] = {
@@ -79,7 +74,7 @@ INVERSES: dict[str, tuple[Callable[[Array], Array], float, float]] = {
 
 
 @cache
-def activation_kernel(activation: str | tuple[Function, Function]) -> Kernel:
+def activation_kernel(activation: str | tuple[Function, Function], dtype: np.dtype[Any]) -> Kernel:
     """Give the kernel of a named activation, or make one of the user's ``(f, df)``.
 
     Raises
@@ -88,9 +83,9 @@ def activation_kernel(activation: str | tuple[Function, Function]) -> Kernel:
         If no activation has this name.
     """
     if isinstance(activation, str):
-        if activation not in NAMED:
-            raise UnknownName(nearest("activation", activation, NAMED))
-        return NAMED[activation]
+        if activation not in NAMES:
+            raise UnknownName(nearest("activation", activation, NAMES))
+        return named(activation, dtype)
     if not checks.are_functions(activation, 2):
         raise RnnsimError(
             f"activation is a name or a pair (f, df) of functions of the net input, not {activation!r}"

@@ -6,13 +6,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from rnnsim.blas import single_threaded
 from rnnsim.criteria import SCORES
 from rnnsim.kernels import compiled
 from rnnsim.network import Network, Stream, empty_stream
 from rnnsim.settling import Settler
 from rnnsim.stability import spectral_radius
 from rnnsim.task import Task
+from rnnsim.threads import shared_work
 from rnnsim.typing import Params, Trajectory
 
 DEFAULT = Settler()
@@ -60,7 +60,7 @@ def evaluate(
     stream, trajectory = perform(network, params, task, seed, rows, batch, settler)
     filled, radius = len(trajectory.states), None
     if task.steady:
-        with single_threaded():
+        with shared_work():
             radius = spectral_radius(network, network.operands(network.pack(params)), trajectory)
     mask = stream.mask[:filled]
     judge = SCORES[score]
@@ -90,11 +90,12 @@ def perform(
     stream = empty_stream(rows, batch, task.n_in, task.n_out, network.dtype, legal=task.has_legal)
     source = task.source(np.random.default_rng([seed, 2]), batch, network.dtype, held_out=True)
     operands, state = network.operands(network.pack(params)), network.state(batch)
-    with single_threaded():
-        filled = compiled(task.fill())(source, stream, rows)
+    with shared_work():
+        filled = compiled(task.fill(), task.name)(source, stream, rows)
         trajectory = network.trajectory(filled, batch)
         if task.steady:
             settler.run(network, operands, stream, state, trajectory)
         else:
-            compiled(network.forward)(operands, state, stream, 0, trajectory, 0, filled)
+            forward = compiled(network.forward, network.kind)
+            forward(operands, state, stream, 0, trajectory, 0, filled)
     return stream, trajectory

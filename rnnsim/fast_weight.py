@@ -128,7 +128,7 @@ class FastWeightNetwork(Network):
         """Make the kernels that depend on the activations, g, sigma and the loss."""
         slow, fast = (
             by_layer(reading.activations_of_layers(
-                self.hidden_activation, self.output_activation, net, len(hidden)
+                self.hidden_activation, self.output_activation, net, len(hidden), self.dtype
             ))
             for net, hidden in enumerate((self.slow_hidden, self.fast_hidden))
         )  # fmt: skip
@@ -136,7 +136,7 @@ class FastWeightNetwork(Network):
             feed_rows_kernel(slow),
             reading.change_kernel(self.architecture, self.g),
             feed_kernel(fast),
-            sigma_kernel(self.sigma),
+            sigma_kernel(self.sigma, self.dtype),
             judge_kernel(loss_kernel(self.loss)),
         )
 

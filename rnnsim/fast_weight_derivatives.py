@@ -20,27 +20,29 @@ def pullback(
     params: SlowWeights,
     trajectory: FastTrajectory,
     t: int,
+    begin: int,
+    end: int,
     own_error: bool,
     after: Array,
     blame: Array,
     before: Array,
 ) -> None:
     """From dE/dw(t) to dE/dBox w(t) and dE/dw(t-1), where the step's own error joins."""
-    R, B, N = after.shape
-    for r in range(R):
-        for b in range(B):
-            by_state, by_drive = trajectory.by_state[t, b], trajectory.by_drive[t, b]
+    _, R, N = after.shape
+    for b in range(begin, end):
+        by_state, by_drive = trajectory.by_state[t, b], trajectory.by_drive[t, b]
+        for r in range(R):
             for c in range(N):
-                blame[r, b, c] = by_drive[c] * after[r, b, c]
-                before[r, b, c] = by_state[c] * after[r, b, c]
+                blame[b, r, c] = by_drive[c] * after[b, r, c]
+                before[b, r, c] = by_state[c] * after[b, r, c]
             if own_error:
                 for c in range(N):
-                    before[r, b, c] += trajectory.error[t, b, c]
+                    before[b, r, c] += trajectory.error[t, b, c]
             if trajectory.starts[t, b]:
                 for c in range(N):
                     if trajectory.slow_start:
-                        blame[r, b, c] += before[r, b, c]
-                    before[r, b, c] = 0
+                        blame[b, r, c] += before[b, r, c]
+                    before[b, r, c] = 0
 
 
 @kernel
@@ -48,12 +50,12 @@ def collect(
     params: SlowWeights, trajectory: FastTrajectory, first: int, blame: Array, grad: SlowWeights
 ) -> None:
     """From dE/dBox w to dE/ds, eqs. (19) and (20), and by back-propagation in S to dE/dW_S."""
-    count, _, B, _ = blame.shape
+    count, B, _, _ = blame.shape
     A, outputs = trajectory.slow.shape[2], trajectory.slow_layers.units[-2]
     error = np.zeros((count * B, A - outputs), blame.dtype)
     for t in range(count):
         for b in range(B):
-            blame_outputs(trajectory, first + t, b, blame[t, 0, b], error[t * B + b])
+            blame_outputs(trajectory, first + t, b, blame[t, b, 0], error[t * B + b])
     collect_products(
         params.flat,
         trajectory.slow_layers,
@@ -100,11 +102,11 @@ def immediate(
 ) -> None:
     """Add row . (dw(t)/dW_S with w(t-1) held still, where no start has set it)."""
     B, N = row.shape
-    blame = np.empty((1, 1, B, N), row.dtype)
+    blame = np.empty((1, B, 1, N), row.dtype)
     for b in range(B):
         for c in range(N):
             by_drive = trajectory.by_drive[t, b, c]
             if trajectory.slow_start and trajectory.starts[t, b]:
                 by_drive += trajectory.by_state[t, b, c]
-            blame[0, 0, b, c] = by_drive * row[b, c]
+            blame[0, b, 0, c] = by_drive * row[b, c]
     collect(params, trajectory, t, blame, grad)

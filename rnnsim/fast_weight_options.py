@@ -95,7 +95,7 @@ def initial_fast_weights(given: Any) -> float | str:
     return checks.real("initial", given)
 
 
-def activations_of(name: str, given: Any, net: int, layers: int) -> list[Kernel]:
+def activations_of(name: str, given: Any, net: int, layers: int, dtype: np.dtype[Any]) -> list[Kernel]:
     """The activations of the layers of one net (0: slow, 1: fast), of what was said for both.
 
     ``given`` is a name or a pair (f, df), for all; or a pair (slow, fast), each of them that or one
@@ -108,17 +108,19 @@ def activations_of(name: str, given: Any, net: int, layers: int) -> list[Kernel]
                               f"not {given!r}")  # fmt: skip
         given = given[net]
     if isinstance(given, str) or checks.are_functions(given, 2):
-        return [activation_kernel(given)] * max(layers, 1)
+        return [activation_kernel(given, dtype)] * max(layers, 1)
     if not isinstance(given, tuple | list) or len(given) != layers:
         raise RnnsimError(f"{name} of {'SF'[net]} is one activation, or a list of {layers}, one a "
                           f"layer; got {given!r}")  # fmt: skip
-    return [activation_kernel(one) for one in given]
+    return [activation_kernel(one, dtype) for one in given]
 
 
-def activations_of_layers(hidden: Any, output: Any, net: int, layers: int) -> tuple[Kernel, ...]:
+def activations_of_layers(
+    hidden: Any, output: Any, net: int, layers: int, dtype: np.dtype[Any]
+) -> tuple[Kernel, ...]:
     """The activations of a net with so many hidden layers, from the output back."""
-    own = activations_of("hidden_activation", hidden, net, layers)
-    return (*activations_of("output_activation", output, net, 1), *reversed(own))
+    own = activations_of("hidden_activation", hidden, net, layers, dtype)
+    return (*activations_of("output_activation", output, net, 1, dtype), *reversed(own))
 
 
 @kernel(allocates=False)

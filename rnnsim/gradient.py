@@ -8,13 +8,13 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from rnnsim import checks, registry
-from rnnsim.blas import single_threaded
 from rnnsim.errors import Diverged, RnnsimError, RnnsimWarning
 from rnnsim.kernels import compiled
 from rnnsim.network import Network, Stream, empty_stream
 from rnnsim.rule import Rule, Window
 from rnnsim.settling import Settler
 from rnnsim.stability import spectral_radius
+from rnnsim.threads import shared_work
 from rnnsim.typing import Array, Inputs, Params, Trajectory
 
 
@@ -99,10 +99,11 @@ def gradient(
     trajectory = network.trajectory(rows, batch)
     memory = chosen.memory(network, batch, width, np.random.default_rng(checks.whole("seed", seed, 0)))
     grad = np.zeros_like(flat)
-    learn, keep = compiled(chosen.learn(network)), compiled(network.keep)
+    learn = compiled(chosen.learn(network), chosen.name)
+    keep = compiled(network.keep, network.kind)
     operands, slope = network.operands(flat), network.operands(grad)
     held = 0
-    with single_threaded():
+    with shared_work():
         for row in range(0, steps, width):
             count = min(width, steps - row)
             now = Window(held, count, row, row + count == steps)
@@ -258,9 +259,10 @@ def _run(
     steps, batch = stream.mask.shape
     operands = network.operands(network.pack(params))
     state, trajectory = network.state(batch, initial_state), network.trajectory(steps, batch)
-    with single_threaded():
+    with shared_work():
         if not steady_state:
-            compiled(network.forward)(operands, state, stream, 0, trajectory, 0, steps)
+            forward = compiled(network.forward, network.kind)
+            forward(operands, state, stream, 0, trajectory, 0, steps)
             return trajectory
         Settler(solver).run(network, operands, stream, state, trajectory)
     return trajectory

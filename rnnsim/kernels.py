@@ -16,14 +16,25 @@ import re
 import sys
 import types
 from collections.abc import Callable, Iterator
+from functools import lru_cache
 from pathlib import Path
-from typing import Any, TypeVar, overload
+from typing import Any, NamedTuple, TypeVar, overload
 
 import numpy as np
 
 from rnnsim.errors import RnnsimError
 
 F = TypeVar("F", bound=Callable[..., Any])
+
+
+class Traits(NamedTuple):
+    """What a kernel says of itself (:func:`kernel`)."""
+
+    allocates: bool = True
+    reassociates: bool = True
+    parallel: bool = False
+    inlined: bool = True
+
 
 # Sums may be reordered and fused, so that they vectorise. Never nnan or ninf: with those the compiler
 # deletes the checks that notice a run that diverges.
@@ -42,8 +53,17 @@ _registered: set[Callable[..., Any]] = set()
 @overload
 def kernel(function: F) -> F: ...
 @overload
-def kernel(*, allocates: bool) -> Callable[[F], F]: ...
-def kernel(function: F | None = None, *, allocates: bool = True) -> F | Callable[[F], F]:
+def kernel(
+    *, allocates: bool = True, reassociates: bool = True, parallel: bool = False, inlined: bool = True
+) -> Callable[[F], F]: ...
+def kernel(
+    function: F | None = None,
+    *,
+    allocates: bool = True,
+    reassociates: bool = True,
+    parallel: bool = False,
+    inlined: bool = True,
+) -> F | Callable[[F], F]:
     """Mark a function as one that Numba compiles: it may use only what Numba knows.
 
     Parameters
@@ -53,22 +73,39 @@ def kernel(function: F | None = None, *, allocates: bool = True) -> F | Callable
         Numba then counts no references in it, which saves some tens of nanoseconds for each array
         that it touches; it refuses to compile an allocation, saying ``NRT required``. Where it is
         called, it is inlined: a trajectory has a hundred numbers to pass on otherwise.
+    reassociates : bool
+        False keeps sums in the order in which they are written, for arithmetic that relies on how they
+        are rounded.
+    parallel : bool
+        True shares the iterations of its :func:`prange` loops between the cores.
+    inlined : bool
+        False has one copy of it, called from everywhere: for what is long beside a call.
     """
 
     def mark(function: F) -> F:
-        function.__allocates__ = allocates  # type: ignore[attr-defined]
+        function.__kernel__ = Traits(allocates, reassociates, parallel, inlined)  # type: ignore[attr-defined]
         return function
 
     return mark if function is None else mark(function)
 
 
-def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
+def prange(*bounds: int) -> range:
+    """A range whose steps the cores share, in a kernel that is ``parallel``; a range elsewhere.
+
+    Numba wants its own object of this name, and is not imported before something is compiled.
+    """
+    return range(*bounds)
+
+
+def compiled(function: Callable[..., Any], owner: str = "") -> Callable[..., Any]:
     """Compile a kernel and all that it calls, or take it from the cache on disk.
 
     Parameters
     ----------
     function : Callable
         The outermost kernel. It is compiled for each set of argument types that it is called with.
+    owner : str
+        Whose kernel it is (a rule's, a task's), for those who look at the cache.
 
     Returns
     -------
@@ -81,22 +118,25 @@ def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
         return function
     key = fingerprint(function)
     if key not in _compiled:
-        _compiled[key] = _compile(function, key)
+        _compiled[key] = _compile(function, key, owner)
     return _compiled[key]
 
 
-def _compile(function: Callable[..., Any], key: str) -> Callable[..., Any]:
+def _compile(function: Callable[..., Any], key: str, owner: str) -> Callable[..., Any]:
     import numba
     from numba.extending import register_jitable
 
     from rnnsim.cache import KernelCache
+    from rnnsim.linking import Inner, Outermost
 
     for inner in _functions(function):
+        if getattr(inner, "__kernel__", Traits()).parallel:
+            inner.__globals__[prange.__name__] = numba.prange
         if inner is not function and inner not in _registered:
-            register_jitable(**OPTIONS, **_inner_options(inner))(inner)
+            register_jitable(**_inner_options(inner), pipeline_class=Inner)(inner)
             _registered.add(inner)
-    dispatcher = numba.njit(**OPTIONS)(function)
-    dispatcher._cache = KernelCache(function, key, not _reaches_compiled(function))
+    dispatcher = numba.njit(**OPTIONS, pipeline_class=Outermost)(function)
+    dispatcher._cache = KernelCache(owner, function.__name__, key, not _reaches_compiled(function))
 
     def call(*arguments: Any) -> Any:
         try:
@@ -128,13 +168,19 @@ def _cause(message: str) -> str:
 
 def _inner_options(function: Callable[..., Any]) -> dict[str, Any]:
     """A kernel that other kernels call needs no entry for Python, and perhaps no counting."""
-    counts = getattr(function, "__allocates__", True)
-    return {
+    traits = getattr(function, "__kernel__", Traits())
+    options = {
+        **OPTIONS,
         "no_cpython_wrapper": True,
         "no_cfunc_wrapper": True,
-        "_nrt": counts,
-        "forceinline": not counts,
+        "_nrt": traits.allocates,
+        "forceinline": traits.inlined and not traits.allocates and not traits.parallel,
     }
+    if not traits.reassociates:
+        options["fastmath"] = OPTIONS["fastmath"] - {"reassoc"}
+    if traits.parallel:
+        options["parallel"] = True
+    return options
 
 
 def fingerprint(function: Callable[..., Any]) -> str:
@@ -142,23 +188,31 @@ def fingerprint(function: Callable[..., Any]) -> str:
 
     That is the bytecode and the constants of the function and of every function that it reaches
     through its closure and its globals, the values of the other things that it reaches, and the
-    versions of Python, NumPy and rnnsim's compiler options.
+    versions of Python, NumPy, rnnsim's compiler options and the way it links.
     """
     digest = hashlib.sha256(repr((sys.version_info[:3], np.__version__)).encode())
-    digest.update(
-        repr(
-            sorted((k, repr(sorted(v) if isinstance(v, set) else v)) for k, v in OPTIONS.items())
-        ).encode()
-    )
+    digest.update(_linking())
+    digest.update(_options_content(OPTIONS).encode())
     order: dict[int, int] = {}
     for inner in _functions(function):
         order[id(inner)] = len(order)
     for inner in _functions(function):
         digest.update(repr(_code_content(inner.__code__)).encode())
-        digest.update(repr(_inner_options(inner)).encode())
+        digest.update(_options_content(_inner_options(inner)).encode())
         for name, value in _references(inner):
             digest.update(f"{name}={_value_content(value, order)};".encode())
     return digest.hexdigest()
+
+
+def _options_content(options: dict[str, Any]) -> str:
+    """Options of the compiler, always in the same order."""
+    return repr(sorted((k, repr(sorted(v) if isinstance(v, set) else v)) for k, v in options.items()))
+
+
+@lru_cache(maxsize=1)
+def _linking() -> bytes:
+    """How kernels become one: a part of what machine code depends on."""
+    return Path(__file__).with_name("linking.py").read_bytes()
 
 
 def _functions(root: Callable[..., Any]) -> Iterator[types.FunctionType]:
@@ -197,6 +251,8 @@ def _parts(
     name: str, value: Any, names: list[str], within: tuple[Any, ...]
 ) -> Iterator[tuple[str, Any]]:
     """Take tuples apart, and modules, of which a function reaches only what it has the name of."""
+    if name == prange.__name__:  # ours or Numba's: see there
+        return
     if isinstance(value, tuple):
         yield name, type(value)
         for i, part in enumerate(value):

@@ -1,7 +1,7 @@
 """The matrix products of the kernels, each in the way that is fastest at its size.
 
-Names read as formulas; ``x`` and ``y`` are stacks of row vectors. BLAS has an overhead of some
-hundred nanoseconds a call, so the small products are loops.
+Names read as formulas. BLAS has an overhead of some hundred nanoseconds a call, so small products are
+loops. It has one thread (:mod:`rnnsim.threads`); large products are cut into parts for the cores.
 """
 
 from __future__ import annotations
@@ -10,11 +10,15 @@ from typing import Any
 
 import numpy as np
 
-from rnnsim.kernels import kernel
+from rnnsim.kernels import kernel, prange
 from rnnsim.typing import Array
 
 _LINE = 64  # bytes
 SMALL = 512  # multiplications below which a loop beats a call of BLAS
+LARGE = 1 << 21  # multiplications from which sharing them between cores pays
+LARGE_VECTOR = 1 << 17  # the same of a matrix and a vector, which waits for the matrix
+ROWS = 16  # the least rows of a part
+MOST_PARTS = 8
 
 
 def aligned_zeros(shape: tuple[int, ...], dtype: Any) -> Array:
@@ -55,6 +59,106 @@ def gemm(x: Array, y: Array, out: Array) -> None:
 
 
 @kernel(allocates=False)
+def parts_of(rows: int, work: int) -> int:
+    """Into how many parts so many rows are cut, that the cores may share them.
+
+    The sizes alone decide, not the number of cores: the same sums on every machine.
+    """
+    return 1 if work < LARGE else max(1, min(MOST_PARTS, rows // ROWS))
+
+
+@kernel(allocates=False)
+def bounds(part: int, parts: int, rows: int) -> tuple[Any, Any]:
+    """Where a part begins and ends. (The index of a ``prange`` has no sign; row numbers have one.)"""
+    own = np.int64(part)
+    return own * rows // parts, (own + 1) * rows // parts
+
+
+# --- a matrix and a vector: BLAS is slower, which looks for the best way at each call ---
+
+
+@kernel(allocates=False)
+def W_times_x(W: Array, x: Array, out: Array) -> None:
+    """``out = W x``; W (k, n)."""
+    k, n = W.shape
+    if k * n < LARGE_VECTOR:
+        multiply_rows(W, x, out, 0, k)
+    else:
+        W_times_x_in_parts(W, x, out)
+
+
+@kernel(parallel=True)
+def W_times_x_in_parts(W: Array, x: Array, out: Array) -> None:
+    k = W.shape[0]
+    for part in prange(MOST_PARTS):
+        begin, end = bounds(part, MOST_PARTS, k)
+        multiply_rows(W, x, out, begin, end)
+
+
+@kernel(allocates=False)
+def multiply_rows(W: Array, x: Array, out: Array, begin: int, end: int) -> None:
+    """Some rows of ``W x``, four at a time, which read x once."""
+    n = W.shape[1]
+    zero = out.dtype.type(0)
+    for i in range(begin, end - 3, 4):
+        one, two, three, four = zero, zero, zero, zero
+        for j in range(n):
+            one += W[i, j] * x[j]
+            two += W[i + 1, j] * x[j]
+            three += W[i + 2, j] * x[j]
+            four += W[i + 3, j] * x[j]
+        out[i], out[i + 1], out[i + 2], out[i + 3] = one, two, three, four
+    for i in range(end - (end - begin) % 4, end):
+        one = zero
+        for j in range(n):
+            one += W[i, j] * x[j]
+        out[i] = one
+
+
+@kernel(allocates=False)
+def Wt_times_x(W: Array, x: Array, out: Array) -> None:
+    """``out = W^T x``; W (k, n)."""
+    k, n = W.shape
+    if k * n < LARGE_VECTOR:
+        combine_rows(W, x, out, 0, k)
+    else:
+        Wt_times_x_in_parts(W, x, out)
+
+
+@kernel(parallel=True)
+def Wt_times_x_in_parts(W: Array, x: Array, out: Array) -> None:
+    k, n = W.shape
+    sums = np.empty((MOST_PARTS, n), out.dtype)
+    for part in prange(MOST_PARTS):
+        begin, end = bounds(part, MOST_PARTS, k)
+        combine_rows(W, x, sums[part], begin, end)
+    for j in range(n):
+        out[j] = sums[0, j]
+    for part in range(1, MOST_PARTS):
+        for j in range(n):
+            out[j] += sums[part, j]
+
+
+@kernel(allocates=False)
+def combine_rows(W: Array, x: Array, out: Array, begin: int, end: int) -> None:
+    """``out`` is the sum of some rows of W, each times its x, four at a time."""
+    n = W.shape[1]
+    for j in range(n):
+        out[j] = 0
+    for i in range(begin, end - 3, 4):
+        one, two, three, four = x[i], x[i + 1], x[i + 2], x[i + 3]
+        for j in range(n):
+            out[j] += (one * W[i, j] + two * W[i + 1, j]) + (three * W[i + 2, j] + four * W[i + 3, j])
+    for i in range(end - (end - begin) % 4, end):
+        one = x[i]
+        for j in range(n):
+            out[j] += one * W[i, j]
+
+
+# --- rows: x and y are stacks of row vectors ---
+
+
+@kernel(allocates=False, inlined=False)
 def x_times_Wt(x: Array, W: Array, out: Array) -> None:
     """``out = x W^T``; x (R, n), W (k, n), out (R, k)."""
     R, n = x.shape
@@ -63,16 +167,12 @@ def x_times_Wt(x: Array, W: Array, out: Array) -> None:
         out[:] = 0
     elif R == 1 or R * n * k <= SMALL:
         for r in range(R):
-            for i in range(k):
-                total = out.dtype.type(0)
-                for j in range(n):
-                    total += W[i, j] * x[r, j]
-                out[r, i] = total
+            W_times_x(W, x[r], out[r])
     else:
-        gemm(x, W.T, out)
+        share_rows(x, W.T, out, parts_of(R, R * n * k))
 
 
-@kernel(allocates=False)
+@kernel(allocates=False, inlined=False)
 def x_times_W(x: Array, W: Array, out: Array) -> None:
     """``out = x W``; x (R, k), W (k, n), out (R, n)."""
     R, k = x.shape
@@ -81,17 +181,30 @@ def x_times_W(x: Array, W: Array, out: Array) -> None:
         out[:] = 0
     elif R == 1 or R * n * k <= SMALL:
         for r in range(R):
-            for j in range(n):
-                out[r, j] = 0
-            for i in range(k):
-                factor = x[r, i]
-                for j in range(n):
-                    out[r, j] += factor * W[i, j]
+            Wt_times_x(W, x[r], out[r])
     else:
-        gemm(x, W, out)
+        share_rows(x, W, out, parts_of(R, R * n * k))
 
 
 @kernel(allocates=False)
+def share_rows(x: Array, W: Array, out: Array, parts: int) -> None:
+    """``out = x W`` by BLAS, the rows in parts."""
+    if parts == 1:
+        gemm(x, W, out)
+    else:
+        gemm_of_parts(x, W, out, parts)
+
+
+@kernel(parallel=True)
+def gemm_of_parts(x: Array, W: Array, out: Array, parts: int) -> None:
+    """``out = x W``, a core having a part of the rows."""
+    R = x.shape[0]
+    for part in prange(parts):
+        begin, end = bounds(part, parts, R)
+        gemm(x[begin:end], W, out[begin:end])
+
+
+@kernel(allocates=False, inlined=False)
 def add_xt_times_y(x: Array, y: Array, out: Array) -> None:
     """``out += x^T y``, a sum of outer products; x (R, k), y (R, n), out (k, n)."""
     R, k = x.shape
@@ -103,7 +216,11 @@ def add_xt_times_y(x: Array, y: Array, out: Array) -> None:
                 for j in range(n):
                     out[i, j] += factor * y[r, j]
     elif n > 0:
-        add_gemm(x.T, y, out)
+        parts = parts_of(R, R * n * k)
+        if parts == 1:
+            add_gemm(x.T, y, out)
+        else:
+            add_gemm_of_parts(x, y, out, parts)
 
 
 @kernel
@@ -113,6 +230,21 @@ def add_gemm(x: Array, y: Array, out: Array) -> None:
     for i in range(product.shape[0]):
         for j in range(product.shape[1]):
             out[i, j] += product[i, j]
+
+
+@kernel(parallel=True)
+def add_gemm_of_parts(x: Array, y: Array, out: Array, parts: int) -> None:
+    """``out += x^T y`` by BLAS, the sum in parts."""
+    R, k = x.shape
+    n = y.shape[1]
+    products = np.empty((parts, k, n), out.dtype)
+    for part in prange(parts):
+        begin, end = bounds(part, parts, R)
+        gemm(x[begin:end].T, y[begin:end], products[part])
+    for part in range(parts):
+        for i in range(k):
+            for j in range(n):
+                out[i, j] += products[part, i, j]
 
 
 @kernel(allocates=False)

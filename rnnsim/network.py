@@ -28,13 +28,13 @@ recurrent network, the one that enters it in a fast-weight network (``reads``). 
 ``save(state, states, i)``, ``restore(states, i, state)``
     Keep a state in place ``i`` of ``network.states(count, batch)``, and take it back.
 
-``pullback(params, trajectory, t, own_error, after, blame, before)``
-    One step of the adjoint. ``after`` (R, B, N) is dE/dstate(t) by the later steps; with
-    ``own_error`` the step's own error joins, wherever the network reads it (so ``after`` may be
-    changed). Writes ``blame`` (R, B, K) and ``before`` (R, B, N), dE/dstate(t-1); nothing crosses a
-    reset.
+``pullback(params, trajectory, t, begin, end, own_error, after, blame, before)``
+    One step of the adjoint, of the sequences begin, ..., end - 1. ``after`` (B, R, N) is dE/dstate(t)
+    by the later steps; with ``own_error`` the step's own error joins, wherever the network reads it (so
+    ``after`` may be changed). Writes ``blame`` (B, R, K) and ``before`` (B, R, N), dE/dstate(t-1);
+    nothing crosses a reset.
 ``collect(params, trajectory, first, blame, grad)``
-    Add the gradient of swept steps; blame (count, 1, B, K), as few, large products.
+    Add the gradient of swept steps; blame (count, B, 1, K), as few, large products.
 ``collect_rows(params, trajectory, first, blame, p)``
     The same for each adjoint row and sequence apart: add to p (B, R, P). Dense sensitivities only.
 ``contract(trajectory, row, p, grad)``
@@ -51,7 +51,7 @@ recurrent network, the one that enters it in a fast-weight network (``reads``). 
     Add ``row . (dstate(t)/dparams of this step alone)``; row (B, N).
 
 ``project``, ``step`` and ``readout`` are the parts of ``forward`` for networks that can settle
-(:mod:`rnnsim.settling`).
+(:mod:`rnnsim.settling`); ``step(params, trajectory, t, begin, end)`` is of those sequences.
 """
 
 from __future__ import annotations

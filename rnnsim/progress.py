@@ -1,4 +1,4 @@
-"""A progress bar on a terminal; nothing elsewhere."""
+"""What a run says of itself on the way: that it compiles, and on a terminal a progress bar."""
 
 from __future__ import annotations
 
@@ -13,13 +13,19 @@ if TYPE_CHECKING:
 
 @contextmanager
 def compilation_announced() -> Iterator[None]:
-    """Say on a terminal, once, that something is being compiled and will not be the next time."""
+    """Say, once, that something is being compiled, and whether it will be again the next time."""
+    from rnnsim import kernel_files
     from rnnsim.cache import listeners
 
-    def announce(name: str) -> None:
-        if not told and sys.stderr.isatty():
-            print("compiling, which takes some seconds; the next run finds it done", file=sys.stderr)
-        told.append(name)
+    def announce(owner: str, cacheable: bool) -> None:
+        if not told:
+            then = "the next run finds it done"
+            if not cacheable:
+                then = "so will the next run: its machine code holds for one process alone"
+            elif not kernel_files.can_write():
+                then = f"so will the next run: nothing can be kept in {kernel_files.folder()}"
+            print(f"compiling {owner}, which takes some seconds; {then}", file=sys.stderr)
+        told.append(owner)
 
     told: list[str] = []
     listeners.append(announce)

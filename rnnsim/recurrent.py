@@ -107,7 +107,7 @@ class RecurrentNetwork(Network):
         self.loss = loss
         self.units = self._units(readout)
         self.connectivity = self._connectivity(connectivity)
-        self._compose(activation_kernel(activation), loss_kernel(loss))
+        self._compose(activation_kernel(activation, self.dtype), loss_kernel(loss))
 
     def _compose(self, activate: Kernel, loss: Kernel) -> None:
         """Make the kernels that depend on the activation, the readout and the loss."""
@@ -254,14 +254,7 @@ class RecurrentNetwork(Network):
         )
 
     def sensitivities(self, batch: int, window: int) -> Sensitivities:
-        n = self.n_hidden
-        P = self.n_columns
-        return Sensitivities(
-            p=np.zeros((2, batch, n + 1, P), self.dtype),
-            current=np.zeros(1, np.int64),
-            matrix=np.zeros((n + 1, n), self.dtype),
-            total=np.zeros(P, self.dtype),
-        )
+        return dense.sensitivities(self.n_hidden, self.n_in, batch, window, self.dtype)
 
     # --- kernels ---
 

@@ -15,28 +15,32 @@ def pullback(
     params: Params,
     trajectory: RecurrentTrajectory,
     t: int,
+    begin: int,
+    end: int,
     own_error: bool,
     after: Array,
     blame: Array,
     before: Array,
 ) -> None:
     """Eq. (10): s(t) = alpha D(t) lambda(t), and (1-alpha) lambda(t) + W^T s(t) goes on to t-1."""
-    R, B, n = after.shape
+    _, R, n = after.shape
     leak = trajectory.leak
-    for r in range(R):
-        for b in range(B):
-            for i in range(n):
-                if own_error:
-                    after[r, b, i] += trajectory.error[t, b, i]
-                blame[r, b, i] = leak * trajectory.slopes[t, b, i] * after[r, b, i]
-    x_times_W(blame.reshape(R * B, n), params.W, before.reshape(R * B, n))
-    for r in range(R):
-        for b in range(B):
-            if trajectory.resets[t, b]:
-                before[r, b] = 0
-            elif leak != 1:
+    for b in range(begin, end):
+        for r in range(R):
+            if own_error:
                 for i in range(n):
-                    before[r, b, i] += (1 - leak) * after[r, b, i]
+                    after[b, r, i] += trajectory.error[t, b, i]
+            for i in range(n):
+                blame[b, r, i] = leak * trajectory.slopes[t, b, i] * after[b, r, i]
+    rows = (end - begin) * R
+    x_times_W(blame[begin:end].reshape(rows, n), params.W, before[begin:end].reshape(rows, n))
+    for b in range(begin, end):
+        if trajectory.resets[t, b]:
+            before[b] = 0
+        elif leak != 1:
+            for r in range(R):
+                for i in range(n):
+                    before[b, r, i] += (1 - leak) * after[b, r, i]
 
 
 @kernel(allocates=False)
@@ -44,7 +48,7 @@ def collect(
     params: Params, trajectory: RecurrentTrajectory, first: int, blame: Array, grad: Params
 ) -> None:
     """Eq. (9), of all swept steps in one product each."""
-    count, _, B, n = blame.shape
+    count, B, _, n = blame.shape
     m = trajectory.inputs.shape[2]
     s = blame.reshape(count * B, n)
     add_xt_times_y(s, trajectory.entering[first : first + count].reshape(count * B, n), grad.W)
@@ -87,8 +91,8 @@ def push(params: Params, trajectory: RecurrentTrajectory, t: int, v: Array, out:
 def immediate(params: Params, trajectory: RecurrentTrajectory, t: int, row: Array, grad: Params) -> None:
     """Add row . (dx(t)/dw with x(t-1) held still), which is row_i alpha f'(a_i) z_j."""
     B, n = row.shape
-    blame = np.empty((1, 1, B, n), row.dtype)
+    blame = np.empty((1, B, 1, n), row.dtype)
     for b in range(B):
         for i in range(n):
-            blame[0, 0, b, i] = trajectory.leak * trajectory.slopes[t, b, i] * row[b, i]
+            blame[0, b, 0, i] = trajectory.leak * trajectory.slopes[t, b, i] * row[b, i]
     collect(params, trajectory, t, blame, grad)

@@ -8,8 +8,17 @@ from __future__ import annotations
 from functools import cache
 from typing import Any, NamedTuple
 
-from rnnsim.kernels import kernel
-from rnnsim.linalg import add_rows, add_xt_times_y, copy, move_rows, x_times_W, x_times_Wt
+from rnnsim.kernels import kernel, prange
+from rnnsim.linalg import (
+    add_rows,
+    add_xt_times_y,
+    bounds,
+    copy,
+    move_rows,
+    parts_of,
+    x_times_W,
+    x_times_Wt,
+)
 from rnnsim.network import Stream
 from rnnsim.typing import Array, Bools, Kernel, Params
 
@@ -59,17 +68,18 @@ def project(params: Params, trajectory: RecurrentTrajectory, first: int, count: 
 
 @cache
 def step_kernel(activate: Kernel) -> Kernel:
-    """Make the step: eqs. (1) and (2)."""
+    """Make the step of the sequences begin, ..., end - 1: eqs. (1) and (2)."""
 
     @kernel(allocates=False)
-    def step(params: Params, trajectory: RecurrentTrajectory, t: int) -> None:
-        entering, states = trajectory.entering[t], trajectory.states[t]
-        net = trajectory.slopes[t]  # activate() replaces the net input by the slope
+    def step(params: Params, trajectory: RecurrentTrajectory, t: int, begin: int, end: int) -> None:
+        entering, states = trajectory.entering[t, begin:end], trajectory.states[t, begin:end]
+        drive = trajectory.drive[t, begin:end]
+        net = trajectory.slopes[t, begin:end]  # activate() replaces the net input by the slope
         x_times_Wt(entering, params.W, net)
         B, n = net.shape
         for b in range(B):
             for i in range(n):
-                net[b, i] += trajectory.drive[t, b, i]
+                net[b, i] += drive[b, i]
         activate(net.reshape(B * n), states.reshape(B * n))
         leak = trajectory.leak
         if leak != 1:
@@ -149,7 +159,41 @@ def blame_units(params: Params, trajectory: RecurrentTrajectory, first: int, cou
 
 @cache
 def forward_kernel(step: Kernel, readout: Kernel) -> Kernel:
-    """Make ``forward`` out of the step and the readout."""
+    """Make ``forward`` out of the step and the readout; cores share the sequences."""
+
+    @kernel(allocates=False, inlined=False)
+    def run(
+        params: Params,
+        state: RecurrentState,
+        trajectory: RecurrentTrajectory,
+        first: int,
+        count: int,
+        begin: int,
+        end: int,
+    ) -> None:
+        """Take the sequences begin, ..., end - 1 through all the steps."""
+        for t in range(first, first + count):
+            for b in range(begin, end):
+                if trajectory.resets[t, b]:
+                    copy(state.initial[b], trajectory.entering[t, b])
+                else:
+                    copy(state.x[b], trajectory.entering[t, b])
+            step(params, trajectory, t, begin, end)
+            copy(trajectory.states[t, begin:end], state.x[begin:end])
+
+    @kernel(parallel=True)
+    def run_in_parts(
+        params: Params,
+        state: RecurrentState,
+        trajectory: RecurrentTrajectory,
+        first: int,
+        count: int,
+        parts: int,
+    ) -> None:
+        B = state.x.shape[0]
+        for part in prange(parts):
+            begin, end = bounds(part, parts, B)
+            run(params, state, trajectory, first, count, begin, end)
 
     @kernel(allocates=False)
     def forward(
@@ -163,14 +207,12 @@ def forward_kernel(step: Kernel, readout: Kernel) -> Kernel:
     ) -> None:
         load(stream, row, trajectory, first, count)
         project(params, trajectory, first, count)
-        for t in range(first, first + count):
-            for b in range(state.x.shape[0]):
-                if trajectory.resets[t, b]:
-                    copy(state.initial[b], trajectory.entering[t, b])
-                else:
-                    copy(state.x[b], trajectory.entering[t, b])
-            step(params, trajectory, t)
-            copy(trajectory.states[t], state.x)
+        B, n = state.x.shape
+        parts = parts_of(B, count * B * n * n)
+        if parts == 1:
+            run(params, state, trajectory, first, count, 0, B)
+        else:
+            run_in_parts(params, state, trajectory, first, count, parts)
         readout(params, stream, row, trajectory, first, count)
 
     return forward

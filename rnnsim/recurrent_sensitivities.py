@@ -1,29 +1,72 @@
 """The recurrent network's sensitivities p = dx/dw (theory.md 1.4, 1.5), held dense.
 
-For sequence b, ``p[b, l, i q + j] = dx_l/dw_ij`` with w_ij the weight from z_j = [x(t-1), u(t), 1]_j to
+For each sequence ``p[l, i q + j] = dx_l/dw_ij`` with w_ij the weight from z_j = [x(t-1), u(t), 1]_j to
 unit i, q = n + m + 1 and P = n q.
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from rnnsim.kernels import kernel
-from rnnsim.linalg import add_rows, add_xt_times_y, copy, gemm, x_times_W
+from rnnsim.kernels import kernel, prange
+from rnnsim.linalg import Wt_times_x, add_rows, add_xt_times_y, aligned_zeros, copy, gemm, x_times_W
 from rnnsim.recurrent_derivatives import jacobian
 from rnnsim.recurrent_forward import RecurrentTrajectory
-from rnnsim.typing import Array, Params
+from rnnsim.typing import Array, Bools, Params
+
+TOGETHER = 16  # steps that a block of p is carried at a time, at most
+CACHE = 600_000  # bytes of a core's own cache that a block may take
+SHARED = 1 << 22  # multiplications from which sharing them between cores pays
+
+
+class Moves(NamedTuple):
+    """What the next few steps do to p, in places s = 0, 1, ...: eqs. (12) and (13) as a product."""
+
+    matrix: Array  # (s, B, n + 1, n) J = (1-alpha) I + alpha D W, and under it the row e^T J
+    z: Array  # (s, B, q) [x(t-1), u(t), 1]
+    factor: Array  # (s, B, n) alpha f'(a_i)
+    error: Array  # (s, B, n) e = dE(t)/dx(t)
+    resets: Bools  # (s, B)
 
 
 class Sensitivities(NamedTuple):
-    """p(t), twice, to be written from one place to the other."""
+    """p(t) in blocks of columns, twice, to be written from one place to the other."""
 
-    p: Array  # (2, B, n + 1, P); the last row receives dE(t)/dw
+    p: Array  # (2, B, blocks, n + 1, width); the last row receives dE(t)/dw
     current: Array  # (1,) which of the two is p(t)
-    matrix: Array  # (n + 1, n)
-    total: Array  # (P,)
+    moves: Moves
+    total: Array  # (B, blocks, width) the sum of the last rows
+
+
+def sensitivities(n: int, m: int, batch: int, window: int, dtype: np.dtype[Any]) -> Sensitivities:
+    """Allocate p = 0, and room for a few steps of a window."""
+    q, steps = n + m + 1, min(window, TOGETHER)
+    blocks, width = cut_into_blocks(n, n * q, dtype.itemsize)
+    return Sensitivities(
+        p=aligned_zeros((2, batch, blocks, n + 1, width), dtype),
+        current=np.zeros(1, np.int64),
+        moves=Moves(
+            matrix=np.zeros((steps, batch, n + 1, n), dtype),
+            z=np.ones((steps, batch, q), dtype),
+            factor=np.zeros((steps, batch, n), dtype),
+            error=np.zeros((steps, batch, n), dtype),
+            resets=np.zeros((steps, batch), np.bool_),
+        ),
+        total=np.zeros((batch, blocks, width), dtype),
+    )
+
+
+def cut_into_blocks(n: int, columns: int, itemsize: int) -> tuple[int, int]:
+    """How many blocks of how many columns: both places of a block, and the matrix, stay in a cache.
+
+    Where there is work for two cores, there are two blocks at least. The sizes alone decide.
+    """
+    fitting = max(8, (CACHE // itemsize - n * (n + 1)) // (2 * (n + 1)))
+    blocks = max(-(-columns // fitting), 2 if n * n * columns >= SHARED else 1)
+    width = -(-columns // blocks)
+    return blocks, -(-width // 8) * 8
 
 
 @kernel(allocates=False)
@@ -37,57 +80,93 @@ def pushforward(
 ) -> None:
     """Eqs. (12) and (13) in one product per step.
 
-    With J = (1-alpha) I + alpha D W, p(t) = J p(t-1) + alpha D (delta z), and the row e^T J under J
-    gives e . p(t) beside it, e = dE(t)/dx(t), so that p is read once.
+    p(t) = J p(t-1) + alpha D (delta z), and the row e^T J under J gives e . p(t) beside it, so that p is
+    read once. The columns of p have nothing to do with one another: each block of them is carried
+    through several steps while it is in a core's cache.
     """
+    moves, total = sensitivities.moves, sensitivities.total
     B, n = trajectory.states.shape[1:]
-    total = sensitivities.total
     total[:] = 0
-    for t in range(first, first + count):
-        old, new = sensitivities.current[0], 1 - sensitivities.current[0]
-        for b in range(B):
-            push_p(params, trajectory, t, b, sensitivities.matrix,
-                   sensitivities.p[old, b], sensitivities.p[new, b])  # fmt: skip
-            add_rows(sensitivities.p[new, b, n:], total)
-        sensitivities.current[0] = new
-    unpack(total, grad)
+    for begin in range(first, first + count, moves.z.shape[0]):
+        steps = min(moves.z.shape[0], first + count - begin)
+        for s in range(steps):
+            for b in range(B):
+                prepare(params, trajectory, begin + s, b, moves, s)
+        if steps * n * n * n * moves.z.shape[2] < SHARED:
+            for b in range(B):
+                for block in range(total.shape[1]):
+                    carry_block(moves, sensitivities.p, sensitivities.current[0], steps, b, block, total)
+        else:
+            carry_blocks(moves, sensitivities.p, sensitivities.current[0], steps, total)
+        sensitivities.current[0] = (sensitivities.current[0] + steps) % 2
+    for b in range(B):
+        unpack(total[b], grad)
 
 
 @kernel(allocates=False)
-def push_p(
-    params: Params,
-    trajectory: RecurrentTrajectory,
-    t: int,
-    b: int,
-    matrix: Array,
-    old: Array,
-    new: Array,
+def prepare(
+    params: Params, trajectory: RecurrentTrajectory, t: int, b: int, moves: Moves, s: int
 ) -> None:
-    """One step of p for sequence b; old, new (n + 1, P), matrix (n + 1, n)."""
+    """What step t does to p of sequence b."""
     n = params.b.size
     m = trajectory.inputs.shape[2]
-    q = n + m + 1
-    leak, slope, error = trajectory.leak, trajectory.slopes[t, b], trajectory.error[t, b]
-    entering, inputs = trajectory.entering[t, b], trajectory.inputs[t, b]
-    if trajectory.resets[t, b]:
-        new[:] = 0
-    else:
-        jacobian(params, trajectory, t, b, matrix[:n])
-        x_times_W(error.reshape(1, n), matrix[:n], matrix[n:])
-        gemm(matrix, old[:n], new)
+    matrix, error = moves.matrix[s, b], moves.error[s, b]
+    moves.resets[s, b] = trajectory.resets[t, b]
+    copy(trajectory.error[t, b], error)
+    copy(trajectory.entering[t, b], moves.z[s, b, :n])
+    copy(trajectory.inputs[t, b], moves.z[s, b, n : n + m])
     for i in range(n):
-        factor = leak * slope[i]
-        for j in range(n):
-            new[i, i * q + j] += factor * entering[j]
-        for j in range(m):
-            new[i, i * q + n + j] += factor * inputs[j]
-        new[i, i * q + n + m] += factor
-        factor *= error[i]
-        for j in range(n):
-            new[n, i * q + j] += factor * entering[j]
-        for j in range(m):
-            new[n, i * q + n + j] += factor * inputs[j]
-        new[n, i * q + n + m] += factor
+        moves.factor[s, b, i] = trajectory.leak * trajectory.slopes[t, b, i]
+    jacobian(params, trajectory, t, b, matrix[:n])
+    Wt_times_x(matrix[:n], error, matrix[n])
+
+
+@kernel(parallel=True)
+def carry_blocks(moves: Moves, p: Array, current: int, steps: int, total: Array) -> None:
+    """Carry every block of every sequence, a core having some of them."""
+    blocks = total.shape[1]
+    for i in prange(total.shape[0] * blocks):
+        b, block = place_of(i, blocks)
+        carry_block(moves, p, current, steps, b, block, total)
+
+
+@kernel(allocates=False)
+def place_of(i: int, blocks: int) -> tuple[Any, Any]:
+    """The sequence and the block. (The index of a ``prange`` has no sign; row numbers have one.)"""
+    own = np.int64(i)
+    return own // blocks, own % blocks
+
+
+@kernel(inlined=False)
+def carry_block(
+    moves: Moves, p: Array, current: int, steps: int, b: int, block: int, total: Array
+) -> None:
+    """Carry one block of columns through several steps."""
+    n, width, columns = moves.factor.shape[2], p.shape[4], moves.factor.shape[2] * moves.z.shape[2]
+    begin = block * width
+    end = min(begin + width, columns)
+    for s in range(steps):
+        old, new = p[(current + s) % 2, b, block], p[(current + s + 1) % 2, b, block]
+        if moves.resets[s, b]:
+            new[:] = 0
+        else:
+            gemm(moves.matrix[s, b], old[:n], new)
+        add_immediate(moves.factor[s, b], moves.z[s, b], moves.error[s, b], new, begin, end)
+        for c in range(width):
+            total[b, block, c] += new[n, c]
+
+
+@kernel(allocates=False)
+def add_immediate(factor: Array, z: Array, error: Array, p: Array, begin: int, end: int) -> None:
+    """Add alpha f'(a_i) z_j to p^i_ij, and e_i times that to the last row, where the block has them."""
+    n, q = factor.size, z.size
+    for i in range(begin // q, (end - 1) // q + 1):
+        low, high = max(begin, i * q), min(end, (i + 1) * q)
+        own, last, by_error = factor[i], p[n], factor[i] * error[i]
+        row = p[i]
+        for c in range(low, high):
+            row[c - begin] += own * z[c - i * q]
+            last[c - begin] += by_error * z[c - i * q]
 
 
 @kernel
@@ -95,19 +174,17 @@ def collect_rows(
     params: Params, trajectory: RecurrentTrajectory, first: int, blame: Array, p: Array
 ) -> None:
     """Eq. (9) for each adjoint row and sequence apart: the local part of eq. (14)."""
-    count, R, B, n = blame.shape
+    count, B, R, n = blame.shape
     m = trajectory.inputs.shape[2]
     q = n + m + 1
     z = np.ones((count, q), p.dtype)
-    s = np.empty((count, n), p.dtype)
+    s = np.empty((count, R, n), p.dtype)
     for b in range(B):
         for t in range(count):
             copy(trajectory.entering[first + t, b], z[t, :n])
             copy(trajectory.inputs[first + t, b], z[t, n : n + m])
-        for r in range(R):
-            for t in range(count):
-                copy(blame[t, r, b], s[t])
-            add_xt_times_y(s, z, p[b, r].reshape(n, q))
+            copy(blame[t, b], s[t])
+        add_xt_times_y(s.reshape(count, R * n), z, p[b].reshape(R * n, q))
 
 
 @kernel
@@ -120,14 +197,14 @@ def contract(trajectory: RecurrentTrajectory, row: Array, p: Array, grad: Params
     for b in range(B):
         x_times_W(row[b].reshape(1, n), p[b, :n], product)
         add_rows(product, total[0])
-    unpack(total[0], grad)
+    unpack(total, grad)
 
 
 @kernel(allocates=False)
 def unpack(total: Array, grad: Params) -> None:
     """Add a gradient in the order of p's columns to the gradients of W, U and b."""
     n, m = grad.U.shape
-    w = total.reshape(n, n + m + 1)
+    w = total.reshape(total.size)[: n * (n + m + 1)].reshape(n, n + m + 1)
     for i in range(n):
         for j in range(n):
             grad.W[i, j] += w[i, j]

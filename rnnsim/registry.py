@@ -10,7 +10,7 @@ import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache, partial
-from importlib.metadata import Distribution, distributions
+from importlib.metadata import Distribution, entry_points
 from typing import Any, TypeVar, get_args
 
 import pluggy
@@ -128,21 +128,16 @@ def _check_rule(rule: type[Rule], distribution: str) -> None:
 def installed_plugins() -> dict[str, tuple[Any, str, str]]:
     """Import the plugins of every installed distribution; name those that fail in a warning."""
     found: dict[str, tuple[Any, str, str]] = {}
-    seen: set[str] = set()
-    for distribution in distributions():
-        name = _normalised(distribution)
-        if name in seen:  # the first one on the path is the one that imports find
-            continue
-        seen.add(name)
-        for point in distribution.entry_points:
-            if point.group == GROUP:
-                try:
-                    module = point.load()
-                except (Exception, SystemExit) as error:  # noqa: BLE001 (a stranger's module may fail in any way)
-                    plugin = f"the plugin {point.name} ({point.value}) of {name} {distribution.version}"
-                    _warn(f"{plugin} cannot be imported", error)
-                else:
-                    found[f"{name}:{point.name}"] = (module, name, distribution.version)
+    for point in entry_points(group=GROUP):  # of what is there twice: those that imports find
+        assert point.dist is not None
+        name, version = _normalised(point.dist), point.dist.version
+        try:
+            module = point.load()
+        except (Exception, SystemExit) as error:  # noqa: BLE001 (a stranger's module may fail in any way)
+            plugin = f"the plugin {point.name} ({point.value}) of {name} {version}"
+            _warn(f"{plugin} cannot be imported", error)
+        else:
+            found[f"{name}:{point.name}"] = (module, name, version)
     return found
 
 

@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 
-from rnnsim.blas import single_threaded
 from rnnsim.criteria import SCORES, Criterion, HeldOut
 from rnnsim.errors import Diverged
 from rnnsim.evaluate import Evaluation, evaluate
@@ -34,6 +33,7 @@ from rnnsim.optimizers import Optimizer
 from rnnsim.progress import progress_bar
 from rnnsim.rule import Rule
 from rnnsim.task import Task
+from rnnsim.threads import shared_work
 from rnnsim.typing import Array, Params
 
 # No result depends on these.
@@ -223,16 +223,17 @@ class Trainer:
     def __init__(self, experiment: Experiment) -> None:
         self.experiment = experiment
         network, rule, task = experiment.network, experiment.rule, experiment.task
-        self._fill = compiled(task.fill())
+        self._fill = compiled(task.fill(), task.name)
         self._source = task.source(
             np.random.default_rng([experiment.seed, 1]), experiment.batch, network.dtype
         )
         self.training = allocate(experiment)
         self._loop = compiled(
-            loop_kernel(network, rule, experiment.optimizer, experiment.criterion, SCORES[task.score])
+            loop_kernel(network, rule, experiment.optimizer, experiment.criterion, SCORES[task.score]),
+            rule.name,
         )
         self.seconds = 0.0
-        with single_threaded():
+        with shared_work():
             self._loop(self.training, 0)  # compiles, and does no step
         self._refill()
         self.seconds = 0.0  # from here on: the run, compilation apart
@@ -272,7 +273,7 @@ class Trainer:
             if held_out:
                 until = min(until, (before // held_out.every + 1) * held_out.every)
             start = time.perf_counter()
-            with single_threaded():
+            with shared_work():
                 code = self._loop(self.training, until)
             seconds = time.perf_counter() - start
             self.seconds += seconds

@@ -15,10 +15,11 @@ from typing import NamedTuple
 import numpy as np
 
 from rnnsim.errors import NoSteadyState, RnnsimError, UnknownName
-from rnnsim.kernels import compiled, kernel
+from rnnsim.kernels import compiled, kernel, prange
+from rnnsim.linalg import bounds, copy, parts_of
 from rnnsim.names import nearest
 from rnnsim.network import Network, Stream
-from rnnsim.typing import Array, Kernel, Params, State, Trajectory
+from rnnsim.typing import Array, Bools, Kernel, Params, State, Trajectory
 
 SOLVERS = ("relaxation", "anderson", "newton")
 
@@ -28,6 +29,7 @@ UNSETTLED = 1
 TOLERANCE = {"float64": 1e-12, "float32": 1e-5}
 MAX_STEPS = 10_000
 DEPTH = 5
+USUAL_STEPS = 50  # of relaxation, for a guess how much work there is
 
 
 class Settling(NamedTuple):
@@ -36,7 +38,8 @@ class Settling(NamedTuple):
     tolerance: float
     max_steps: int
     resolution: float  # the rounding error of a number of size 1
-    report: Array  # (4,) residual, steps, largest state, row in the trajectory: where it was worst
+    report: Array  # (B, 4) of each sequence: residual, steps, largest state, row in the trajectory
+    settled: Bools  # (B,)
     iterates: Array  # (depth + 1, B, n) the last x, for Anderson
     residuals: Array  # (depth + 1, B, n) and their F(x) - x
     matrix: Array  # (n, n) I - J, for Newton
@@ -55,7 +58,8 @@ def settling(
         tolerance=TOLERANCE[dtype.name] if tolerance is None else tolerance,
         max_steps=max_steps,
         resolution=float(np.finfo(dtype).eps),
-        report=np.zeros(4),
+        report=np.zeros((batch, 4)),
+        settled=np.zeros(batch, np.bool_),
         iterates=np.zeros((depth + 1, batch, n), dtype),
         residuals=np.zeros((depth + 1, batch, n), dtype),
         matrix=np.zeros((n, n), dtype),
@@ -90,7 +94,7 @@ class Settler(NamedTuple):
             raise RnnsimError(f"a {network.kind} network has no steady states")
         rows, batch = trajectory.states.shape[:2]
         room = self.room(network, batch)
-        settle = compiled(solver_kernel(network, self.solver))
+        settle = compiled(solver_kernel(network, self.solver), network.kind)
         if settle(params, state, stream, 0, trajectory, 0, rows, room) != SETTLED:
             raise NoSteadyState(unsettled_message(room, self.solver))
 
@@ -100,7 +104,8 @@ def unsettled_message(settling: Settling, solver: str, before: int = 0) -> str:
 
     ``before`` counts the input rows before those that the solver was given.
     """
-    residual, steps, largest, row = settling.report
+    worst = np.argmax(np.nan_to_num(settling.report[:, 0], nan=np.inf))
+    residual, steps, largest, row = settling.report[worst]
     others = " or ".join(f"solver={other}" for other in SOLVERS if other != solver)
     size = f", largest state {largest:.3g}" if largest > 100 else ""
     return (
@@ -111,29 +116,58 @@ def unsettled_message(settling: Settling, solver: str, before: int = 0) -> str:
 
 
 @cache
-def settle_kernel(network_step: Kernel, project: Kernel, readout: Kernel, advance: Kernel) -> Kernel:
-    """Make ``settle``: as a network's ``forward``, but each row settles, from the initial state."""
+def settle_kernel(
+    network_step: Kernel, project: Kernel, readout: Kernel, advance: Kernel, cheap: bool
+) -> Kernel:
+    """Make ``settle``: as a network's ``forward``, but each row settles, from the initial state.
+
+    ``cheap`` says that ``advance`` takes less time than to judge a state, and may be called from
+    several threads.
+    """
+
+    @kernel
+    def settle_part(
+        params: Params, trajectory: Trajectory, t: int, room: Settling, begin: int, end: int
+    ) -> None:
+        """Iterate until these sequences have settled; one that has is not moved any more."""
+        room.report[begin:end] = 0
+        room.settled[begin:end] = False
+        for iteration in range(room.max_steps):
+            network_step(params, trajectory, t, begin, end)
+            settled, last = True, iteration == room.max_steps - 1
+            for b in range(begin, end):
+                if last or not cheap or not is_far(trajectory, t, b, room.tolerance):
+                    residual, largest = judge(trajectory, t, b)
+                    if residual <= room.tolerance and room.resolution * largest <= room.tolerance:
+                        continue
+                    room.report[b, 0], room.report[b, 1] = residual, iteration + 1
+                    room.report[b, 2], room.report[b, 3] = largest, t
+                    if not np.isfinite(residual):
+                        return
+                settled = False
+                if not advance(params, trajectory, t, b, iteration, room):
+                    return
+            if settled:
+                room.settled[begin:end] = True
+                return
+
+    @kernel(parallel=True)
+    def settle_parts(params: Params, trajectory: Trajectory, t: int, room: Settling, parts: int) -> None:
+        B = trajectory.states.shape[1]
+        for part in prange(parts):
+            begin, end = bounds(part, parts, B)
+            settle_part(params, trajectory, t, room, begin, end)
 
     @kernel
     def settle_row(params: Params, trajectory: Trajectory, t: int, room: Settling) -> bool:
-        """Iterate until each sequence has settled; one that has is not moved any more."""
-        B = trajectory.states.shape[1]
-        for iteration in range(room.max_steps):
-            network_step(params, trajectory, t)
-            settled = True
-            for b in range(B):
-                residual, largest = judge(trajectory, t, b)
-                if not residual <= room.tolerance or room.resolution * largest > room.tolerance:
-                    settled = False
-                    room.report[0], room.report[1] = residual, iteration + 1
-                    room.report[2], room.report[3] = largest, t
-                    if not np.isfinite(residual):
-                        return False
-                    if not advance(params, trajectory, t, b, iteration, room):
-                        return False
-            if settled:
-                return True
-        return False
+        """Let each sequence settle; cores share them."""
+        B, n = trajectory.states.shape[1:]
+        parts = parts_of(B, USUAL_STEPS * B * n * n) if cheap else 1
+        if parts == 1:
+            settle_part(params, trajectory, t, room, 0, B)
+        else:
+            settle_parts(params, trajectory, t, room, parts)
+        return bool(room.settled.all())
 
     @kernel
     def settle(
@@ -170,7 +204,20 @@ def solver_kernel(network: Network, solver: str) -> Kernel:
     if solver not in SOLVERS:
         raise UnknownName(nearest("solver", solver, SOLVERS))
     advance = {"relaxation": relax, "anderson": mix}.get(solver) or newton_kernel(network.jacobian)
-    return settle_kernel(network.step, network.project, network.readout, advance)
+    return settle_kernel(network.step, network.project, network.readout, advance, solver == "relaxation")
+
+
+@kernel(allocates=False)
+def is_far(trajectory: Trajectory, t: int, b: int, tolerance: float) -> bool:
+    """Whether the root mean square of F(x) - x, and so its maximum, is surely above the tolerance.
+
+    A sum takes a tenth of the time of a maximum that minds nans.
+    """
+    x, y = trajectory.entering[t, b], trajectory.states[t, b]
+    total = x.dtype.type(0)
+    for i in range(x.size):
+        total += (y[i] - x[i]) * (y[i] - x[i])
+    return bool(total > x.size * (2 * tolerance * trajectory.leak) ** 2)
 
 
 @kernel
@@ -193,7 +240,7 @@ def relax(
     params: Params, trajectory: Trajectory, t: int, b: int, iteration: int, room: Settling
 ) -> bool:
     """x <- F(x)."""
-    trajectory.entering[t, b] = trajectory.states[t, b]
+    copy(trajectory.states[t, b], trajectory.entering[t, b])
     return True
 
 

@@ -6,11 +6,14 @@ w(t) and the partial derivatives of sigma by w(t-1) and by Box w.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from functools import cache
+from typing import Any
+
+import numpy as np
 
 from rnnsim import checks
+from rnnsim.elementary import ELEMENTARY
 from rnnsim.errors import RnnsimError, UnknownName
 from rnnsim.kernels import kernel
 from rnnsim.names import nearest
@@ -19,15 +22,18 @@ from rnnsim.typing import Array, Kernel
 Two = Callable[[float, float], float]
 
 
-@kernel(allocates=False)
-def sum_and_squash(w: Array, box: Array, tau: float, out: Array, by_w: Array, by_box: Array) -> None:
-    """``1 / (1 + exp(-tau (w + Box w - 1/2)))``."""
-    for c in range(w.size):
-        a = tau * (w[c] + box[c] - 0.5)
-        e = math.exp(-abs(a))  # never overflows
-        out[c] = 1 / (1 + e) if a >= 0 else e / (1 + e)
-        by_w[c] = tau * e / ((1 + e) * (1 + e))
-        by_box[c] = by_w[c]
+@cache
+def sum_and_squash(logistic: Kernel, half: float) -> Kernel:
+    """``1 / (1 + exp(-tau (w + Box w - 1/2)))``; 1/2 as a number of the network's type."""
+
+    @kernel(allocates=False)
+    def squash(w: Array, box: Array, tau: float, out: Array, by_w: Array, by_box: Array) -> None:
+        for c in range(w.size):
+            out[c], slope = logistic(tau * (w[c] + box[c] - half))
+            by_w[c] = tau * slope
+            by_box[c] = by_w[c]
+
+    return squash
 
 
 @kernel(allocates=False)
@@ -48,10 +54,17 @@ def decay(w: Array, box: Array, retention: float, out: Array, by_w: Array, by_bo
         by_box[c] = 1
 
 
-NAMED: dict[str, Kernel] = {"sum-and-squash": sum_and_squash, "additive": additive, "decay": decay}
+NAMES = ("sum-and-squash", "additive", "decay")
 
 
-def sigma_kernel(sigma: str | tuple[Two, Two, Two]) -> Kernel:
+def named(name: str, dtype: np.dtype[Any]) -> Kernel:
+    """The kernel of this name for numbers of this type."""
+    if name == "sum-and-squash":
+        return sum_and_squash(ELEMENTARY[dtype.name].logistic, dtype.type(0.5))
+    return {"additive": additive, "decay": decay}[name]
+
+
+def sigma_kernel(sigma: str | tuple[Two, Two, Two], dtype: np.dtype[Any]) -> Kernel:
     """Give the kernel of a named sigma, or make one of the user's ``(s, ds_dw, ds_dbox)``.
 
     Raises
@@ -60,9 +73,9 @@ def sigma_kernel(sigma: str | tuple[Two, Two, Two]) -> Kernel:
         If no sigma has this name.
     """
     if isinstance(sigma, str):
-        if sigma not in NAMED:
-            raise UnknownName(nearest("sigma", sigma, NAMED))
-        return NAMED[sigma]
+        if sigma not in NAMES:
+            raise UnknownName(nearest("sigma", sigma, NAMES))
+        return named(sigma, dtype)
     if not checks.are_functions(sigma, 3):
         raise RnnsimError(
             f"sigma is a name or three functions (s, ds_dw, ds_dbox) of (w, Box w), not {sigma!r}"

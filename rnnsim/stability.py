@@ -11,7 +11,7 @@ from rnnsim.typing import Params, Trajectory
 
 def spectral_radius(network: Network, params: Params, trajectory: Trajectory) -> float:
     """Give the largest spectral radius of ``(1-alpha) I + alpha D W`` over the rows of a trajectory."""
-    jacobian = compiled(network.jacobian)
+    jacobian = compiled(network.jacobian, network.kind)
     rows, batch = trajectory.states.shape[:2]
     J = np.empty((network.n_state, network.n_state), network.dtype)
     largest = 0.0

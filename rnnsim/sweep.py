@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import inspect
-import multiprocessing
 import pickle
-import signal
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,6 +14,7 @@ import numpy as np
 from rnnsim import checks
 from rnnsim.errors import Diverged, NoSteadyState, RnnsimError
 from rnnsim.experiment import Experiment, configure
+from rnnsim.processes import in_processes
 from rnnsim.rule import Rule
 from rnnsim.run import Trainer
 from rnnsim.task import Task
@@ -218,23 +216,9 @@ def _run_elsewhere(recipe: _Recipe, seeds: int, jobs: int) -> Iterator[Outcome]:
     Trainer(recipe.experiment())  # compiles, so that the others find the machine code in the cache
     piece = min(PIECE, -(-seeds // jobs))
     pieces = [range(first, min(first + piece, seeds)) for first in range(0, seeds, piece)]
-    spawn = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(min(jobs, len(pieces)), spawn, initializer=_end_at_interrupt) as executor:
-        futures = [executor.submit(_run_piece, recipe, piece) for piece in pieces]
-        try:
-            for future in as_completed(futures):
-                yield from future.result()
-        except BrokenProcessPool:
-            raise RnnsimError("a process of the sweep ended before its work; in a script, a sweep with "
-                              'jobs stands under `if __name__ == "__main__":`') from None  # fmt: skip
-        finally:
-            executor.shutdown(wait=False, cancel_futures=True)
+    for outcomes in in_processes(partial(_run_piece, recipe), pieces, jobs):
+        yield from outcomes
 
 
 def _run_piece(recipe: _Recipe, seeds: Sequence[int]) -> list[Outcome]:
     return list(_run_each(recipe.experiment(), seeds))
-
-
-def _end_at_interrupt() -> None:
-    """End without a traceback at Ctrl-C, of which the first process has something to say."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)

@@ -12,6 +12,7 @@ Array: TypeAlias = NDArray[Any]
 Bools: TypeAlias = NDArray[np.bool_]
 Inputs: TypeAlias = NDArray[Any] | tuple[NDArray[Any], NDArray[Any]]
 Kernel: TypeAlias = Callable[..., Any]
+Number: TypeAlias = Any  # a float, or a NumPy scalar of the network's type
 
 # NamedTuples of arrays; which fields they have is the business of the network, rule or task that
 # made them.

@@ -1,4 +1,4 @@
-"""The cache of machine code is never stale: what another process finds in it, and the fingerprint."""
+"""The cache of machine code is never stale: what another process finds in it."""
 
 from __future__ import annotations
 
@@ -7,16 +7,12 @@ import pickle
 import subprocess
 import sys
 import textwrap
-from collections import namedtuple
-from enum import IntEnum
 from pathlib import Path
-from typing import Any
 
 import numba
-import numpy as np
 import pytest
 
-from rnnsim.kernels import fingerprint
+FOREIGN = ("NUMBA_DISABLE_JIT", "NUMBA_CPU_NAME", "NUMBA_CPU_FEATURES", "RNNSIM_CACHE_SIZE")
 
 needs_jit = pytest.mark.skipif(bool(numba.config.DISABLE_JIT), reason="nothing is compiled")
 
@@ -49,26 +45,22 @@ class Program:
     def write(self, name: str, source: str) -> None:
         (self.folder / name).write_text(textwrap.dedent(source))
 
-    def run(self, *arguments: str) -> str:
+    def run(self, *arguments: str, **variables: str) -> str:
         """Run it, and give what it printed."""
-        variables = {"RNNSIM_CACHE_DIR": str(self.cache), "PYTHONDONTWRITEBYTECODE": "1"}
-        environment = {k: v for k, v in os.environ.items() if k != "NUMBA_DISABLE_JIT"}
-        done = subprocess.run(
-            [sys.executable, "-W", "error", "program.py", *arguments],
-            cwd=self.folder,
-            env=environment | variables,
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
-        )
+        done = subprocess.run([sys.executable, "-W", "error", "program.py", *arguments], cwd=self.folder,
+                              env=self.environment(variables), capture_output=True, text=True,
+                              timeout=120, check=False)  # fmt: skip
         assert done.returncode == 0, done.stderr
         return done.stdout.strip()
 
+    def environment(self, variables: dict[str, str]) -> dict[str, str]:
+        own = {"RNNSIM_CACHE_DIR": str(self.cache), "PYTHONDONTWRITEBYTECODE": "1"}
+        return {k: v for k, v in os.environ.items() if k not in FOREIGN} | own | variables
+
     def files(self) -> dict[str, tuple[int, bytes]]:
-        """What is in the cache: when each file was written, and its content."""
+        """What is in the cache: which file of the disk each is, and its content."""
         found = sorted(self.cache.iterdir()) if self.cache.is_dir() else []
-        return {path.name: (path.stat().st_mtime_ns, path.read_bytes()) for path in found}
+        return {path.name: (path.stat().st_ino, path.read_bytes()) for path in found}
 
 
 @pytest.fixture
@@ -184,95 +176,194 @@ def test_what_a_user_compiled_is_part_of_the_key(program: Program) -> None:
     assert program.run() == "50.0"
 
 
-# --- the fingerprint -----------------------------------------------------------------------------------
+# --- other circumstances -------------------------------------------------------------------------------
+
+PATCHED = """
+import sys
+import llvmlite, numba, numpy, scipy
+import rnnsim
+
+module, version = sys.argv[1:]
+assert hasattr(sys.modules[module], version)
+setattr(sys.modules[module], version, getattr(sys.modules[module], version) + ".1")
+"""
 
 
-def scaled_by(factor: Any) -> Any:
-    return lambda x: x * factor
+@needs_jit
+@pytest.mark.parametrize("package", ["rnnsim", "numba", "llvmlite", "numpy", "scipy", "sys"])
+def test_code_of_another_version_is_not_found(program: Program, package: str) -> None:
+    assert program.run() == "20.0"
+    assert program.run() == "20.0"
+    assert len(program.files()) == 1  # the control: the same version finds it
+    source = (program.folder / "program.py").read_text()
+    program.write("program.py", PATCHED + source)
+    assert program.run(package, "version" if package == "sys" else "__version__") == "20.0"
+    assert len(program.files()) == 2
 
 
-def third_of(table: Any) -> Any:
-    return lambda x: x * table[0][2]
-
-
-def calling(*functions: Any) -> Any:
-    return lambda x: functions[0](x)
-
-
-LARGE = np.zeros(5000)
-
-
-def changed(array: np.ndarray) -> np.ndarray:
-    array = array.copy()
-    array[len(array) // 2] = 1  # where repr() leaves the numbers out
-    return array
-
-
-CHANGED = changed(LARGE)
-
-
-def njit(**options: Any) -> Any:
-    return numba.njit(**options)(lambda x: x + 1.0)
-
-
+@needs_jit
 @pytest.mark.parametrize(
-    ("one", "other"),
+    "settings",
     [
-        (lambda x: x + 1.0, lambda x: x + 2.0),
-        (lambda x: x + 1.0, lambda x: x - 1.0),
-        (lambda x: x + 1, lambda x: x + 1.0),
-        (scaled_by(2.0), scaled_by(3.0)),
-        (scaled_by(2), scaled_by(2.0)),
-        (scaled_by(np.float64(2)), scaled_by(np.float32(2))),
-        (scaled_by(np.zeros(2)), scaled_by(np.ones(2))),
-        (scaled_by(np.zeros(2)), scaled_by(np.zeros(2, np.float32))),
-        (scaled_by(LARGE), scaled_by(CHANGED)),
-        (scaled_by((LARGE,)), scaled_by((CHANGED,))),
-        (third_of(((1, 2, 3),)), third_of(((1, 2, 4),))),
-        (scaled_by(lambda x: x + 1.0), scaled_by(lambda x: x + 2.0)),
-        (calling(lambda x: x + 1.0), calling(lambda x: x + 2.0)),
-        (lambda x, y=1.0: x + y, lambda x, y=2.0: x + y),
-        (lambda x: [x + i for i in range(3)], lambda x: [x + i for i in range(4)]),
-        (lambda x, *, y=1.0: x + y, lambda x, *, y=2.0: x + y),
-        (lambda x, y=(LARGE,): x + y[0], lambda x, y=(CHANGED,): x + y[0]),
-        (scaled_by(np.sin), scaled_by(np.cos)),
-        (scaled_by((1, 2)), scaled_by((1, (2,)))),
-        (scaled_by(IntEnum("Gain", {"low": 1})), scaled_by(IntEnum("Gain", {"low": 2}))),
-        (scaled_by(namedtuple("Pair", "a b")), scaled_by(namedtuple("Pair", "b a"))),
-        pytest.param(scaled_by(njit()), scaled_by(njit(fastmath=True)), marks=needs_jit),
+        {"NUMBA_CPU_NAME": "generic"},
+        {"NUMBA_CPU_FEATURES": "+sse2"},
+        {"NUMBA_ENABLE_AVX": "0"},
+        {"NUMBA_OPT": "0"},
+        {"NUMBA_BOUNDSCHECK": "1"},
+        {"NUMBA_DEBUGINFO": "1"},
     ],
+    ids=lambda settings: "=".join(*settings.items()),
 )
-def test_different_code_has_different_fingerprints(one: Any, other: Any) -> None:
-    assert fingerprint(one) != fingerprint(other)
+def test_code_for_another_processor_or_setting_is_not_found(
+    program: Program, settings: dict[str, str]
+) -> None:
+    assert program.run() == "20.0"
+    before = program.files()
+    for _ in range(2):  # the second time it is found
+        assert program.run(**settings) == "20.0"
+        after = program.files()
+        assert len(after) == 2
+        assert after.items() > before.items()
 
 
-@pytest.mark.parametrize(
-    "make",
-    [
-        lambda: lambda x: x + 1.0,
-        lambda: scaled_by(2.0),
-        lambda: scaled_by(LARGE.copy()),
-        lambda: scaled_by((LARGE.copy(), 2.0)),
-        lambda: scaled_by(lambda x: x + 1.0),
-        lambda: calling(lambda x: x + 1.0),
-        lambda: calling(scaled_by(lambda x: x), scaled_by(2.0)),
-    ],
-)
-def test_the_same_code_has_the_same_fingerprint(make: Any) -> None:
-    assert fingerprint(make()) == fingerprint(make())
+@needs_jit
+def test_settings_that_change_no_code_find_it(program: Program) -> None:
+    """The control: not every variable makes another file."""
+    assert program.run() == "20.0"
+    before = program.files()
+    assert program.run(NUMBA_NUM_THREADS="1", NUMBA_THREADING_LAYER="workqueue") == "20.0"
+    assert program.files() == before
 
 
-def test_a_function_of_a_module_in_a_package_is_part_of_the_key() -> None:
-    """``package.module.f`` in a kernel: f is found behind two names."""
+@needs_jit
+def test_the_order_of_the_fields_is_part_of_the_key(program: Program) -> None:
+    """Numba's words for a named tuple leave it out, and the bytecode knows names alone."""
+    pair = "from typing import NamedTuple\n\nclass Pair(NamedTuple):\n    {}: float\n    {}: float\n"
+    program.write(
+        "program.py",
+        """
+        from rnnsim.kernels import compiled
+        from helper import Pair
 
-    def kernel_of(f: Any) -> Any:
-        module = type(os)("module")
-        module.f = f
-        package = type(os)("package")
-        package.module = module
-        scope: dict[str, Any] = {"package": package, "__name__": "user"}
-        exec("def root(x):\n    return package.module.f(x)", scope)
-        return scope["root"]
+        print(compiled(lambda pair: pair.first)(Pair(first=1.0, second=2.0)))
+        """,
+    )
+    for fields in (("first", "second"), ("second", "first")):
+        program.write("helper.py", pair.format(*fields))
+        assert program.run() == "1.0"
+    assert len(program.files()) == 2
 
-    assert fingerprint(kernel_of(lambda x: x + 1)) != fingerprint(kernel_of(lambda x: x + 2))
-    assert fingerprint(kernel_of(lambda x: x + 1)) == fingerprint(kernel_of(lambda x: x + 1))
+
+@needs_jit
+@pytest.mark.parametrize(("size", "kept"), [(10, 1), (1_000_000, 0)])
+def test_what_holds_addresses_of_its_process_is_not_kept(program: Program, size: int, kept: int) -> None:
+    """Of a large array the code has the address, where another process has something else."""
+    program.write(
+        "program.py",
+        f"""
+        import numpy as np
+        from rnnsim.kernels import compiled
+
+        TABLE = np.arange({size}.0)
+        print(compiled(lambda i: TABLE[i])(7))
+        """,
+    )
+    for _ in range(2):
+        assert program.run() == "7.0"
+        assert len(program.files()) == kept
+
+
+FORKED = """
+import os, sys
+import numpy as np
+import rnnsim
+import rnnsim.cache
+
+def use(*names):
+    losses = {
+        "one": (lambda y, d: 1.0, lambda y, d: y - d),
+        "two": (lambda y, d: 2.0, lambda y, d: y - d),
+    }
+    for name in names:
+        network = rnnsim.RecurrentNetwork(1, 2, 2, loss=losses[name])
+        row = np.ones((1, 2))
+        print(round(rnnsim.loss(network, network.init(), row[:, :1], row), 6), flush=True)
+
+if sys.argv[1] == "both":
+    use("one", "two")
+else:
+    for name in ("one", "two"):
+        child = os.fork()
+        if child == 0:
+            use(name)
+            os._exit(0)
+        assert os.waitpid(child, 0)[1] == 0
+"""
+
+
+@needs_jit
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
+def test_code_of_two_forked_processes_is_not_mixed_up_in_a_third(program: Program) -> None:
+    program.write("program.py", FORKED)
+    assert program.run("forked", PYTHONHASHSEED="0").split() == ["1.0", "2.0"]
+    assert program.run("both", PYTHONHASHSEED="0").split() == ["1.0", "2.0"]
+
+
+# --- several processes ---------------------------------------------------------------------------------
+
+
+@needs_jit
+def test_several_processes_fill_it_at_once_and_one_is_killed(program: Program) -> None:
+    """One of them is killed while it writes; the others, and those who come later, do not notice."""
+    program.write(
+        "killed.py",
+        """
+        import io, os
+        from pathlib import Path
+        import rnnsim.kernel_files
+
+        class Draft(io.BufferedWriter):  # half of it is written, and then the process is no more
+            def write(self, content):
+                super().write(content[: len(content) // 2])
+                self.flush()
+                os.kill(os.getpid(), 9)
+
+        def opened(path, mode="r", *others, **named):
+            return Draft(io.FileIO(path, mode)) if mode == "xb" else usual(path, mode, *others, **named)
+
+        usual, Path.open = Path.open, opened
+        import program
+        """,
+    )
+    together = [
+        subprocess.Popen([sys.executable, name], cwd=program.folder, env=program.environment({}),
+                         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        for name in ("program.py", "killed.py", "program.py")
+    ]  # fmt: skip
+    done = [(process.communicate(timeout=120), process.returncode) for process in together]
+    assert [code for _, code in done] == [0, -9, 0], done
+    assert [out for (out, _), _ in done] == ["20.0\n", "", "20.0\n"]
+    assert len(list(program.cache.glob("root-*.kernel"))) == 1
+    assert len(list(program.cache.glob(".draft-*.kernel"))) == 1
+    before = program.files()
+    assert program.run() == "20.0"
+    assert program.files() == before  # it was found
+
+
+@needs_jit
+def test_it_may_be_cleared_while_another_process_runs(program: Program) -> None:
+    source = (program.folder / "program.py").read_text()
+    program.write("program.py", source + "input()\nprint(run(1.0), run(1))\n")
+    with subprocess.Popen([sys.executable, "program.py"], cwd=program.folder,
+                          env=program.environment({}), stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                          text=True) as process:  # fmt: skip
+        assert process.stdout is not None
+        assert process.stdout.readline() == "20.0\n"
+        clear = [sys.executable, "-m", "rnnsim", "cache", "--clear"]
+        said = subprocess.run(
+            clear, env=program.environment({}), capture_output=True, text=True, check=True
+        )
+        assert said.stdout.startswith("removed 1 file, ")
+        assert program.files() == {}
+        assert process.communicate("\n", timeout=120)[0] == "20.0 20.0\n"
+    assert len(program.files()) == 1  # of run(1), which was compiled afterwards

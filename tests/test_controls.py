@@ -69,38 +69,40 @@ def with_pullback(network: RecurrentNetwork, pullback: Any) -> RecurrentNetwork:
 
 @kernel
 def transposed_pullback(
-    params: Any, trajectory: Any, t: int, own_error: bool, after: Any, blame: Any, before: Any
-) -> None:
-    R, B, n = after.shape
-    for r in range(R):
-        for b in range(B):
+    params: Any, trajectory: Any, t: int, begin: int, end: int, own_error: bool, after: Any,
+    blame: Any, before: Any,
+) -> None:  # fmt: skip
+    _, R, n = after.shape
+    for b in range(begin, end):
+        for r in range(R):
             if own_error:
-                after[r, b] += trajectory.error[t, b]
-            blame[r, b] = trajectory.leak * trajectory.slopes[t, b] * after[r, b]
-            before[r, b] = (1 - trajectory.leak) * after[r, b]
+                after[b, r] += trajectory.error[t, b]
+            blame[b, r] = trajectory.leak * trajectory.slopes[t, b] * after[b, r]
+            before[b, r] = (1 - trajectory.leak) * after[b, r]
             for i in range(n):
                 for j in range(n):
-                    before[r, b, i] += params.W[i, j] * blame[r, b, j]
+                    before[b, r, i] += params.W[i, j] * blame[b, r, j]
             if trajectory.resets[t, b]:
-                before[r, b] = 0
+                before[b, r] = 0
 
 
 @kernel
 def leakless_pullback(
-    params: Any, trajectory: Any, t: int, own_error: bool, after: Any, blame: Any, before: Any
-) -> None:
-    R, B, n = after.shape
-    for r in range(R):
-        for b in range(B):
+    params: Any, trajectory: Any, t: int, begin: int, end: int, own_error: bool, after: Any,
+    blame: Any, before: Any,
+) -> None:  # fmt: skip
+    _, R, n = after.shape
+    for b in range(begin, end):
+        for r in range(R):
             if own_error:
-                after[r, b] += trajectory.error[t, b]
-            blame[r, b] = trajectory.leak * trajectory.slopes[t, b] * after[r, b]
-            before[r, b] = 0
+                after[b, r] += trajectory.error[t, b]
+            blame[b, r] = trajectory.leak * trajectory.slopes[t, b] * after[b, r]
+            before[b, r] = 0
             for i in range(n):
                 for j in range(n):
-                    before[r, b, i] += params.W[j, i] * blame[r, b, j]
+                    before[b, r, i] += params.W[j, i] * blame[b, r, j]
             if trajectory.resets[t, b]:
-                before[r, b] = 0
+                before[b, r] = 0
 
 
 @pytest.mark.usefixtures("uncompiled")

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import rnnsim
-from rnnsim.activations import NAMED
+from rnnsim.activations import NAMES
 from rnnsim.errors import RnnsimError, RnnsimWarning
 from rnnsim.recurrent import RecurrentNetwork
 
@@ -38,7 +38,7 @@ def reachable(activation: str, leak: float, start: np.ndarray) -> np.ndarray:
 
 
 @pytest.mark.parametrize("leak", [1.0, 0.3])
-@pytest.mark.parametrize("activation", NAMED)
+@pytest.mark.parametrize("activation", NAMES)
 def test_the_input_found_makes_the_network_walk_the_path(activation: str, leak: float) -> None:
     net, params = driven(activation, leak)
     start = np.random.default_rng(1).uniform(0.2, 0.4, (B, n))
@@ -53,7 +53,7 @@ def test_the_input_found_makes_the_network_walk_the_path(activation: str, leak: 
         np.testing.assert_allclose(found, literal, rtol=1e-9, atol=1e-12)
 
 
-@pytest.mark.parametrize("activation", NAMED)
+@pytest.mark.parametrize("activation", NAMES)
 def test_no_other_input_does(activation: str) -> None:
     net, params = driven(activation)
     path = reachable(activation, 1.0, np.zeros((B, n)))
@@ -78,7 +78,7 @@ def test_the_input_for_the_path_that_was_walked_is_the_input() -> None:
 
 
 @pytest.mark.parametrize("leak", [1.0, 0.3])
-@pytest.mark.parametrize("activation", NAMED)
+@pytest.mark.parametrize("activation", NAMES)
 def test_the_input_found_keeps_a_steady_state(activation: str, leak: float) -> None:
     net, params = driven(activation, leak)
     states = reachable(activation, 1.0, np.zeros((B, n)))

@@ -65,11 +65,13 @@ class Step:
         return J
 
     def pull(self, rows: np.ndarray, own_error: bool = False) -> tuple[np.ndarray, np.ndarray]:
-        blame, before = np.full_like(rows, np.nan), np.full_like(rows, np.nan)
-        compiled(self.network.pullback)(
-            self.params, self.trajectory, 0, own_error, rows.copy(), blame, before
-        )
-        return blame, before
+        after = rows.swapaxes(0, 1).copy()  # sequences first
+        blame, before = np.full_like(after, np.nan), np.full_like(after, np.nan)
+        for begin, end in ((0, 1), (1, self.batch)):  # as cores share them
+            compiled(self.network.pullback)(
+                self.params, self.trajectory, 0, begin, end, own_error, after, blame, before
+            )
+        return blame.swapaxes(0, 1), before.swapaxes(0, 1)
 
 
 @pytest.fixture(params=[False, True], ids=["running", "reset"])
@@ -119,7 +121,9 @@ def test_immediate_is_the_derivative_by_the_parameters(step: Step) -> None:
     assert_equal_gradients(grad, expected._asdict(), 1e-9)
     blame, _ = step.pull(ROWS[:1])
     collected = step.network.views(np.zeros(step.network.n_params))
-    compiled(step.network.collect)(step.params, step.trajectory, 0, blame[None], collected)
+    compiled(step.network.collect)(
+        step.params, step.trajectory, 0, blame[None].swapaxes(1, 2).copy(), collected
+    )
     assert_equal_gradients(collected, grad._asdict(), 1e-13)
 
 
@@ -127,7 +131,9 @@ def test_collect_rows_keeps_rows_and_sequences_apart(step: Step) -> None:
     rows = np.random.default_rng(9).standard_normal((5, 3, 5))  # n rows, one for each p^l
     blame, _ = step.pull(rows)
     p = np.zeros((3, 5, step.network.n_columns))
-    compiled(step.network.collect_rows)(step.params, step.trajectory, 0, blame[None].copy(), p)
+    compiled(step.network.collect_rows)(
+        step.params, step.trajectory, 0, blame[None].swapaxes(1, 2).copy(), p
+    )
     for r in range(5):
         row = np.zeros((3, 5))
         row[:, r] = 1  # contract() gives the sum over sequences of p[b, r]

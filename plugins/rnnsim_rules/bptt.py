@@ -19,8 +19,8 @@ from typing import Annotated, NamedTuple
 import msgspec
 import numpy as np
 
-from rnnsim.kernels import kernel
-from rnnsim.linalg import copy
+from rnnsim.kernels import kernel, prange
+from rnnsim.linalg import bounds, copy, parts_of
 from rnnsim.network import Network, Stream
 from rnnsim.rule import DONE, Cost, Rule, Window
 from rnnsim.typing import Array, Kernel, Memory, Params, State, Trajectory
@@ -29,8 +29,8 @@ from rnnsim.typing import Array, Kernel, Memory, Params, State, Trajectory
 class Sweep(NamedTuple):
     """What a backward sweep holds."""
 
-    adjoint: Array  # (2, 1, B, N) dE/dstate(t) and dE/dstate(t-1), in turn
-    blame: Array  # (rows, 1, B, K) s(t)
+    adjoint: Array  # (2, B, 1, N) dE/dstate(t) and dE/dstate(t-1), in turn
+    blame: Array  # (rows, B, 1, K) s(t)
 
 
 class CheckpointedSweep(NamedTuple):
@@ -48,10 +48,44 @@ def segment_length(window: int) -> int:
 def sweep_kernel(network: Network) -> Kernel:
     """Make the backward sweep over rows first, ..., first + count - 1.
 
-    It starts at the adjoint in ``adjoint[0]``, which the later steps have left, and leaves there
-    that of the step before the first. The errors of the last ``own`` of the steps are swept.
+    It starts at the adjoint in ``adjoint[0]``, which the later steps have left, and leaves there that of
+    the step before the first. The errors of the last ``own`` of the steps are swept. Cores share the
+    sequences.
     """
     pullback, collect = network.pullback, network.collect
+
+    @kernel(allocates=False, inlined=False)
+    def pull(
+        params: Params,
+        trajectory: Trajectory,
+        first: int,
+        count: int,
+        own: int,
+        memory: Sweep,
+        begin: int,
+        end: int,
+    ) -> None:
+        """Sweep the sequences begin, ..., end - 1."""
+        after, before = memory.adjoint[0], memory.adjoint[1]
+        for i in range(count - 1, -1, -1):
+            t, own_error = first + i, i >= count - own
+            pullback(params, trajectory, t, begin, end, own_error, after, memory.blame[i], before)
+            copy(before[begin:end], after[begin:end])
+
+    @kernel(parallel=True)
+    def pull_in_parts(
+        params: Params,
+        trajectory: Trajectory,
+        first: int,
+        count: int,
+        own: int,
+        memory: Sweep,
+        parts: int,
+    ) -> None:
+        B = memory.blame.shape[1]
+        for part in prange(parts):
+            begin, end = bounds(part, parts, B)
+            pull(params, trajectory, first, count, own, memory, begin, end)
 
     @kernel(allocates=False)
     def sweep(
@@ -63,11 +97,12 @@ def sweep_kernel(network: Network) -> Kernel:
         memory: Sweep,
         grad: Params,
     ) -> None:
-        after, before = memory.adjoint[0], memory.adjoint[1]
-        for i in range(count - 1, -1, -1):
-            own_error = i >= count - own
-            pullback(params, trajectory, first + i, own_error, after, memory.blame[i], before)
-            copy(before, after)
+        _, B, _, K = memory.blame.shape
+        parts = parts_of(B, count * B * K * K)
+        if parts == 1:
+            pull(params, trajectory, first, count, own, memory, 0, B)
+        else:
+            pull_in_parts(params, trajectory, first, count, own, memory, parts)
         collect(params, trajectory, first, memory.blame[:count], grad)
 
     return sweep
@@ -93,8 +128,8 @@ class BPTT(Rule, frozen=True):
     def memory(self, network: Network, batch: int, window: int, rng: np.random.Generator) -> Memory:
         rows = self.rows(window)
         sweep = Sweep(
-            adjoint=np.zeros((2, 1, batch, network.n_state), network.dtype),
-            blame=np.zeros((rows, 1, batch, network.n_drive), network.dtype),
+            adjoint=np.zeros((2, batch, 1, network.n_state), network.dtype),
+            blame=np.zeros((rows, batch, 1, network.n_drive), network.dtype),
         )
         if not self.checkpoint:
             return sweep

@@ -13,24 +13,27 @@ directly, or relaxed (Pineda's adjoint network), or its Neumann series sum_i (J^
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Annotated, Literal, NamedTuple
 
 import msgspec
 import numpy as np
 
 from rnnsim.errors import NoSteadyState, RnnsimError
-from rnnsim.kernels import kernel
+from rnnsim.kernels import kernel, prange
+from rnnsim.linalg import bounds, copy, parts_of
 from rnnsim.network import Network, Stream
 from rnnsim.options import Positive
 from rnnsim.rule import DONE, Cost, Rule, Window
 from rnnsim.settling import (
+    USUAL_STEPS,
     Settler,
     Settling,
     solve_identity_minus,
     solver_kernel,
     unsettled_message,
 )
-from rnnsim.typing import Array, Kernel, Memory, Params, State, Trajectory
+from rnnsim.typing import Array, Bools, Kernel, Memory, Params, State, Trajectory
 
 UNSETTLED = 1
 NO_ADJOINT = 2
@@ -38,18 +41,26 @@ NO_ADJOINT = 2
 TOLERANCE = {"float64": 1e-9, "float32": 1e-3}
 
 
+class Search(NamedTuple):
+    """Room for the adjoint of a row."""
+
+    adjoint: Array  # (2, B, 1, N) lambda, and what an iteration makes of it
+    error: Array  # (B, N) dE/dx
+    matrix: Array  # (N, N)
+    report: Array  # (B, 4) residual, steps, row, size of the adjoint: of a part, at its begin
+    found: Bools  # (B,) whether there is an adjoint
+    tolerance: float
+    enough: float  # the residual relative to dE/dx at which an iteration stops
+    steps: int
+    resolution: float  # the rounding error of a number of size 1
+
+
 class Equilibrium(NamedTuple):
     """Room for the steady states and for their adjoint."""
 
     settling: Settling
-    adjoint: Array  # (2, 1, B, N) lambda, and what an iteration makes of it
-    blame: Array  # (rows, 1, B, K) s
-    error: Array  # (B, N) dE/dx
-    matrix: Array  # (N, N)
-    report: Array  # (4,) residual, steps, row and size of the adjoint that has no solution
-    tolerance: float
-    enough: float  # the residual relative to dE/dx at which an iteration stops
-    steps: int
+    search: Search
+    blame: Array  # (rows, B, 1, K) s
 
 
 class RecurrentBackprop(Rule, frozen=True):
@@ -95,22 +106,28 @@ class RecurrentBackprop(Rule, frozen=True):
         N, K, dtype = network.n_state, network.n_drive, network.dtype
         series = self.adjoint == "neumann"
         tolerance = self.adjoint_tolerance or (0.5 if series else TOLERANCE[dtype.name])
-        return Equilibrium(
-            settling=self.settler().room(network, batch),
-            adjoint=np.zeros((2, 1, batch, N), dtype),
-            blame=np.zeros((window, 1, batch, K), dtype),
+        settling = self.settler().room(network, batch)
+        search = Search(
+            adjoint=np.zeros((2, batch, 1, N), dtype),
             error=np.zeros((batch, N), dtype),
             matrix=np.zeros((N, N), dtype),
-            report=np.zeros(4),
+            report=np.zeros((batch, 4)),
+            found=np.zeros(batch, np.bool_),
             tolerance=tolerance,
             enough=0.0 if series else 1e-3 * tolerance,  # a series has as many terms as were asked for
             steps=self.terms if series else self.max_steps,
+            resolution=settling.resolution,
         )
+        return Equilibrium(settling, search, np.zeros((window, batch, 1, K), dtype))
 
     def learn(self, network: Network) -> Kernel:
         settle = solver_kernel(network, self.solver)
         direct, constrain, collect = network.direct, network.constrain, network.collect
-        blame_row = direct_adjoint(network) if self.adjoint == "direct" else iterated_adjoint(network)
+        blame_row = (
+            direct_adjoint(network.pullback, network.jacobian)
+            if self.adjoint == "direct"
+            else iterated_adjoint(network.pullback)
+        )
 
         @kernel(allocates=False)
         def learn(
@@ -128,7 +145,7 @@ class RecurrentBackprop(Rule, frozen=True):
                 return UNSETTLED
             direct(params, trajectory, first, count, grad)
             for i in range(count):
-                if not blame_row(params, trajectory, first + i, memory, memory.blame[i]):
+                if not blame_row(params, trajectory, first + i, memory.search, memory.blame[i]):
                     return NO_ADJOINT
             collect(params, trajectory, first, memory.blame[:count], grad)
             constrain(trajectory, grad)
@@ -139,83 +156,132 @@ class RecurrentBackprop(Rule, frozen=True):
     def explain(self, code: int, memory: Memory, step: int) -> RnnsimError:
         if code == UNSETTLED:
             return NoSteadyState(unsettled_message(memory.settling, self.solver, step - 1))
-        residual, steps, row, largest = memory.report
+        worst = np.argmax(np.nan_to_num(memory.search.report[:, 0], nan=np.inf))
+        residual, steps, row, largest = memory.search.report[worst]
         size = f", the adjoint {largest:.3g} times" if largest > 100 else ""
         others = " or ".join(f"adjoint={how}" for how in ("direct", "relaxation") if how != self.adjoint)
         return NoSteadyState(
             f"the adjoint of input row {step - 1 + int(row)} has no solution: after {int(steps)} steps "
             f"(adjoint={self.adjoint}) its residual is {residual:.3g} times the error{size} "
-            f"(tolerance {memory.tolerance:.3g}); try smaller weights, or {others}"
+            f"(tolerance {memory.search.tolerance:.3g}); try smaller weights, or {others}"
         )
 
 
+# --- the adjoint of a row ---------------------------------------------------------------------------
+
+
 @kernel(allocates=False)
-def residual(memory: Equilibrium) -> float:
+def is_far(search: Search, begin: int, end: int, enough: float) -> bool:
+    """Whether the root mean square of the residual, and so its maximum, is surely above ``enough``."""
+    total, n = search.error.dtype.type(0), search.error.shape[1]
+    for b in range(begin, end):
+        old, new, error = search.adjoint[0, b, 0], search.adjoint[1, b, 0], search.error[b]
+        for i in range(n):
+            difference = new[i] + error[i] - old[i]
+            total += difference * difference
+    return bool(total > (end - begin) * n * (2 * enough) ** 2)
+
+
+@kernel(allocates=False)
+def residual(search: Search, begin: int, end: int) -> float:
     """max |J^T lambda + dE/dx - lambda|, lambda in adjoint[0] and J^T lambda in adjoint[1]."""
     worst = 0.0
-    for b in range(memory.error.shape[0]):
-        for i in range(memory.error.shape[1]):
-            size = abs(memory.adjoint[1, 0, b, i] + memory.error[b, i] - memory.adjoint[0, 0, b, i])
+    for b in range(begin, end):
+        for i in range(search.error.shape[1]):
+            size = abs(search.adjoint[1, b, 0, i] + search.error[b, i] - search.adjoint[0, b, 0, i])
             if not size <= worst:
                 worst = size
     return worst
 
 
 @kernel
-def judged(memory: Equilibrium, size: float, steps: int, t: int) -> bool:
+def judged(search: Search, begin: int, end: int, size: float, steps: int, t: int) -> bool:
     """Whether the residual is small beside the error; a nan is not.
 
     An adjoint so large that rounding would hide the residual is none, however small that looks: the
     equation is singular but for rounding.
     """
-    scale, largest = np.abs(memory.error).max(), np.abs(memory.adjoint[0]).max()
-    unit = scale if scale > 0 else 1.0
-    memory.report[0], memory.report[1] = size / unit, steps
-    memory.report[2], memory.report[3] = t, largest / unit
-    most = memory.tolerance * scale
-    return bool(size <= most and memory.settling.resolution * largest <= most)
+    scale = np.abs(search.error[begin:end]).max()
+    largest = np.abs(search.adjoint[0, begin:end]).max()
+    unit, report = scale if scale > 0 else 1.0, search.report[begin]
+    report[0], report[1] = size / unit, steps
+    report[2], report[3] = t, largest / unit
+    most = search.tolerance * scale
+    return bool(size <= most and search.resolution * largest <= most)
 
 
-def direct_adjoint(network: Network) -> Kernel:
+@cache
+def direct_adjoint(pullback: Kernel, jacobian: Kernel) -> Kernel:
     """Solve (I - J^T) lambda = dE/dx by LAPACK, and check the residual."""
-    pullback, jacobian = network.pullback, network.jacobian
 
     @kernel
-    def blame_row(
-        params: Params, trajectory: Trajectory, t: int, memory: Equilibrium, blame: Array
-    ) -> bool:
-        memory.error[:] = trajectory.error[t]
-        for b in range(memory.error.shape[0]):
-            jacobian(params, trajectory, t, b, memory.matrix)
-            solved, adjoint = solve_identity_minus(memory.matrix.T.copy(), memory.error[b])
-            memory.adjoint[0, 0, b] = adjoint
+    def blame_row(params: Params, trajectory: Trajectory, t: int, search: Search, blame: Array) -> bool:
+        B = search.error.shape[0]
+        copy(trajectory.error[t], search.error)
+        search.report[:] = 0
+        for b in range(B):
+            jacobian(params, trajectory, t, b, search.matrix)
+            solved, adjoint = solve_identity_minus(search.matrix.T.copy(), search.error[b])
+            copy(adjoint, search.adjoint[0, b, 0])
             if not solved:
-                memory.report[0], memory.report[1], memory.report[2] = np.inf, 1, t
-                memory.report[3] = np.inf
+                report = search.report[b]
+                report[0], report[1], report[2], report[3] = np.inf, 1, t, np.inf
                 return False
-        pullback(params, trajectory, t, False, memory.adjoint[0], blame, memory.adjoint[1])
-        return judged(memory, residual(memory), 1, t)
+        pullback(params, trajectory, t, 0, B, False, search.adjoint[0], blame, search.adjoint[1])
+        return judged(search, 0, B, residual(search, 0, B), 1, t)
 
     return blame_row
 
 
-def iterated_adjoint(network: Network) -> Kernel:
+@cache
+def iterated_adjoint(pullback: Kernel) -> Kernel:
     """Iterate lambda <- J^T lambda + dE/dx from dE/dx on, which sums the Neumann series."""
-    pullback = network.pullback
 
     @kernel
-    def blame_row(
-        params: Params, trajectory: Trajectory, t: int, memory: Equilibrium, blame: Array
-    ) -> bool:
-        memory.error[:] = trajectory.error[t]
-        memory.adjoint[0, 0] = memory.error
-        enough = memory.enough * np.abs(memory.error).max()
-        for i in range(memory.steps):
-            pullback(params, trajectory, t, False, memory.adjoint[0], blame, memory.adjoint[1])
-            size = residual(memory)
-            if not size > enough or i == memory.steps - 1:
-                break
-            memory.adjoint[0, 0] = memory.adjoint[1, 0] + memory.error
-        return judged(memory, size, i + 1, t)
+    def blame_part(
+        params: Params,
+        trajectory: Trajectory,
+        t: int,
+        search: Search,
+        blame: Array,
+        begin: int,
+        end: int,
+    ) -> None:
+        """Find the adjoint of the sequences begin, ..., end - 1."""
+        lambda_, moved = search.adjoint[0], search.adjoint[1]
+        for b in range(begin, end):
+            copy(search.error[b], lambda_[b, 0])
+        enough = search.enough * np.abs(search.error[begin:end]).max()
+        for i in range(search.steps):
+            pullback(params, trajectory, t, begin, end, False, lambda_, blame, moved)
+            if i == search.steps - 1 or not is_far(search, begin, end, enough):
+                size = residual(search, begin, end)
+                if not size > enough or i == search.steps - 1:
+                    break
+            for b in range(begin, end):
+                for j in range(lambda_.shape[2]):
+                    lambda_[b, 0, j] = moved[b, 0, j] + search.error[b, j]
+        search.found[begin:end] = judged(search, begin, end, size, i + 1, t)
+
+    @kernel(parallel=True)
+    def blame_parts(
+        params: Params, trajectory: Trajectory, t: int, search: Search, blame: Array, parts: int
+    ) -> None:
+        B = search.error.shape[0]
+        for part in prange(parts):
+            begin, end = bounds(part, parts, B)
+            blame_part(params, trajectory, t, search, blame, begin, end)
+
+    @kernel
+    def blame_row(params: Params, trajectory: Trajectory, t: int, search: Search, blame: Array) -> bool:
+        B, n = search.error.shape
+        copy(trajectory.error[t], search.error)
+        search.report[:] = 0
+        parts = parts_of(B, USUAL_STEPS * B * n * n)
+        if parts == 1:
+            blame_part(params, trajectory, t, search, blame, 0, B)
+        else:
+            blame_parts(params, trajectory, t, search, blame, parts)
+        return bool(search.found.all())
 
     return blame_row

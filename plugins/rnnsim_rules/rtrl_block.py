@@ -32,9 +32,8 @@ class Block(NamedTuple):
 
     p: Array  # (B, n, P) dstate/dparams at the block's start
     moved: Array  # (n, P) J p(t0)
-    matrix: Array  # (n, n) J
-    rows: Array  # (2, n, B, n) the n adjoint rows, at t and t-1 in turn
-    blame: Array  # (h, n, B, n) their blame at each step
+    rows: Array  # (2, B, n, n) the n adjoint rows, at t and t-1 in turn; in the end they are J
+    blame: Array  # (h, B, n, n) their blame at each step
     sweep: Sweep  # of the block's errors
     h: int
 
@@ -60,12 +59,11 @@ class BlockRTRL(Rule, frozen=True):
         return Block(
             p=np.zeros((batch, n, P), dtype),
             moved=np.zeros((n, P), dtype),
-            matrix=np.zeros((n, n), dtype),
-            rows=np.zeros((2, n, batch, n), dtype),
-            blame=np.zeros((h, n, batch, network.n_drive), dtype),
+            rows=np.zeros((2, batch, n, n), dtype),
+            blame=np.zeros((h, batch, n, network.n_drive), dtype),
             sweep=Sweep(
-                adjoint=np.zeros((2, 1, batch, n), dtype),
-                blame=np.zeros((h, 1, batch, network.n_drive), dtype),
+                adjoint=np.zeros((2, batch, 1, n), dtype),
+                blame=np.zeros((h, batch, 1, network.n_drive), dtype),
             ),
             h=h,
         )
@@ -80,18 +78,16 @@ class BlockRTRL(Rule, frozen=True):
         ) -> None:
             """Bring p to the block's end, eq. (14)."""
             rows, blame = memory.rows, memory.blame[:count]
-            B, n = rows.shape[2:]
+            B, n = rows.shape[1:3]
             rows[0] = 0
             for b in range(B):
                 for l in range(n):  # noqa: E741 (p^l, as in the source)
-                    rows[0, l, b, l] = 1
+                    rows[0, b, l, l] = 1
             for i in range(count - 1, -1, -1):
-                pullback(params, trajectory, first + i, False, rows[0], blame[i], rows[1])
+                pullback(params, trajectory, first + i, 0, B, False, rows[0], blame[i], rows[1])
                 copy(rows[1], rows[0])
             for b in range(B):
-                for l in range(n):  # noqa: E741
-                    copy(rows[0, l, b], memory.matrix[l])
-                x_times_W(memory.matrix, memory.p[b], memory.moved)
+                x_times_W(rows[0, b], memory.p[b], memory.moved)
                 copy(memory.moved, memory.p[b])
             collect_rows(params, trajectory, first, blame, memory.p)
 
@@ -104,7 +100,8 @@ class BlockRTRL(Rule, frozen=True):
                 count = min(memory.h, window.length - start)
                 memory.sweep.adjoint[0] = 0
                 sweep(params, trajectory, first, count, count, memory.sweep, grad)
-                contract(trajectory, memory.sweep.adjoint[0, 0], memory.p, grad)  # eq. (15)
+                entering = memory.sweep.adjoint[0].reshape(memory.rows.shape[1:3])
+                contract(trajectory, entering, memory.p, grad)  # eq. (15)
                 if not window.last or start + count < window.length:
                     advance(params, trajectory, first, count, memory)
 

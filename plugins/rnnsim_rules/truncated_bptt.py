@@ -56,8 +56,8 @@ class TruncatedBPTT(Rule, frozen=True):
 
     def memory(self, network: Network, batch: int, window: int, rng: np.random.Generator) -> Memory:
         sweep = Sweep(
-            adjoint=np.zeros((2, 1, batch, network.n_state), network.dtype),
-            blame=np.zeros((self.h, 1, batch, network.n_drive), network.dtype),
+            adjoint=np.zeros((2, batch, 1, network.n_state), network.dtype),
+            blame=np.zeros((self.h, batch, 1, network.n_drive), network.dtype),
         )
         return TruncatedSweep(sweep, self.h, self.h_prime or self.h)
 

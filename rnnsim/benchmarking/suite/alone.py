@@ -10,10 +10,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from rnnsim.blas import single_threaded
 from rnnsim.kernels import compiled, kernel
 from rnnsim.network import Network, Stream
 from rnnsim.rule import Rule, Window
+from rnnsim.threads import shared_work
 from rnnsim.typing import Array, Kernel, Memory, Params, State, Trajectory
 
 
@@ -68,7 +68,7 @@ def alone(network: Network, rule: Rule, window: int) -> Callable[[Stream], None]
     run = compiled(over_sequence(rule.learn(network), network.keep))
 
     def learn(stream: Stream) -> None:
-        with single_threaded():
+        with shared_work():
             code = run(operands, state, stream, trajectory, memory, grad, window, history)
         if code:
             raise rule.explain(code, memory, 1)
@@ -83,7 +83,7 @@ def forward_alone(network: Network, window: int) -> Callable[[Stream], None]:
     run = compiled(forward_over_sequence(network.forward))
 
     def forward(stream: Stream) -> None:
-        with single_threaded():
+        with shared_work():
             run(operands, state, stream, trajectory, window)
 
     return forward

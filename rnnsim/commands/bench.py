@@ -6,21 +6,22 @@ import sys
 
 import click
 
-from rnnsim import registry
 from rnnsim.errors import RnnsimError
 
 
-@click.command()
+@click.command("bench")
 @click.argument("rules", nargs=-1, required=True, metavar="RULE...")
 @click.option("--compare", metavar="REV", help="Judge the work tree against this revision.")
 @click.option("--quick", is_flag=True, help="Measure everything once, and do not compile anew.")
-def bench(rules: tuple[str, ...], compare: str | None, quick: bool) -> None:
+def command(rules: tuple[str, ...], compare: str | None, quick: bool) -> None:
     """Measure rules: time per step, memory, how both grow, how soon they learn, the first run.
 
     With --compare, in the repository of rnnsim or of a plugin, each of the two revisions is installed
     in an environment of its own and they are measured in turns. A row counts as worse only if it
     stays so in rounds made for it alone; the exit status is then 1.
     """
+    from rnnsim import registry
+
     names = list(dict.fromkeys(rules))
     for rule in names:
         registry.lookup("rule", rule)

@@ -1,0 +1,140 @@
+"""Fast weights: the gradient of a whole sequence, and the flip-flop on-line (theory.md 2).
+
+In the groups, "dense" carries all traces, the structured zeros too; "structured" leaves the zeros out;
+"unfolded" and "rnnsim bptt" carry none: they sweep back over stored activations, and are there for
+comparison.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from benchmarks.cases.case import Case
+from benchmarks.cases.recurrent import Arrays, alone
+from benchmarks.cases.training import go_on, streamed
+from benchmarks.entries import OURS, Answer, Entries, Entry
+
+
+@dataclass(frozen=True)
+class FastWeightGradient(Case):
+    """The gradient of a whole sequence by forward traces, the weights standing still."""
+
+    architecture: int
+    m: int  # inputs of S
+    hidden: int
+    m_fast: int
+    k: int  # outputs of F
+    steps: int
+    dense_bar: float | None = None
+    structured_bar: float | None = None
+    tau: float = 10.0
+
+    family = "fast weights"
+
+    @property
+    def slow_outputs(self) -> int:
+        return self.m_fast * self.k if self.architecture == 1 else self.m_fast + self.k
+
+    @property
+    def name(self) -> str:
+        return (f"fast-weights-{self.architecture} gradient, S {self.m}-{self.hidden}-"
+                f"{self.slow_outputs}, F {self.m_fast}-{self.k}")  # fmt: skip
+
+    @property
+    def bars(self) -> Mapping[str, float | None]:
+        return {"JAX dense": self.dense_bar, "JAX structured": self.structured_bar}
+
+    def network(self) -> Any:
+        from rnnsim import FastWeightNetwork
+
+        return FastWeightNetwork(
+            architecture=self.architecture, n_slow_in=self.m, n_in=self.m_fast, n_out=self.k,
+            slow_hidden=(self.hidden,), tau=self.tau,
+        )  # fmt: skip
+
+    def problem(self) -> tuple[Arrays, Arrays]:
+        """Weights (W1, b1, W2, b2) and data (slow inputs, fast inputs, targets)."""
+        rng = np.random.default_rng(0)
+        shapes = (
+            (self.hidden, self.m),
+            (self.hidden,),
+            (self.slow_outputs, self.hidden),
+            (self.slow_outputs,),
+        )
+        params = [rng.standard_normal(shape) / np.sqrt(shape[-1]) for shape in shapes]
+        return params, [rng.standard_normal((self.steps, n)) for n in (self.m, self.m_fast, self.k)]
+
+    def rnnsim(self) -> Entries:
+        network, (params, (slow, fast, targets)) = self.network(), self.problem()
+        data: Any = [(slow, fast), targets]
+
+        def entry(rule: str, window: int) -> Entry:
+            return alone(rule, network, params, data, rule, self.steps, window)
+
+        rule = f"fast-weights-{self.architecture}"
+        return {
+            OURS: [entry(rule, self.steps)],
+            "rnnsim, window 1": [entry(rule, 1)],
+            "rnnsim bptt": [entry("bptt", self.steps)],
+        }
+
+    def jax(self) -> Entries:
+        from benchmarks.peers.jax_fast_weights import fast_weights
+
+        return fast_weights(self.architecture, self.tau, *self.problem())
+
+
+@dataclass(frozen=True)
+class FlipFlopOnLine(Case):
+    """The flip-flop end to end, with the published settings: the weights move at each step.
+
+    rnnsim draws its events, judges its answers and keeps a learning curve meanwhile; JAX scans over
+    events that were drawn before.
+    """
+
+    architecture: int
+    bar: float | None = None
+    steps: int = 20 * 1024  # of a call
+    check: int = 500  # steps after which the weights must be the same
+
+    family = "on-line training"
+
+    @property
+    def name(self) -> str:
+        return f"fast-weights-{self.architecture} on flip-flop, on-line"
+
+    @property
+    def bars(self) -> Mapping[str, float | None]:
+        return {"JAX structured": self.bar}
+
+    def trainer(self) -> Any:
+        from rnnsim.experiment import configure
+        from rnnsim.run import Trainer
+
+        rule = f"fast-weights-{self.architecture}"
+        return Trainer(configure(rule, "flip-flop", settings="published", steps=10**12, stop=False))
+
+    def rnnsim(self) -> Entries:
+        def answer() -> Answer:
+            fresh = self.trainer()
+            next(fresh.chunks(self.check))
+            assert fresh.step == self.check
+            losses = fresh.training.stream.losses[: self.check]
+            return {"W": fresh.params.W1, "loss": losses.sum()}
+
+        return {OURS: [Entry("Trainer", answer, go_on(self.trainer(), self.steps))]}
+
+    def jax(self) -> Entries:
+        from benchmarks.peers.jax_flip_flop import flip_flop
+
+        trainer = self.trainer()  # for its first weights and its events
+        experiment = trainer.experiment
+        inputs, targets, _ = streamed(trainer, self.steps)
+        return flip_flop(
+            self.architecture, experiment.network.tau, experiment.learning_rate, trainer.params.W1,
+            inputs, targets[:, 0], self.check,
+        )  # fmt: skip

@@ -1,0 +1,44 @@
+"""What the cases of recurrent networks have in common: tanh, linear readout, squared error."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from benchmarks.entries import Entry
+
+Arrays = list[np.ndarray]
+
+
+def network(m: int, n: int, k: int, dtype: str = "float64") -> Any:
+    from rnnsim import RecurrentNetwork
+
+    return RecurrentNetwork(m, n, k, dtype=dtype)
+
+
+def problem(
+    m: int, n: int, k: int, rows: tuple[int, ...], dtype: str = "float64"
+) -> tuple[Arrays, Arrays]:
+    """Weights (W, U, b, V, c) and data (inputs (*rows, m), targets (*rows, k))."""
+    rng = np.random.default_rng(0)
+    shapes = ((n, n), (n, m), (n,), (k, n), (k,))
+    params = [rng.standard_normal(shape) / np.sqrt(shape[-1]) for shape in shapes]
+    data = [rng.standard_normal((*rows, columns)) for columns in (m, k)]
+    return [array.astype(dtype) for array in params], [array.astype(dtype) for array in data]
+
+
+def alone(
+    label: str, network: Any, params: Arrays, data: Arrays, rule: str, units: int,
+    window: int | None = None, **options: Any,
+) -> Entry:  # fmt: skip
+    """Make rnnsim's entry: a rule on a sequence, the weights standing still."""
+    from benchmarks.alone import Alone
+
+    made = Alone(network, network.params_type(*params), *data, rule, window, **options)
+
+    def work() -> int:
+        made()
+        return units
+
+    return Entry(label, made.answer, work)

@@ -1,0 +1,1 @@
+"""The same work in other libraries, each written as an advocate of the library would."""

@@ -1,0 +1,146 @@
+"""Real-time recurrent learning on-line on the delayed XOR in JAX, with Adam and clipping.
+
+The weights move at each step, by the gradient of that step. Each call scans once over events that were
+drawn before, and carries all on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from benchmarks.entries import Entry
+from benchmarks.peers.jax_rtrl_online import START, push_and_contract, push_transposed, push_with_row
+from benchmarks.peers.jax_setup import jax
+
+
+class Settings(NamedTuple):
+    """Of Adam [Kingma & Ba 2015], and the longest gradient."""
+
+    rate: float
+    beta1: float
+    beta2: float
+    epsilon: float
+    clip: float
+
+
+class Carry(NamedTuple):
+    theta: Any  # W, U, b (n, q), V and c, one after the other
+    mean: Any  # of the gradient
+    square: Any  # of its square
+    powers: Any  # beta1^t, beta2^t
+    x: Any  # (n,)
+    p: Any
+
+
+class Events(NamedTuple):
+    inputs: Any  # (T, m)
+    targets: Any  # (T, k)
+    mask: Any  # (T,)
+
+
+def delayed_xor(params: Any, events: Events, settings: Settings, check: int) -> dict[str, list[Entry]]:
+    """Make the entries: params (W, U, b, V, c).
+
+    ``answer`` gives the weights and the summed loss after the first ``check`` steps.
+    """
+    put = jax().device_put
+    on_device = Events(*put(tuple(events)))
+    pushes = {
+        "gradient apart": push_and_contract,
+        "gradient row folded in": push_with_row,
+        "transposed": push_transposed,
+    }
+    return {
+        "JAX": [
+            entry(
+                f"{label}, unroll {unroll}", push, unroll, put(tuple(params)), on_device, settings, check
+            )
+            for label, push in pushes.items()
+            for unroll in (1, 4)
+        ]
+    }
+
+
+def entry(
+    label: str,
+    push: Callable[..., Any],
+    unroll: int,
+    params: Any,
+    events: Events,
+    settings: Settings,
+    check: int,
+) -> Entry:
+    """Compile a scan over the events, which carries weights, moments and p on in place."""
+    from jax import lax
+
+    n, m, k = *params[1].shape, len(params[4])
+    step = partial(step_by, push, settings, n, m, k)
+    scan = jax().jit(partial(lax.scan, step, unroll=unroll), donate_argnums=0)
+    block = jax().block_until_ready
+    carried = [begin(push, params)]
+
+    def answer() -> Mapping[str, np.ndarray]:
+        carry, losses = scan(begin(push, params), Events(*(part[:check] for part in events)))
+        w, V, c = (np.asarray(part) for part in views(carry.theta, n, m, k))
+        loss = np.asarray(losses.sum())
+        return {"W": w[:, :n], "U": w[:, n:-1], "b": w[:, -1], "V": V, "c": c, "loss": loss}
+
+    def work() -> int:
+        carried[0], losses = scan(carried[0], events)
+        block(losses)
+        return len(losses)
+
+    return Entry(label, answer, work)
+
+
+def begin(push: Callable[..., Any], params: Any) -> Carry:
+    """Step 0."""
+    import jax.numpy as jnp
+
+    W, U, b, V, c = params
+    w = jnp.concatenate([W, U, b[:, None]], 1)
+    theta = jnp.concatenate([w.ravel(), V.ravel(), c])
+    return Carry(
+        theta, jnp.zeros_like(theta), jnp.zeros_like(theta), jnp.ones(2),
+        jnp.zeros(len(b)), START[push](len(b), w.size, W.dtype),
+    )  # fmt: skip
+
+
+def views(theta: Any, n: int, m: int, k: int) -> tuple[Any, Any, Any]:
+    """w (n, q), V and c of the flat parameters."""
+    q = n + m + 1
+    return theta[: n * q].reshape(n, q), theta[n * q : -k].reshape(k, n), theta[-k:]
+
+
+def step_by(
+    push: Callable[..., Any], settings: Settings, n: int, m: int, k: int, carry: Carry, event: Events
+) -> tuple[Carry, Any]:
+    """One step of the network, of p, and of the weights."""
+    import jax.numpy as jnp
+
+    w, V, c = views(carry.theta, n, m, k)
+    z = jnp.concatenate([carry.x, event.inputs, jnp.ones(1)])
+    x = jnp.tanh(w @ z)
+    e = event.mask * (V @ x + c - event.targets)
+    p, by_w = push(carry.p, w[:, :n], 1 - x * x, e @ V, z, 0)
+    grad = jnp.concatenate([by_w.ravel(), (e[:, None] * x).ravel(), e])
+    norm = jnp.sqrt(grad @ grad)
+    grad = grad * jnp.where(norm > settings.clip, settings.clip / norm, 1.0)
+    after = adam(carry, grad, settings)
+    loss = event.mask * jnp.sum((V @ x + c - event.targets) ** 2) / 2
+    return after._replace(x=x, p=p), loss
+
+
+def adam(carry: Carry, grad: Any, settings: Settings) -> Carry:
+    import jax.numpy as jnp
+
+    powers = carry.powers * jnp.array([settings.beta1, settings.beta2])
+    mean = settings.beta1 * carry.mean + (1 - settings.beta1) * grad
+    square = settings.beta2 * carry.square + (1 - settings.beta2) * grad * grad
+    step = settings.rate / (1 - powers[0])
+    theta = carry.theta - step * mean / (jnp.sqrt(square / (1 - powers[1])) + settings.epsilon)
+    return carry._replace(theta=theta, mean=mean, square=square, powers=powers)

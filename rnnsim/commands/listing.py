@@ -1,0 +1,31 @@
+"""How a rule or a task is told."""
+
+from __future__ import annotations
+
+import inspect
+
+import click
+
+from rnnsim.options import Options
+from rnnsim.registry import Entry
+
+
+def heading(name: str, what: str, entry: Entry) -> str:
+    """Its name, something about it, and where it comes from."""
+    origin = f"[{entry.distribution} {entry.version}]"
+    return f"{click.style(name, bold=True)}  {what}{'  ' if what else ''}{origin}"
+
+
+def documentation(thing: type[Options]) -> str:
+    """The docstring and the options."""
+    lines = [inspect.cleandoc(thing.__doc__ or "")]
+    descriptions = thing.describe()
+    defaults = thing.defaults()
+    if defaults:
+        lines.append("\nOptions (-o NAME=VALUE):")
+    for option, default in defaults.items():
+        shown = "" if default in (None, "") else f" [{default}]"
+        if choices := thing.choices_of(option):
+            shown += f" ({' | '.join(choices)})"
+        lines.append(f"  {option}{shown}  {descriptions.get(option, '')}")
+    return "\n".join(lines)

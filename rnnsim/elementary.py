@@ -1,0 +1,186 @@
+"""tanh, the logistic function and softplus with their slopes, without branches or tables.
+
+A library's tanh is called for one number and takes 20 ns; these are a few multiplications, which the
+compiler does for as many numbers at a time as fit into a vector. All go back to one reduction [Cody &
+Waite 1980]: y = k ln 2 + r with a whole k and |r| <= ln 2 / 2, so that
+
+    exp(y) - 1 = 2^k (exp(r) - 1) + (2^k - 1),      exp(r) - 1 = r (1 + r Q(r))
+
+with ln 2 in two parts, that k times the first be exact, and Q a polynomial whose error, interpolated
+at Chebyshev's nodes, is below half a unit in the last place. Sums must stay as they are written here,
+or the two parts of ln 2 would become one: hence ``reassociates=False``.
+
+Values are within 2 units in the last place over the whole range, and slopes within 4 (tests/
+test_elementary.py); nan stays nan, and zero keeps its sign in tanh.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from rnnsim.kernels import kernel
+from rnnsim.typing import Kernel, Number
+
+LOG2_E = 1.4426950408889634
+LN2_HIGH, LN2_LOW = 0.6931471803691238, 1.9082149292705877e-10
+
+LOG2_E_32 = np.float32(LOG2_E)
+LN2_HIGH_32, LN2_LOW_32 = np.float32(0.693115234375), np.float32(3.194618329871446e-05)
+
+ONE, TWO, FOUR, HALF = np.float32(1), np.float32(2), np.float32(4), np.float32(0.5)
+Q0, Q1, Q2, Q3, Q4, Q5 = (
+    np.float32(c)
+    for c in (0.5, 0.1666666668, 0.04166645681, 0.008333310024, 0.001393454193, 0.0001989198131)
+)
+A0, A1, A2, A3 = (np.float32(c) for c in (0.3333332017, 0.2000378032, 0.141183099, 0.1342574901))
+FAR_32, DEEP_32 = np.float32(80), np.float32(104)
+
+
+# --- float64 ----------------------------------------------------------------------------------------
+
+
+@kernel(allocates=False, reassociates=False)
+def power_of_two(k: Number) -> Number:
+    """2^k, k whole and within the normal numbers."""
+    bits = (np.int64(np.int32(k)) + 1023) << np.int64(52)
+    return np.int64(bits).view(np.float64)
+
+
+@kernel(allocates=False, reassociates=False)
+def reduced(y: Number) -> tuple[Number, Number]:
+    """k and exp(r) - 1."""
+    k = np.rint(y * LOG2_E) if y == y else 0.0
+    r = (y - k * LN2_HIGH) - k * LN2_LOW
+    q = 2.0915442297780115216e-9
+    q = 2.5106274733573294687e-8 + r * q
+    q = 2.7557271810219799569e-7 + r * q
+    q = 2.7557252833516909748e-6 + r * q
+    q = 0.000024801587327007186731 + r * q
+    q = 0.00019841269876864354929 + r * q
+    q = 0.0013888888888883326674 + r * q
+    q = 0.0083333333333255446996 + r * q
+    q = 0.041666666666666670074 + r * q
+    q = 0.16666666666666671438 + r * q
+    q = 0.5 + r * q
+    return k, r * (1.0 + r * q)
+
+
+@kernel(allocates=False, reassociates=False)
+def exp_of_negative(y: Number) -> Number:
+    """exp(y) for y <= 0; 2^k in two factors, for it may be below the normal numbers."""
+    k, m = reduced(-746.0 if y < -746.0 else y)
+    half = np.rint(0.5 * k)
+    return ((1.0 + m) * power_of_two(half)) * power_of_two(k - half)
+
+
+@kernel(allocates=False, reassociates=False)
+def tanh(v: Number) -> tuple[Number, Number]:
+    """E / (E + 2) with E = exp(2 |v|) - 1, and the slope 4 (E + 1) / (E + 2)^2."""
+    y = 2.0 * abs(v)
+    k, m = reduced(700.0 if y > 700.0 else y)
+    s = power_of_two(k)
+    E = s * m + (s - 1.0)
+    inverse = 1.0 / (E + 2.0)
+    return np.copysign(E * inverse, v), 4.0 * ((E + 1.0) * inverse) * inverse
+
+
+@kernel(allocates=False, reassociates=False)
+def logistic(v: Number) -> tuple[Number, Number]:
+    """1 / (1 + e) or e / (1 + e) with e = exp(-|v|), which never overflows; the slope e / (1 + e)^2."""
+    e = exp_of_negative(-abs(v))
+    inverse = 1.0 / (1.0 + e)
+    return (inverse if v >= 0 else e * inverse), (e * inverse) * inverse
+
+
+@kernel(allocates=False, reassociates=False)
+def softplus(v: Number) -> tuple[Number, Number]:
+    """max(v, 0) + log(1 + e), log(1 + e) = 2 artanh(z) with z = e / (2 + e); its slope is logistic."""
+    e = exp_of_negative(-abs(v))
+    z = e / (2.0 + e)
+    w = z * z
+    a = 0.0808202280597176611
+    a = 0.04400369243072336941 + w * a
+    a = 0.06000536404795356268 + w * a
+    a = 0.06657072104827468075 + w * a
+    a = 0.07692785032479311552 + w * a
+    a = 0.09090894718066429085 + w * a
+    a = 0.1111111135871393149 + w * a
+    a = 0.1428571428355437858 + w * a
+    a = 0.2000000000000729134 + w * a
+    a = 0.3333333333333332928 + w * a
+    log = 2.0 * (z + z * (w * a))
+    inverse = 1.0 / (1.0 + e)
+    return (v + log if v > 0 else log), (inverse if v >= 0 else e * inverse)
+
+
+# --- float32: the same with shorter polynomials --------------------------------------------------------
+
+
+@kernel(allocates=False, reassociates=False)
+def power_of_two_32(k: Number) -> Number:
+    """2^k, k whole and within the normal numbers."""
+    bits = (np.int32(k) + np.int32(127)) << np.int32(23)
+    return np.int32(bits).view(np.float32)
+
+
+@kernel(allocates=False, reassociates=False)
+def reduced_32(y: Number) -> tuple[Number, Number]:
+    """k and exp(r) - 1."""
+    k = np.rint(y * LOG2_E_32) if y == y else np.float32(0)
+    r = (y - k * LN2_HIGH_32) - k * LN2_LOW_32
+    q = Q0 + r * (Q1 + r * (Q2 + r * (Q3 + r * (Q4 + r * Q5))))
+    return k, r * (ONE + r * q)
+
+
+@kernel(allocates=False, reassociates=False)
+def exp_of_negative_32(y: Number) -> Number:
+    """As :func:`exp_of_negative`."""
+    k, m = reduced_32(-DEEP_32 if y < -DEEP_32 else y)
+    half = np.rint(HALF * k)
+    return ((ONE + m) * power_of_two_32(half)) * power_of_two_32(k - half)
+
+
+@kernel(allocates=False, reassociates=False)
+def tanh_32(v: Number) -> tuple[Number, Number]:
+    """As :func:`tanh`."""
+    y = TWO * abs(v)
+    k, m = reduced_32(FAR_32 if y > FAR_32 else y)
+    s = power_of_two_32(k)
+    E = s * m + (s - ONE)
+    inverse = ONE / (E + TWO)
+    return np.copysign(E * inverse, v), FOUR * ((E + ONE) * inverse) * inverse
+
+
+@kernel(allocates=False, reassociates=False)
+def logistic_32(v: Number) -> tuple[Number, Number]:
+    """As :func:`logistic`."""
+    e = exp_of_negative_32(-abs(v))
+    inverse = ONE / (ONE + e)
+    return (inverse if v >= 0 else e * inverse), (e * inverse) * inverse
+
+
+@kernel(allocates=False, reassociates=False)
+def softplus_32(v: Number) -> tuple[Number, Number]:
+    """As :func:`softplus`."""
+    e = exp_of_negative_32(-abs(v))
+    z = e / (TWO + e)
+    w = z * z
+    log = TWO * (z + z * (w * (A0 + w * (A1 + w * (A2 + w * A3)))))
+    inverse = ONE / (ONE + e)
+    return (v + log if v > 0 else log), (inverse if v >= 0 else e * inverse)
+
+
+class Elementary(NamedTuple):
+    """The functions for one dtype: each takes a number and gives value and slope."""
+
+    tanh: Kernel
+    logistic: Kernel
+    softplus: Kernel
+
+
+ELEMENTARY = {
+    "float64": Elementary(tanh, logistic, softplus),
+    "float32": Elementary(tanh_32, logistic_32, softplus_32),
+}

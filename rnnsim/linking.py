@@ -1,0 +1,117 @@
+"""One optimisation for a whole composition of kernels, in place of one for each of its parts.
+
+Numba compiles every function that a kernel calls as a library of its own: optimises it, with all that it
+calls in turn, and makes machine code of it. Of a loop composed of fifty kernels, one within the other,
+nobody calls the inner ones; what counts is the outermost, into which all the others are linked before it
+is optimised. So the inner ones are only lowered to LLVM's language here. Compiling takes a third of the
+time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, ClassVar
+
+from numba.core.codegen import JITCodeLibrary
+from numba.core.compiler import Compiler
+
+PARALLEL_LOOPS = ("__numba_parfor_gufunc", "_GufuncWrapper", "parallelgufuncwrapper")  # Numba's names
+
+
+class Part(JITCodeLibrary):
+    """The code of an inner kernel: linked into its callers, never called by address."""
+
+    def finalize(self) -> None:
+        """Neither linked with what it calls nor optimised: the whole is."""
+        self._finalize_dynamic_globals()  # type: ignore[no-untyped-call]
+        self._finalized = True
+
+    def _optimize_functions(self, ll_module: Any) -> None:
+        ll_module.data_layout = self._codegen._data_layout
+
+    @property
+    def codegen(self) -> Any:
+        """Asked for by what makes code ready to be called: there is nothing to make ready."""
+        return self
+
+    def set_env(self, name: str, env: Any) -> None:
+        """No machine code yet, no environment: the whole gets those of all its parts."""
+
+    def get_pointer_to_function(self, name: str) -> int:
+        self._ensure_finalized()  # type: ignore[no-untyped-call]
+        return 0
+
+
+class LoopPart(Part):
+    """The body of a parallel loop, which is linked with what it calls at once."""
+
+    def finalize(self) -> None:
+        JITCodeLibrary.finalize(self)  # type: ignore[no-untyped-call]
+
+    def _optimize_final_module(self) -> None:
+        """Whoever links this in optimises the whole."""
+
+    def _finalize_final_module(self) -> None:
+        super().finalize()
+
+
+class Whole(JITCodeLibrary):
+    """The code of the outermost kernel."""
+
+    def finalize(self) -> None:
+        """Link all parts in, and the parts of parts."""
+        libraries = list(self._linking_libraries)
+        for library in libraries:  # which grows
+            if isinstance(library, Part):
+                libraries += [part for part in library._linking_libraries if part not in libraries]
+        self._linking_libraries = libraries
+        super().finalize()  # type: ignore[no-untyped-call]
+
+    def _optimize_final_module(self) -> None:
+        """Twice: what is inlined the first time is simple enough for the second to see through."""
+        super()._optimize_final_module()  # type: ignore[no-untyped-call]
+        super()._optimize_final_module()  # type: ignore[no-untyped-call]
+
+
+class Inner(Compiler):
+    """Compiles a kernel that others call."""
+
+    library: ClassVar[type[JITCodeLibrary]] = Part
+
+    def define_pipelines(self) -> Any:
+        state = self.state
+        if state.library is None:
+            state.library = self.library(state.targetctx.codegen(), state.func_id.func_qualname)
+            state.library.enable_object_caching()
+        return super().define_pipelines()  # type: ignore[no-untyped-call]
+
+
+@contextmanager
+def loops_are_parts(codegen: Any) -> Iterator[None]:
+    """Have the bodies of parallel loops, which Numba compiles as functions, be parts as well."""
+    create = codegen.create_library
+
+    def create_library(name: str, **options: Any) -> Any:
+        if any(mark in name for mark in PARALLEL_LOOPS):
+            return LoopPart(codegen, name)  # type: ignore[no-untyped-call]
+        return create(name, **options)
+
+    codegen.create_library = create_library
+    try:
+        yield
+    finally:
+        del codegen.create_library
+
+
+class Outermost(Inner):
+    """Compiles the kernel that Python calls."""
+
+    library = Whole
+
+    def compile_extra(self, func: Any) -> Any:
+        with loops_are_parts(self.state.targetctx.codegen()):
+            result = super().compile_extra(func)  # type: ignore[no-untyped-call]
+        for environment in result._find_referenced_environments():
+            result.library.codegen.set_env(environment.env_name, environment)
+        return result
