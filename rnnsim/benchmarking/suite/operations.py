@@ -18,7 +18,7 @@ from rnnsim.network import Network
 from rnnsim.rule import Rule
 
 from .alone import history_rows, over_sequence, small
-from .choices import random_stream
+from .choices import random_stream, rule_and_network, window_for
 
 
 class Number(float):
@@ -117,3 +117,23 @@ def per_step(network: Network, rule: Rule, window: int) -> float:
 def exponent(sizes: Sequence[int], costs: Sequence[float]) -> float:
     """Fit p in cost ~ n^p."""
     return float(np.polyfit(np.log(sizes), np.log(costs), 1)[0])
+
+
+MOST = 1e7  # operations, which take some seconds to count
+
+
+def operations_exponent(rule: str) -> float:
+    """How a step's operations grow where n doubles for the last time that can be counted quickly.
+
+    At small n what grows slowest is most of the work, such as n activations beside n^2 products.
+    """
+    n, sizes = 8, list[int]()
+    costs, spent = list[float](), [0]
+    while len(costs) < 2 or spent[-1] ** 2 / spent[-2] < MOST:
+        made, network = rule_and_network(rule, n)
+        before = Number.operations
+        costs.append(per_step(network, made, window_for(made, network)))
+        spent.append(Number.operations - before)
+        sizes.append(n)
+        n *= 2
+    return exponent(sizes[-2:], costs[-2:])
