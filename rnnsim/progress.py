@@ -14,10 +14,12 @@ if TYPE_CHECKING:
 @contextmanager
 def compilation_announced() -> Iterator[None]:
     """Say, once, that something is being compiled, and whether it will be again the next time."""
-    from rnnsim import kernel_files
+    from rnnsim import kernel_files, threads
     from rnnsim.cache import listeners
 
     def announce(owner: str, cacheable: bool) -> None:
+        if owner == threads.OWNER:
+            return
         if not told:
             then = "the next run finds it done"
             if not cacheable:
