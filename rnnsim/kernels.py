@@ -130,7 +130,7 @@ def _compile(function: Callable[..., Any], key: str, owner: str) -> Callable[...
     from rnnsim.linking import Inner, Outermost
 
     for inner in _functions(function):
-        if getattr(inner, "__kernel__", Traits()).parallel:
+        if prange.__name__ in inner.__code__.co_names:
             inner.__globals__[prange.__name__] = numba.prange
         if inner is not function and inner not in _registered:
             register_jitable(**_inner_options(inner), pipeline_class=Inner)(inner)

@@ -72,7 +72,7 @@ def sweep_kernel(network: Network) -> Kernel:
             pullback(params, trajectory, t, begin, end, own_error, after, memory.blame[i], before)
             copy(before[begin:end], after[begin:end])
 
-    @kernel(parallel=True)
+    @kernel(parallel=network.shares)
     def pull_in_parts(
         params: Params,
         trajectory: Trajectory,
@@ -97,19 +97,6 @@ def sweep_kernel(network: Network) -> Kernel:
         memory: Sweep,
         grad: Params,
     ) -> None:
-        pull(params, trajectory, first, count, own, memory, 0, memory.adjoint.shape[1])
-        collect(params, trajectory, first, memory.blame[:count], grad)
-
-    @kernel(allocates=False)
-    def shared_sweep(
-        params: Params,
-        trajectory: Trajectory,
-        first: int,
-        count: int,
-        own: int,
-        memory: Sweep,
-        grad: Params,
-    ) -> None:
         _, B, _, K = memory.blame.shape
         parts = parts_of(B, count * B * K * K)
         if parts == 1:
@@ -118,7 +105,7 @@ def sweep_kernel(network: Network) -> Kernel:
             pull_in_parts(params, trajectory, first, count, own, memory, parts)
         collect(params, trajectory, first, memory.blame[:count], grad)
 
-    return shared_sweep if network.shares else sweep
+    return sweep
 
 
 class BPTT(Rule, frozen=True):
