@@ -113,7 +113,7 @@ def sequence_kernel(learn: Kernel, keep: Kernel) -> Kernel:
         steps, held = stream.losses.size, 0
         for row in range(0, steps, window):
             count = min(window, steps - row)
-            now = Window(held, count, row, row + count == steps)
+            now = Window(held, count, row, row + count == steps, True)
             code = learn(params, state, stream, row, trajectory, now, memory, grad)
             if code != DONE:
                 return int(code)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -13,9 +14,10 @@ from rnnsim.settling import Settler
 from rnnsim.stability import spectral_radius
 from rnnsim.task import Task
 from rnnsim.threads import shared_work
-from rnnsim.typing import Params, Trajectory
+from rnnsim.typing import Params, State, Trajectory
 
-DEFAULT = Settler()
+# takes a network through all rows of a trajectory: (params, state, stream, trajectory) -> None
+Performer = Callable[[Params, State, Stream, Trajectory], None]
 
 
 class Evaluation(NamedTuple):
@@ -32,7 +34,7 @@ def evaluate(
     task: Task,
     seed: int,
     score: str,
-    settler: Settler = DEFAULT,
+    through: Performer,
 ) -> Evaluation:
     """Run a network over a task's held-out data, from its initial state.
 
@@ -43,8 +45,8 @@ def evaluate(
         Of the held-out data, where they are drawn.
     score : str
         A name of :data:`rnnsim.criteria.SCORES`.
-    settler : Settler
-        How the network settles, if the task is one of steady states.
+    through : Performer
+        What takes the network through them.
 
     Returns
     -------
@@ -57,7 +59,7 @@ def evaluate(
         If the task's patterns are to settle and one does not.
     """
     rows, batch = task.held_out_shape()
-    stream, trajectory = perform(network, params, task, seed, rows, batch, settler)
+    stream, trajectory = perform(network, params, task, seed, rows, batch, through)
     filled, radius = len(trajectory.states), None
     if task.steady:
         with shared_work():
@@ -77,7 +79,7 @@ def perform(
     seed: int,
     rows: int,
     batch: int,
-    settler: Settler = DEFAULT,
+    through: Performer,
 ) -> tuple[Stream, Trajectory]:
     """Run a network over held-out data of a task, from its initial state.
 
@@ -93,9 +95,18 @@ def perform(
     with shared_work():
         filled = compiled(task.fill(), task.name)(source, stream, rows)
         trajectory = network.trajectory(filled, batch)
-        if task.steady:
-            settler.run(network, operands, stream, state, trajectory)
+        through(operands, state, stream, trajectory)
+    return stream, trajectory
+
+
+def by_itself(network: Network, settler: Settler | None = None) -> Performer:
+    """A performer that knows no learning rule: the network steps, or settles if there is a settler."""
+
+    def through(params: Params, state: State, stream: Stream, trajectory: Trajectory) -> None:
+        if settler is not None:
+            settler.run(network, params, stream, state, trajectory)
         else:
             forward = compiled(network.forward, network.kind)
-            forward(operands, state, stream, 0, trajectory, 0, filled)
-    return stream, trajectory
+            forward(params, state, stream, 0, trajectory, 0, len(trajectory.states))
+
+    return through

@@ -106,7 +106,7 @@ def gradient(
     with shared_work():
         for row in range(0, steps, width):
             count = min(width, steps - row)
-            now = Window(held, count, row, row + count == steps)
+            now = Window(held, count, row, row + count == steps, True)
             code = learn(operands, state, stream, row, trajectory, now, memory, slope)
             if code:
                 raise chosen.explain(code, memory, row + 1)

@@ -41,13 +41,14 @@ class Traits(NamedTuple):
 OPTIONS: dict[str, Any] = {
     "error_model": "numpy",
     "fastmath": {"reassoc", "contract", "nsz"},
+    "no_cfunc_wrapper": True,
 }
 
 # Packages whose functions Numba knows by itself; their versions stand for their content.
 _KNOWN = {"numpy", "numba", "scipy", "math", "builtins", "cmath", "operator"}
 
 _compiled: dict[str, Callable[..., Any]] = {}  # by fingerprint: the same code may be composed again
-_registered: set[Callable[..., Any]] = set()
+_registered: dict[Callable[..., Any], Any] = {}  # inner kernels, as Numba calls them
 
 
 @overload
@@ -124,17 +125,15 @@ def compiled(function: Callable[..., Any], owner: str = "") -> Callable[..., Any
 
 def _compile(function: Callable[..., Any], key: str, owner: str) -> Callable[..., Any]:
     import numba
-    from numba.extending import register_jitable
 
     from rnnsim.cache import KernelCache
-    from rnnsim.linking import Inner, Outermost
+    from rnnsim.linking import Outermost, make_callable
 
     for inner in _functions(function):
         if prange.__name__ in inner.__code__.co_names:
             inner.__globals__[prange.__name__] = numba.prange
         if inner is not function and inner not in _registered:
-            register_jitable(**_inner_options(inner), pipeline_class=Inner)(inner)
-            _registered.add(inner)
+            _registered[inner] = make_callable(inner, _inner_options(inner))
     dispatcher = numba.njit(**OPTIONS, pipeline_class=Outermost)(function)
     dispatcher._cache = KernelCache(owner, function.__name__, key, not _reaches_compiled(function))
 
@@ -172,7 +171,6 @@ def _inner_options(function: Callable[..., Any]) -> dict[str, Any]:
     options = {
         **OPTIONS,
         "no_cpython_wrapper": True,
-        "no_cfunc_wrapper": True,
         "_nrt": traits.allocates,
         "forceinline": traits.inlined and not traits.allocates and not traits.parallel,
     }

@@ -46,6 +46,17 @@ def copy(x: Array, out: Array) -> None:
 
 
 @kernel(allocates=False)
+def largest(x: Array) -> float:
+    """``max |x_i|``; nan if any is."""
+    most, flat = 0.0, x.reshape(x.size)
+    for i in range(flat.size):
+        size = abs(flat[i])
+        if size > most or size != size:
+            most = size
+    return most
+
+
+@kernel(allocates=False)
 def move_rows(x: Array, first: int, count: int) -> None:
     """Move ``count`` rows from row ``first`` to the front, one by one: the two places may overlap."""
     for i in range(count):
@@ -68,10 +79,9 @@ def parts_of(rows: int, work: int) -> int:
 
 
 @kernel(allocates=False)
-def bounds(part: int, parts: int, rows: int) -> tuple[Any, Any]:
-    """Where a part begins and ends. (The index of a ``prange`` has no sign; row numbers have one.)"""
-    own = np.int64(part)
-    return own * rows // parts, (own + 1) * rows // parts
+def bounds(part: int, parts: int, rows: int) -> tuple[int, int]:
+    """Where a part begins and ends."""
+    return part * rows // parts, (part + 1) * rows // parts
 
 
 # --- a matrix and a vector: BLAS is slower, which looks for the best way at each call ---

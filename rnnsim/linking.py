@@ -9,12 +9,17 @@ time.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, ClassVar
 
+import numba
+from numba.core import types
 from numba.core.codegen import JITCodeLibrary
 from numba.core.compiler import Compiler
+from numba.core.imputils import lower_constant
+from numba.core.typing.templates import infer_global
+from numba.extending import models, register_model
 
 PARALLEL_LOOPS = ("__numba_parfor_gufunc", "_GufuncWrapper", "parallelgufuncwrapper")  # Numba's names
 
@@ -68,11 +73,6 @@ class Whole(JITCodeLibrary):
         self._linking_libraries = libraries
         super().finalize()  # type: ignore[no-untyped-call]
 
-    def _optimize_final_module(self) -> None:
-        """Twice: what is inlined the first time is simple enough for the second to see through."""
-        super()._optimize_final_module()  # type: ignore[no-untyped-call]
-        super()._optimize_final_module()  # type: ignore[no-untyped-call]
-
 
 class Inner(Compiler):
     """Compiles a kernel that others call."""
@@ -85,6 +85,41 @@ class Inner(Compiler):
             state.library = self.library(state.targetctx.codegen(), state.func_id.func_qualname)
             state.library.enable_object_caching()
         return super().define_pipelines()  # type: ignore[no-untyped-call]
+
+
+class Called(types.Dispatcher):
+    """The type of an inner kernel, where another calls it.
+
+    Numba would compile the kernel anew for every constant that it is called with, and for an index of a
+    ``prange``, which has no sign: here numbers are numbers.
+    """
+
+    def get_call_type(self, context: Any, args: Any, kws: Any) -> Any:
+        args = tuple(plain(arg) for arg in args)
+        kws = {name: plain(arg) for name, arg in kws.items()}
+        return super().get_call_type(context, args, kws)
+
+
+register_model(Called)(models.OpaqueModel)
+
+
+@lower_constant(Called)  # type: ignore[untyped-decorator, no-untyped-call]
+def no_address(context: Any, builder: Any, kind: Any, value: Any) -> Any:
+    """Code that knew where the dispatcher is in this process could not be kept."""
+    return context.get_dummy_value()
+
+
+def plain(arg: Any) -> Any:
+    """The type of an argument, a constant's being that of its kind, and whole numbers having a sign."""
+    arg = types.unliteral(arg)  # type: ignore[no-untyped-call]
+    return types.int64 if isinstance(arg, types.Integer) else arg
+
+
+def make_callable(function: Callable[..., Any], options: dict[str, Any]) -> Any:
+    """Let kernels call a plain function; the dispatcher that is returned must be kept."""
+    dispatcher = numba.njit(**options, pipeline_class=Inner)(function)
+    infer_global(function, Called(dispatcher))  # type: ignore[no-untyped-call]
+    return dispatcher
 
 
 @contextmanager

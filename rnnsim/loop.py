@@ -38,6 +38,7 @@ class Plan(NamedTuple):
     rate: float  # the learning rate
     clip: float  # the longest gradient
     stop: bool  # whether to stop where the task is solved
+    learns: bool  # if not, the network only runs through what the stream holds, as one window
 
 
 class Clock(NamedTuple):
@@ -132,13 +133,15 @@ def loop_kernel(
         while clock.step[0] < until and clock.row[0] < clock.filled[0]:
             row, held, step = clock.row[0], clock.held[0], clock.step[0]
             length = window_length(plan, clock, stream)
-            window = Window(held, length, step, step + length == plan.steps)
+            window = Window(held, length, step, step + length == plan.steps, plan.learns)
             for i in range(slope.size):
                 slope[i] = 0
             code = learn(params, state, stream, row, trajectory, window, memory, grad)
             if code != 0:
                 clock.stopped_at[0] = step + 1
                 return int(FAILED + code)
+            if not plan.learns:
+                return RUNNING
             code = observe(plan, clock, stream, length, judge, curve)
             if code != RUNNING:
                 return int(code)
@@ -176,6 +179,8 @@ def all_finite(theta: Array) -> bool:
 def window_length(plan: Plan, clock: Clock, stream: Stream) -> int:
     """The steps of the next window: it ends with the stream's rows, the run, or an episode."""
     row = clock.row[0]
+    if not plan.learns:
+        return int(clock.filled[0])
     longest = min(plan.window, clock.filled[0] - row, plan.steps - clock.step[0])
     for i in range(longest):
         if stream.ends[row + i]:

@@ -10,7 +10,7 @@ import numpy as np
 
 from rnnsim import checks
 from rnnsim.errors import RnnsimError
-from rnnsim.evaluate import perform
+from rnnsim.evaluate import by_itself, perform
 from rnnsim.network import Stream
 from rnnsim.typing import Array
 
@@ -116,9 +116,8 @@ def behaviour(run: Run, path: str | Path | None = None, steps: int = 60) -> Any:
     experiment = run.experiment
     network, task = experiment.network, experiment.task
     rows = max(2 * steps, task.episode_length or 0)
-    stream, trajectory = perform(
-        network, run.params, task, experiment.seed, rows, 1, experiment.rule.settler()
-    )
+    through = by_itself(network, experiment.rule.settler() if task.steady else None)
+    stream, trajectory = perform(network, run.params, task, experiment.seed, rows, 1, through)
     filled = len(trajectory.states)
     shown = slice(max(0, filled - steps), filled)
     states = trajectory.entering if network.reads == "entering" else trajectory.states

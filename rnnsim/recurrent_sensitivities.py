@@ -126,15 +126,7 @@ def carry_blocks(moves: Moves, p: Array, current: int, steps: int, total: Array)
     """Carry every block of every sequence, a core having some of them."""
     blocks = total.shape[1]
     for i in prange(total.shape[0] * blocks):
-        b, block = place_of(i, blocks)
-        carry_block(moves, p, current, steps, b, block, total)
-
-
-@kernel(allocates=False)
-def place_of(i: int, blocks: int) -> tuple[Any, Any]:
-    """The sequence and the block. (The index of a ``prange`` has no sign; row numbers have one.)"""
-    own = np.int64(i)
-    return own // blocks, own % blocks
+        carry_block(moves, p, current, steps, i // blocks, i % blocks, total)
 
 
 @kernel(inlined=False)

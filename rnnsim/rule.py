@@ -60,6 +60,7 @@ class Window(NamedTuple):
     length: int
     step: int  # how many steps the stream has had before the window
     last: bool  # no step comes after
+    learns: bool  # whether a gradient is asked for; if not, the network only runs
 
 
 class Rule(Options, frozen=True):
@@ -149,9 +150,10 @@ class Rule(Options, frozen=True):
             grad: Params,
         ) -> int:
             forward(params, state, stream, row, trajectory, window.first, window.length)
-            direct(params, trajectory, window.first, window.length, grad)
-            credit(params, trajectory, window, memory, grad)
-            constrain(trajectory, grad)
+            if window.learns:
+                direct(params, trajectory, window.first, window.length, grad)
+                credit(params, trajectory, window, memory, grad)
+                constrain(trajectory, grad)
             return DONE
 
         return learn

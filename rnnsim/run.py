@@ -19,6 +19,7 @@ from rnnsim.kernels import compiled
 from rnnsim.loop import (
     DIVERGED,
     FAILED,
+    RUNNING,
     SOLVED,
     Curve,
     Plan,
@@ -28,13 +29,13 @@ from rnnsim.loop import (
     new_curve,
     trajectory_rows,
 )
-from rnnsim.network import Network, empty_stream
+from rnnsim.network import Network, Stream, empty_stream
 from rnnsim.optimizers import Optimizer
 from rnnsim.progress import progress_bar
 from rnnsim.rule import Rule
 from rnnsim.task import Task
 from rnnsim.threads import shared_work
-from rnnsim.typing import Array, Params
+from rnnsim.typing import Array, Params, State, Trajectory
 
 # No result depends on these.
 CHUNK = 1024  # about how many steps a stream holds at least
@@ -315,8 +316,27 @@ class Trainer:
         experiment = self.experiment
         return evaluate(
             experiment.network, self.params, experiment.task, experiment.seed,
-            score or experiment.task.score, experiment.rule.settler(),
+            score or experiment.task.score, self._go_through,
         )  # fmt: skip
+
+    def _go_through(self, params: Params, state: State, stream: Stream, trajectory: Trajectory) -> None:
+        """Take a network through data by the loop, which is compiled already, without learning."""
+        experiment, now, (rows, batch) = self.experiment, self.training, trajectory.states.shape[:2]
+        rule, rng = experiment.rule, np.random.default_rng(0)
+        clock = new_clock()
+        clock.filled[0] = rows
+        memory = now.memory
+        if type(rule).learn is not Rule.learn:  # it may use its memory before it learns
+            memory = rule.memory(experiment.network, batch, rows, rng)
+        code = self._loop(
+            now._replace(
+                plan=now.plan._replace(learns=False, steps=rows), clock=clock, params=params,
+                state=state, stream=stream, trajectory=trajectory, memory=memory,
+            ),
+            rows,
+        )  # fmt: skip
+        if code != RUNNING:
+            raise rule.explain(code - FAILED, memory, 1)
 
     def result(self) -> Run:
         """What the run came to."""
@@ -344,6 +364,7 @@ def allocate(experiment: Experiment) -> Training:
         rate=experiment.learning_rate,
         clip=experiment.clip,
         stop=experiment.stop,
+        learns=True,
     )
     theta = network.pack(experiment.initial_params())
     slope = np.zeros_like(theta)

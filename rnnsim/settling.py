@@ -16,7 +16,7 @@ import numpy as np
 
 from rnnsim.errors import NoSteadyState, RnnsimError, UnknownName
 from rnnsim.kernels import compiled, kernel, prange
-from rnnsim.linalg import bounds, copy, parts_of
+from rnnsim.linalg import bounds, copy, largest, parts_of
 from rnnsim.names import nearest
 from rnnsim.network import Network, Stream
 from rnnsim.typing import Array, Bools, Kernel, Params, State, Trajectory
@@ -117,12 +117,12 @@ def unsettled_message(settling: Settling, solver: str, before: int = 0) -> str:
 
 @cache
 def settle_kernel(
-    network_step: Kernel, project: Kernel, readout: Kernel, advance: Kernel, cheap: bool
+    network_step: Kernel, project: Kernel, readout: Kernel, advance: Kernel, cheap: bool, shares: bool
 ) -> Kernel:
     """Make ``settle``: as a network's ``forward``, but each row settles, from the initial state.
 
     ``cheap`` says that ``advance`` takes less time than to judge a state, and may be called from
-    several threads.
+    several threads; ``shares``, that the network's kernels may be.
     """
 
     @kernel
@@ -137,11 +137,11 @@ def settle_kernel(
             settled, last = True, iteration == room.max_steps - 1
             for b in range(begin, end):
                 if last or not cheap or not is_far(trajectory, t, b, room.tolerance):
-                    residual, largest = judge(trajectory, t, b)
-                    if residual <= room.tolerance and room.resolution * largest <= room.tolerance:
+                    residual, size = judge(trajectory, t, b)
+                    if residual <= room.tolerance and room.resolution * size <= room.tolerance:
                         continue
                     room.report[b, 0], room.report[b, 1] = residual, iteration + 1
-                    room.report[b, 2], room.report[b, 3] = largest, t
+                    room.report[b, 2], room.report[b, 3] = size, t
                     if not np.isfinite(residual):
                         return
                 settled = False
@@ -151,7 +151,7 @@ def settle_kernel(
                 room.settled[begin:end] = True
                 return
 
-    @kernel(parallel=True)
+    @kernel(parallel=cheap and shares)
     def settle_parts(params: Params, trajectory: Trajectory, t: int, room: Settling, parts: int) -> None:
         B = trajectory.states.shape[1]
         for part in prange(parts):
@@ -180,11 +180,11 @@ def settle_kernel(
         count: int,
         room: Settling,
     ) -> int:
-        trajectory.inputs[first : first + count] = stream.inputs[row : row + count]
+        copy(stream.inputs[row : row + count], trajectory.inputs[first : first + count])
         trajectory.resets[first : first + count] = False  # no row follows from another
         project(params, trajectory, first, count)
         for t in range(first, first + count):
-            trajectory.entering[t] = state.initial
+            copy(state.initial, trajectory.entering[t])
             if not settle_row(params, trajectory, t, room):
                 return UNSETTLED
         readout(params, stream, row, trajectory, first, count)
@@ -204,7 +204,8 @@ def solver_kernel(network: Network, solver: str) -> Kernel:
     if solver not in SOLVERS:
         raise UnknownName(nearest("solver", solver, SOLVERS))
     advance = {"relaxation": relax, "anderson": mix}.get(solver) or newton_kernel(network.jacobian)
-    return settle_kernel(network.step, network.project, network.readout, advance, solver == "relaxation")
+    cheap = solver == "relaxation"
+    return settle_kernel(network.step, network.project, network.readout, advance, cheap, network.shares)
 
 
 @kernel(allocates=False)
@@ -223,13 +224,12 @@ def is_far(trajectory: Trajectory, t: int, b: int, tolerance: float) -> bool:
 @kernel
 def judge(trajectory: Trajectory, t: int, b: int) -> tuple[float, float]:
     """Give max |F(x) - x| / alpha and max |x| of sequence b; nan if any is."""
-    residual, largest = 0.0, 0.0
-    for i in range(trajectory.states.shape[2]):
-        size = abs(trajectory.states[t, b, i] - trajectory.entering[t, b, i])
-        if not size <= residual:
+    residual, x, y = 0.0, trajectory.entering[t, b], trajectory.states[t, b]
+    for i in range(x.size):
+        size = abs(y[i] - x[i])
+        if size > residual or size != size:
             residual = size
-        largest = max(largest, abs(trajectory.entering[t, b, i]))
-    return residual / trajectory.leak, largest
+    return residual / trajectory.leak, largest(x)
 
 
 # --- how to go on from x and F(x): each replaces x in trajectory.entering, or says that it cannot ------
@@ -250,9 +250,10 @@ def mix(params: Params, trajectory: Trajectory, t: int, b: int, iteration: int, 
     slots, n = room.iterates.shape[0], room.iterates.shape[2]
     newest = iteration % slots
     x, r = room.iterates[:, b], room.residuals[:, b]
-    x[newest] = trajectory.entering[t, b]
-    r[newest] = trajectory.states[t, b] - trajectory.entering[t, b]
-    trajectory.entering[t, b] = trajectory.states[t, b]
+    for i in range(n):
+        x[newest, i] = trajectory.entering[t, b, i]
+        r[newest, i] = trajectory.states[t, b, i] - trajectory.entering[t, b, i]
+        trajectory.entering[t, b, i] = trajectory.states[t, b, i]
     others = min(iteration, slots - 1)
     if others == 0:
         return True
@@ -283,7 +284,8 @@ def newton_kernel(jacobian: Kernel) -> Kernel:
         solved, dx = solve_identity_minus(
             room.matrix, trajectory.states[t, b] - trajectory.entering[t, b]
         )
-        trajectory.entering[t, b] += dx
+        for i in range(dx.size):
+            trajectory.entering[t, b, i] += dx[i]
         return solved
 
     return newton

@@ -228,7 +228,7 @@ def test_checkpoints_leave_the_state_where_the_window_ended(length: int) -> None
         trajectory = network.trajectory(how.rows(40), 1)
         grad = network.views(np.zeros(network.n_params))
         how.learn(network)(
-            case.params, state, stream, 0, trajectory, Window(0, length, 0, True), memory, grad
+            case.params, state, stream, 0, trajectory, Window(0, length, 0, True, True), memory, grad
         )
         states.append(SimpleNamespace(x=state.x.copy(), grad=grad))
     np.testing.assert_allclose(states[0].x, states[1].x, rtol=0, atol=1e-14)

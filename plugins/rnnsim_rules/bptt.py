@@ -165,6 +165,9 @@ class BPTT(Rule, frozen=True):
             memory: CheckpointedSweep,
             grad: Params,
         ) -> int:
+            if not window.learns:
+                forward(params, state, stream, row, trajectory, window.first, window.length)
+                return DONE
             length = memory.sweep.blame.shape[0]
             segments = (window.length + length - 1) // length
             for i in range(segments):

@@ -21,7 +21,7 @@ import numpy as np
 
 from rnnsim.errors import NoSteadyState, RnnsimError
 from rnnsim.kernels import kernel, prange
-from rnnsim.linalg import bounds, copy, parts_of
+from rnnsim.linalg import bounds, copy, largest, parts_of
 from rnnsim.network import Network, Stream
 from rnnsim.options import Positive
 from rnnsim.rule import DONE, Cost, Rule, Window
@@ -126,7 +126,7 @@ class RecurrentBackprop(Rule, frozen=True):
         blame_row = (
             direct_adjoint(network.pullback, network.jacobian)
             if self.adjoint == "direct"
-            else iterated_adjoint(network.pullback)
+            else iterated_adjoint(network.pullback, network.shares)
         )
 
         @kernel(allocates=False)
@@ -143,6 +143,8 @@ class RecurrentBackprop(Rule, frozen=True):
             first, count = window.first, window.length
             if settle(params, state, stream, row, trajectory, first, count, memory.settling) != 0:
                 return UNSETTLED
+            if not window.learns:
+                return DONE
             direct(params, trajectory, first, count, grad)
             for i in range(count):
                 if not blame_row(params, trajectory, first + i, memory.search, memory.blame[i]):
@@ -189,7 +191,7 @@ def residual(search: Search, begin: int, end: int) -> float:
     for b in range(begin, end):
         for i in range(search.error.shape[1]):
             size = abs(search.adjoint[1, b, 0, i] + search.error[b, i] - search.adjoint[0, b, 0, i])
-            if not size <= worst:
+            if size > worst or size != size:
                 worst = size
     return worst
 
@@ -201,13 +203,12 @@ def judged(search: Search, begin: int, end: int, size: float, steps: int, t: int
     An adjoint so large that rounding would hide the residual is none, however small that looks: the
     equation is singular but for rounding.
     """
-    scale = np.abs(search.error[begin:end]).max()
-    largest = np.abs(search.adjoint[0, begin:end]).max()
+    scale, longest = largest(search.error[begin:end]), largest(search.adjoint[0, begin:end])
     unit, report = scale if scale > 0 else 1.0, search.report[begin]
     report[0], report[1] = size / unit, steps
-    report[2], report[3] = t, largest / unit
+    report[2], report[3] = t, longest / unit
     most = search.tolerance * scale
-    return bool(size <= most and search.resolution * largest <= most)
+    return bool(size <= most and search.resolution * longest <= most)
 
 
 @cache
@@ -234,7 +235,7 @@ def direct_adjoint(pullback: Kernel, jacobian: Kernel) -> Kernel:
 
 
 @cache
-def iterated_adjoint(pullback: Kernel) -> Kernel:
+def iterated_adjoint(pullback: Kernel, shares: bool) -> Kernel:
     """Iterate lambda <- J^T lambda + dE/dx from dE/dx on, which sums the Neumann series."""
 
     @kernel
@@ -251,7 +252,7 @@ def iterated_adjoint(pullback: Kernel) -> Kernel:
         lambda_, moved = search.adjoint[0], search.adjoint[1]
         for b in range(begin, end):
             copy(search.error[b], lambda_[b, 0])
-        enough = search.enough * np.abs(search.error[begin:end]).max()
+        enough = search.enough * largest(search.error[begin:end])
         for i in range(search.steps):
             pullback(params, trajectory, t, begin, end, False, lambda_, blame, moved)
             if i == search.steps - 1 or not is_far(search, begin, end, enough):
@@ -263,7 +264,7 @@ def iterated_adjoint(pullback: Kernel) -> Kernel:
                     lambda_[b, 0, j] = moved[b, 0, j] + search.error[b, j]
         search.found[begin:end] = judged(search, begin, end, size, i + 1, t)
 
-    @kernel(parallel=True)
+    @kernel(parallel=shares)
     def blame_parts(
         params: Params, trajectory: Trajectory, t: int, search: Search, blame: Array, parts: int
     ) -> None:

@@ -35,7 +35,7 @@ def over_sequence(learn: Kernel, keep: Kernel) -> Kernel:
         steps, held = stream.losses.size, 0
         for row in range(0, steps, window):
             count = min(window, steps - row)
-            now = Window(held, count, row, row + count == steps)
+            now = Window(held, count, row, row + count == steps, True)
             code = learn(params, state, stream, row, trajectory, now, memory, grad)
             if code != 0:
                 return int(code)
