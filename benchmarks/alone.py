@@ -11,12 +11,13 @@ from typing import Any
 import numpy as np
 
 from rnnsim import registry
+from rnnsim.benchmarking.suite.alone import history_rows, over_sequence
 from rnnsim.gradient import make_stream
-from rnnsim.kernels import compiled, kernel
+from rnnsim.kernels import compiled
 from rnnsim.network import Network
-from rnnsim.rule import DONE, Rule, Window
+from rnnsim.rule import DONE, Rule
 from rnnsim.threads import shared_work
-from rnnsim.typing import Array, Inputs, Kernel, Memory, Params, State, Trajectory
+from rnnsim.typing import Array, Inputs, Params
 
 
 class Alone:
@@ -59,7 +60,7 @@ class Alone:
         self.stream.resets[0] = True  # state and traces begin anew
         self.steps, self.batch = self.stream.mask.shape
         window = min(window or self.steps, self.steps)
-        history = min(self.rule.history(window), self.steps - 1)
+        history = self.rule.history(window)
         flat = network.pack(params)
         self._slope = np.zeros_like(flat)
         self._memory = self.rule.memory(network, self.batch, window, np.random.default_rng(0))
@@ -67,13 +68,13 @@ class Alone:
             network.operands(flat),
             network.state(self.batch),
             self.stream,
-            network.trajectory(min(history + self.rule.rows(window), self.steps), self.batch),
+            network.trajectory(history_rows(self.rule, window), self.batch),
             self._memory,
             network.operands(self._slope),
             window,
             history,
         )
-        self._run = compiled(sequence_kernel(self.rule.learn(network), network.keep))
+        self._run = compiled(over_sequence(self.rule.learn(network), network.keep))
         self.grads = network.views(self._slope)
 
     def __call__(self) -> None:
@@ -94,32 +95,3 @@ class Alone:
         self()
         grads = {name: grad.copy() for name, grad in self.grads._asdict().items()}
         return {"loss": np.array(self.loss), **grads}
-
-
-def sequence_kernel(learn: Kernel, keep: Kernel) -> Kernel:
-    """Make the kernel that gives a sequence to a rule, window by window."""
-
-    @kernel
-    def sequence(
-        params: Params,
-        state: State,
-        stream: Any,
-        trajectory: Trajectory,
-        memory: Memory,
-        grad: Params,
-        window: int,
-        history: int,
-    ) -> int:
-        steps, held = stream.losses.size, 0
-        for row in range(0, steps, window):
-            count = min(window, steps - row)
-            now = Window(held, count, row, row + count == steps, True)
-            code = learn(params, state, stream, row, trajectory, now, memory, grad)
-            if code != DONE:
-                return int(code)
-            filled, held = held + count, min(history, held + count)
-            if held > 0:
-                keep(trajectory, filled - held, held)
-        return DONE
-
-    return sequence

@@ -15,12 +15,14 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from rnnsim.fast_weight_forward import FastTrajectory, SlowWeights
-from rnnsim.kernels import kernel
+from rnnsim.kernels import kernel, prange
 from rnnsim.layered import Layers
-from rnnsim.linalg import copy
+from rnnsim.linalg import bounds, copy
 from rnnsim.typing import Array
 
 TOGETHER = 4  # steps that a trace is carried at a time, at most: what they read must fit beside it
+PARTS = 4  # of the traces, for the cores; their number changes no sum
+SHARED = 1 << 15  # traces moved from which sharing them pays
 
 # A trace to which nothing is added decays below the smallest normal number, where arithmetic takes many
 # times as long. This much at each step, which changes no gradient, keeps it above.
@@ -71,8 +73,11 @@ def pushforward(
                 moves += 1
                 t += 1
                 going = t <= last and moves < traces.row.size and not trajectory.starts[t, b]
-            carry_hidden(trajectory, b, moves, traces, grad.flat)
-            carry_output(trajectory, b, moves, traces, grad.flat)
+            layers, slow, slopes = trajectory.slow_layers, trajectory.slow, trajectory.slow_slopes
+            if moves * (traces.hidden[b].size + traces.output[b].size) < SHARED:
+                carry(layers, slow, slopes, trajectory.origin, b, moves, traces, 0, 1, grad.flat)
+            else:
+                carry_in_parts(layers, slow, slopes, trajectory.origin, b, moves, traces, grad.flat)
 
 
 @kernel(allocates=False)
@@ -170,17 +175,68 @@ def differentiate_slow(
                     outgoing[j - inputs, o] += weight * own[o]
 
 
+# --- p itself; what follows is given arrays, because cores share it: see Network.shares ---
+
+
+@kernel(parallel=True)
+def carry_in_parts(
+    layers: Layers,
+    slow: Array,
+    slopes: Array,
+    origin: Array,
+    b: int,
+    moves: int,
+    traces: Traces,
+    grad: Array,
+) -> None:
+    """Carry all traces of a sequence through the next moves, a core having some of the parts."""
+    for part in prange(PARTS):
+        carry(layers, slow, slopes, origin, b, moves, traces, part, PARTS, grad)
+
+
+@kernel(allocates=False, inlined=False)
+def carry(
+    layers: Layers,
+    slow: Array,
+    slopes: Array,
+    origin: Array,
+    b: int,
+    moves: int,
+    traces: Traces,
+    part: int,
+    parts: int,
+    grad: Array,
+) -> None:
+    """Carry one part, no gradient of which is another's: some hidden units, some outputs."""
+    begin, end = bounds(part, parts, traces.outgoing.shape[0])
+    carry_hidden(layers, slow, b, moves, traces, begin, end, grad)
+    kinds, N = origin.shape
+    if kinds == 1:  # an output for each fast weight
+        begin, end = bounds(part, parts, N)
+        carry_output(layers, slow, slopes, origin, 0, moves, traces, b, begin, end, grad)
+    else:  # several fast weights have one, but a FROM unit is no TO unit
+        if part == 0:
+            carry_output(layers, slow, slopes, origin, 0, moves, traces, b, 0, N, grad)
+        if part == parts - 1:
+            carry_output(layers, slow, slopes, origin, 1, moves, traces, b, 0, N, grad)
+
+
 @kernel(allocates=False)
-def carry_hidden(trajectory: FastTrajectory, b: int, moves: int, traces: Traces, grad: Array) -> None:
-    """The traces of the weights into hidden units, two weights at a time: the new term is reach o_i."""
-    layers, p = trajectory.slow_layers, traces.hidden[b]
+def carry_hidden(
+    layers: Layers, slow: Array, b: int, moves: int, traces: Traces, first: int, end: int, grad: Array
+) -> None:
+    """The traces of the weights into hidden units first, ..., end - 1, two weights at a time.
+
+    The new term is reach o_i.
+    """
+    inputs, p = layers.units[1], traces.hidden[b]
     for l in range(1, layers.source.size - 1):  # noqa: E741 (layer l)
         begin, source = layers.units[l], layers.source[l]
-        for j in range(begin, layers.units[l + 1]):
-            unit, h = j - layers.units[1], layers.weight[l] + (j - begin) * layers.stride[l]
+        for j in range(max(begin, inputs + first), min(layers.units[l + 1], inputs + end)):
+            unit, h = j - inputs, layers.weight[l] + (j - begin) * layers.stride[l]
             for i in range(source, begin - 1, 2):
                 for s in range(moves):
-                    o = trajectory.slow[traces.row[s], b]
+                    o = slow[traces.row[s], b]
                     one, two = carry_two(p[h], p[h + 1], traces.gamma[s], traces.decay[s],
                                          o[i], o[i + 1], traces.reach[s, unit], traces.tiny)  # fmt: skip
                     grad[h] += one
@@ -189,7 +245,7 @@ def carry_hidden(trajectory: FastTrajectory, b: int, moves: int, traces: Traces,
             for s in range(moves):
                 gamma, decay, reach = traces.gamma[s], traces.decay[s], traces.reach[s, unit]
                 if (begin - source) % 2:
-                    o = trajectory.slow[traces.row[s], b]
+                    o = slow[traces.row[s], b]
                     grad[h] += carry_one(p[h], gamma, decay, o[begin - 1], reach, traces.tiny)
                 if layers.bias[l] >= 0:
                     place = layers.bias[l] + j - begin
@@ -223,25 +279,35 @@ def carry_one(p: Array, gamma: Array, decay: Array, o: float, reach: Array, tiny
 
 
 @kernel(allocates=False)
-def carry_output(trajectory: FastTrajectory, b: int, moves: int, traces: Traces, grad: Array) -> None:
+def carry_output(
+    layers: Layers,
+    slow: Array,
+    slopes: Array,
+    origin: Array,
+    i: int,
+    moves: int,
+    traces: Traces,
+    b: int,
+    first: int,
+    end: int,
+    grad: Array,
+) -> None:
     """The traces of the weights into S's outputs: those into output origin[i, c], of fast weight c."""
-    layers = trajectory.slow_layers
     L = layers.source.size - 1
     begin, source = layers.units[L], layers.source[L]
     fan_in = begin - source
-    for i in range(trajectory.origin.shape[0]):
-        for c in range(trajectory.origin.shape[1]):
-            unit, p = trajectory.origin[i, c], traces.output[b, i, c]
-            place, bias = layers.weight[L] + unit * fan_in, layers.bias[L] + unit
-            total = grad[place : place + fan_in]
-            for s in range(moves):
-                t, gamma, decay = traces.row[s], traces.gamma[s, c], traces.decay[s, c]
-                gain = traces.gain[s, i, c] * trajectory.slow_slopes[t, b, begin + unit]
-                z = trajectory.slow[t, b, source:begin]
-                for j in range(fan_in):
-                    old = p[j]
-                    total[j] += gamma * old
-                    p[j] = decay * old + (gain * z[j] + traces.tiny)
-                if layers.bias[L] >= 0:
-                    grad[bias] += gamma * p[fan_in]
-                    p[fan_in] = decay * p[fan_in] + (gain + traces.tiny)
+    for c in range(first, end):
+        unit, p = origin[i, c], traces.output[b, i, c]
+        place, bias = layers.weight[L] + unit * fan_in, layers.bias[L] + unit
+        total = grad[place : place + fan_in]
+        for s in range(moves):
+            t, gamma, decay = traces.row[s], traces.gamma[s, c], traces.decay[s, c]
+            gain = traces.gain[s, i, c] * slopes[t, b, begin + unit]
+            z = slow[t, b, source:begin]
+            for j in range(fan_in):
+                old = p[j]
+                total[j] += gamma * old
+                p[j] = decay * old + (gain * z[j] + traces.tiny)
+            if layers.bias[L] >= 0:
+                grad[bias] += gamma * p[fan_in]
+                p[fan_in] = decay * p[fan_in] + (gain + traces.tiny)

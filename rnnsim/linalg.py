@@ -17,8 +17,11 @@ _LINE = 64  # bytes
 SMALL = 512  # multiplications below which a loop beats a call of BLAS
 LARGE = 1 << 21  # multiplications from which sharing them between cores pays
 LARGE_VECTOR = 1 << 17  # the same of a matrix and a vector, which waits for the matrix
-ROWS = 16  # the least rows of a part
+ROWS = 16  # rows of a part, where there are enough
+LEAST_ROWS = 8  # of each of two parts
 MOST_PARTS = 8
+BLAS_SMALL = 1_000_000  # multiplications up to which BLAS takes small matrices as they are
+SQUARE = 16  # rows and columns turned at a time: a line of the cache each
 
 
 def aligned_zeros(shape: tuple[int, ...], dtype: Any) -> Array:
@@ -75,7 +78,7 @@ def parts_of(rows: int, work: int) -> int:
 
     The sizes alone decide, not the number of cores: the same sums on every machine.
     """
-    return 1 if work < LARGE else max(1, min(MOST_PARTS, rows // ROWS))
+    return 1 if work < LARGE else max(1, min(2, rows // LEAST_ROWS), min(MOST_PARTS, rows // ROWS))
 
 
 @kernel(allocates=False)
@@ -194,6 +197,70 @@ def x_times_W(x: Array, W: Array, out: Array) -> None:
             Wt_times_x(W, x[r], out[r])
     else:
         share_rows(x, W, out, parts_of(R, R * n * k))
+
+
+@kernel(allocates=False, inlined=False)
+def product(x: Array, W: Array, Wt: Array, out: Array) -> None:
+    """``out = x W`` of some rows, W^T being at hand; x (R, k), W (k, n), Wt (n, k), out (R, n).
+
+    Beyond a certain size BLAS copies W into an order that it likes, which takes as long as the product
+    where there are few rows. And it is slow at ``x W^T`` with few rows, whatever their length.
+    """
+    R, k = x.shape
+    n = W.shape[1]
+    if R * k * n <= BLAS_SMALL:
+        gemm(x, W, out)
+        return
+    last = n - n % 4
+    for i in range(0, last, 4):
+        for r in range(0, R - 3, 4):
+            sixteen_sums(x, Wt, out, r, i)
+    for r in range(R - R % 4, R):
+        multiply_rows(Wt, x[r], out[r], 0, last)
+    for r in range(R):
+        multiply_rows(Wt, x[r], out[r], last, n)
+
+
+@kernel(allocates=False)
+def sixteen_sums(x: Array, y: Array, out: Array, r: int, i: int) -> None:
+    """Four rows of x by four of y: each number that is read serves four sums."""
+    a, b, c, d, p, q, s, t = x[r], x[r + 1], x[r + 2], x[r + 3], y[i], y[i + 1], y[i + 2], y[i + 3]
+    zero = out.dtype.type(0)
+    ap, aq, as_, at, bp, bq, bs, bt = zero, zero, zero, zero, zero, zero, zero, zero
+    cp, cq, cs, ct, dp, dq, ds, dt = zero, zero, zero, zero, zero, zero, zero, zero
+    for j in range(a.size):
+        a_j, b_j, c_j, d_j, p_j, q_j, s_j, t_j = a[j], b[j], c[j], d[j], p[j], q[j], s[j], t[j]
+        ap += a_j * p_j
+        aq += a_j * q_j
+        as_ += a_j * s_j
+        at += a_j * t_j
+        bp += b_j * p_j
+        bq += b_j * q_j
+        bs += b_j * s_j
+        bt += b_j * t_j
+        cp += c_j * p_j
+        cq += c_j * q_j
+        cs += c_j * s_j
+        ct += c_j * t_j
+        dp += d_j * p_j
+        dq += d_j * q_j
+        ds += d_j * s_j
+        dt += d_j * t_j
+    out[r, i], out[r, i + 1], out[r, i + 2], out[r, i + 3] = ap, aq, as_, at
+    out[r + 1, i], out[r + 1, i + 1], out[r + 1, i + 2], out[r + 1, i + 3] = bp, bq, bs, bt
+    out[r + 2, i], out[r + 2, i + 1], out[r + 2, i + 2], out[r + 2, i + 3] = cp, cq, cs, ct
+    out[r + 3, i], out[r + 3, i + 1], out[r + 3, i + 2], out[r + 3, i + 3] = dp, dq, ds, dt
+
+
+@kernel(allocates=False)
+def turn(W: Array, out: Array) -> None:
+    """``out = W^T``, square by square."""
+    k, n = W.shape
+    for first in range(0, k, SQUARE):
+        for begin in range(0, n, SQUARE):
+            for i in range(first, min(first + SQUARE, k)):
+                for j in range(begin, min(begin + SQUARE, n)):
+                    out[j, i] = W[i, j]
 
 
 @kernel(allocates=False)

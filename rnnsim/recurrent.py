@@ -15,6 +15,7 @@ from rnnsim import recurrent_sensitivities as dense
 from rnnsim.activations import Function, activation_kernel
 from rnnsim.errors import RnnsimError
 from rnnsim.initial import check_scheme, draw_weights
+from rnnsim.linalg import ROWS
 from rnnsim.losses import Pair, judge_kernel, loss_kernel
 from rnnsim.network import Network
 from rnnsim.options import Options
@@ -249,6 +250,7 @@ class RecurrentNetwork(Network):
             states=np.zeros(state_rows, self.dtype),
             output_error=np.zeros((rows, batch, k), self.dtype),
             error=np.zeros(state_rows, self.dtype),
+            turned=np.zeros((n, n) if batch >= ROWS else (0, 0), self.dtype),
             leak=self.dtype.type(self.leak),
             units=np.zeros(0, np.int64) if self.units is None else self.units,
             connectivity=none if self.connectivity is None else self.connectivity,

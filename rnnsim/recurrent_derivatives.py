@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from rnnsim.kernels import kernel
-from rnnsim.linalg import add_rows, add_xt_times_y, x_times_W, x_times_Wt
+from rnnsim.linalg import add_rows, add_xt_times_y, product, x_times_W, x_times_Wt
 from rnnsim.recurrent_forward import RecurrentTrajectory
 from rnnsim.typing import Array, Params
 
@@ -30,10 +30,16 @@ def pullback(
             if own_error:
                 for i in range(n):
                     after[b, r, i] += trajectory.error[t, b, i]
-            for i in range(n):
-                blame[b, r, i] = leak * trajectory.slopes[t, b, i] * after[b, r, i]
+                    blame[b, r, i] = leak * trajectory.slopes[t, b, i] * after[b, r, i]
+            else:
+                for i in range(n):
+                    blame[b, r, i] = leak * trajectory.slopes[t, b, i] * after[b, r, i]
     rows = (end - begin) * R
-    x_times_W(blame[begin:end].reshape(rows, n), params.W, before[begin:end].reshape(rows, n))
+    s, onward = blame[begin:end].reshape(rows, n), before[begin:end].reshape(rows, n)
+    if trajectory.turned.size > 0:
+        product(s, params.W, trajectory.turned, onward)
+    else:
+        x_times_W(s, params.W, onward)
     for b in range(begin, end):
         if trajectory.resets[t, b]:
             before[b] = 0

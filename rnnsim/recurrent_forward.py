@@ -16,6 +16,8 @@ from rnnsim.linalg import (
     copy,
     move_rows,
     parts_of,
+    product,
+    turn,
     x_times_W,
     x_times_Wt,
 )
@@ -41,6 +43,7 @@ class RecurrentTrajectory(NamedTuple):
     states: Array  # (R, B, n) x(t)
     output_error: Array  # (R, B, k) dE/dy(t)
     error: Array  # (R, B, n) dE/dx(t), the direct part
+    turned: Array  # (n, n) W^T of the window, where many sequences step together; (0, 0) elsewhere
     leak: Any  # alpha
     units: Array  # (k,) the units that are read, where the readout is not linear
     connectivity: Bools  # (n, n), or (0, 0) where every connection exists
@@ -55,7 +58,9 @@ def load(stream: Stream, row: int, trajectory: RecurrentTrajectory, first: int, 
 
 @kernel(allocates=False)
 def project(params: Params, trajectory: RecurrentTrajectory, first: int, count: int) -> None:
-    """The input's share of the net input, U u(t) + b, of all steps in one product."""
+    """What the steps have in common: U u(t) + b of all in one product, and W^T."""
+    if trajectory.turned.size > 0:
+        turn(params.W, trajectory.turned)
     B, m = trajectory.inputs.shape[1:]
     n = params.b.size
     drive = trajectory.drive[first : first + count].reshape(count * B, n)
@@ -75,7 +80,10 @@ def step_kernel(activate: Kernel) -> Kernel:
         entering, states = trajectory.entering[t, begin:end], trajectory.states[t, begin:end]
         drive = trajectory.drive[t, begin:end]
         net = trajectory.slopes[t, begin:end]  # activate() replaces the net input by the slope
-        x_times_Wt(entering, params.W, net)
+        if trajectory.turned.size > 0:
+            product(entering, trajectory.turned, params.W, net)
+        else:
+            x_times_Wt(entering, params.W, net)
         B, n = net.shape
         for b in range(B):
             for i in range(n):
@@ -176,10 +184,13 @@ def forward_kernel(step: Kernel, readout: Kernel) -> Kernel:
             for b in range(begin, end):
                 if trajectory.resets[t, b]:
                     copy(state.initial[b], trajectory.entering[t, b])
-                else:
+                elif t == first:
                     copy(state.x[b], trajectory.entering[t, b])
+                else:
+                    copy(trajectory.states[t - 1, b], trajectory.entering[t, b])
             step(params, trajectory, t, begin, end)
-            copy(trajectory.states[t, begin:end], state.x[begin:end])
+        if count > 0:
+            copy(trajectory.states[first + count - 1, begin:end], state.x[begin:end])
 
     @kernel(parallel=True)
     def run_in_parts(

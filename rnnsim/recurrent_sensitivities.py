@@ -11,13 +11,23 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from rnnsim.kernels import kernel, prange
-from rnnsim.linalg import Wt_times_x, add_rows, add_xt_times_y, aligned_zeros, copy, gemm, x_times_W
+from rnnsim.linalg import (
+    BLAS_SMALL,
+    Wt_times_x,
+    add_rows,
+    add_xt_times_y,
+    aligned_zeros,
+    copy,
+    gemm,
+    x_times_W,
+)
 from rnnsim.recurrent_derivatives import jacobian
 from rnnsim.recurrent_forward import RecurrentTrajectory
 from rnnsim.typing import Array, Bools, Params
 
 TOGETHER = 16  # steps that a block of p is carried at a time, at most
 CACHE = 600_000  # bytes of a core's own cache that a block may take
+NARROW = 32  # the fewest columns of a block, where there are as many
 SHARED = 1 << 22  # multiplications from which sharing them between cores pays
 
 
@@ -42,7 +52,8 @@ class Sensitivities(NamedTuple):
 
 def sensitivities(n: int, m: int, batch: int, window: int, dtype: np.dtype[Any]) -> Sensitivities:
     """Allocate p = 0, and room for a few steps of a window."""
-    q, steps = n + m + 1, min(window, TOGETHER)
+    q, matrix = n + m + 1, n * (n + 1) * dtype.itemsize
+    steps = min(window, TOGETHER, max(1, CACHE // matrix))
     blocks, width = cut_into_blocks(n, n * q, dtype.itemsize)
     return Sensitivities(
         p=aligned_zeros((2, batch, blocks, n + 1, width), dtype),
@@ -59,11 +70,16 @@ def sensitivities(n: int, m: int, batch: int, window: int, dtype: np.dtype[Any])
 
 
 def cut_into_blocks(n: int, columns: int, itemsize: int) -> tuple[int, int]:
-    """How many blocks of how many columns: both places of a block, and the matrix, stay in a cache.
+    """How many blocks of how many columns.
 
-    Where there is work for two cores, there are two blocks at least. The sizes alone decide.
+    They are so small that BLAS takes a product as it is, or at least that both places of a block, and
+    the matrix, stay in a cache. Where there is work for two cores, there are two blocks at least. The
+    sizes alone decide.
     """
-    fitting = max(8, (CACHE // itemsize - n * (n + 1)) // (2 * (n + 1)))
+    fitting = BLAS_SMALL // (n * (n + 1))
+    if fitting < NARROW:
+        fitting = max(NARROW, (CACHE // itemsize - n * (n + 1)) // (2 * (n + 1)))
+    fitting = fitting // 8 * 8
     blocks = max(-(-columns // fitting), 2 if n * n * columns >= SHARED else 1)
     width = -(-columns // blocks)
     return blocks, -(-width // 8) * 8

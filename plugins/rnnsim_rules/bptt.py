@@ -66,11 +66,12 @@ def sweep_kernel(network: Network) -> Kernel:
         end: int,
     ) -> None:
         """Sweep the sequences begin, ..., end - 1."""
-        after, before = memory.adjoint[0], memory.adjoint[1]
-        for i in range(count - 1, -1, -1):
-            t, own_error = first + i, i >= count - own
-            pullback(params, trajectory, t, begin, end, own_error, after, memory.blame[i], before)
-            copy(before[begin:end], after[begin:end])
+        for back in range(count):  # from adjoint[0] to adjoint[1] and back, and so on
+            after, before = memory.adjoint[back % 2], memory.adjoint[1 - back % 2]
+            t, blame = first + count - 1 - back, memory.blame[count - 1 - back]
+            pullback(params, trajectory, t, begin, end, back < own, after, blame, before)
+        if count % 2 == 1:
+            copy(memory.adjoint[1, begin:end], memory.adjoint[0, begin:end])
 
     @kernel(parallel=network.shares)
     def pull_in_parts(
