@@ -339,6 +339,7 @@ class FastWeightNetwork(Network):
             gain=zeros(moves, len(self.origin), N),
             reach=zeros(moves, n_hidden, N),
             outgoing=zeros(n_hidden, n_outputs),
+            seed=zeros(n_outputs),
             upward=zeros(self._fan_in[-1], n_outputs),
             tiny=self.dtype.type(traced.TINY[self.dtype.name]),
         )

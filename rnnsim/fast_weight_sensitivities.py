@@ -40,6 +40,7 @@ class Traces(NamedTuple):
     gain: Array  # (s, 1 or 2, N) dsigma/ds of those outputs
     reach: Array  # (s, h, N) dsigma/dnet of the hidden units
     outgoing: Array  # (h, n) ds/dnet, of S's n outputs by its h hidden units
+    seed: Array  # (n) what that begins with, of each output
     upward: Array  # (phi - 1, n) the weights into S's outputs, transposed
     tiny: Any  # added to every trace, see TINY
 
@@ -119,15 +120,17 @@ def spread(weights: Array, trajectory: FastTrajectory, t: int, b: int, traces: T
     """dsigma/dnet of the hidden units, by way of the outputs that each fast weight depends on."""
     if traces.outgoing.shape[0] == 0:
         return
-    differentiate_slow(weights, trajectory, t, b, traces.upward, traces.outgoing)
-    origin, gain = trajectory.origin, traces.gain[s]
-    for j in range(traces.outgoing.shape[0]):
-        if origin.shape[0] == 1:  # an output for each fast weight
-            reach, outgoing = traces.reach[s, j], traces.outgoing[j]
-            for c in range(reach.size):
-                reach[c] = gain[0, c] * outgoing[c]
-        else:
-            reach_between(trajectory.fast_layers, origin, gain, traces.outgoing[j], traces.reach[s, j])
+    origin, gain, reach = trajectory.origin, traces.gain[s], traces.reach[s]
+    outputs = trajectory.slow_layers.units[-2]
+    copy(trajectory.slow_slopes[t, b, outputs:], traces.seed)
+    if origin.shape[0] == 1:  # an output for each fast weight
+        for c in range(traces.seed.size):
+            traces.seed[c] *= gain[0, c]
+        differentiate_slow(weights, trajectory, t, b, traces.upward, traces.seed, reach)
+        return
+    differentiate_slow(weights, trajectory, t, b, traces.upward, traces.seed, traces.outgoing)
+    for j in range(reach.shape[0]):
+        reach_between(trajectory.fast_layers, origin, gain, traces.outgoing[j], reach[j])
 
 
 @kernel(allocates=False)
@@ -148,26 +151,33 @@ def reach_between(layers: Layers, origin: Array, gain: Array, outgoing: Array, r
 
 @kernel(allocates=False)
 def differentiate_slow(
-    weights: Array, trajectory: FastTrajectory, t: int, b: int, upward: Array, outgoing: Array
+    weights: Array,
+    trajectory: FastTrajectory,
+    t: int,
+    b: int,
+    upward: Array,
+    seed: Array,
+    outgoing: Array,
 ) -> None:
-    """ds/dnet of the hidden units, from the outputs back: kappa of eq. (24), of every output at once."""
+    """kappa of eq. (24), of every output at once: from the outputs back to the hidden units."""
     layers, slopes = trajectory.slow_layers, trajectory.slow_slopes[t, b]
-    inputs, outputs, n = layers.units[1], layers.units[-2], outgoing.shape[1]
+    inputs, outputs, n = layers.units[1], layers.units[-2], seed.size
     L = layers.source.size - 1
-    source = layers.source[L]
+    source, highest = layers.source[L], layers.units[L - 1]
     for j in range(inputs, outputs):
         own = outgoing[j - inputs]
         if j < source:
             own[:] = 0
         else:
-            row = upward[j - source]
+            row, slope = upward[j - source], slopes[j] if j >= highest else slopes.dtype.type(1)
             for o in range(n):
-                own[o] = slopes[outputs + o] * row[o]
+                own[o] = slope * (seed[o] * row[o])
     for l in range(L - 1, 0, -1):  # noqa: E741 (layer l)
         for i in range(layers.units[l], layers.units[l + 1]):
             own = outgoing[i - inputs]
-            for o in range(n):
-                own[o] *= slopes[i]
+            if l < L - 1:  # the highest layer has its slopes
+                for o in range(n):
+                    own[o] *= slopes[i]
             place = layers.weight[l] + (i - layers.units[l]) * layers.stride[l]
             for j in range(max(layers.source[l], inputs), layers.units[l]):
                 weight = weights[place + j - layers.source[l]]
@@ -225,46 +235,55 @@ def carry(
 def carry_hidden(
     layers: Layers, slow: Array, b: int, moves: int, traces: Traces, first: int, end: int, grad: Array
 ) -> None:
-    """The traces of the weights into hidden units first, ..., end - 1, two weights at a time.
-
-    The new term is reach o_i.
-    """
-    inputs, p = layers.units[1], traces.hidden[b]
+    """The traces of the weights into hidden units first, ..., end - 1: the new term is reach o_i."""
+    inputs, p, one = layers.units[1], traces.hidden[b], traces.hidden.dtype.type(1)
     for l in range(1, layers.source.size - 1):  # noqa: E741 (layer l)
         begin, source = layers.units[l], layers.source[l]
         for j in range(max(begin, inputs + first), min(layers.units[l + 1], inputs + end)):
             unit, h = j - inputs, layers.weight[l] + (j - begin) * layers.stride[l]
-            for i in range(source, begin - 1, 2):
+            rest = begin - (begin - source) % 4
+            for i in range(source, rest, 4):
                 for s in range(moves):
-                    o = slow[traces.row[s], b]
-                    one, two = carry_two(p[h], p[h + 1], traces.gamma[s], traces.decay[s],
-                                         o[i], o[i + 1], traces.reach[s, unit], traces.tiny)  # fmt: skip
-                    grad[h] += one
-                    grad[h + 1] += two
-                h += 2
+                    o, g = slow[traces.row[s], b, i : i + 4], grad[h : h + 4]
+                    carry_four(p[h : h + 4], traces.gamma[s], traces.decay[s], o, traces.reach[s, unit],
+                               traces.tiny, g)  # fmt: skip
+                h += 4
             for s in range(moves):
                 gamma, decay, reach = traces.gamma[s], traces.decay[s], traces.reach[s, unit]
-                if (begin - source) % 2:
-                    o = slow[traces.row[s], b]
-                    grad[h] += carry_one(p[h], gamma, decay, o[begin - 1], reach, traces.tiny)
+                o = slow[traces.row[s], b]
+                for i in range(rest, begin):
+                    at = h + i - rest
+                    grad[at] += carry_one(p[at], gamma, decay, o[i], reach, traces.tiny)
                 if layers.bias[l] >= 0:
-                    place = layers.bias[l] + j - begin
-                    grad[place] += carry_one(p[place], gamma, decay, p.dtype.type(1), reach, traces.tiny)
+                    at = layers.bias[l] + j - begin
+                    grad[at] += carry_one(p[at], gamma, decay, one, reach, traces.tiny)
 
 
 @kernel(allocates=False)
-def carry_two(
-    p: Array, q: Array, gamma: Array, decay: Array, o: float, u: float, reach: Array, tiny: float
-) -> tuple[float, float]:
-    """Two weights' traces at once, as :func:`carry_one`: what they share is read once."""
-    p_total, q_total = p.dtype.type(0), p.dtype.type(0)
-    for c in range(p.size):
-        old_p, old_q = p[c], q[c]
-        p_total += gamma[c] * old_p
-        q_total += gamma[c] * old_q
-        p[c] = decay[c] * old_p + (o * reach[c] + tiny)
-        q[c] = decay[c] * old_q + (u * reach[c] + tiny)
-    return p_total, q_total
+def carry_four(
+    p: Array, gamma: Array, decay: Array, o: Array, reach: Array, tiny: float, grad: Array
+) -> None:
+    """Four weights' traces at once, as :func:`carry_one`.
+
+    What they share is read once, and there are sums enough for none to wait for the last addition.
+    """
+    zero = p.dtype.type(0)
+    p0, p1, p2, p3, sum0, sum1, sum2, sum3 = p[0], p[1], p[2], p[3], zero, zero, zero, zero
+    o0, o1, o2, o3 = o[0], o[1], o[2], o[3]
+    for c in range(p0.size):
+        old0, old1, old2, old3 = p0[c], p1[c], p2[c], p3[c]
+        sum0 += gamma[c] * old0
+        sum1 += gamma[c] * old1
+        sum2 += gamma[c] * old2
+        sum3 += gamma[c] * old3
+        p0[c] = decay[c] * old0 + (o0 * reach[c] + tiny)
+        p1[c] = decay[c] * old1 + (o1 * reach[c] + tiny)
+        p2[c] = decay[c] * old2 + (o2 * reach[c] + tiny)
+        p3[c] = decay[c] * old3 + (o3 * reach[c] + tiny)
+    grad[0] += sum0
+    grad[1] += sum1
+    grad[2] += sum2
+    grad[3] += sum3
 
 
 @kernel(allocates=False)

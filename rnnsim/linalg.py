@@ -20,7 +20,8 @@ LARGE_VECTOR = 1 << 17  # the same of a matrix and a vector, which waits for the
 ROWS = 16  # rows of a part, where there are enough
 LEAST_ROWS = 8  # of each of two parts
 MOST_PARTS = 8
-BLAS_SMALL = 1_000_000  # multiplications up to which BLAS takes small matrices as they are
+BLAS_SMALL = 1_000_000  # multiplications up to which BLAS takes matrices as they are, and is quicker
+PIECE = 16  # the fewest rows that are worth a call of their own
 SQUARE = 16  # rows and columns turned at a time: a line of the cache each
 
 
@@ -264,10 +265,17 @@ def turn(W: Array, out: Array) -> None:
 
 
 @kernel(allocates=False)
+def piece_of(rows: int, work: int) -> int:
+    """How many rows make a piece that BLAS takes as it is, so much work each; all where it takes few."""
+    piece = BLAS_SMALL // work
+    return piece if piece >= PIECE else rows
+
+
+@kernel(allocates=False)
 def share_rows(x: Array, W: Array, out: Array, parts: int) -> None:
     """``out = x W`` by BLAS, the rows in parts."""
     if parts == 1:
-        gemm(x, W, out)
+        gemm_in_pieces(x, W, out, 0, x.shape[0])
     else:
         gemm_of_parts(x, W, out, parts)
 
@@ -278,7 +286,16 @@ def gemm_of_parts(x: Array, W: Array, out: Array, parts: int) -> None:
     R = x.shape[0]
     for part in prange(parts):
         begin, end = bounds(part, parts, R)
-        gemm(x[begin:end], W, out[begin:end])
+        gemm_in_pieces(x, W, out, begin, end)
+
+
+@kernel
+def gemm_in_pieces(x: Array, W: Array, out: Array, begin: int, end: int) -> None:
+    """Some rows of ``out = x W``."""
+    piece = piece_of(end - begin, W.shape[0] * W.shape[1])
+    for first in range(begin, end, piece):
+        last = min(first + piece, end)
+        gemm(x[first:last], W, out[first:last])
 
 
 @kernel(allocates=False, inlined=False)
@@ -295,33 +312,48 @@ def add_xt_times_y(x: Array, y: Array, out: Array) -> None:
     elif n > 0:
         parts = parts_of(R, R * n * k)
         if parts == 1:
-            add_gemm(x.T, y, out)
+            add_gemm(x, y, out)
         else:
             add_gemm_of_parts(x, y, out, parts)
 
 
 @kernel
 def add_gemm(x: Array, y: Array, out: Array) -> None:
-    """``out += x y`` by BLAS."""
-    product = np.dot(x, y)
-    for i in range(product.shape[0]):
-        for j in range(product.shape[1]):
-            out[i, j] += product[i, j]
+    """``out += x^T y`` by BLAS."""
+    sums = np.empty((2, *out.shape), out.dtype)
+    sum_in_pieces(x, y, 0, x.shape[0], sums)
+    add(sums[0], out)
 
 
 @kernel(parallel=True)
 def add_gemm_of_parts(x: Array, y: Array, out: Array, parts: int) -> None:
     """``out += x^T y`` by BLAS, the sum in parts."""
-    R, k = x.shape
-    n = y.shape[1]
-    products = np.empty((parts, k, n), out.dtype)
+    R = x.shape[0]
+    sums = np.empty((parts, 2, *out.shape), out.dtype)
     for part in prange(parts):
         begin, end = bounds(part, parts, R)
-        gemm(x[begin:end].T, y[begin:end], products[part])
+        sum_in_pieces(x, y, begin, end, sums[part])
     for part in range(parts):
-        for i in range(k):
-            for j in range(n):
-                out[i, j] += products[part, i, j]
+        add(sums[part, 0], out)
+
+
+@kernel
+def sum_in_pieces(x: Array, y: Array, begin: int, end: int, sums: Array) -> None:
+    """``sums[0] = x^T y`` of some rows; sums[1] is room."""
+    piece = piece_of(end - begin, x.shape[1] * y.shape[1])
+    for first in range(begin, end, piece):
+        last, place = min(first + piece, end), min(first - begin, 1)
+        gemm(x[first:last].T, y[first:last], sums[place])
+        if place == 1:
+            add(sums[1], sums[0])
+
+
+@kernel(allocates=False)
+def add(x: Array, out: Array) -> None:
+    """``out += x``; matrices."""
+    for i in range(x.shape[0]):
+        for j in range(x.shape[1]):
+            out[i, j] += x[i, j]
 
 
 @kernel(allocates=False)
