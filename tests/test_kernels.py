@@ -7,12 +7,14 @@ from types import SimpleNamespace
 from typing import Any
 
 import naive
+import numba
 import numpy as np
 import pytest
 from cases import TYPICAL, Case, assert_equal_gradients, make_case
 
 import rnnsim
-from rnnsim.kernels import compiled
+from rnnsim import cache, kernels
+from rnnsim.kernels import compiled, kernel, prange
 from rnnsim.network import empty_stream
 from rnnsim.recurrent import RecurrentNetwork
 from rnnsim.rule import Window
@@ -233,3 +235,36 @@ def test_checkpoints_leave_the_state_where_the_window_ended(length: int) -> None
         states.append(SimpleNamespace(x=state.x.copy(), grad=grad))
     np.testing.assert_allclose(states[0].x, states[1].x, rtol=0, atol=1e-14)
     assert_equal_gradients(states[0].grad, states[1].grad._asdict(), 1e-12)
+
+
+# --- how often a kernel is compiled ------------------------------------------------------------------
+
+
+@kernel
+def shifted(x: Any, i: int) -> float:
+    return float(x[i]) + i
+
+
+@kernel(parallel=True)
+def shifted_in_parts(x: Any, out: Any) -> None:
+    for i in prange(out.size):
+        out[i] = shifted(x, i)
+
+
+@kernel
+def with_constants(x: Any, out: Any, i: int) -> float:
+    shifted_in_parts(x, out)
+    return shifted(x, 0) + shifted(x, 1) + shifted(x, i) + shifted(out, i)
+
+
+@pytest.mark.skipif(numba.config.DISABLE_JIT, reason="nothing is compiled")
+def test_a_kernel_is_compiled_once_for_its_types(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not for each constant, nor for the index of a prange; the control: for another dtype it is."""
+    monkeypatch.setattr(cache, "SEPARATE", False)  # what is found in the cache is not compiled
+    x, out = np.arange(5.0), np.zeros(5)
+    function = compiled(with_constants)
+    assert function(x, out, 2) == 0 + (1 + 1) + (2 + 2) + (4 + 2)
+    np.testing.assert_array_equal(out, 2 * x)
+    assert len(kernels._registered[shifted].signatures) == 1
+    function(x.astype(np.float32), out.astype(np.float32), 2)
+    assert len(kernels._registered[shifted].signatures) == 2

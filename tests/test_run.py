@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from plain_loop import B, Script, k, m, n, script, train
 
 from rnnsim import registry
 from rnnsim.criteria import Average, HeldOut, Streak
+from rnnsim.evaluate import by_itself, evaluate
 from rnnsim.experiment import configure
 from rnnsim.recurrent import RecurrentNetwork
+from rnnsim.registry import installed
 from rnnsim.run import Trainer
 
 # --- solved_at -------------------------------------------------------------------------------------
@@ -132,6 +136,53 @@ def test_a_long_learning_curve_is_the_short_one_put_together() -> None:
 
 
 # --- held-out data ---------------------------------------------------------------------------------
+
+
+RULES = {name: entry.thing for name, entry in installed().rules.items()}
+
+
+def pair(monkeypatch: pytest.MonkeyPatch, name: str) -> tuple[Trainer, Trainer]:
+    """The same run twice, of a rule on a task that suits it."""
+    kind = "steady" if RULES[name].settles else RULES[name].kind
+    task = {"steady": "steady-state-xor", "recurrent": "delayed-xor", "fast-weight": "flip-flop"}[kind]
+    one, two = (Trainer(configure(name, task, steps=40)) for _ in range(2))
+    monkeypatch.setattr(type(one.experiment.task), "held_out_shape", lambda self: (30, 2))
+    return one, two
+
+
+@pytest.mark.parametrize("name", sorted(RULES))
+def test_held_out_data_are_judged_as_by_the_network_alone(
+    uncompiled: None, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """The loop takes the network through them, without learning and without a trace in the run."""
+    run, looked_at = pair(monkeypatch, name)
+    list(run.chunks())
+    for _ in looked_at.chunks(20):
+        found = looked_at.evaluate()
+    experiment = looked_at.experiment
+    settler = experiment.rule.settler() if RULES[name].settles else None
+    expected = evaluate(experiment.network, run.params, experiment.task, experiment.seed,
+                        experiment.task.score, by_itself(experiment.network, settler))  # fmt: skip
+    assert found == expected
+    np.testing.assert_array_equal(run.training.theta, looked_at.training.theta)
+    np.testing.assert_array_equal(run.training.curve.loss, looked_at.training.curve.loss)
+
+
+def test_learning_from_held_out_data_would_be_noticed(
+    uncompiled: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The control."""
+    run, looked_at = pair(monkeypatch, "bptt")
+    list(run.chunks())
+    plan = type(run.training.plan)
+
+    def replaced_but_learning(self: Any, learns: bool, **parts: Any) -> Any:
+        return plan(**{**self._asdict(), **parts})
+
+    monkeypatch.setattr(plan, "_replace", replaced_but_learning)
+    for _ in looked_at.chunks(20):
+        looked_at.evaluate()
+    assert not np.array_equal(run.training.theta, looked_at.training.theta)
 
 
 def test_held_out_data_may_diverge_without_a_word() -> None:
