@@ -29,7 +29,7 @@ UNSETTLED = 1
 TOLERANCE = {"float64": 1e-12, "float32": 1e-5}
 MAX_STEPS = 10_000
 DEPTH = 5
-USUAL_STEPS = 50  # of relaxation, for a guess how much work there is
+USUAL_STEPS = 100  # of relaxation, for a guess how much work there is
 
 
 class Settling(NamedTuple):
