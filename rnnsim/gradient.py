@@ -9,6 +9,7 @@ import numpy as np
 
 from rnnsim import checks, registry
 from rnnsim.errors import Diverged, RnnsimError, RnnsimWarning
+from rnnsim.evaluate import by_itself
 from rnnsim.kernels import compiled
 from rnnsim.network import Network, Stream, empty_stream
 from rnnsim.rule import Rule, Window
@@ -259,10 +260,7 @@ def _run(
     steps, batch = stream.mask.shape
     operands = network.operands(network.pack(params))
     state, trajectory = network.state(batch, initial_state), network.trajectory(steps, batch)
+    through = by_itself(network, Settler(solver) if steady_state else None)
     with shared_work():
-        if not steady_state:
-            forward = compiled(network.forward, network.kind)
-            forward(operands, state, stream, 0, trajectory, 0, steps)
-            return trajectory
-        Settler(solver).run(network, operands, stream, state, trajectory)
+        through(operands, state, stream, trajectory)
     return trajectory

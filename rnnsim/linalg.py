@@ -50,13 +50,18 @@ def copy(x: Array, out: Array) -> None:
 
 
 @kernel(allocates=False)
+def larger(most: float, x: float) -> float:
+    """``max(most, |x|)``, but a nan stays, whatever comes after it."""
+    size = abs(x)
+    return size if size > most or size != size else most
+
+
+@kernel(allocates=False)
 def largest(x: Array) -> float:
     """``max |x_i|``; nan if any is."""
     most, flat = 0.0, x.reshape(x.size)
     for i in range(flat.size):
-        size = abs(flat[i])
-        if size > most or size != size:
-            most = size
+        most = larger(most, flat[i])
     return most
 
 

@@ -30,10 +30,8 @@ def pullback(
             if own_error:
                 for i in range(n):
                     after[b, r, i] += trajectory.error[t, b, i]
-                    blame[b, r, i] = leak * trajectory.slopes[t, b, i] * after[b, r, i]
-            else:
-                for i in range(n):
-                    blame[b, r, i] = leak * trajectory.slopes[t, b, i] * after[b, r, i]
+            for i in range(n):
+                blame[b, r, i] = leak * trajectory.slopes[t, b, i] * after[b, r, i]
     rows = (end - begin) * R
     s, onward = blame[begin:end].reshape(rows, n), before[begin:end].reshape(rows, n)
     if trajectory.turned.size > 0:

@@ -322,12 +322,11 @@ class Trainer:
     def _go_through(self, params: Params, state: State, stream: Stream, trajectory: Trajectory) -> None:
         """Take a network through data by the loop, which is compiled already, without learning."""
         experiment, now, (rows, batch) = self.experiment, self.training, trajectory.states.shape[:2]
-        rule, rng = experiment.rule, np.random.default_rng(0)
-        clock = new_clock()
+        rule, clock = experiment.rule, new_clock()
         clock.filled[0] = rows
         memory = now.memory
         if type(rule).learn is not Rule.learn:  # it may use its memory before it learns
-            memory = rule.memory(experiment.network, batch, rows, rng)
+            memory = rule.memory(experiment.network, batch, rows, np.random.default_rng(0))
         code = self._loop(
             now._replace(
                 plan=now.plan._replace(learns=False, steps=rows), clock=clock, params=params,

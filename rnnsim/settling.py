@@ -16,7 +16,7 @@ import numpy as np
 
 from rnnsim.errors import NoSteadyState, RnnsimError, UnknownName
 from rnnsim.kernels import compiled, kernel, prange
-from rnnsim.linalg import bounds, copy, largest, parts_of
+from rnnsim.linalg import bounds, copy, larger, largest, parts_of
 from rnnsim.names import nearest
 from rnnsim.network import Network, Stream
 from rnnsim.typing import Array, Bools, Kernel, Params, State, Trajectory
@@ -226,9 +226,7 @@ def judge(trajectory: Trajectory, t: int, b: int) -> tuple[float, float]:
     """Give max |F(x) - x| / alpha and max |x| of sequence b; nan if any is."""
     residual, x, y = 0.0, trajectory.entering[t, b], trajectory.states[t, b]
     for i in range(x.size):
-        size = abs(y[i] - x[i])
-        if size > residual or size != size:
-            residual = size
+        residual = larger(residual, y[i] - x[i])
     return residual / trajectory.leak, largest(x)
 
 

@@ -21,7 +21,7 @@ import numpy as np
 
 from rnnsim.errors import NoSteadyState, RnnsimError
 from rnnsim.kernels import kernel, prange
-from rnnsim.linalg import bounds, copy, largest, parts_of
+from rnnsim.linalg import bounds, copy, larger, largest, parts_of
 from rnnsim.network import Network, Stream
 from rnnsim.options import Positive
 from rnnsim.rule import DONE, Cost, Rule, Window
@@ -190,9 +190,8 @@ def residual(search: Search, begin: int, end: int) -> float:
     worst = 0.0
     for b in range(begin, end):
         for i in range(search.error.shape[1]):
-            size = abs(search.adjoint[1, b, 0, i] + search.error[b, i] - search.adjoint[0, b, 0, i])
-            if size > worst or size != size:
-                worst = size
+            lambda_, moved = search.adjoint[0, b, 0, i], search.adjoint[1, b, 0, i]
+            worst = larger(worst, moved + search.error[b, i] - lambda_)
     return worst
 
 
