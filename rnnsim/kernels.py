@@ -90,6 +90,20 @@ def kernel(
     return mark if function is None else mark(function)
 
 
+def native(implementation: Callable[..., Any]) -> Callable[[F], F]:
+    """Mark a function that Numba does otherwise than it is written, and that kernels call.
+
+    ``implementation`` gives it as ``numba.extending.overload`` wants it; as written it runs where
+    ``NUMBA_DISABLE_JIT`` is set.
+    """
+
+    def mark(function: F) -> F:
+        function.__native__ = implementation  # type: ignore[attr-defined]
+        return function
+
+    return mark
+
+
 def prange(*bounds: int) -> range:
     """A range whose steps the cores share, in a kernel that is ``parallel``; a range elsewhere.
 
@@ -133,7 +147,10 @@ def _compile(function: Callable[..., Any], key: str, owner: str) -> Callable[...
         if prange.__name__ in inner.__code__.co_names:
             inner.__globals__[prange.__name__] = numba.prange
         if inner is not function and inner not in _registered:
-            _registered[inner] = make_callable(inner, _inner_options(inner))
+            if hasattr(inner, "__native__"):
+                _registered[inner] = numba.extending.overload(inner)(inner.__native__)  # type: ignore[no-untyped-call]
+            else:
+                _registered[inner] = make_callable(inner, _inner_options(inner))
     dispatcher = numba.njit(**OPTIONS, pipeline_class=Outermost)(function)
     dispatcher._cache = KernelCache(owner, function.__name__, key, not _reaches_compiled(function))
 
@@ -197,6 +214,8 @@ def fingerprint(function: Callable[..., Any]) -> str:
     for inner in _functions(function):
         digest.update(repr(_code_content(inner.__code__)).encode())
         digest.update(_options_content(_inner_options(inner)).encode())
+        if hasattr(inner, "__native__"):
+            digest.update(repr(_code_content(inner.__native__.__code__)).encode())
         for name, value in _references(inner):
             digest.update(f"{name}={_value_content(value, order)};".encode())
     return digest.hexdigest()

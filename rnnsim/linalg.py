@@ -66,6 +66,13 @@ def largest(x: Array) -> float:
 
 
 @kernel(allocates=False)
+def swap(x: Array, y: Array) -> None:
+    """Exchange the contents of two vectors, which may be one."""
+    for i in range(x.size):
+        x[i], y[i] = y[i], x[i]
+
+
+@kernel(allocates=False)
 def move_rows(x: Array, first: int, count: int) -> None:
     """Move ``count`` rows from row ``first`` to the front, one by one: the two places may overlap."""
     for i in range(count):

@@ -51,7 +51,9 @@ recurrent network, the one that enters it in a fast-weight network (``reads``). 
     Add ``row . (dstate(t)/dparams of this step alone)``; row (B, N).
 
 ``project``, ``step`` and ``readout`` are the parts of ``forward`` for networks that can settle
-(:mod:`rnnsim.settling`); ``step(params, trajectory, t, begin, end)`` is of those sequences.
+(:mod:`rnnsim.settling`); ``step(params, trajectory, t, begin, end)`` is of those sequences, and
+``exchange(trajectory, t, b, other)`` has two of them change places in all that ``step`` and ``pullback``
+read and write.
 """
 
 from __future__ import annotations
@@ -132,6 +134,7 @@ class Network(ABC):
     immediate: Any = None
     project: Any = None
     step: Any = None
+    exchange: Any = None
     readout: Any = None
 
     @property

@@ -270,6 +270,7 @@ class RecurrentNetwork(Network):
     jacobian = staticmethod(derivatives.jacobian)
     immediate = staticmethod(derivatives.immediate)
     project = staticmethod(running.project)
+    exchange = staticmethod(running.exchange)
     constrain = staticmethod(running.constrain)
     keep = staticmethod(running.keep)
     save = staticmethod(running.save)

@@ -17,6 +17,7 @@ from rnnsim.linalg import (
     move_rows,
     parts_of,
     product,
+    swap,
     turn,
     x_times_W,
     x_times_Wt,
@@ -96,6 +97,15 @@ def step_kernel(activate: Kernel) -> Kernel:
                     states[b, i] = (1 - leak) * entering[b, i] + leak * states[b, i]
 
     return step
+
+
+@kernel(allocates=False)
+def exchange(trajectory: RecurrentTrajectory, t: int, b: int, other: int) -> None:
+    """Have two sequences change places in a step."""
+    swap(trajectory.entering[t, b], trajectory.entering[t, other])
+    swap(trajectory.drive[t, b], trajectory.drive[t, other])
+    swap(trajectory.slopes[t, b], trajectory.slopes[t, other])
+    swap(trajectory.states[t, b], trajectory.states[t, other])
 
 
 @cache

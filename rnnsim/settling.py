@@ -16,10 +16,11 @@ import numpy as np
 
 from rnnsim.errors import NoSteadyState, RnnsimError, UnknownName
 from rnnsim.kernels import compiled, kernel, prange
-from rnnsim.linalg import bounds, copy, larger, largest, parts_of
+from rnnsim.lapack import room_for_pivots, solve_transposed
+from rnnsim.linalg import bounds, copy, larger, largest, parts_of, swap, turn
 from rnnsim.names import nearest
 from rnnsim.network import Network, Stream
-from rnnsim.typing import Array, Bools, Kernel, Params, State, Trajectory
+from rnnsim.typing import Array, Bools, Integers, Kernel, Params, State, Trajectory
 
 SOLVERS = ("relaxation", "anderson", "newton")
 
@@ -40,30 +41,13 @@ class Settling(NamedTuple):
     resolution: float  # the rounding error of a number of size 1
     report: Array  # (B, 4) of each sequence: residual, steps, largest state, row in the trajectory
     settled: Bools  # (B,)
+    places: Integers  # (B,) with which sequence each changed places when it had settled
     iterates: Array  # (depth + 1, B, n) the last x, for Anderson
     residuals: Array  # (depth + 1, B, n) and their F(x) - x
-    matrix: Array  # (n, n) I - J, for Newton
-
-
-def settling(
-    network: Network,
-    batch: int,
-    tolerance: float | None = None,
-    max_steps: int = MAX_STEPS,
-    depth: int = DEPTH,
-) -> Settling:
-    """Allocate what the solvers need; the default tolerance is that of the network's dtype."""
-    n, dtype = network.n_state, network.dtype
-    return Settling(
-        tolerance=TOLERANCE[dtype.name] if tolerance is None else tolerance,
-        max_steps=max_steps,
-        resolution=float(np.finfo(dtype).eps),
-        report=np.zeros((batch, 4)),
-        settled=np.zeros(batch, np.bool_),
-        iterates=np.zeros((depth + 1, batch, n), dtype),
-        residuals=np.zeros((depth + 1, batch, n), dtype),
-        matrix=np.zeros((n, n), dtype),
-    )
+    jacobian: Array  # (n, n) J and I - J, for Newton
+    turned: Array  # (n, n) (I - J)^T
+    move: Array  # (n,) dx
+    pivots: Integers  # (n,)
 
 
 class Settler(NamedTuple):
@@ -75,8 +59,23 @@ class Settler(NamedTuple):
     depth: int = DEPTH
 
     def room(self, network: Network, batch: int) -> Settling:
-        """Allocate what the solver needs."""
-        return settling(network, batch, self.tolerance, self.max_steps, self.depth)
+        """Allocate what the solver needs; the default tolerance is that of the network's dtype."""
+        n, dtype = network.n_state, network.dtype
+        slots = self.depth + 1 if self.solver == "anderson" else 0
+        return Settling(
+            tolerance=TOLERANCE[dtype.name] if self.tolerance is None else self.tolerance,
+            max_steps=self.max_steps,
+            resolution=float(np.finfo(dtype).eps),
+            report=np.zeros((batch, 4)),
+            settled=np.zeros(batch, np.bool_),
+            places=np.zeros(batch, np.int64),
+            iterates=np.zeros((slots, batch, n), dtype),
+            residuals=np.zeros((slots, batch, n), dtype),
+            jacobian=np.zeros((n, n), dtype),
+            turned=np.zeros((n, n), dtype),
+            move=np.zeros(n, dtype),
+            pivots=room_for_pivots(n),
+        )
 
     def run(
         self, network: Network, params: Params, stream: Stream, state: State, trajectory: Trajectory
@@ -117,7 +116,13 @@ def unsettled_message(settling: Settling, solver: str, before: int = 0) -> str:
 
 @cache
 def settle_kernel(
-    network_step: Kernel, project: Kernel, readout: Kernel, advance: Kernel, cheap: bool, shares: bool
+    network_step: Kernel,
+    exchange: Kernel,
+    project: Kernel,
+    readout: Kernel,
+    advance: Kernel,
+    cheap: bool,
+    shares: bool,
 ) -> Kernel:
     """Make ``settle``: as a network's ``forward``, but each row settles, from the initial state.
 
@@ -129,25 +134,30 @@ def settle_kernel(
     def settle_part(
         params: Params, trajectory: Trajectory, t: int, room: Settling, begin: int, end: int
     ) -> None:
-        """Iterate until these sequences have settled; one that has is not moved any more."""
+        """Iterate until these sequences have settled; those that have are put last, out of the way."""
         room.report[begin:end] = 0
-        room.settled[begin:end] = False
+        moving = end
         for iteration in range(room.max_steps):
-            network_step(params, trajectory, t, begin, end)
-            settled, last = True, iteration == room.max_steps - 1
-            for b in range(begin, end):
+            network_step(params, trajectory, t, begin, moving)
+            last = iteration == room.max_steps - 1
+            for b in range(moving - 1, begin - 1, -1):
                 if last or not cheap or not is_far(trajectory, t, b, room.tolerance):
                     residual, size = judge(trajectory, t, b)
                     if residual <= room.tolerance and room.resolution * size <= room.tolerance:
+                        moving -= 1
+                        room.places[moving] = b
+                        exchange(trajectory, t, b, moving)
+                        exchange_iterates(room, b, moving)
                         continue
                     room.report[b, 0], room.report[b, 1] = residual, iteration + 1
                     room.report[b, 2], room.report[b, 3] = size, t
                     if not np.isfinite(residual):
                         return
-                settled = False
                 if not advance(params, trajectory, t, b, iteration, room):
                     return
-            if settled:
+            if moving == begin:
+                for other in range(begin, end):
+                    exchange(trajectory, t, room.places[other], other)
                 room.settled[begin:end] = True
                 return
 
@@ -162,6 +172,7 @@ def settle_kernel(
     def settle_row(params: Params, trajectory: Trajectory, t: int, room: Settling) -> bool:
         """Let each sequence settle; cores share them."""
         B, n = trajectory.states.shape[1:]
+        room.settled[:] = False
         parts = parts_of(B, USUAL_STEPS * B * n * n) if cheap else 1
         if parts == 1:
             settle_part(params, trajectory, t, room, 0, B)
@@ -205,7 +216,15 @@ def solver_kernel(network: Network, solver: str) -> Kernel:
         raise UnknownName(nearest("solver", solver, SOLVERS))
     advance = {"relaxation": relax, "anderson": mix}.get(solver) or newton_kernel(network.jacobian)
     cheap = solver == "relaxation"
-    return settle_kernel(network.step, network.project, network.readout, advance, cheap, network.shares)
+    return settle_kernel(
+        network.step,
+        network.exchange,
+        network.project,
+        network.readout,
+        advance,
+        cheap,
+        network.shares,
+    )
 
 
 @kernel(allocates=False)
@@ -240,6 +259,14 @@ def relax(
     """x <- F(x)."""
     copy(trajectory.states[t, b], trajectory.entering[t, b])
     return True
+
+
+@kernel(allocates=False)
+def exchange_iterates(room: Settling, b: int, other: int) -> None:
+    """Have what Anderson's method remembers of two sequences change places."""
+    for i in range(room.iterates.shape[0]):
+        swap(room.iterates[i, b], room.iterates[i, other])
+        swap(room.residuals[i, b], room.residuals[i, other])
 
 
 @kernel
@@ -278,28 +305,24 @@ def newton_kernel(jacobian: Kernel) -> Kernel:
     def newton(
         params: Params, trajectory: Trajectory, t: int, b: int, iteration: int, room: Settling
     ) -> bool:
-        jacobian(params, trajectory, t, b, room.matrix)
-        solved, dx = solve_identity_minus(
-            room.matrix, trajectory.states[t, b] - trajectory.entering[t, b]
-        )
-        for i in range(dx.size):
-            trajectory.entering[t, b, i] += dx[i]
-        return solved
+        jacobian(params, trajectory, t, b, room.jacobian)
+        identity_minus(room.jacobian)
+        turn(room.jacobian, room.turned)
+        for i in range(room.move.size):
+            room.move[i] = trajectory.states[t, b, i] - trajectory.entering[t, b, i]
+        if not solve_transposed(room.turned, room.move, room.pivots):
+            return False
+        for i in range(room.move.size):
+            trajectory.entering[t, b, i] += room.move[i]
+        return True
 
     return newton
 
 
-@kernel
-def solve_identity_minus(J: Array, r: Array) -> tuple[bool, Array]:
-    """Solve (I - J) x = r by LAPACK; J is used up. Not solved where I - J is singular."""
+@kernel(allocates=False)
+def identity_minus(J: Array) -> None:
+    """``I - J`` in place of J."""
     for i in range(J.shape[0]):
         for j in range(J.shape[0]):
             J[i, j] = -J[i, j]
         J[i, i] += 1
-    solved = True
-    x = r
-    try:
-        x = np.linalg.solve(J, r)
-    except Exception:  # noqa: BLE001 (the only form that Numba compiles; it means: singular)
-        solved = False
-    return solved, x

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 Array: TypeAlias = NDArray[Any]
 Bools: TypeAlias = NDArray[np.bool_]
+Integers: TypeAlias = NDArray[np.int64]
 Inputs: TypeAlias = NDArray[Any] | tuple[NDArray[Any], NDArray[Any]]
 Kernel: TypeAlias = Callable[..., Any]
 Number: TypeAlias = Any  # a float, or a NumPy scalar of the network's type

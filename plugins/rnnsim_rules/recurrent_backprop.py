@@ -21,7 +21,8 @@ import numpy as np
 
 from rnnsim.errors import NoSteadyState, RnnsimError
 from rnnsim.kernels import kernel, prange
-from rnnsim.linalg import bounds, copy, larger, largest, parts_of
+from rnnsim.lapack import room_for_pivots, solve_transposed
+from rnnsim.linalg import bounds, copy, larger, largest, parts_of, swap
 from rnnsim.network import Network, Stream
 from rnnsim.options import Positive
 from rnnsim.rule import DONE, Cost, Rule, Window
@@ -29,11 +30,11 @@ from rnnsim.settling import (
     USUAL_STEPS,
     Settler,
     Settling,
-    solve_identity_minus,
+    identity_minus,
     solver_kernel,
     unsettled_message,
 )
-from rnnsim.typing import Array, Bools, Kernel, Memory, Params, State, Trajectory
+from rnnsim.typing import Array, Bools, Integers, Kernel, Memory, Params, State, Trajectory
 
 UNSETTLED = 1
 NO_ADJOINT = 2
@@ -46,9 +47,11 @@ class Search(NamedTuple):
 
     adjoint: Array  # (2, B, 1, N) lambda, and what an iteration makes of it
     error: Array  # (B, N) dE/dx
-    matrix: Array  # (N, N)
+    matrix: Array  # (N, N) I - J
+    pivots: Integers  # (N,)
     report: Array  # (B, 4) residual, steps, row, size of the adjoint: of a part, at its begin
     found: Bools  # (B,) whether there is an adjoint
+    places: Integers  # (B,) with which sequence each changed places when its adjoint was found
     tolerance: float
     enough: float  # the residual relative to dE/dx at which an iteration stops
     steps: int
@@ -69,7 +72,7 @@ class RecurrentBackprop(Rule, frozen=True):
     name = "recurrent-backprop"
     claim = "exact"
     cost = Cost(time="n^2 a relaxation step, n^3 a direct solve", memory="n^2")
-    needs = ("pullback", "collect", "jacobian", "project", "step", "readout")
+    needs = ("pullback", "collect", "jacobian", "project", "step", "exchange", "readout")
     settles = True
 
     solver: Annotated[
@@ -111,8 +114,10 @@ class RecurrentBackprop(Rule, frozen=True):
             adjoint=np.zeros((2, batch, 1, N), dtype),
             error=np.zeros((batch, N), dtype),
             matrix=np.zeros((N, N), dtype),
+            pivots=room_for_pivots(N),
             report=np.zeros((batch, 4)),
             found=np.zeros(batch, np.bool_),
+            places=np.zeros(batch, np.int64),
             tolerance=tolerance,
             enough=0.0 if series else 1e-3 * tolerance,  # a series has as many terms as were asked for
             steps=self.terms if series else self.max_steps,
@@ -126,7 +131,7 @@ class RecurrentBackprop(Rule, frozen=True):
         blame_row = (
             direct_adjoint(network.pullback, network.jacobian)
             if self.adjoint == "direct"
-            else iterated_adjoint(network.pullback, network.shares)
+            else iterated_adjoint(network.pullback, network.exchange, network.shares)
         )
 
         @kernel(allocates=False)
@@ -173,15 +178,14 @@ class RecurrentBackprop(Rule, frozen=True):
 
 
 @kernel(allocates=False)
-def is_far(search: Search, begin: int, end: int, enough: float) -> bool:
+def is_far(search: Search, b: int, enough: float) -> bool:
     """Whether the root mean square of the residual, and so its maximum, is surely above ``enough``."""
-    total, n = search.error.dtype.type(0), search.error.shape[1]
-    for b in range(begin, end):
-        old, new, error = search.adjoint[0, b, 0], search.adjoint[1, b, 0], search.error[b]
-        for i in range(n):
-            difference = new[i] + error[i] - old[i]
-            total += difference * difference
-    return bool(total > (end - begin) * n * (2 * enough) ** 2)
+    old, new, error = search.adjoint[0, b, 0], search.adjoint[1, b, 0], search.error[b]
+    total, n = search.error.dtype.type(0), error.size
+    for i in range(n):
+        difference = new[i] + error[i] - old[i]
+        total += difference * difference
+    return bool(total > n * (2 * enough) ** 2)
 
 
 @kernel(allocates=False)
@@ -221,9 +225,9 @@ def direct_adjoint(pullback: Kernel, jacobian: Kernel) -> Kernel:
         search.report[:] = 0
         for b in range(B):
             jacobian(params, trajectory, t, b, search.matrix)
-            solved, adjoint = solve_identity_minus(search.matrix.T.copy(), search.error[b])
-            copy(adjoint, search.adjoint[0, b, 0])
-            if not solved:
+            identity_minus(search.matrix)
+            copy(search.error[b], search.adjoint[0, b, 0])
+            if not solve_transposed(search.matrix, search.adjoint[0, b, 0], search.pivots):
                 report = search.report[b]
                 report[0], report[1], report[2], report[3] = np.inf, 1, t, np.inf
                 return False
@@ -234,7 +238,7 @@ def direct_adjoint(pullback: Kernel, jacobian: Kernel) -> Kernel:
 
 
 @cache
-def iterated_adjoint(pullback: Kernel, shares: bool) -> Kernel:
+def iterated_adjoint(pullback: Kernel, exchange: Kernel, shares: bool) -> Kernel:
     """Iterate lambda <- J^T lambda + dE/dx from dE/dx on, which sums the Neumann series."""
 
     @kernel
@@ -247,21 +251,37 @@ def iterated_adjoint(pullback: Kernel, shares: bool) -> Kernel:
         begin: int,
         end: int,
     ) -> None:
-        """Find the adjoint of the sequences begin, ..., end - 1."""
+        """Find the adjoint of these sequences; those that have it are put last, out of the way."""
         lambda_, moved = search.adjoint[0], search.adjoint[1]
         for b in range(begin, end):
             copy(search.error[b], lambda_[b, 0])
-        enough = search.enough * largest(search.error[begin:end])
-        for i in range(search.steps):
-            pullback(params, trajectory, t, begin, end, False, lambda_, blame, moved)
-            if i == search.steps - 1 or not is_far(search, begin, end, enough):
-                size = residual(search, begin, end)
-                if not size > enough or i == search.steps - 1:
-                    break
-            for b in range(begin, end):
-                for j in range(lambda_.shape[2]):
-                    lambda_[b, 0, j] = moved[b, 0, j] + search.error[b, j]
-        search.found[begin:end] = judged(search, begin, end, size, i + 1, t)
+        enough, moving, steps = search.enough * largest(search.error[begin:end]), end, 0
+        while moving > begin:
+            pullback(params, trajectory, t, begin, moving, False, lambda_, blame, moved)
+            steps += 1
+            for b in range(moving - 1, begin - 1, -1):
+                if steps == search.steps or (
+                    not is_far(search, b, enough) and not residual(search, b, b + 1) > enough
+                ):
+                    moving -= 1
+                    search.places[moving] = b
+                    exchange_all(trajectory, t, search, blame, b, moving)
+                else:
+                    for j in range(lambda_.shape[2]):
+                        lambda_[b, 0, j] = moved[b, 0, j] + search.error[b, j]
+        for other in range(begin, end):
+            exchange_all(trajectory, t, search, blame, search.places[other], other)
+        search.found[begin:end] = judged(search, begin, end, residual(search, begin, end), steps, t)
+
+    @kernel(allocates=False)
+    def exchange_all(
+        trajectory: Trajectory, t: int, search: Search, blame: Array, b: int, other: int
+    ) -> None:
+        exchange(trajectory, t, b, other)
+        swap(search.error[b], search.error[other])
+        swap(search.adjoint[0, b, 0], search.adjoint[0, other, 0])
+        swap(search.adjoint[1, b, 0], search.adjoint[1, other, 0])
+        swap(blame[b, 0], blame[other, 0])
 
     @kernel(parallel=shares)
     def blame_parts(
