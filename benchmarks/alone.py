@@ -11,7 +11,11 @@ from typing import Any
 import numpy as np
 
 from rnnsim import registry
-from rnnsim.benchmarking.suite.alone import history_rows, over_sequence
+from rnnsim.benchmarking.suite.alone import (
+    history_rows,
+    over_sequence,
+    tailored_over_sequence,
+)
 from rnnsim.gradient import make_stream
 from rnnsim.kernels import compiled
 from rnnsim.network import Network
@@ -33,6 +37,8 @@ class Alone:
     rule : str or Rule
     window : int, optional
         How many steps the rule sees at a time; all of them by default.
+    tailored : bool
+        Whether the kernel is compiled for these very sizes, as JAX's always are.
     **options
         Options of the rule.
 
@@ -52,6 +58,7 @@ class Alone:
         targets: Array,
         rule: str | Rule,
         window: int | None = None,
+        tailored: bool = False,
         **options: Any,
     ) -> None:
         self.rule = registry.make_rule(rule, options)
@@ -74,7 +81,8 @@ class Alone:
             window,
             history,
         )
-        self._run = compiled(over_sequence(self.rule.learn(network), network.keep))
+        run = over_sequence(self.rule.learn(network), network.keep)
+        self._run = compiled(tailored_over_sequence(run, self._arguments) if tailored else run)
         self.grads = network.views(self._slope)
 
     def __call__(self) -> None:

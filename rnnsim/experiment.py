@@ -42,6 +42,7 @@ class Experiment:
     learning_rate: float
     clip: float  # the longest gradient; inf: no clipping
     stop: bool  # where the task counts as solved
+    tailored: bool  # whether the loop is compiled for these very sizes
 
     def initial_params(self) -> Params:
         """Draw the initial parameters."""
@@ -65,6 +66,7 @@ def configure(
     dtype: Any = None,
     criterion: str | Criterion | None = None,
     stop: bool = True,
+    tailored: bool = False,
     options: Mapping[str, Any] | None = None,
 ) -> Experiment:
     """Resolve the arguments of :func:`rnnsim.run`.
@@ -102,6 +104,7 @@ def configure(
         learning_rate=checks.real("learning_rate", rate, at_least=0),
         clip=math.inf if limit in (None, math.inf) else checks.real("clip", limit, above=0),
         stop=bool(stop),
+        tailored=bool(tailored),
     )
 
 

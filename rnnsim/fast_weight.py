@@ -16,7 +16,7 @@ from rnnsim.errors import RnnsimError
 from rnnsim.fast_weight_options import FastWeightChoices
 from rnnsim.initial import check_scheme, draw_weights
 from rnnsim.layered import by_layer, fan_ins, feed_kernel, feed_rows_kernel, make_layers
-from rnnsim.linalg import aligned_zeros
+from rnnsim.linalg import aligned_zeros, constant
 from rnnsim.losses import Pair, judge_kernel, loss_kernel
 from rnnsim.network import Network
 from rnnsim.options import Options
@@ -118,7 +118,7 @@ class FastWeightNetwork(Network):
         self.fast_layers = make_layers(sizes, self.fast_bias, fast_shortcuts, rows=True)
         if not self.n_in + self.fast_bias:
             raise RnnsimError("F has no fast weights: n_in is 0 and fast_bias is false")
-        self.origin = reading.origins(self.architecture, self.fast_layers)
+        self.origin = constant(reading.origins(self.architecture, self.fast_layers))
         slow_sizes = (self.n_slow_in, *self.slow_hidden, int(self.origin.max()) + 1)
         if not self.n_slow_in + self.slow_bias:
             raise RnnsimError("S has no weights: n_slow_in is 0 and slow_bias is false")

@@ -12,6 +12,7 @@ import numpy as np
 from rnnsim.fast_weight_forward import FastTrajectory, SlowWeights
 from rnnsim.kernels import kernel
 from rnnsim.layered import collect_products
+from rnnsim.native import as_matrix
 from rnnsim.typing import Array
 
 
@@ -59,8 +60,8 @@ def collect(
     collect_products(
         params.flat,
         trajectory.slow_layers,
-        trajectory.slow[first : first + count].reshape(count * B, A),
-        trajectory.slow_slopes[first : first + count].reshape(count * B, A),
+        as_matrix(trajectory.slow[first : first + count], count * B, A),
+        as_matrix(trajectory.slow_slopes[first : first + count], count * B, A),
         error,
         grad.flat,
     )

@@ -161,7 +161,16 @@ def _summary(run: Run) -> dict[str, Any]:
             "name": experiment.settings,
             **{
                 name: getattr(experiment, name)
-                for name in ("seed", "steps", "window", "batch", "learning_rate", "clip", "stop")
+                for name in (
+                    "seed",
+                    "steps",
+                    "window",
+                    "batch",
+                    "learning_rate",
+                    "clip",
+                    "stop",
+                    "tailored",
+                )
             },
         },
         "result": {name: value for name, value in result.items() if value is not None},

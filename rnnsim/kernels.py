@@ -34,6 +34,7 @@ class Traits(NamedTuple):
     reassociates: bool = True
     parallel: bool = False
     inlined: bool = True
+    inlines_all: bool = False
 
 
 # Sums may be reordered and fused, so that they vectorise. Never nnan or ninf: with those the compiler
@@ -55,7 +56,12 @@ _registered: dict[Callable[..., Any], Any] = {}  # inner kernels, as Numba calls
 def kernel(function: F) -> F: ...
 @overload
 def kernel(
-    *, allocates: bool = True, reassociates: bool = True, parallel: bool = False, inlined: bool = True
+    *,
+    allocates: bool = True,
+    reassociates: bool = True,
+    parallel: bool = False,
+    inlined: bool = True,
+    inlines_all: bool = False,
 ) -> Callable[[F], F]: ...
 def kernel(
     function: F | None = None,
@@ -64,6 +70,7 @@ def kernel(
     reassociates: bool = True,
     parallel: bool = False,
     inlined: bool = True,
+    inlines_all: bool = False,
 ) -> F | Callable[[F], F]:
     """Mark a function as one that Numba compiles: it may use only what Numba knows.
 
@@ -81,24 +88,29 @@ def kernel(
         True shares the iterations of its :func:`prange` loops between the cores.
     inlined : bool
         False has one copy of it, called from everywhere: for what is long beside a call.
+    inlines_all : bool
+        True has everything that it calls inlined, however long: for a kernel that is tailored to sizes
+        (:mod:`rnnsim.tailoring`), of an outermost one.
     """
 
     def mark(function: F) -> F:
-        function.__kernel__ = Traits(allocates, reassociates, parallel, inlined)  # type: ignore[attr-defined]
+        function.__kernel__ = Traits(  # type: ignore[attr-defined]
+            allocates, reassociates, parallel, inlined, inlines_all
+        )
         return function
 
     return mark if function is None else mark(function)
 
 
-def native(implementation: Callable[..., Any]) -> Callable[[F], F]:
-    """Mark a function that Numba does otherwise than it is written, and that kernels call.
+def native(code: Callable[..., Any]) -> Callable[[F], F]:
+    """Mark a function of which Numba is told how to do it otherwise than it is written.
 
-    ``implementation`` gives it as ``numba.extending.overload`` wants it; as written it runs where
-    ``NUMBA_DISABLE_JIT`` is set.
+    ``code`` is what ``numba.extending.intrinsic`` wants. As written it runs where ``NUMBA_DISABLE_JIT``
+    is set.
     """
 
     def mark(function: F) -> F:
-        function.__native__ = implementation  # type: ignore[attr-defined]
+        function.__native__ = code  # type: ignore[attr-defined]
         return function
 
     return mark
@@ -141,17 +153,17 @@ def _compile(function: Callable[..., Any], key: str, owner: str) -> Callable[...
     import numba
 
     from rnnsim.cache import KernelCache
-    from rnnsim.linking import Outermost, make_callable
+    from rnnsim.linking import InOnePiece, Outermost, make_callable, make_native
 
     for inner in _functions(function):
         if prange.__name__ in inner.__code__.co_names:
             inner.__globals__[prange.__name__] = numba.prange
         if inner is not function and inner not in _registered:
-            if hasattr(inner, "__native__"):
-                _registered[inner] = numba.extending.overload(inner)(inner.__native__)  # type: ignore[no-untyped-call]
-            else:
-                _registered[inner] = make_callable(inner, _inner_options(inner))
-    dispatcher = numba.njit(**OPTIONS, pipeline_class=Outermost)(function)
+            code = getattr(inner, "__native__", None)
+            options = _inner_options(inner)
+            _registered[inner] = make_native(inner, code) if code else make_callable(inner, options)
+    pipeline = InOnePiece if _traits(function).inlines_all else Outermost
+    dispatcher = numba.njit(**OPTIONS, pipeline_class=pipeline)(function)
     dispatcher._cache = KernelCache(owner, function.__name__, key, not _reaches_compiled(function))
 
     def call(*arguments: Any) -> Any:
@@ -182,9 +194,13 @@ def _cause(message: str) -> str:
     return f"Numba cannot compile a function{where}: {lines[0] if lines else message.strip()}"
 
 
+def _traits(function: Callable[..., Any]) -> Traits:
+    return getattr(function, "__kernel__", Traits())
+
+
 def _inner_options(function: Callable[..., Any]) -> dict[str, Any]:
     """A kernel that other kernels call needs no entry for Python, and perhaps no counting."""
-    traits = getattr(function, "__kernel__", Traits())
+    traits = _traits(function)
     options = {
         **OPTIONS,
         "no_cpython_wrapper": True,
@@ -212,13 +228,17 @@ def fingerprint(function: Callable[..., Any]) -> str:
     for inner in _functions(function):
         order[id(inner)] = len(order)
     for inner in _functions(function):
-        digest.update(repr(_code_content(inner.__code__)).encode())
-        digest.update(_options_content(_inner_options(inner)).encode())
+        digest.update(_content(inner, order).encode())
+        digest.update(f"{_traits(inner)} {_options_content(_inner_options(inner))}".encode())
         if hasattr(inner, "__native__"):
-            digest.update(repr(_code_content(inner.__native__.__code__)).encode())
-        for name, value in _references(inner):
-            digest.update(f"{name}={_value_content(value, order)};".encode())
+            digest.update(_content(inner.__native__, order).encode())
     return digest.hexdigest()
+
+
+def _content(function: types.FunctionType, order: dict[int, int]) -> str:
+    """A function's code, and the values that it refers to."""
+    values = [f"{name}={_value_content(value, order)}" for name, value in _references(function)]
+    return ";".join((repr(_code_content(function.__code__)), *values))
 
 
 def _options_content(options: dict[str, Any]) -> str:
@@ -229,7 +249,10 @@ def _options_content(options: dict[str, Any]) -> str:
 @lru_cache(maxsize=1)
 def _linking() -> bytes:
     """How kernels become one: a part of what machine code depends on."""
-    return Path(__file__).with_name("linking.py").read_bytes()
+    here = Path(__file__)
+    return b"".join(
+        here.with_name(name).read_bytes() for name in ("linking.py", "native.py", "tailoring.py")
+    )
 
 
 def _functions(root: Callable[..., Any]) -> Iterator[types.FunctionType]:

@@ -15,7 +15,8 @@ from typing import NamedTuple
 import numpy as np
 
 from rnnsim.kernels import kernel
-from rnnsim.linalg import SMALL, add_rows, add_xt_times_y, copy, x_times_W, x_times_Wt
+from rnnsim.linalg import SMALL, add_rows, add_xt_times_y, constant, copy, x_times_W, x_times_Wt
+from rnnsim.native import as_matrix, as_vector
 from rnnsim.typing import Array, Kernel
 
 
@@ -47,7 +48,7 @@ def make_layers(sizes: Sequence[int], bias: bool, shortcuts: bool, *, rows: bool
         biases[l] = -1 if not bias else place + fan_in if rows else place + n * fan_in
         bias_stride[l] = stride[l] if rows else 1
         place += n * (fan_in + bias)
-    return Layers(units, source, weight, stride, biases, bias_stride)
+    return Layers(*map(constant, (units, source, weight, stride, biases, bias_stride)))
 
 
 def fan_ins(layers: Layers) -> list[int]:
@@ -138,7 +139,7 @@ def feed_rows_kernel(activate: Kernel) -> Kernel:
                 for b in range(B):
                     feed(weights, layers, activity[t, b], slopes[t, b])
         else:
-            feed_products(weights, layers, activity.reshape(T * B, A), slopes.reshape(T * B, A))
+            feed_products(weights, layers, as_matrix(activity, T * B, A), as_matrix(slopes, T * B, A))
 
     @kernel
     def feed_products(weights: Array, layers: Layers, activity: Array, slopes: Array) -> None:
@@ -154,7 +155,7 @@ def feed_rows_kernel(activate: Kernel) -> Kernel:
                 for r in range(R):
                     for i in range(n):
                         net[r, i] += weights[layers.bias[l] + i]
-            activate(L - l, net.reshape(R * n), out.reshape(R * n))
+            activate(L - l, as_vector(net), as_vector(out))
             scatter(out, activity, begin)
             scatter(net, slopes, begin)
 
@@ -193,7 +194,7 @@ def collect_products(
 def layer_weights(weights: Array, layers: Layers, l: int) -> Array:  # noqa: E741
     """The weights of layer l (to, from), as a view; biases apart."""
     n, fan_in = layers.units[l + 1] - layers.units[l], layers.units[l] - layers.source[l]
-    return weights[layers.weight[l] : layers.weight[l] + n * fan_in].reshape(n, fan_in)
+    return as_matrix(weights[layers.weight[l] : layers.weight[l] + n * fan_in], n, fan_in)
 
 
 @kernel(allocates=False)

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from rnnsim.kernels import kernel, prange
+from rnnsim.native import as_vector, gemm
 from rnnsim.typing import Array
 
 _LINE = 64  # bytes
@@ -37,14 +38,20 @@ def aligned_zeros(shape: tuple[int, ...], dtype: Any) -> Array:
     return np.asarray(room[first : first + size].view(dtype).reshape(shape))
 
 
+def constant(x: Array) -> Array:
+    """Make an array read-only: where sizes are known to the compiler, so is what it holds."""
+    x.flags.writeable = False
+    return x
+
+
 @kernel(allocates=False)
 def copy(x: Array, out: Array) -> None:
     """``out = x``, of one shape. (``out[:] = x`` compiles slowly: it can raise, with a message.)"""
-    if x.ndim == 1:  # known to the compiler, and a reshape takes as long as twenty numbers
+    if x.ndim == 1:  # known to the compiler
         for i in range(x.size):
             out[i] = x[i]
     else:
-        source, target = x.reshape(x.size), out.reshape(out.size)
+        source, target = as_vector(x), as_vector(out)
         for i in range(source.size):
             target[i] = source[i]
 
@@ -59,9 +66,9 @@ def larger(most: float, x: float) -> float:
 @kernel(allocates=False)
 def largest(x: Array) -> float:
     """``max |x_i|``; nan if any is."""
-    most, flat = 0.0, x.reshape(x.size)
-    for i in range(flat.size):
-        most = larger(most, flat[i])
+    most, numbers = 0.0, as_vector(x)
+    for i in range(numbers.size):
+        most = larger(most, numbers[i])
     return most
 
 
@@ -77,12 +84,6 @@ def move_rows(x: Array, first: int, count: int) -> None:
     """Move ``count`` rows from row ``first`` to the front, one by one: the two places may overlap."""
     for i in range(count):
         copy(x[first + i], x[i])
-
-
-@kernel
-def gemm(x: Array, y: Array, out: Array) -> None:
-    """``out = x y`` by BLAS; out is neither x nor y."""
-    np.dot(x, y, out)
 
 
 @kernel(allocates=False)
@@ -301,7 +302,7 @@ def gemm_of_parts(x: Array, W: Array, out: Array, parts: int) -> None:
         gemm_in_pieces(x, W, out, begin, end)
 
 
-@kernel
+@kernel(allocates=False)
 def gemm_in_pieces(x: Array, W: Array, out: Array, begin: int, end: int) -> None:
     """Some rows of ``out = x W``."""
     piece = piece_of(end - begin, W.shape[0] * W.shape[1])
@@ -349,7 +350,7 @@ def add_gemm_of_parts(x: Array, y: Array, out: Array, parts: int) -> None:
         add(sums[part, 0], out)
 
 
-@kernel
+@kernel(allocates=False)
 def sum_in_pieces(x: Array, y: Array, begin: int, end: int, sums: Array) -> None:
     """``sums[0] = x^T y`` of some rows; sums[1] is room."""
     piece = piece_of(end - begin, x.shape[1] * y.shape[1])

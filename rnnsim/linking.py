@@ -18,10 +18,12 @@ from numba.core import types
 from numba.core.codegen import JITCodeLibrary
 from numba.core.compiler import Compiler
 from numba.core.imputils import lower_constant
-from numba.core.typing.templates import infer_global
+from numba.core.typing.templates import infer, infer_global, make_intrinsic_template
 from numba.extending import models, register_model
 
 PARALLEL_LOOPS = ("__numba_parfor_gufunc", "_GufuncWrapper", "parallelgufuncwrapper")  # Numba's names
+
+APART = (*PARALLEL_LOOPS, "cpython", "parfor")  # what is called from elsewhere
 
 
 class Part(JITCodeLibrary):
@@ -74,6 +76,16 @@ class Whole(JITCodeLibrary):
         super().finalize()  # type: ignore[no-untyped-call]
 
 
+class OnePiece(Whole):
+    """The code of an outermost kernel into which all that it calls is inlined."""
+
+    def _optimize_final_module(self) -> None:
+        for function in self._final_module.functions:
+            if not function.is_declaration and not any(mark in function.name for mark in APART):
+                function.add_function_attribute("alwaysinline")
+        super()._optimize_final_module()  # type: ignore[no-untyped-call]
+
+
 class Inner(Compiler):
     """Compiles a kernel that others call."""
 
@@ -122,6 +134,14 @@ def make_callable(function: Callable[..., Any], options: dict[str, Any]) -> Any:
     return dispatcher
 
 
+def make_native(function: Callable[..., Any], code: Callable[..., Any]) -> Any:
+    """Let kernels call a function that is code in LLVM's language."""
+    template = make_intrinsic_template(function, code, function.__name__)  # type: ignore[no-untyped-call]
+    infer(template)  # type: ignore[no-untyped-call]
+    infer_global(function, types.Function(template))  # type: ignore[no-untyped-call]
+    return template
+
+
 @contextmanager
 def loops_are_parts(codegen: Any) -> Iterator[None]:
     """Have the bodies of parallel loops, which Numba compiles as functions, be parts as well."""
@@ -150,3 +170,9 @@ class Outermost(Inner):
         for environment in result._find_referenced_environments():
             result.library.codegen.set_env(environment.env_name, environment)
         return result
+
+
+class InOnePiece(Outermost):
+    """Compiles a kernel that Python calls, and has it call nothing."""
+
+    library = OnePiece

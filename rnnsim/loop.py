@@ -20,6 +20,7 @@ from rnnsim.kernels import kernel
 from rnnsim.network import Network, Stream
 from rnnsim.optimizers import Optimizer, clip_norm
 from rnnsim.rule import Rule, Window
+from rnnsim.tailoring import known_of, tailor
 from rnnsim.typing import Array, Kernel, Memory, Params, State, Trajectory
 
 CURVE = 512  # points of the learning curve; when they are full, each two become one
@@ -93,6 +94,20 @@ def new_clock() -> Clock:
 def new_curve() -> Curve:
     """No points yet."""
     return Curve(np.ones(1, np.int64), *(np.zeros(CURVE) for _ in range(4)))
+
+
+def tailored_loop(loop: Kernel, training: Training) -> Kernel:
+    """Make a loop that is for arrays and windows of these very sizes (:mod:`rnnsim.tailoring`)."""
+    of_plan = Plan(*[None] * len(Plan._fields))._replace(**{  # type: ignore[arg-type]
+        name: getattr(training.plan, name) for name in ("window", "rows", "history")
+    })  # fmt: skip
+    tailored = tailor(Training(*known_of(training))._replace(plan=of_plan))
+
+    @kernel(inlines_all=True)
+    def tailored_loop(training: Training, until: int) -> int:
+        return int(loop(tailored(training), until))
+
+    return tailored_loop
 
 
 def loop_kernel(
@@ -181,6 +196,8 @@ def window_length(plan: Plan, clock: Clock, stream: Stream) -> int:
     row = clock.row[0]
     if not plan.learns:
         return int(clock.filled[0])
+    if plan.window == 1:  # as the compiler may know
+        return 1
     longest = min(plan.window, clock.filled[0] - row, plan.steps - clock.step[0])
     for i in range(longest):
         if stream.ends[row + i]:

@@ -141,17 +141,16 @@ class Adam(Optimizer, frozen=True):
         return adam
 
 
-@kernel(allocates=False)
+@kernel(allocates=False, reassociates=False)  # or it would divide each number by what is one for all
 def adam(theta: Array, grad: Array, memory: AdamMemory, rate: float) -> None:
     memory.updates[0] += 1
     beta1, beta2 = memory.beta1, memory.beta2
-    unbias1 = 1 - beta1 ** memory.updates[0]
-    unbias2 = math.sqrt(1 - beta2 ** memory.updates[0])
-    step = rate / unbias1
+    step = rate / (1 - beta1 ** memory.updates[0])
+    unbias = 1 / math.sqrt(1 - beta2 ** memory.updates[0])
     for i in range(theta.size):
         memory.mean[i] = beta1 * memory.mean[i] + (1 - beta1) * grad[i]
         memory.square[i] = beta2 * memory.square[i] + (1 - beta2) * grad[i] * grad[i]
-        theta[i] -= step * memory.mean[i] / (math.sqrt(memory.square[i]) / unbias2 + memory.epsilon)
+        theta[i] -= step * memory.mean[i] / (math.sqrt(memory.square[i]) * unbias + memory.epsilon)
 
 
 OPTIMIZERS: dict[str, type[Optimizer]] = {
@@ -184,6 +183,8 @@ def make_optimizer(optimizer: str | Optimizer, options: Mapping[str, Any]) -> Op
 @kernel(allocates=False)
 def clip_norm(grad: Array, largest: float) -> None:
     """Scale a gradient down to a norm of ``largest`` if it is longer [Pascanu et al. 2013]."""
+    if math.isinf(largest):
+        return
     square = 0.0
     for i in range(grad.size):
         square += grad[i] * grad[i]

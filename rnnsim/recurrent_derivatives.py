@@ -6,6 +6,7 @@ import numpy as np
 
 from rnnsim.kernels import kernel
 from rnnsim.linalg import add_rows, add_xt_times_y, product, x_times_W, x_times_Wt
+from rnnsim.native import as_matrix
 from rnnsim.recurrent_forward import RecurrentTrajectory
 from rnnsim.typing import Array, Params
 
@@ -33,7 +34,7 @@ def pullback(
             for i in range(n):
                 blame[b, r, i] = leak * trajectory.slopes[t, b, i] * after[b, r, i]
     rows = (end - begin) * R
-    s, onward = blame[begin:end].reshape(rows, n), before[begin:end].reshape(rows, n)
+    s, onward = as_matrix(blame[begin:end], rows, n), as_matrix(before[begin:end], rows, n)
     if trajectory.turned.size > 0:
         product(s, params.W, trajectory.turned, onward)
     else:
@@ -54,9 +55,9 @@ def collect(
     """Eq. (9), of all swept steps in one product each."""
     count, B, _, n = blame.shape
     m = trajectory.inputs.shape[2]
-    s = blame.reshape(count * B, n)
-    add_xt_times_y(s, trajectory.entering[first : first + count].reshape(count * B, n), grad.W)
-    add_xt_times_y(s, trajectory.inputs[first : first + count].reshape(count * B, m), grad.U)
+    s = as_matrix(blame, count * B, n)
+    add_xt_times_y(s, as_matrix(trajectory.entering[first : first + count], count * B, n), grad.W)
+    add_xt_times_y(s, as_matrix(trajectory.inputs[first : first + count], count * B, m), grad.U)
     add_rows(s, grad.b)
 
 
@@ -80,7 +81,7 @@ def push(params: Params, trajectory: RecurrentTrajectory, t: int, v: Array, out:
     """out = J v for tangents v, out (R, B, n)."""
     R, B, n = v.shape
     leak = trajectory.leak
-    x_times_Wt(v.reshape(R * B, n), params.W, out.reshape(R * B, n))
+    x_times_Wt(as_matrix(v, R * B, n), params.W, as_matrix(out, R * B, n))
     for r in range(R):
         for b in range(B):
             if trajectory.resets[t, b]:

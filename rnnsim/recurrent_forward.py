@@ -22,6 +22,7 @@ from rnnsim.linalg import (
     x_times_W,
     x_times_Wt,
 )
+from rnnsim.native import as_matrix, as_vector
 from rnnsim.network import Stream
 from rnnsim.typing import Array, Bools, Kernel, Params
 
@@ -64,8 +65,8 @@ def project(params: Params, trajectory: RecurrentTrajectory, first: int, count: 
         turn(params.W, trajectory.turned)
     B, m = trajectory.inputs.shape[1:]
     n = params.b.size
-    drive = trajectory.drive[first : first + count].reshape(count * B, n)
-    inputs = trajectory.inputs[first : first + count].reshape(count * B, m)
+    drive = as_matrix(trajectory.drive[first : first + count], count * B, n)
+    inputs = as_matrix(trajectory.inputs[first : first + count], count * B, m)
     x_times_Wt(inputs, params.U, drive)
     for r in range(count * B):
         for i in range(n):
@@ -89,7 +90,7 @@ def step_kernel(activate: Kernel) -> Kernel:
         for b in range(B):
             for i in range(n):
                 net[b, i] += drive[b, i]
-        activate(net.reshape(B * n), states.reshape(B * n))
+        activate(as_vector(net), as_vector(states))
         leak = trajectory.leak
         if leak != 1:
             for b in range(B):
@@ -135,8 +136,8 @@ def read_linear(
     """y(t) = V x(t) + c."""
     B, n = trajectory.states.shape[1:]
     k = params.c.size
-    outputs = stream.outputs[row : row + count].reshape(count * B, k)
-    x_times_Wt(trajectory.states[first : first + count].reshape(count * B, n), params.V, outputs)
+    outputs = as_matrix(stream.outputs[row : row + count], count * B, k)
+    x_times_Wt(as_matrix(trajectory.states[first : first + count], count * B, n), params.V, outputs)
     for r in range(count * B):
         for o in range(k):
             outputs[r, o] += params.c[o]
@@ -159,9 +160,9 @@ def blame_linear(params: Params, trajectory: RecurrentTrajectory, first: int, co
     B, n = trajectory.states.shape[1:]
     k = trajectory.output_error.shape[2]
     x_times_W(
-        trajectory.output_error[first : first + count].reshape(count * B, k),
+        as_matrix(trajectory.output_error[first : first + count], count * B, k),
         params.V,
-        trajectory.error[first : first + count].reshape(count * B, n),
+        as_matrix(trajectory.error[first : first + count], count * B, n),
     )
 
 
@@ -246,8 +247,8 @@ def direct_linear(
     """dE/dV = sum_t dE/dy(t) x(t)^T, dE/dc = sum_t dE/dy(t)."""
     B, n = trajectory.states.shape[1:]
     k = trajectory.output_error.shape[2]
-    error = trajectory.output_error[first : first + count].reshape(count * B, k)
-    add_xt_times_y(error, trajectory.states[first : first + count].reshape(count * B, n), grad.V)
+    error = as_matrix(trajectory.output_error[first : first + count], count * B, k)
+    add_xt_times_y(error, as_matrix(trajectory.states[first : first + count], count * B, n), grad.V)
     add_rows(error, grad.c)
 
 

@@ -18,9 +18,9 @@ from rnnsim.linalg import (
     add_xt_times_y,
     aligned_zeros,
     copy,
-    gemm,
     x_times_W,
 )
+from rnnsim.native import as_matrix, as_vector, gemm
 from rnnsim.recurrent_derivatives import jacobian
 from rnnsim.recurrent_forward import RecurrentTrajectory
 from rnnsim.typing import Array, Bools, Params
@@ -145,7 +145,7 @@ def carry_blocks(moves: Moves, p: Array, current: int, steps: int, total: Array)
         carry_block(moves, p, current, steps, i // blocks, i % blocks, total)
 
 
-@kernel(inlined=False)
+@kernel(allocates=False, inlined=False)
 def carry_block(
     moves: Moves, p: Array, current: int, steps: int, b: int, block: int, total: Array
 ) -> None:
@@ -192,7 +192,7 @@ def collect_rows(
             copy(trajectory.entering[first + t, b], z[t, :n])
             copy(trajectory.inputs[first + t, b], z[t, n : n + m])
             copy(blame[t, b], s[t])
-        add_xt_times_y(s.reshape(count, R * n), z, p[b].reshape(R * n, q))
+        add_xt_times_y(as_matrix(s, count, R * n), z, as_matrix(p[b], R * n, q))
 
 
 @kernel
@@ -203,7 +203,7 @@ def contract(trajectory: RecurrentTrajectory, row: Array, p: Array, grad: Params
     total = np.zeros((1, P), p.dtype)
     product = np.empty((1, P), p.dtype)
     for b in range(B):
-        x_times_W(row[b].reshape(1, n), p[b, :n], product)
+        x_times_W(as_matrix(row[b], 1, n), p[b, :n], product)
         add_rows(product, total[0])
     unpack(total, grad)
 
@@ -212,7 +212,7 @@ def contract(trajectory: RecurrentTrajectory, row: Array, p: Array, grad: Params
 def unpack(total: Array, grad: Params) -> None:
     """Add a gradient in the order of p's columns to the gradients of W, U and b."""
     n, m = grad.U.shape
-    w = total.reshape(total.size)[: n * (n + m + 1)].reshape(n, n + m + 1)
+    w = as_matrix(as_vector(total)[: n * (n + m + 1)], n, n + m + 1)
     for i in range(n):
         for j in range(n):
             grad.W[i, j] += w[i, j]

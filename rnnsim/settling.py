@@ -16,9 +16,9 @@ import numpy as np
 
 from rnnsim.errors import NoSteadyState, RnnsimError, UnknownName
 from rnnsim.kernels import compiled, kernel, prange
-from rnnsim.lapack import room_for_pivots, solve_transposed
 from rnnsim.linalg import bounds, copy, larger, largest, parts_of, swap, turn
 from rnnsim.names import nearest
+from rnnsim.native import room_for_pivots, solve_transposed
 from rnnsim.network import Network, Stream
 from rnnsim.typing import Array, Bools, Integers, Kernel, Params, State, Trajectory
 

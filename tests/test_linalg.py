@@ -5,11 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numba
 import numpy as np
 import pytest
 
 from rnnsim import linalg
+from rnnsim.errors import RnnsimError
 from rnnsim.kernels import compiled, kernel
+from rnnsim.linalg import copy
+from rnnsim.native import as_matrix, as_vector, gemm, room_for_pivots, solve_transposed
 from rnnsim.threads import shared_work
 
 Product = Callable[..., Any]
@@ -81,3 +85,60 @@ def test_largest_keeps_a_nan(place: int) -> None:
     assert linalg.largest(x) == 3
     x[place] = np.nan
     assert np.isnan(linalg.largest(x))
+
+
+# --- what is called natively -------------------------------------------------------------------------
+
+
+@kernel
+def gemm_turned(x: Any, y: Any, out: Any) -> None:
+    gemm(x.T, y.T, out)
+
+
+@kernel
+def solved_by_it(A: Any, x: Any, pivots: Any) -> bool:
+    return solve_transposed(A, x, pivots)
+
+
+@kernel
+def seen(x: Any, rows: int, columns: int, vector: Any, square: Any) -> None:
+    copy(as_vector(x[1:]), vector)
+    copy(as_matrix(x[1:], rows, columns), square)
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_blas_takes_what_is_transposed(dtype: str) -> None:
+    rng = np.random.default_rng(0)
+    x, y = rng.standard_normal((5, 3)).astype(dtype), rng.standard_normal((4, 5)).astype(dtype)
+    out = np.full((3, 4), np.nan, dtype)
+    with shared_work():
+        compiled(gemm_turned)(x, y, out)
+    expected = x.T.astype(float) @ y.T.astype(float)
+    assert np.abs(out - expected).max() < 10 * TOLERANCE[dtype]
+    assert np.abs(out - expected[::-1]).max() > 0.1  # the control
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_lapack_solves_with_the_transpose(dtype: str) -> None:
+    rng = np.random.default_rng(1)
+    A = (np.eye(6) + 0.3 * rng.standard_normal((6, 6))).astype(dtype)
+    b = rng.standard_normal(6).astype(dtype)
+    used_up, x = A.copy(), b.copy()
+    assert compiled(solved_by_it)(used_up, x, room_for_pivots(6))
+    assert np.abs(A.T @ x - b).max() < 100 * TOLERANCE[dtype]
+    assert np.abs(A @ x - b).max() > 0.1  # the control
+    A[:, 2] = 0
+    assert not compiled(solved_by_it)(A, b.copy(), room_for_pivots(6))
+
+
+def test_views_are_of_the_same_numbers() -> None:
+    x, vector, square = np.arange(30.0).reshape(5, 3, 2), np.zeros(24), np.zeros((4, 6))
+    compiled(seen)(x, 4, 6, vector, square)
+    np.testing.assert_array_equal(vector, np.arange(6.0, 30.0))
+    np.testing.assert_array_equal(square, vector.reshape(4, 6))
+
+
+@pytest.mark.skipif(numba.config.DISABLE_JIT, reason="uncompiled, NumPy sees to it")
+def test_what_is_not_contiguous_is_refused() -> None:
+    with pytest.raises(RnnsimError, match="as_vector"):
+        compiled(seen)(np.zeros((5, 3, 4))[:, :, ::2], 4, 6, np.zeros(24), np.zeros((4, 6)))

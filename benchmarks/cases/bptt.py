@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from benchmarks.cases.case import TOLERANCE, Case
-from benchmarks.cases.recurrent import Arrays, alone, network, problem
+from benchmarks.cases.recurrent import Arrays, both_ways, network, problem
 from benchmarks.entries import OURS, Entries
 
 
@@ -43,7 +43,7 @@ class BPTTGradient(Case):
 
     def rnnsim(self) -> Entries:
         net = network(self.m, self.n, self.k, self.dtype)
-        return {OURS: [alone("bptt", net, *self.problem(), "bptt", 1)]}
+        return {OURS: both_ways("bptt", net, *self.problem(), "bptt", 1)}
 
     def jax(self) -> Entries:
         from benchmarks.peers.jax_bptt import bptt

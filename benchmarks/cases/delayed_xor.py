@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from benchmarks.cases.case import Case
-from benchmarks.cases.training import go_on, streamed
-from benchmarks.entries import OURS, Answer, Entries, Entry
+from benchmarks.cases.training import streamed, trainers
+from benchmarks.entries import OURS, Answer, Entries
 
 
 @dataclass(frozen=True)
@@ -36,21 +36,23 @@ class DelayedXorOnLine(Case):
     def bars(self) -> Mapping[str, float | None]:
         return {"JAX": self.bar}
 
-    def trainer(self) -> Any:
+    def trainer(self, tailored: bool = False) -> Any:
         from rnnsim.experiment import configure
         from rnnsim.run import Trainer
 
-        return Trainer(configure("rtrl", "delayed-xor", hidden=self.n, steps=10**12, stop=False))
+        return Trainer(configure(
+            "rtrl", "delayed-xor", hidden=self.n, steps=10**12, stop=False, tailored=tailored,
+        ))  # fmt: skip
 
     def rnnsim(self) -> Entries:
-        def answer() -> Answer:
-            fresh = self.trainer()
+        def answer(tailored: bool) -> Answer:
+            fresh = self.trainer(tailored)
             next(fresh.chunks(self.check))
             assert fresh.step == self.check
             losses = fresh.training.stream.losses[: self.check]
             return {**fresh.params._asdict(), "loss": losses.sum()}
 
-        return {OURS: [Entry("Trainer", answer, go_on(self.trainer(), self.steps))]}
+        return {OURS: trainers(self.trainer, answer, self.steps)}
 
     def jax(self) -> Entries:
         from benchmarks.peers.jax_delayed_xor import Events, Settings, delayed_xor

@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 
 from benchmarks.cases.case import Case
-from benchmarks.cases.recurrent import Arrays, alone
-from benchmarks.cases.training import go_on, streamed
+from benchmarks.cases.recurrent import Arrays, both_ways
+from benchmarks.cases.training import streamed, trainers
 from benchmarks.entries import OURS, Answer, Entries, Entry
 
 
@@ -72,14 +72,14 @@ class FastWeightGradient(Case):
         network, (params, (slow, fast, targets)) = self.network(), self.problem()
         data: Any = [(slow, fast), targets]
 
-        def entry(rule: str, window: int) -> Entry:
-            return alone(rule, network, params, data, rule, self.steps, window)
+        def entries(rule: str, window: int) -> list[Entry]:
+            return both_ways(rule, network, params, data, rule, self.steps, window)
 
         rule = f"fast-weights-{self.architecture}"
         return {
-            OURS: [entry(rule, self.steps)],
-            "rnnsim, window 1": [entry(rule, 1)],
-            "rnnsim bptt": [entry("bptt", self.steps)],
+            OURS: entries(rule, self.steps),
+            "rnnsim, window 1": entries(rule, 1),
+            "rnnsim bptt": entries("bptt", self.steps),
         }
 
     def jax(self) -> Entries:
@@ -111,22 +111,24 @@ class FlipFlopOnLine(Case):
     def bars(self) -> Mapping[str, float | None]:
         return {"JAX structured": self.bar}
 
-    def trainer(self) -> Any:
+    def trainer(self, tailored: bool = False) -> Any:
         from rnnsim.experiment import configure
         from rnnsim.run import Trainer
 
         rule = f"fast-weights-{self.architecture}"
-        return Trainer(configure(rule, "flip-flop", settings="published", steps=10**12, stop=False))
+        return Trainer(configure(
+            rule, "flip-flop", settings="published", steps=10**12, stop=False, tailored=tailored,
+        ))  # fmt: skip
 
     def rnnsim(self) -> Entries:
-        def answer() -> Answer:
-            fresh = self.trainer()
+        def answer(tailored: bool) -> Answer:
+            fresh = self.trainer(tailored)
             next(fresh.chunks(self.check))
             assert fresh.step == self.check
             losses = fresh.training.stream.losses[: self.check]
             return {"W": fresh.params.W1, "loss": losses.sum()}
 
-        return {OURS: [Entry("Trainer", answer, go_on(self.trainer(), self.steps))]}
+        return {OURS: trainers(self.trainer, answer, self.steps)}
 
     def jax(self) -> Entries:
         from benchmarks.peers.jax_flip_flop import flip_flop

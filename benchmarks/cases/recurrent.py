@@ -10,6 +10,10 @@ from benchmarks.entries import Entry
 
 Arrays = list[np.ndarray]
 
+TAILORED = (
+    64  # numbers of a state beyond which it makes no difference whether the compiler knows the sizes
+)
+
 
 def network(m: int, n: int, k: int, dtype: str = "float64") -> Any:
     from rnnsim import RecurrentNetwork
@@ -28,14 +32,23 @@ def problem(
     return [array.astype(dtype) for array in params], [array.astype(dtype) for array in data]
 
 
+def both_ways(label: str, network: Any, *arguments: Any) -> list[Entry]:
+    """The kernel for all sizes and, of a small network, the one for its own."""
+    ways = [False, True] if network.n_state <= TAILORED else [False]
+    return [
+        alone(f"{label}, tailored" if tailored else label, network, *arguments, tailored=tailored)
+        for tailored in ways
+    ]
+
+
 def alone(
     label: str, network: Any, params: Arrays, data: Arrays, rule: str, units: int,
-    window: int | None = None, **options: Any,
+    window: int | None = None, tailored: bool = False, **options: Any,
 ) -> Entry:  # fmt: skip
     """Make rnnsim's entry: a rule on a sequence, the weights standing still."""
     from benchmarks.alone import Alone
 
-    made = Alone(network, network.params_type(*params), *data, rule, window, **options)
+    made = Alone(network, network.params_type(*params), *data, rule, window, tailored, **options)
 
     def work() -> int:
         made()

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
+
+from benchmarks.entries import Entry
 
 
 def go_on(trainer: Any, steps: int) -> Callable[[], int]:
@@ -19,6 +22,16 @@ def go_on(trainer: Any, steps: int) -> Callable[[], int]:
         return int(trainer.step - start)
 
     return work
+
+
+def trainers(
+    trainer: Callable[[bool], Any], answer: Callable[[bool], Mapping[str, Any]], steps: int
+) -> list[Entry]:
+    """A whole run, its loop being for all sizes or tailored."""
+    return [
+        Entry(label, partial(answer, tailored), go_on(trainer(tailored), steps))
+        for label, tailored in (("Trainer", False), ("Trainer, tailored", True))
+    ]
 
 
 def streamed(trainer: Any, steps: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -21,8 +21,8 @@ import numpy as np
 
 from rnnsim.errors import NoSteadyState, RnnsimError
 from rnnsim.kernels import kernel, prange
-from rnnsim.lapack import room_for_pivots, solve_transposed
 from rnnsim.linalg import bounds, copy, larger, largest, parts_of, swap
+from rnnsim.native import room_for_pivots, solve_transposed
 from rnnsim.network import Network, Stream
 from rnnsim.options import Positive
 from rnnsim.rule import DONE, Cost, Rule, Window

@@ -20,6 +20,7 @@ import numpy as np
 
 from rnnsim.kernels import kernel
 from rnnsim.linalg import copy, x_times_W
+from rnnsim.native import as_matrix
 from rnnsim.network import Network
 from rnnsim.options import Count
 from rnnsim.rule import Cost, Rule, Window
@@ -100,7 +101,8 @@ class BlockRTRL(Rule, frozen=True):
                 count = min(memory.h, window.length - start)
                 memory.sweep.adjoint[0] = 0
                 sweep(params, trajectory, first, count, count, memory.sweep, grad)
-                entering = memory.sweep.adjoint[0].reshape(memory.rows.shape[1:3])
+                B, n = memory.rows.shape[1:3]
+                entering = as_matrix(memory.sweep.adjoint[0], B, n)
                 contract(trajectory, entering, memory.p, grad)  # eq. (15)
                 if not window.last or start + count < window.length:
                     advance(params, trajectory, first, count, memory)

@@ -6,13 +6,14 @@ import time
 import timeit
 from collections.abc import Callable
 from functools import cache, partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from rnnsim.kernels import compiled, kernel
 from rnnsim.network import Network, Stream
 from rnnsim.rule import Rule, Window
+from rnnsim.tailoring import known_of, tailor
 from rnnsim.threads import shared_work
 from rnnsim.typing import Array, Kernel, Memory, Params, State, Trajectory
 
@@ -46,6 +47,30 @@ def over_sequence(learn: Kernel, keep: Kernel) -> Kernel:
         return 0
 
     return over_sequence
+
+
+def tailored_over_sequence(run: Kernel, arguments: tuple[Any, ...]) -> Kernel:
+    """Make the same kernel for arrays and windows of these very sizes."""
+    *arrays, window, history = arguments
+    tailored = tailor((*known_of(tuple(arrays)), window, history))
+
+    @kernel(inlines_all=True)
+    def tailored_over_sequence(
+        params: Params,
+        state: State,
+        stream: Stream,
+        trajectory: Trajectory,
+        memory: Memory,
+        grad: Params,
+        window: int,
+        history: int,
+    ) -> int:
+        (params, state, stream, trajectory, memory, grad, window, history) = tailored(
+            (params, state, stream, trajectory, memory, grad, window, history)
+        )
+        return int(run(params, state, stream, trajectory, memory, grad, window, history))
+
+    return tailored_over_sequence
 
 
 def small(network: Network) -> Array:
