@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from rnnsim import registry
+from rnnsim.arrays import aligned_zeros
 from rnnsim.benchmarking.suite.alone import (
     history_rows,
     over_sequence,
@@ -69,7 +70,7 @@ class Alone:
         window = min(window or self.steps, self.steps)
         history = self.rule.history(window)
         flat = network.pack(params)
-        self._slope = np.zeros_like(flat)
+        self._slope = aligned_zeros(flat.shape, flat.dtype)
         self._memory = self.rule.memory(network, self.batch, window, np.random.default_rng(0))
         self._arguments = (
             network.operands(flat),

@@ -12,11 +12,11 @@ from rnnsim import fast_weight_derivatives as derivatives
 from rnnsim import fast_weight_forward as running
 from rnnsim import fast_weight_options as reading
 from rnnsim import fast_weight_sensitivities as traced
+from rnnsim.arrays import aligned_zeros, constant
 from rnnsim.errors import RnnsimError
 from rnnsim.fast_weight_options import FastWeightChoices
 from rnnsim.initial import check_scheme, draw_weights
 from rnnsim.layered import by_layer, fan_ins, feed_kernel, feed_rows_kernel, make_layers
-from rnnsim.linalg import aligned_zeros, constant
 from rnnsim.losses import Pair, judge_kernel, loss_kernel
 from rnnsim.network import Network
 from rnnsim.options import Options
@@ -294,10 +294,12 @@ class FastWeightNetwork(Network):
 
     def trajectory(self, rows: int, batch: int) -> running.FastTrajectory:
         def of(*shape: int) -> Array:
-            return np.zeros((rows, batch, *shape), self.dtype)
+            return aligned_zeros((rows, batch, *shape), self.dtype)
 
         A, A_fast = int(self.slow_layers.units[-1]), int(self.fast_layers.units[-1])
         N = self.n_state
+        by_origin = of(*self.origin.shape)
+        by_origin[:] = 1  # which architecture 1 leaves so, eq. (19)
         constant = {"sum-and-squash": self.tau, "decay": self.retention}.get(str(self.sigma), 0.0)
         return running.FastTrajectory(
             slow=of(A),
@@ -310,7 +312,7 @@ class FastWeightNetwork(Network):
             states=of(N),
             by_state=of(N),
             by_drive=of(N),
-            by_origin=of(*self.origin.shape) + self.dtype.type(1),
+            by_origin=by_origin,
             output_error=of(self.n_out),
             error=of(N),
             delta=np.zeros(A_fast, self.dtype),

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from rnnsim import checks, registry
+from rnnsim.arrays import aligned_zeros
 from rnnsim.errors import Diverged, RnnsimError, RnnsimWarning
 from rnnsim.evaluate import by_itself
 from rnnsim.kernels import compiled
@@ -99,7 +100,7 @@ def gradient(
     state = network.state(batch, initial_state)
     trajectory = network.trajectory(rows, batch)
     memory = chosen.memory(network, batch, width, np.random.default_rng(checks.whole("seed", seed, 0)))
-    grad = np.zeros_like(flat)
+    grad = aligned_zeros(flat.shape, flat.dtype)
     learn = compiled(chosen.learn(network), chosen.name)
     keep = compiled(network.keep, network.kind)
     operands, slope = network.operands(flat), network.operands(grad)

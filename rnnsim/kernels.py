@@ -251,7 +251,8 @@ def _linking() -> bytes:
     """How kernels become one: a part of what machine code depends on."""
     here = Path(__file__)
     return b"".join(
-        here.with_name(name).read_bytes() for name in ("linking.py", "native.py", "tailoring.py")
+        here.with_name(name).read_bytes()
+        for name in ("linking.py", "native.py", "tailoring.py", "tiles.py")
     )
 
 

@@ -14,8 +14,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from rnnsim.arrays import constant
 from rnnsim.kernels import kernel
-from rnnsim.linalg import SMALL, add_rows, add_xt_times_y, constant, copy, x_times_W, x_times_Wt
+from rnnsim.linalg import SMALL, add_rows, add_xt_times_y, copy, x_times_W, x_times_Wt
 from rnnsim.native import as_matrix, as_vector
 from rnnsim.typing import Array, Kernel
 

@@ -6,15 +6,13 @@ loops. It has one thread (:mod:`rnnsim.threads`); large products are cut into pa
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from rnnsim.kernels import kernel, prange
-from rnnsim.native import as_vector, gemm
+from rnnsim.native import add_xt_y, as_matrix, as_vector, gemm
+from rnnsim.tiles import multiply
 from rnnsim.typing import Array
 
-_LINE = 64  # bytes
 SMALL = 512  # multiplications below which a loop beats a call of BLAS
 LARGE = 1 << 21  # multiplications from which sharing them between cores pays
 LARGE_VECTOR = 1 << 17  # the same of a matrix and a vector, which waits for the matrix
@@ -24,24 +22,6 @@ MOST_PARTS = 8
 BLAS_SMALL = 1_000_000  # multiplications up to which BLAS takes matrices as they are, and is quicker
 PIECE = 16  # the fewest rows that are worth a call of their own
 SQUARE = 16  # rows and columns turned at a time: a line of the cache each
-
-
-def aligned_zeros(shape: tuple[int, ...], dtype: Any) -> Array:
-    """Allocate zeros that begin with a line of the cache: wide loads then never cross one.
-
-    NumPy's own arrays often begin in the middle of one, which costs a loop over rows a third of its
-    speed.
-    """
-    size = int(np.prod(shape)) * np.dtype(dtype).itemsize
-    room = np.zeros(size + _LINE, np.uint8)
-    first = -room.ctypes.data % _LINE
-    return np.asarray(room[first : first + size].view(dtype).reshape(shape))
-
-
-def constant(x: Array) -> Array:
-    """Make an array read-only: where sizes are known to the compiler, so is what it holds."""
-    x.flags.writeable = False
-    return x
 
 
 @kernel(allocates=False)
@@ -147,7 +127,7 @@ def Wt_times_x(W: Array, x: Array, out: Array) -> None:
     """``out = W^T x``; W (k, n)."""
     k, n = W.shape
     if k * n < LARGE_VECTOR:
-        combine_rows(W, x, out, 0, k)
+        multiply(as_matrix(x, 1, k), W, as_matrix(out, 1, n))
     else:
         Wt_times_x_in_parts(W, x, out)
 
@@ -206,64 +186,29 @@ def x_times_W(x: Array, W: Array, out: Array) -> None:
     n = W.shape[1]
     if k == 0 or n == 0:
         out[:] = 0
-    elif R == 1 or R * n * k <= SMALL:
-        for r in range(R):
-            Wt_times_x(W, x[r], out[r])
-    else:
-        share_rows(x, W, out, parts_of(R, R * n * k))
-
-
-@kernel(allocates=False, inlined=False)
-def product(x: Array, W: Array, Wt: Array, out: Array) -> None:
-    """``out = x W`` of some rows, W^T being at hand; x (R, k), W (k, n), Wt (n, k), out (R, n).
-
-    Beyond a certain size BLAS copies W into an order that it likes, which takes as long as the product
-    where there are few rows. And it is slow at ``x W^T`` with few rows, whatever their length.
-    """
-    R, k = x.shape
-    n = W.shape[1]
-    if R * k * n <= BLAS_SMALL:
-        gemm(x, W, out)
         return
-    last = n - n % 4
-    for i in range(0, last, 4):
-        for r in range(0, R - 3, 4):
-            sixteen_sums(x, Wt, out, r, i)
-    for r in range(R - R % 4, R):
-        multiply_rows(Wt, x[r], out[r], 0, last)
-    for r in range(R):
-        multiply_rows(Wt, x[r], out[r], last, n)
+    parts = parts_of(R, R * n * k)
+    if parts == 1:
+        rows_times_W(x, W, out)
+    else:
+        rows_times_W_in_parts(x, W, out, parts)
 
 
 @kernel(allocates=False)
-def sixteen_sums(x: Array, y: Array, out: Array, r: int, i: int) -> None:
-    """Four rows of x by four of y: each number that is read serves four sums."""
-    a, b, c, d, p, q, s, t = x[r], x[r + 1], x[r + 2], x[r + 3], y[i], y[i + 1], y[i + 2], y[i + 3]
-    zero = out.dtype.type(0)
-    ap, aq, as_, at, bp, bq, bs, bt = zero, zero, zero, zero, zero, zero, zero, zero
-    cp, cq, cs, ct, dp, dq, ds, dt = zero, zero, zero, zero, zero, zero, zero, zero
-    for j in range(a.size):
-        a_j, b_j, c_j, d_j, p_j, q_j, s_j, t_j = a[j], b[j], c[j], d[j], p[j], q[j], s[j], t[j]
-        ap += a_j * p_j
-        aq += a_j * q_j
-        as_ += a_j * s_j
-        at += a_j * t_j
-        bp += b_j * p_j
-        bq += b_j * q_j
-        bs += b_j * s_j
-        bt += b_j * t_j
-        cp += c_j * p_j
-        cq += c_j * q_j
-        cs += c_j * s_j
-        ct += c_j * t_j
-        dp += d_j * p_j
-        dq += d_j * q_j
-        ds += d_j * s_j
-        dt += d_j * t_j
-    out[r, i], out[r, i + 1], out[r, i + 2], out[r, i + 3] = ap, aq, as_, at
-    out[r + 1, i], out[r + 1, i + 1], out[r + 1, i + 2], out[r + 1, i + 3] = bp, bq, bs, bt
-    out[r + 2, i], out[r + 2, i + 1], out[r + 2, i + 2], out[r + 2, i + 3] = cp, cq, cs, ct
-    out[r + 3, i], out[r + 3, i + 1], out[r + 3, i + 2], out[r + 3, i + 3] = dp, dq, ds, dt
+def rows_times_W(x: Array, W: Array, out: Array) -> None:
+    """``out = x W`` by this core, but for a single row that is long."""
+    if x.shape[0] == 1:
+        Wt_times_x(W, x[0], out[0])
+    else:
+        multiply(x, W, out)
+
+
+@kernel(parallel=True)
+def rows_times_W_in_parts(x: Array, W: Array, out: Array, parts: int) -> None:
+    """``out = x W``, a core having a part of the rows."""
+    for part in prange(parts):
+        begin, end = bounds(part, parts, x.shape[0])
+        multiply(x[begin:end], W, out[begin:end])
 
 
 @kernel(allocates=False)
@@ -325,40 +270,30 @@ def add_xt_times_y(x: Array, y: Array, out: Array) -> None:
     elif n > 0:
         parts = parts_of(R, R * n * k)
         if parts == 1:
-            add_gemm(x, y, out)
+            add_in_pieces(x, y, 0, R, out)
         else:
-            add_gemm_of_parts(x, y, out, parts)
-
-
-@kernel
-def add_gemm(x: Array, y: Array, out: Array) -> None:
-    """``out += x^T y`` by BLAS."""
-    sums = np.empty((2, *out.shape), out.dtype)
-    sum_in_pieces(x, y, 0, x.shape[0], sums)
-    add(sums[0], out)
+            add_in_parts(x, y, out, parts)
 
 
 @kernel(parallel=True)
-def add_gemm_of_parts(x: Array, y: Array, out: Array, parts: int) -> None:
-    """``out += x^T y`` by BLAS, the sum in parts."""
-    R = x.shape[0]
-    sums = np.empty((parts, 2, *out.shape), out.dtype)
+def add_in_parts(x: Array, y: Array, out: Array, parts: int) -> None:
+    """``out += x^T y``, the sum in parts, of which the first is added to out at once."""
+    (R, k), n = x.shape, y.shape[1]
+    sums = np.zeros((parts - 1, k, n), out.dtype)
     for part in prange(parts):
         begin, end = bounds(part, parts, R)
-        sum_in_pieces(x, y, begin, end, sums[part])
-    for part in range(parts):
-        add(sums[part, 0], out)
+        add_in_pieces(x, y, begin, end, out if part == 0 else sums[part - 1])
+    for part in range(parts - 1):
+        add(sums[part], out)
 
 
 @kernel(allocates=False)
-def sum_in_pieces(x: Array, y: Array, begin: int, end: int, sums: Array) -> None:
-    """``sums[0] = x^T y`` of some rows; sums[1] is room."""
+def add_in_pieces(x: Array, y: Array, begin: int, end: int, out: Array) -> None:
+    """``out += x^T y`` of some rows."""
     piece = piece_of(end - begin, x.shape[1] * y.shape[1])
     for first in range(begin, end, piece):
-        last, place = min(first + piece, end), min(first - begin, 1)
-        gemm(x[first:last].T, y[first:last], sums[place])
-        if place == 1:
-            add(sums[1], sums[0])
+        last = min(first + piece, end)
+        add_xt_y(x[first:last], y[first:last], out)
 
 
 @kernel(allocates=False)

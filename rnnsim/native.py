@@ -73,39 +73,19 @@ def refuse_unless_contiguous(*arrays: Any) -> None:
 
 
 def gemm_code(typing_context: Any, x: Any, y: Any, out: Any) -> Any:
-    from llvmlite import ir
     from numba.core import cgutils, types
-    from numba.np.linalg import ensure_blas, get_blas_kind
 
-    ensure_blas()
     refuse_unless_contiguous(x, y, out)
-    byte, word, address = ir.IntType(8), ir.IntType(64), ir.IntType(8).as_pointer()
-    returned = ir.FunctionType(ir.IntType(32), [  # kind, by, by, n, m, k, 1, y, row, x, row, 0, out, row
-        byte, byte, byte, word, word, word, address, address, word, address, word, address, address,
-        word,
-    ])  # fmt: skip
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        def number(value: int) -> Any:
-            constant = context.get_constant(x.dtype, value)
-            return builder.bitcast(cgutils.alloca_once_value(builder, constant), address)
-
-        def described(kind: Any, value: Any) -> Any:
-            array = context.make_array(kind)(context, builder, value)
-            shape = cgutils.unpack_tuple(builder, array.shape)
-            turned = ir.Constant(byte, ord("n" if kind.layout == "C" else "t"))
-            row = shape[1] if kind.layout == "C" else shape[0]
-            return shape, turned, builder.bitcast(array.data, address), row
-
-        (m, k), x_turned, of_x, x_row = described(x, arguments[0])
-        (_, n), y_turned, of_y, y_row = described(y, arguments[1])
-        _, _, of_out, row = described(out, arguments[2])
-        kind = ir.Constant(byte, ord(get_blas_kind(x.dtype)))
-        call = cgutils.get_or_insert_function(builder.module, returned, "numba_xxgemm")
-        builder.call(call, [  # BLAS counts columns where we count rows: out^T = y^T x^T
-            kind, y_turned, x_turned, n, m, k, number(1), of_y, y_row, of_x, x_row, number(0), of_out,
-            row,
-        ])  # fmt: skip
+        of_x, of_y, of_out = arrays_of(context, builder, signature, arguments)
+        (m, k), (_, n) = (cgutils.unpack_tuple(builder, array.shape) for array in (of_x, of_y))
+        x_by, x_row = ("n", k) if x.layout == "C" else ("t", m)
+        y_by, y_row = ("n", n) if y.layout == "C" else ("t", k)
+        call_gemm(
+            context, builder, x.dtype, y_by, x_by, n, m, k,
+            of_y.data, y_row, of_x.data, x_row, 0, of_out.data, n,
+        )  # fmt: skip
         return context.get_dummy_value()
 
     return types.void(x, y, out), generate
@@ -115,6 +95,63 @@ def gemm_code(typing_context: Any, x: Any, y: Any, out: Any) -> Any:
 def gemm(x: Array, y: Array, out: Array) -> None:
     """``out = x y`` by BLAS; out is neither x nor y. x and y may be transposed."""
     np.dot(x, y, out)
+
+
+def add_xt_y_code(typing_context: Any, x: Any, y: Any, out: Any) -> Any:
+    from numba.core import cgutils, types
+
+    refuse_unless_contiguous(x, y, out)
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        of_x, of_y, of_out = arrays_of(context, builder, signature, arguments)
+        (R, k), (_, n) = (cgutils.unpack_tuple(builder, array.shape) for array in (of_x, of_y))
+        call_gemm(
+            context, builder, x.dtype, "n", "t", n, k, R, of_y.data, n, of_x.data, k, 1, of_out.data, n
+        )
+        return context.get_dummy_value()
+
+    return types.void(x, y, out), generate
+
+
+@native(add_xt_y_code)
+def add_xt_y(x: Array, y: Array, out: Array) -> None:
+    """``out += x^T y`` by BLAS."""
+    out += x.T @ y
+
+
+def arrays_of(context: Any, builder: Any, signature: Any, arguments: Any) -> list[Any]:
+    """The arrays among the arguments, in LLVM's language."""
+    return [
+        context.make_array(kind)(context, builder, value)
+        for kind, value in zip(signature.args, arguments, strict=True)
+        if hasattr(kind, "layout")
+    ]
+
+
+def call_gemm(
+    context: Any, builder: Any, dtype: Any, by_a: str, by_b: str, m: Any, n: Any, k: Any,
+    a: Any, row_a: Any, b: Any, row_b: Any, beta: int, c: Any, row_c: Any,
+) -> None:  # fmt: skip
+    """``c = a b + beta c``. BLAS counts columns where we count rows: our ``x y`` is its ``y^T x^T``."""
+    from llvmlite import ir
+    from numba.core import cgutils
+    from numba.np.linalg import ensure_blas, get_blas_kind
+
+    ensure_blas()
+    byte, word, address = ir.IntType(8), ir.IntType(64), ir.IntType(8).as_pointer()
+    function = ir.FunctionType(ir.IntType(32), [  # of what, by, by, m, n, k, 1, a, b, beta, c
+        byte, byte, byte, word, word, word, address, address, word, address, word, address, address,
+        word,
+    ])  # fmt: skip
+
+    def number(value: int) -> Any:
+        constant = context.get_constant(dtype, value)
+        return builder.bitcast(cgutils.alloca_once_value(builder, constant), address)
+
+    kinds = [ir.Constant(byte, ord(kind)) for kind in (get_blas_kind(dtype), by_a, by_b)]
+    a, b, c = (builder.bitcast(data, address) for data in (a, b, c))
+    call = cgutils.get_or_insert_function(builder.module, function, "numba_xxgemm")
+    builder.call(call, [*kinds, m, n, k, number(1), a, row_a, b, row_b, number(beta), c, row_c])
 
 
 def solve_code(typing_context: Any, A: Any, x: Any, pivots: Any) -> Any:
@@ -130,10 +167,7 @@ def solve_code(typing_context: Any, A: Any, x: Any, pivots: Any) -> Any:
     ])  # fmt: skip
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        arrays = [
-            context.make_array(kind)(context, builder, value)
-            for kind, value in zip((A, x, pivots), arguments, strict=True)
-        ]
+        arrays = arrays_of(context, builder, signature, arguments)
         of_A, of_x, of_pivots = (builder.bitcast(array.data, address) for array in arrays)
         n, one = arrays[1].nitems, ir.Constant(word, 1)
         kind = ir.Constant(byte, ord(get_blas_kind(x.dtype)))

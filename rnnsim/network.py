@@ -65,6 +65,7 @@ from typing import Any, ClassVar, Literal, NamedTuple, Self
 import numpy as np
 
 from rnnsim import checks
+from rnnsim.arrays import aligned_zeros
 from rnnsim.errors import RnnsimError
 from rnnsim.options import Options
 from rnnsim.typing import Array, Bools, Kernel, Memory, Params, State, Trajectory
@@ -247,7 +248,7 @@ class Network(ABC):
                 f"the parameters of this network are {', '.join(self.shapes)}; got "
                 f"{', '.join(given) if isinstance(given, Mapping) else type(params)}"
             )
-        flat = np.empty(self.n_params, self.dtype)
+        flat = aligned_zeros((self.n_params,), self.dtype)
         views = self.views(flat)
         for name, shape in self.shapes.items():
             array = np.asarray(given[name])

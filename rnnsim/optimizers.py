@@ -14,6 +14,7 @@ from typing import Annotated, Any, NamedTuple
 import msgspec
 import numpy as np
 
+from rnnsim.arrays import aligned_zeros
 from rnnsim.errors import RnnsimError, UnknownName
 from rnnsim.kernels import kernel
 from rnnsim.names import nearest
@@ -71,7 +72,7 @@ class Momentum(Optimizer, frozen=True):
     decay: Decay = 0.9
 
     def memory(self, size: int, dtype: Any) -> MomentumMemory:
-        return MomentumMemory(np.zeros(size, dtype), self.decay)
+        return MomentumMemory(aligned_zeros((size,), dtype), self.decay)
 
     def update(self) -> Kernel:
         return momentum
@@ -99,7 +100,7 @@ class RMSProp(Optimizer, frozen=True):
     epsilon: Positive = 1e-8
 
     def memory(self, size: int, dtype: Any) -> RMSPropMemory:
-        return RMSPropMemory(np.zeros(size, dtype), self.decay, self.epsilon)
+        return RMSPropMemory(aligned_zeros((size,), dtype), self.decay, self.epsilon)
 
     def update(self) -> Kernel:
         return rmsprop
@@ -133,7 +134,7 @@ class Adam(Optimizer, frozen=True):
 
     def memory(self, size: int, dtype: Any) -> AdamMemory:
         return AdamMemory(
-            np.zeros(size, dtype), np.zeros(size, dtype), np.zeros(1, np.int64),
+            aligned_zeros((size,), dtype), aligned_zeros((size,), dtype), np.zeros(1, np.int64),
             self.beta1, self.beta2, self.epsilon,
         )  # fmt: skip
 

@@ -13,6 +13,7 @@ from rnnsim import recurrent_derivatives as derivatives
 from rnnsim import recurrent_forward as running
 from rnnsim import recurrent_sensitivities as dense
 from rnnsim.activations import Function, activation_kernel
+from rnnsim.arrays import aligned_zeros
 from rnnsim.errors import RnnsimError
 from rnnsim.initial import check_scheme, draw_weights
 from rnnsim.linalg import ROWS
@@ -239,18 +240,22 @@ class RecurrentNetwork(Network):
 
     def trajectory(self, rows: int, batch: int) -> running.RecurrentTrajectory:
         n, m, k = self.n_hidden, self.n_in, self.n_out
-        state_rows = (rows, batch, n)
         none = np.zeros((0, 0), np.bool_)
+
+        def zeros(*shape: int) -> Array:
+            return aligned_zeros(shape, self.dtype)
+
         return running.RecurrentTrajectory(
-            inputs=np.zeros((rows, batch, m), self.dtype),
+            inputs=zeros(rows, batch, m),
             resets=np.zeros((rows, batch), np.bool_),
-            entering=np.zeros(state_rows, self.dtype),
-            drive=np.zeros(state_rows, self.dtype),
-            slopes=np.zeros(state_rows, self.dtype),
-            states=np.zeros(state_rows, self.dtype),
-            output_error=np.zeros((rows, batch, k), self.dtype),
-            error=np.zeros(state_rows, self.dtype),
-            turned=np.zeros((n, n) if batch >= ROWS else (0, 0), self.dtype),
+            entering=zeros(rows, batch, n),
+            drive=zeros(rows, batch, n),
+            slopes=zeros(rows, batch, n),
+            states=zeros(rows, batch, n),
+            output_error=zeros(rows, batch, k),
+            error=zeros(rows, batch, n),
+            turned=zeros(*((n, n) if rows * batch >= ROWS else (0, 0))),
+            has_turned=np.zeros(1, np.bool_),
             leak=self.dtype.type(self.leak),
             units=np.zeros(0, np.int64) if self.units is None else self.units,
             connectivity=none if self.connectivity is None else self.connectivity,

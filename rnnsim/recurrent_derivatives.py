@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from rnnsim.kernels import kernel
-from rnnsim.linalg import add_rows, add_xt_times_y, product, x_times_W, x_times_Wt
+from rnnsim.linalg import add_rows, add_xt_times_y, rows_times_W, x_times_W, x_times_Wt
 from rnnsim.native import as_matrix
 from rnnsim.recurrent_forward import RecurrentTrajectory
 from rnnsim.typing import Array, Params
@@ -35,8 +35,8 @@ def pullback(
                 blame[b, r, i] = leak * trajectory.slopes[t, b, i] * after[b, r, i]
     rows = (end - begin) * R
     s, onward = as_matrix(blame[begin:end], rows, n), as_matrix(before[begin:end], rows, n)
-    if trajectory.turned.size > 0:
-        product(s, params.W, trajectory.turned, onward)
+    if R == 1:
+        rows_times_W(s, params.W, onward)  # cores share sequences
     else:
         x_times_W(s, params.W, onward)
     for b in range(begin, end):

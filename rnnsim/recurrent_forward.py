@@ -10,13 +10,14 @@ from typing import Any, NamedTuple
 
 from rnnsim.kernels import kernel, prange
 from rnnsim.linalg import (
+    ROWS,
     add_rows,
     add_xt_times_y,
     bounds,
     copy,
     move_rows,
     parts_of,
-    product,
+    rows_times_W,
     swap,
     turn,
     x_times_W,
@@ -45,7 +46,8 @@ class RecurrentTrajectory(NamedTuple):
     states: Array  # (R, B, n) x(t)
     output_error: Array  # (R, B, k) dE/dy(t)
     error: Array  # (R, B, n) dE/dx(t), the direct part
-    turned: Array  # (n, n) W^T of the window, where many sequences step together; (0, 0) elsewhere
+    turned: Array  # (n, n) W^T, or (0, 0) where there are never rows enough for it
+    has_turned: Bools  # (1,) whether it is that of this window
     leak: Any  # alpha
     units: Array  # (k,) the units that are read, where the readout is not linear
     connectivity: Bools  # (n, n), or (0, 0) where every connection exists
@@ -61,9 +63,10 @@ def load(stream: Stream, row: int, trajectory: RecurrentTrajectory, first: int, 
 @kernel(allocates=False)
 def project(params: Params, trajectory: RecurrentTrajectory, first: int, count: int) -> None:
     """What the steps have in common: U u(t) + b of all in one product, and W^T."""
-    if trajectory.turned.size > 0:
-        turn(params.W, trajectory.turned)
     B, m = trajectory.inputs.shape[1:]
+    trajectory.has_turned[0] = trajectory.turned.size > 0 and count * B >= ROWS
+    if trajectory.has_turned[0]:
+        turn(params.W, trajectory.turned)
     n = params.b.size
     drive = as_matrix(trajectory.drive[first : first + count], count * B, n)
     inputs = as_matrix(trajectory.inputs[first : first + count], count * B, m)
@@ -82,8 +85,8 @@ def step_kernel(activate: Kernel) -> Kernel:
         entering, states = trajectory.entering[t, begin:end], trajectory.states[t, begin:end]
         drive = trajectory.drive[t, begin:end]
         net = trajectory.slopes[t, begin:end]  # activate() replaces the net input by the slope
-        if trajectory.turned.size > 0:
-            product(entering, trajectory.turned, params.W, net)
+        if trajectory.has_turned[0]:
+            rows_times_W(entering, trajectory.turned, net)
         else:
             x_times_Wt(entering, params.W, net)
         B, n = net.shape

@@ -10,19 +10,19 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from rnnsim.arrays import aligned_zeros
 from rnnsim.kernels import kernel, prange
 from rnnsim.linalg import (
-    BLAS_SMALL,
     Wt_times_x,
     add_rows,
     add_xt_times_y,
-    aligned_zeros,
     copy,
     x_times_W,
 )
-from rnnsim.native import as_matrix, as_vector, gemm
+from rnnsim.native import as_matrix, as_vector
 from rnnsim.recurrent_derivatives import jacobian
 from rnnsim.recurrent_forward import RecurrentTrajectory
+from rnnsim.tiles import multiply
 from rnnsim.typing import Array, Bools, Params
 
 TOGETHER = 16  # steps that a block of p is carried at a time, at most
@@ -59,27 +59,23 @@ def sensitivities(n: int, m: int, batch: int, window: int, dtype: np.dtype[Any])
         p=aligned_zeros((2, batch, blocks, n + 1, width), dtype),
         current=np.zeros(1, np.int64),
         moves=Moves(
-            matrix=np.zeros((steps, batch, n + 1, n), dtype),
+            matrix=aligned_zeros((steps, batch, n + 1, n), dtype),
             z=np.ones((steps, batch, q), dtype),
-            factor=np.zeros((steps, batch, n), dtype),
-            error=np.zeros((steps, batch, n), dtype),
+            factor=aligned_zeros((steps, batch, n), dtype),
+            error=aligned_zeros((steps, batch, n), dtype),
             resets=np.zeros((steps, batch), np.bool_),
         ),
-        total=np.zeros((batch, blocks, width), dtype),
+        total=aligned_zeros((batch, blocks, width), dtype),
     )
 
 
 def cut_into_blocks(n: int, columns: int, itemsize: int) -> tuple[int, int]:
     """How many blocks of how many columns.
 
-    They are so small that BLAS takes a product as it is, or at least that both places of a block, and
-    the matrix, stay in a cache. Where there is work for two cores, there are two blocks at least. The
-    sizes alone decide.
+    They are so small that both places of a block, and the matrix, stay in a core's cache. Where there is
+    work for two cores, there are two blocks at least. The sizes alone decide.
     """
-    fitting = BLAS_SMALL // (n * (n + 1))
-    if fitting < NARROW:
-        fitting = max(NARROW, (CACHE // itemsize - n * (n + 1)) // (2 * (n + 1)))
-    fitting = fitting // 8 * 8
+    fitting = max(NARROW, (CACHE // itemsize - n * (n + 1)) // (2 * (n + 1))) // 8 * 8
     blocks = max(-(-columns // fitting), 2 if n * n * columns >= SHARED else 1)
     width = -(-columns // blocks)
     return blocks, -(-width // 8) * 8
@@ -158,7 +154,7 @@ def carry_block(
         if moves.resets[s, b]:
             new[:] = 0
         else:
-            gemm(moves.matrix[s, b], old[:n], new)
+            multiply(moves.matrix[s, b], old[:n], new)
         add_immediate(moves.factor[s, b], moves.z[s, b], moves.error[s, b], new, begin, end)
         for c in range(width):
             total[b, block, c] += new[n, c]

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from rnnsim.arrays import aligned_zeros
 from rnnsim.criteria import SCORES, Criterion, HeldOut
 from rnnsim.errors import Diverged
 from rnnsim.evaluate import Evaluation, evaluate
@@ -372,7 +373,7 @@ def allocate(experiment: Experiment) -> Training:
         learns=True,
     )
     theta = network.pack(experiment.initial_params())
-    slope = np.zeros_like(theta)
+    slope = aligned_zeros(theta.shape, theta.dtype)
     whole = task.episode_length or window  # windows and episodes are never cut by the stream's rows
     row_bytes = batch * (task.n_in + 2 * task.n_out) * network.dtype.itemsize
     rows = whole * max(1, max(CHUNK, min(8 * CHUNK, STREAM // row_bytes)) // whole)

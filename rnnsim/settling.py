@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from rnnsim.arrays import aligned_zeros
 from rnnsim.errors import NoSteadyState, RnnsimError, UnknownName
 from rnnsim.kernels import compiled, kernel, prange
 from rnnsim.linalg import bounds, copy, larger, largest, parts_of, swap, turn
@@ -69,11 +70,11 @@ class Settler(NamedTuple):
             report=np.zeros((batch, 4)),
             settled=np.zeros(batch, np.bool_),
             places=np.zeros(batch, np.int64),
-            iterates=np.zeros((slots, batch, n), dtype),
-            residuals=np.zeros((slots, batch, n), dtype),
-            jacobian=np.zeros((n, n), dtype),
-            turned=np.zeros((n, n), dtype),
-            move=np.zeros(n, dtype),
+            iterates=aligned_zeros((slots, batch, n), dtype),
+            residuals=aligned_zeros((slots, batch, n), dtype),
+            jacobian=aligned_zeros((n, n), dtype),
+            turned=aligned_zeros((n, n), dtype),
+            move=aligned_zeros((n,), dtype),
             pivots=room_for_pivots(n),
         )
 

@@ -15,10 +15,11 @@ from rnnsim.kernels import compiled, kernel
 from rnnsim.linalg import copy
 from rnnsim.native import as_matrix, as_vector, gemm, room_for_pivots, solve_transposed
 from rnnsim.threads import shared_work
+from rnnsim.tiles import multiply
 
 Product = Callable[..., Any]
 
-# R, k, n: loops, BLAS, parts, and sums by the sixteen with one to three rows and columns over
+# R, k, n: loops, tiles, BLAS and parts
 SHAPES = [(1, 3, 2), (1, 370, 371), (5, 4, 3), (16, 40, 30), (40, 250, 230), (17, 250, 257),
           (19, 263, 251), (22, 249, 254), (3, 600, 601)]  # fmt: skip
 
@@ -41,10 +42,15 @@ def add_outer(x: Any, y: Any, out: Any) -> None:
 
 
 @kernel
-def with_transpose(x: Any, W: Any, out: Any) -> None:
+def in_tiles(x: Any, W: Any, out: Any) -> None:
+    multiply(x, W, out)
+
+
+@kernel
+def turned(x: Any, W: Any, out: Any) -> None:
     Wt = np.empty((W.shape[1], W.shape[0]), W.dtype)
     linalg.turn(W, Wt)
-    linalg.product(x, W, Wt, out)
+    times_Wt(x, Wt, out)
 
 
 @kernel
@@ -65,14 +71,22 @@ def error(function: Product, dtype: str, R: int, k: int, n: int) -> float:
         arguments, expected = (np.ascontiguousarray(x.T), W, out), expected + 1
     with shared_work():
         compiled(function)(*arguments)
-    return float(np.abs(out - expected).max() / np.sqrt(k)) if np.isfinite(out).all() else np.inf
+    return float(np.abs(out - expected).max() / np.sqrt(k or 1)) if np.isfinite(out).all() else np.inf
 
 
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
-@pytest.mark.parametrize("function", [times_Wt, times_W, add_outer, with_transpose])
+@pytest.mark.parametrize("function", [times_Wt, times_W, add_outer, in_tiles, turned])
 def test_products(function: Product, dtype: str) -> None:
     for shape in SHAPES:
         assert error(function, dtype, *shape) < TOLERANCE[dtype], shape
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize("R", [1, 2, 4, 7])
+def test_tiles_of_every_width(R: int, dtype: str) -> None:
+    """Rows and columns over, rows shorter than a vector, and nothing at all."""
+    for n in range(1, 100):
+        assert error(in_tiles, dtype, R, n % 7, n) < TOLERANCE[dtype], n
 
 
 def test_a_row_that_is_left_out_is_noticed() -> None:

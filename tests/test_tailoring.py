@@ -11,11 +11,11 @@ import pytest
 from click.testing import CliRunner
 
 import rnnsim
+from rnnsim.arrays import constant
 from rnnsim.cli import main
 from rnnsim.compilation import suggested_tasks
 from rnnsim.experiment import configure
 from rnnsim.kernels import compiled, fingerprint, kernel
-from rnnsim.linalg import constant
 from rnnsim.registry import installed
 from rnnsim.run import Trainer
 from rnnsim.tailoring import LONGEST, known_of, tailor

@@ -70,7 +70,7 @@ def test_shared_work_gives_the_same_to_the_bit(monkeypatch: pytest.MonkeyPatch, 
 
 @kernel
 def sum_in_parts(x: Any, y: Any, out: Any, parts: int) -> None:
-    linalg.add_gemm_of_parts(x, y, out, parts)
+    linalg.add_in_parts(x, y, out, parts)
 
 
 @needs_jit

@@ -19,6 +19,7 @@ from typing import Annotated, NamedTuple
 import msgspec
 import numpy as np
 
+from rnnsim.arrays import aligned_zeros
 from rnnsim.kernels import kernel, prange
 from rnnsim.linalg import bounds, copy, parts_of
 from rnnsim.network import Network, Stream
@@ -129,8 +130,8 @@ class BPTT(Rule, frozen=True):
     def memory(self, network: Network, batch: int, window: int, rng: np.random.Generator) -> Memory:
         rows = self.rows(window)
         sweep = Sweep(
-            adjoint=np.zeros((2, batch, 1, network.n_state), network.dtype),
-            blame=np.zeros((rows, batch, 1, network.n_drive), network.dtype),
+            adjoint=aligned_zeros((2, batch, 1, network.n_state), network.dtype),
+            blame=aligned_zeros((rows, batch, 1, network.n_drive), network.dtype),
         )
         if not self.checkpoint:
             return sweep

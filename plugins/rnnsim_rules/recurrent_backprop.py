@@ -19,6 +19,7 @@ from typing import Annotated, Literal, NamedTuple
 import msgspec
 import numpy as np
 
+from rnnsim.arrays import aligned_zeros
 from rnnsim.errors import NoSteadyState, RnnsimError
 from rnnsim.kernels import kernel, prange
 from rnnsim.linalg import bounds, copy, larger, largest, parts_of, swap
@@ -111,9 +112,9 @@ class RecurrentBackprop(Rule, frozen=True):
         tolerance = self.adjoint_tolerance or (0.5 if series else TOLERANCE[dtype.name])
         settling = self.settler().room(network, batch)
         search = Search(
-            adjoint=np.zeros((2, batch, 1, N), dtype),
-            error=np.zeros((batch, N), dtype),
-            matrix=np.zeros((N, N), dtype),
+            adjoint=aligned_zeros((2, batch, 1, N), dtype),
+            error=aligned_zeros((batch, N), dtype),
+            matrix=aligned_zeros((N, N), dtype),
             pivots=room_for_pivots(N),
             report=np.zeros((batch, 4)),
             found=np.zeros(batch, np.bool_),
@@ -123,7 +124,7 @@ class RecurrentBackprop(Rule, frozen=True):
             steps=self.terms if series else self.max_steps,
             resolution=settling.resolution,
         )
-        return Equilibrium(settling, search, np.zeros((window, batch, 1, K), dtype))
+        return Equilibrium(settling, search, aligned_zeros((window, batch, 1, K), dtype))
 
     def learn(self, network: Network) -> Kernel:
         settle = solver_kernel(network, self.solver)

@@ -18,6 +18,7 @@ from typing import Annotated, NamedTuple
 import msgspec
 import numpy as np
 
+from rnnsim.arrays import aligned_zeros
 from rnnsim.kernels import kernel
 from rnnsim.linalg import copy, x_times_W
 from rnnsim.native import as_matrix
@@ -58,13 +59,13 @@ class BlockRTRL(Rule, frozen=True):
         n, P, dtype = network.n_state, network.n_columns, network.dtype
         h = min(self.h or n, window)
         return Block(
-            p=np.zeros((batch, n, P), dtype),
-            moved=np.zeros((n, P), dtype),
-            rows=np.zeros((2, batch, n, n), dtype),
-            blame=np.zeros((h, batch, n, network.n_drive), dtype),
+            p=aligned_zeros((batch, n, P), dtype),
+            moved=aligned_zeros((n, P), dtype),
+            rows=aligned_zeros((2, batch, n, n), dtype),
+            blame=aligned_zeros((h, batch, n, network.n_drive), dtype),
             sweep=Sweep(
-                adjoint=np.zeros((2, batch, 1, n), dtype),
-                blame=np.zeros((h, batch, 1, network.n_drive), dtype),
+                adjoint=aligned_zeros((2, batch, 1, n), dtype),
+                blame=aligned_zeros((h, batch, 1, network.n_drive), dtype),
             ),
             h=h,
         )

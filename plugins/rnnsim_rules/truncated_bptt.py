@@ -13,6 +13,7 @@ from typing import Annotated, NamedTuple
 import msgspec
 import numpy as np
 
+from rnnsim.arrays import aligned_zeros
 from rnnsim.errors import RnnsimError
 from rnnsim.kernels import kernel
 from rnnsim.network import Network
@@ -56,8 +57,8 @@ class TruncatedBPTT(Rule, frozen=True):
 
     def memory(self, network: Network, batch: int, window: int, rng: np.random.Generator) -> Memory:
         sweep = Sweep(
-            adjoint=np.zeros((2, batch, 1, network.n_state), network.dtype),
-            blame=np.zeros((self.h, batch, 1, network.n_drive), network.dtype),
+            adjoint=aligned_zeros((2, batch, 1, network.n_state), network.dtype),
+            blame=aligned_zeros((self.h, batch, 1, network.n_drive), network.dtype),
         )
         return TruncatedSweep(sweep, self.h, self.h_prime or self.h)
 

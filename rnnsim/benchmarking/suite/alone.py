@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from rnnsim.arrays import aligned_zeros
 from rnnsim.kernels import compiled, kernel
 from rnnsim.network import Network, Stream
 from rnnsim.rule import Rule, Window
@@ -75,7 +76,9 @@ def tailored_over_sequence(run: Kernel, arguments: tuple[Any, ...]) -> Kernel:
 
 def small(network: Network) -> Array:
     """Weights small enough for every network to settle."""
-    return network.pack(network.init()) / 2
+    flat = network.pack(network.init())
+    flat /= 2
+    return flat
 
 
 def history_rows(rule: Rule, window: int) -> int:
@@ -86,7 +89,8 @@ def history_rows(rule: Rule, window: int) -> int:
 def alone(network: Network, rule: Rule, window: int) -> Callable[[Stream], None]:
     """A rule's whole work over a sequence, in windows of so many steps."""
     flat = small(network)
-    operands, grad = network.operands(flat), network.operands(np.zeros_like(flat))
+    operands = network.operands(flat)
+    grad = network.operands(aligned_zeros(flat.shape, flat.dtype))
     history = rule.history(window)
     state, trajectory = network.state(1), network.trajectory(history_rows(rule, window), 1)
     memory = rule.memory(network, 1, window, np.random.default_rng(0))

@@ -1,0 +1,151 @@
+# mypy: disable-error-code="no-untyped-call"
+"""The product of two matrices in tiles, whose sums stay in registers.
+
+A tile is some rows and columns of ``out = x W``. Its sums, a vector each, are loaded and stored once; at
+each step a vector of W serves all rows, and a number of x all columns. W is read as it lies: BLAS, which
+copies it into another order first, is slower where x has few rows, and has a call to pay.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rnnsim.kernels import kernel, native
+from rnnsim.native import arrays_of, refuse_unless_contiguous
+from rnnsim.typing import Array
+
+VECTOR = 32  # bytes
+ROWS = 4  # of a tile
+
+
+def vectors() -> int:
+    """How many vectors wide a tile is: its sums, and what they are made of, are in registers."""
+    from llvmlite.binding import get_host_cpu_features
+
+    return 4 if get_host_cpu_features().get("avx512vl") else 2  # 32 registers or 16
+
+
+def wide_code(typing_context: Any, x: Any) -> Any:
+    from numba.core import types
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return context.get_constant(types.intp, vectors() * VECTOR * 8 // x.dtype.bitwidth)
+
+    return types.intp(x), generate
+
+
+@native(wide_code)
+def wide(x: Array) -> int:
+    """How many columns a tile has."""
+    return VECTOR // x.itemsize
+
+
+def tile_code(rows: int, width: int | None) -> Any:
+    """Make the code of tiles of so many rows and vectors."""
+
+    def code(typing_context: Any, x: Any, W: Any, out: Any, r: Any, c: Any) -> Any:
+        from llvmlite import ir
+        from numba.core import cgutils, types
+
+        refuse_unless_contiguous(x, W, out)
+        bits = x.dtype.bitwidth
+        lanes = VECTOR * 8 // bits
+
+        def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+            of_x, of_W, of_out = arrays_of(context, builder, signature, arguments)
+            r, c = arguments[3:]
+            (k, n), columns = cgutils.unpack_tuple(builder, of_W.shape), width or vectors()
+            number = context.get_data_type(x.dtype)
+            vector, index = ir.VectorType(number, lanes), ir.IntType(32)
+            anything, first = ir.Constant(vector, ir.Undefined), ir.Constant(index, 0)
+            everywhere = ir.Constant(ir.VectorType(index, lanes), [first] * lanes)
+
+            def place(data: Any, row: Any, length: Any, column: Any) -> Any:
+                return builder.gep(data, [builder.add(builder.mul(row, length), column)])
+
+            def below(number: Any, by: int) -> Any:
+                return builder.add(number, ir.Constant(number.type, by))
+
+            def along(begin: Any) -> list[Any]:
+                places = [builder.gep(begin, [ir.Constant(index, v * lanes)]) for v in range(columns)]
+                return [builder.bitcast(place, vector.as_pointer()) for place in places]
+
+            sums = [[cgutils.alloca_once(builder, vector) for _ in range(columns)] for _ in range(rows)]
+            for sum_ in (sum_ for row in sums for sum_ in row):
+                builder.store(ir.Constant(vector, [0.0] * lanes), sum_)
+            with cgutils.for_range(builder, k) as loop:
+                w = [
+                    builder.load(at, align=bits // 8) for at in along(place(of_W.data, loop.index, n, c))
+                ]
+                for i, row in enumerate(sums):
+                    x_rj = builder.load(place(of_x.data, below(r, i), k, loop.index))
+                    one = builder.insert_element(anything, x_rj, first)
+                    x_everywhere = builder.shuffle_vector(one, anything, everywhere)
+                    for sum_, w_j in zip(row, w, strict=True):
+                        term = builder.fmul(x_everywhere, w_j, flags=["contract"])
+                        builder.store(builder.fadd(builder.load(sum_), term, flags=["contract"]), sum_)
+            for i, row in enumerate(sums):
+                for sum_, at in zip(row, along(place(of_out.data, below(r, i), n, c)), strict=True):
+                    builder.store(builder.load(sum_), at, align=bits // 8)
+            return context.get_dummy_value()
+
+        return types.void(x, W, out, types.intp, types.intp), generate
+
+    return code
+
+
+def tile_of(rows: int, width: int | None) -> Any:
+    """Make ``tile(x, W, out, r, c)``: so many rows from r and columns from c on of ``out = x W``."""
+
+    @native(tile_code(rows, width))
+    def tile(x: Array, W: Array, out: Array, r: int, c: int) -> None:
+        columns = c + (width or 1) * VECTOR // x.itemsize
+        out[r : r + rows, c:columns] = x[r : r + rows] @ W[:, c:columns]
+
+    return tile
+
+
+tile, narrow_tile = tile_of(ROWS, None), tile_of(ROWS, 1)
+long_row, row, narrow_row = tile_of(1, 8), tile_of(1, 4), tile_of(1, 1)
+
+
+@kernel(allocates=False, inlined=False)
+def multiply(x: Array, W: Array, out: Array) -> None:
+    """``out = x W``; x (R, k), W (k, n), out (R, n)."""
+    R, n, columns, lanes = x.shape[0], W.shape[1], wide(x), VECTOR // x.itemsize
+    if n < lanes:
+        multiply_narrow(x, W, out)
+        return
+    low, end = R - R % ROWS, n - n % columns
+    for c in range(0, end, columns):
+        for r in range(0, low, ROWS):
+            tile(x, W, out, r, c)
+    for c in range(end, n, lanes):  # the last goes over what is there already, if it must
+        for r in range(0, low, ROWS):
+            narrow_tile(x, W, out, r, min(c, n - lanes))
+    for r in range(low, R):
+        multiply_row(x, W, out, r)
+
+
+@kernel(allocates=False)
+def multiply_row(x: Array, W: Array, out: Array, r: int) -> None:
+    """One row of it."""
+    n, lanes = W.shape[1], VECTOR // x.itemsize
+    eight, four = n - n % (8 * lanes), n - n % (4 * lanes)
+    for c in range(0, eight, 8 * lanes):
+        long_row(x, W, out, r, c)
+    for c in range(eight, four, 4 * lanes):
+        row(x, W, out, r, c)
+    for c in range(four, n, lanes):
+        narrow_row(x, W, out, r, min(c, n - lanes))
+
+
+@kernel(allocates=False)
+def multiply_narrow(x: Array, W: Array, out: Array) -> None:
+    """The same where a row is shorter than a vector."""
+    for r in range(x.shape[0]):
+        for c in range(W.shape[1]):
+            total = out.dtype.type(0)
+            for j in range(W.shape[0]):
+                total += x[r, j] * W[j, c]
+            out[r, c] = total
