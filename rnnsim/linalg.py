@@ -268,9 +268,11 @@ def add_xt_times_y(x: Array, y: Array, out: Array) -> None:
                 for j in range(n):
                     out[i, j] += factor * y[r, j]
     elif n > 0:
-        parts = parts_of(R, R * n * k)
+        parts = parts_of(max(R, k), R * n * k)
         if parts == 1:
             add_in_pieces(x, y, 0, R, out)
+        elif k > R:
+            add_rows_in_parts(x, y, out, parts)
         else:
             add_in_parts(x, y, out, parts)
 
@@ -293,7 +295,15 @@ def add_in_pieces(x: Array, y: Array, begin: int, end: int, out: Array) -> None:
     piece = piece_of(end - begin, x.shape[1] * y.shape[1])
     for first in range(begin, end, piece):
         last = min(first + piece, end)
-        add_xt_y(x[first:last], y[first:last], out)
+        add_xt_y(x[first:last], y[first:last], out, 0, out.shape[0])
+
+
+@kernel(parallel=True)
+def add_rows_in_parts(x: Array, y: Array, out: Array, parts: int) -> None:
+    """``out += x^T y``, a core having some rows of out, where they are more than what is added up."""
+    for part in prange(parts):
+        begin, end = bounds(part, parts, x.shape[1])
+        add_xt_y(x, y, out, begin, end)
 
 
 @kernel(allocates=False)

@@ -97,26 +97,29 @@ def gemm(x: Array, y: Array, out: Array) -> None:
     np.dot(x, y, out)
 
 
-def add_xt_y_code(typing_context: Any, x: Any, y: Any, out: Any) -> Any:
+def add_xt_y_code(typing_context: Any, x: Any, y: Any, out: Any, begin: Any, end: Any) -> Any:
     from numba.core import cgutils, types
 
     refuse_unless_contiguous(x, y, out)
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         of_x, of_y, of_out = arrays_of(context, builder, signature, arguments)
+        begin, end = arguments[3:]
         (R, k), (_, n) = (cgutils.unpack_tuple(builder, array.shape) for array in (of_x, of_y))
         call_gemm(
-            context, builder, x.dtype, "n", "t", n, k, R, of_y.data, n, of_x.data, k, 1, of_out.data, n
-        )
+            context, builder, x.dtype, "n", "t", n, builder.sub(end, begin), R,
+            of_y.data, n, builder.gep(of_x.data, [begin]), k,
+            1, builder.gep(of_out.data, [builder.mul(begin, n)]), n,
+        )  # fmt: skip
         return context.get_dummy_value()
 
-    return types.void(x, y, out), generate
+    return types.void(x, y, out, types.intp, types.intp), generate
 
 
 @native(add_xt_y_code)
-def add_xt_y(x: Array, y: Array, out: Array) -> None:
-    """``out += x^T y`` by BLAS."""
-    out += x.T @ y
+def add_xt_y(x: Array, y: Array, out: Array, begin: int, end: int) -> None:
+    """Rows begin, ..., end - 1 of ``out += x^T y``, by BLAS."""
+    out[begin:end] += x[:, begin:end].T @ y
 
 
 def arrays_of(context: Any, builder: Any, signature: Any, arguments: Any) -> list[Any]:

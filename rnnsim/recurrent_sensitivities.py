@@ -26,8 +26,8 @@ from rnnsim.tiles import multiply
 from rnnsim.typing import Array, Bools, Params
 
 TOGETHER = 16  # steps that a block of p is carried at a time, at most
-CACHE = 600_000  # bytes of a core's own cache that a block may take
-NARROW = 32  # the fewest columns of a block, where there are as many
+CACHE = 600_000  # bytes of a core's own cache that what these steps do may take
+NARROW = 32  # columns of a block that cores share
 SHARED = 1 << 22  # multiplications from which sharing them between cores pays
 
 
@@ -54,7 +54,7 @@ def sensitivities(n: int, m: int, batch: int, window: int, dtype: np.dtype[Any])
     """Allocate p = 0, and room for a few steps of a window."""
     q, matrix = n + m + 1, n * (n + 1) * dtype.itemsize
     steps = min(window, TOGETHER, max(1, CACHE // matrix))
-    blocks, width = cut_into_blocks(n, n * q, dtype.itemsize)
+    blocks, width = cut_into_blocks(n, n * q, steps)
     return Sensitivities(
         p=aligned_zeros((2, batch, blocks, n + 1, width), dtype),
         current=np.zeros(1, np.int64),
@@ -69,14 +69,12 @@ def sensitivities(n: int, m: int, batch: int, window: int, dtype: np.dtype[Any])
     )
 
 
-def cut_into_blocks(n: int, columns: int, itemsize: int) -> tuple[int, int]:
-    """How many blocks of how many columns.
+def cut_into_blocks(n: int, columns: int, steps: int) -> tuple[int, int]:
+    """How many blocks of how many columns: one where one core does all, else narrow ones.
 
-    They are so small that both places of a block, and the matrix, stay in a core's cache. Where there is
-    work for two cores, there are two blocks at least. The sizes alone decide.
+    A narrow block is in the nearest cache for all its steps. The sizes alone decide, not the cores.
     """
-    fitting = max(NARROW, (CACHE // itemsize - n * (n + 1)) // (2 * (n + 1))) // 8 * 8
-    blocks = max(-(-columns // fitting), 2 if n * n * columns >= SHARED else 1)
+    blocks = -(-columns // NARROW) if steps * n * n * columns >= SHARED else 1
     width = -(-columns // blocks)
     return blocks, -(-width // 8) * 8
 
@@ -101,26 +99,34 @@ def pushforward(
     total[:] = 0
     for begin in range(first, first + count, moves.z.shape[0]):
         steps = min(moves.z.shape[0], first + count - begin)
-        for s in range(steps):
-            for b in range(B):
-                prepare(params, trajectory, begin + s, b, moves, s)
         if steps * n * n * n * moves.z.shape[2] < SHARED:
+            for i in range(steps * B):
+                prepare(params, trajectory, begin, i, moves)
             for b in range(B):
                 for block in range(total.shape[1]):
                     carry_block(moves, sensitivities.p, sensitivities.current[0], steps, b, block, total)
         else:
+            prepare_all(params, trajectory, begin, steps, moves)
             carry_blocks(moves, sensitivities.p, sensitivities.current[0], steps, total)
         sensitivities.current[0] = (sensitivities.current[0] + steps) % 2
     for b in range(B):
         unpack(total[b], grad)
 
 
-@kernel(allocates=False)
-def prepare(
-    params: Params, trajectory: RecurrentTrajectory, t: int, b: int, moves: Moves, s: int
+@kernel(parallel=True)
+def prepare_all(
+    params: Params, trajectory: RecurrentTrajectory, first: int, steps: int, moves: Moves
 ) -> None:
-    """What step t does to p of sequence b."""
-    n = params.b.size
+    """What the next steps do to p of every sequence."""
+    for i in prange(steps * moves.z.shape[1]):
+        prepare(params, trajectory, first, i, moves)
+
+
+@kernel(allocates=False)
+def prepare(params: Params, trajectory: RecurrentTrajectory, first: int, i: int, moves: Moves) -> None:
+    """What one of them does to p of one sequence."""
+    s, b = i // moves.z.shape[1], i % moves.z.shape[1]
+    t, n = first + s, params.b.size
     m = trajectory.inputs.shape[2]
     matrix, error = moves.matrix[s, b], moves.error[s, b]
     moves.resets[s, b] = trajectory.resets[t, b]
@@ -182,13 +188,16 @@ def collect_rows(
     m = trajectory.inputs.shape[2]
     q = n + m + 1
     z = np.ones((count, q), p.dtype)
-    s = np.empty((count, R, n), p.dtype)
+    s = as_matrix(blame, count * B, R * n)
+    if B > 1:
+        s = np.empty((count, R * n), p.dtype)
     for b in range(B):
         for t in range(count):
             copy(trajectory.entering[first + t, b], z[t, :n])
             copy(trajectory.inputs[first + t, b], z[t, n : n + m])
-            copy(blame[t, b], s[t])
-        add_xt_times_y(as_matrix(s, count, R * n), z, as_matrix(p[b], R * n, q))
+            if B > 1:
+                copy(as_vector(blame[t, b]), s[t])
+        add_xt_times_y(s, z, as_matrix(p[b], R * n, q))
 
 
 @kernel

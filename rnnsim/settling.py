@@ -63,6 +63,7 @@ class Settler(NamedTuple):
         """Allocate what the solver needs; the default tolerance is that of the network's dtype."""
         n, dtype = network.n_state, network.dtype
         slots = self.depth + 1 if self.solver == "anderson" else 0
+        size = n if self.solver == "newton" else 0
         return Settling(
             tolerance=TOLERANCE[dtype.name] if self.tolerance is None else self.tolerance,
             max_steps=self.max_steps,
@@ -72,10 +73,10 @@ class Settler(NamedTuple):
             places=np.zeros(batch, np.int64),
             iterates=aligned_zeros((slots, batch, n), dtype),
             residuals=aligned_zeros((slots, batch, n), dtype),
-            jacobian=aligned_zeros((n, n), dtype),
-            turned=aligned_zeros((n, n), dtype),
-            move=aligned_zeros((n,), dtype),
-            pivots=room_for_pivots(n),
+            jacobian=aligned_zeros((size, size), dtype),
+            turned=aligned_zeros((size, size), dtype),
+            move=aligned_zeros((size,), dtype),
+            pivots=room_for_pivots(size),
         )
 
     def run(

@@ -20,20 +20,20 @@ import numpy as np
 
 from rnnsim.arrays import aligned_zeros
 from rnnsim.kernels import kernel
-from rnnsim.linalg import copy, x_times_W
+from rnnsim.linalg import x_times_W
 from rnnsim.native import as_matrix
 from rnnsim.network import Network
 from rnnsim.options import Count
 from rnnsim.rule import Cost, Rule, Window
-from rnnsim.typing import Array, Kernel, Memory, Params, Trajectory
+from rnnsim.typing import Array, Integers, Kernel, Memory, Params, Trajectory
 from rnnsim_rules.bptt import Sweep, sweep_kernel
 
 
 class Block(NamedTuple):
     """What lives on from block to block (p), and room to work."""
 
-    p: Array  # (B, n, P) dstate/dparams at the block's start
-    moved: Array  # (n, P) J p(t0)
+    p: Array  # (2, B, n, P) dstate/dparams at the block's start, and room for the next
+    current: Integers  # (1,) which of the two it is
     rows: Array  # (2, B, n, n) the n adjoint rows, at t and t-1 in turn; in the end they are J
     blame: Array  # (h, B, n, n) their blame at each step
     sweep: Sweep  # of the block's errors
@@ -59,8 +59,8 @@ class BlockRTRL(Rule, frozen=True):
         n, P, dtype = network.n_state, network.n_columns, network.dtype
         h = min(self.h or n, window)
         return Block(
-            p=aligned_zeros((batch, n, P), dtype),
-            moved=aligned_zeros((n, P), dtype),
+            p=aligned_zeros((2, batch, n, P), dtype),
+            current=np.zeros(1, np.int64),
             rows=aligned_zeros((2, batch, n, n), dtype),
             blame=aligned_zeros((h, batch, n, network.n_drive), dtype),
             sweep=Sweep(
@@ -85,13 +85,14 @@ class BlockRTRL(Rule, frozen=True):
             for b in range(B):
                 for l in range(n):  # noqa: E741 (p^l, as in the source)
                     rows[0, b, l, l] = 1
-            for i in range(count - 1, -1, -1):
-                pullback(params, trajectory, first + i, 0, B, False, rows[0], blame[i], rows[1])
-                copy(rows[1], rows[0])
+            for back in range(count):  # from rows[0] to rows[1] and back, and so on
+                i, after, before = count - 1 - back, rows[back % 2], rows[1 - back % 2]
+                pullback(params, trajectory, first + i, 0, B, False, after, blame[i], before)
+            old, new = memory.p[memory.current[0]], memory.p[1 - memory.current[0]]
             for b in range(B):
-                x_times_W(rows[0, b], memory.p[b], memory.moved)
-                copy(memory.moved, memory.p[b])
-            collect_rows(params, trajectory, first, blame, memory.p)
+                x_times_W(rows[count % 2, b], old[b], new[b])
+            collect_rows(params, trajectory, first, blame, new)
+            memory.current[0] = 1 - memory.current[0]
 
         @kernel(allocates=False)
         def credit(
@@ -104,7 +105,8 @@ class BlockRTRL(Rule, frozen=True):
                 sweep(params, trajectory, first, count, count, memory.sweep, grad)
                 B, n = memory.rows.shape[1:3]
                 entering = as_matrix(memory.sweep.adjoint[0], B, n)
-                contract(trajectory, entering, memory.p, grad)  # eq. (15)
+                p = memory.p[memory.current[0]]
+                contract(trajectory, entering, p, grad)  # eq. (15)
                 if not window.last or start + count < window.length:
                     advance(params, trajectory, first, count, memory)
 
