@@ -11,9 +11,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from typing import Any, ClassVar
 
 import numba
+from llvmlite.binding import parse_assembly
 from numba.core import types
 from numba.core.codegen import JITCodeLibrary
 from numba.core.compiler import Compiler
@@ -76,11 +78,24 @@ class Whole(JITCodeLibrary):
         super().finalize()  # type: ignore[no-untyped-call]
 
 
+@lru_cache(maxsize=1)
+def can_mark_functions() -> bool:
+    """Whether a function can be marked: older llvmlite marks what it returns instead."""
+    module = parse_assembly("define void @f() { ret void }")
+    for function in module.functions:
+        function.add_function_attribute("alwaysinline")
+    try:
+        module.verify()
+    except RuntimeError:
+        return False
+    return True
+
+
 class OnePiece(Whole):
-    """The code of an outermost kernel into which all that it calls is inlined."""
+    """The code of an outermost kernel into which all that it calls is inlined, if it can be marked so."""
 
     def _optimize_final_module(self) -> None:
-        for function in self._final_module.functions:
+        for function in self._final_module.functions if can_mark_functions() else ():
             if not function.is_declaration and not any(mark in function.name for mark in APART):
                 function.add_function_attribute("alwaysinline")
         super()._optimize_final_module()  # type: ignore[no-untyped-call]
