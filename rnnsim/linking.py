@@ -92,7 +92,7 @@ def can_mark_functions() -> bool:
 
 
 class OnePiece(Whole):
-    """The code of an outermost kernel into which all that it calls is inlined, if it can be marked so."""
+    """The code of an outermost kernel, all that it calls being inlined, if it can be marked so."""
 
     def _optimize_final_module(self) -> None:
         for function in self._final_module.functions if can_mark_functions() else ():
