@@ -162,6 +162,39 @@ def test_a_short_run_is_not_a_steady_state() -> None:
 
 
 @pytest.mark.usefixtures("uncompiled")
+@pytest.mark.parametrize("solver", SOLVERS)
+@pytest.mark.parametrize("adjoint", ["direct", "relaxation"])
+def test_patterns_that_settle_apart_are_each_as_alone(solver: str, adjoint: str) -> None:
+    """Those that have settled change places with others, and in the end all are where they were."""
+    rng = np.random.default_rng(3)
+    network = RecurrentNetwork(2, 5, 2)
+    params = network.init(seed=4)
+    params.W[:] *= 0.7
+    inputs = rng.standard_normal((1, 7, 2)) * np.array([0, 9, 0.5, 3, 0.1, 30, 1])[:, None]
+    targets = rng.standard_normal((1, 7, 2))
+
+    def gradient(b: slice) -> Any:
+        return rnnsim.gradient(
+            network, params, inputs[:, b], targets[:, b], RULE, solver=solver, adjoint=adjoint
+        )
+
+    together, alone = gradient(slice(None)), [gradient(slice(b, b + 1)) for b in range(7)]
+    for found, *parts in zip(together.grads, *(one.grads for one in alone), strict=True):
+        np.testing.assert_allclose(found, np.mean(parts, axis=0), rtol=1e-8, atol=1e-10)
+    assert len({relaxed_steps(params, inputs[0, b]) for b in range(7)}) > 3  # the control
+
+
+def relaxed_steps(params: Any, u: np.ndarray) -> int:
+    """How many steps a pattern takes to settle."""
+    x = np.zeros(len(params.W))
+    for step in range(10_000):
+        before, x = x, np.tanh(params.W @ x + params.U @ u + params.b)
+        if np.abs(x - before).max() < 1e-12:
+            return step
+    raise AssertionError("it does not settle")
+
+
+@pytest.mark.usefixtures("uncompiled")
 def test_a_wrong_adjoint_is_rejected() -> None:
     """The control: W^T forgotten, s = D dE/dx."""
     case = contracting(TYPICAL)
