@@ -62,10 +62,10 @@ def view_code(x: Any, axes: int, *sizes: Any) -> Any:
     return seen(x, *(types.intp for _ in sizes)), generate
 
 
-def refuse_unless_contiguous(*arrays: Any) -> None:
+def refuse_unless_contiguous(*arrays: Any, layouts: str = "C") -> None:
     from numba.core.errors import TypingError
 
-    if not all(array.layout in "CF" for array in arrays) or arrays[-1].layout != "C":
+    if not all(array.layout in layouts for array in arrays):
         raise TypingError(f"not contiguous: {', '.join(map(str, arrays))}")
 
 
@@ -75,7 +75,8 @@ def refuse_unless_contiguous(*arrays: Any) -> None:
 def gemm_code(typing_context: Any, x: Any, y: Any, out: Any) -> Any:
     from numba.core import cgutils, types
 
-    refuse_unless_contiguous(x, y, out)
+    refuse_unless_contiguous(x, y, layouts="CF")
+    refuse_unless_contiguous(out)
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         of_x, of_y, of_out = arrays_of(context, builder, signature, arguments)

@@ -57,8 +57,6 @@ def tile_code(rows: int, width: int | None) -> Any:
             (k, n), columns = cgutils.unpack_tuple(builder, of_W.shape), width or vectors()
             number = context.get_data_type(x.dtype)
             vector, index = ir.VectorType(number, lanes), ir.IntType(32)
-            anything, first = ir.Constant(vector, ir.Undefined), ir.Constant(index, 0)
-            everywhere = ir.Constant(ir.VectorType(index, lanes), [first] * lanes)
 
             def place(data: Any, row: Any, length: Any, column: Any) -> Any:
                 return builder.gep(data, [builder.add(builder.mul(row, length), column)])
@@ -78,9 +76,8 @@ def tile_code(rows: int, width: int | None) -> Any:
                     builder.load(at, align=bits // 8) for at in along(place(of_W.data, loop.index, n, c))
                 ]
                 for i, row in enumerate(sums):
-                    x_rj = builder.load(place(of_x.data, below(r, i), k, loop.index))
-                    one = builder.insert_element(anything, x_rj, first)
-                    x_everywhere = builder.shuffle_vector(one, anything, everywhere)
+                    x_j = builder.load(place(of_x.data, below(r, i), k, loop.index))
+                    x_everywhere = everywhere(builder, x_j, vector)
                     for sum_, w_j in zip(row, w, strict=True):
                         term = builder.fmul(x_everywhere, w_j, flags=["contract"])
                         builder.store(builder.fadd(builder.load(sum_), term, flags=["contract"]), sum_)
@@ -92,6 +89,16 @@ def tile_code(rows: int, width: int | None) -> Any:
         return types.void(x, W, out, types.intp, types.intp), generate
 
     return code
+
+
+def everywhere(builder: Any, number: Any, vector: Any) -> Any:
+    """A vector of the same number."""
+    from llvmlite import ir
+
+    anything, first = ir.Constant(vector, ir.Undefined), ir.Constant(ir.IntType(32), 0)
+    one = builder.insert_element(anything, number, first)
+    lanes = ir.Constant(ir.VectorType(first.type, vector.count), [first] * vector.count)
+    return builder.shuffle_vector(one, anything, lanes)
 
 
 def tile_of(rows: int, width: int | None) -> Any:

@@ -152,6 +152,17 @@ def test_views_are_of_the_same_numbers() -> None:
     np.testing.assert_array_equal(square, vector.reshape(4, 6))
 
 
+@kernel
+def in_tiles_turned(x: Any, W: Any, out: Any) -> None:
+    multiply(x, W.T, out)
+
+
+@pytest.mark.skipif(numba.config.DISABLE_JIT, reason="uncompiled, NumPy sees to it")
+def test_what_lies_otherwise_is_not_misread() -> None:
+    with pytest.raises(RnnsimError, match="tile"):
+        compiled(in_tiles_turned)(np.ones((2, 8)), np.ones((8, 8)), np.ones((2, 8)))
+
+
 @pytest.mark.skipif(numba.config.DISABLE_JIT, reason="uncompiled, NumPy sees to it")
 def test_what_is_not_contiguous_is_refused() -> None:
     with pytest.raises(RnnsimError, match="as_vector"):
