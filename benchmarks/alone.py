@@ -12,11 +12,7 @@ import numpy as np
 
 from rnnsim import registry
 from rnnsim.arrays import aligned_zeros
-from rnnsim.benchmarking.suite.alone import (
-    history_rows,
-    over_sequence,
-    tailored_over_sequence,
-)
+from rnnsim.benchmarking.suite.alone import Work, history_rows, over_sequence, tailored_over_sequence
 from rnnsim.gradient import make_stream
 from rnnsim.kernels import compiled
 from rnnsim.network import Network
@@ -72,7 +68,7 @@ class Alone:
         flat = network.pack(params)
         self._slope = aligned_zeros(flat.shape, flat.dtype)
         self._memory = self.rule.memory(network, self.batch, window, np.random.default_rng(0))
-        self._arguments = (
+        self._work = Work(
             network.operands(flat),
             network.state(self.batch),
             self.stream,
@@ -83,14 +79,14 @@ class Alone:
             history,
         )
         run = over_sequence(self.rule.learn(network), network.keep)
-        self._run = compiled(tailored_over_sequence(run, self._arguments) if tailored else run)
+        self._run = compiled(tailored_over_sequence(run, self._work) if tailored else run)
         self.grads = network.views(self._slope)
 
     def __call__(self) -> None:
         """Run over the sequence, and leave the loss and the gradient."""
         self._slope[:] = 0
         with shared_work():
-            code = self._run(*self._arguments)
+            code = self._run(self._work)
         if code != DONE:
             raise self.rule.explain(code, self._memory, 1)
 

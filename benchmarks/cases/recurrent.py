@@ -10,9 +10,7 @@ from benchmarks.entries import Entry
 
 Arrays = list[np.ndarray]
 
-TAILORED = (
-    64  # numbers of a state beyond which it makes no difference whether the compiler knows the sizes
-)
+TAILORED = 64  # numbers of a state beyond which tailoring makes no difference
 
 
 def network(m: int, n: int, k: int, dtype: str = "float64") -> Any:

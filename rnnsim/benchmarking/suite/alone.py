@@ -6,7 +6,7 @@ import time
 import timeit
 from collections.abc import Callable
 from functools import cache, partial
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -19,21 +19,26 @@ from rnnsim.threads import shared_work
 from rnnsim.typing import Array, Kernel, Memory, Params, State, Trajectory
 
 
+class Work(NamedTuple):
+    """A sequence, and all that a rule needs to go over it."""
+
+    params: Params
+    state: State
+    stream: Stream
+    trajectory: Trajectory
+    memory: Memory
+    grad: Params
+    window: int
+    history: int
+
+
 @cache
 def over_sequence(learn: Kernel, keep: Kernel) -> Kernel:
     """Make the kernel that gives a sequence to a rule, window by window, until one fails."""
 
     @kernel
-    def over_sequence(
-        params: Params,
-        state: State,
-        stream: Stream,
-        trajectory: Trajectory,
-        memory: Memory,
-        grad: Params,
-        window: int,
-        history: int,
-    ) -> int:
+    def over_sequence(work: Work) -> int:
+        params, state, stream, trajectory, memory, grad, window, history = work
         steps, held = stream.losses.size, 0
         for row in range(0, steps, window):
             count = min(window, steps - row)
@@ -50,26 +55,13 @@ def over_sequence(learn: Kernel, keep: Kernel) -> Kernel:
     return over_sequence
 
 
-def tailored_over_sequence(run: Kernel, arguments: tuple[Any, ...]) -> Kernel:
+def tailored_over_sequence(run: Kernel, work: Work) -> Kernel:
     """Make the same kernel for arrays and windows of these very sizes."""
-    *arrays, window, history = arguments
-    tailored = tailor((*known_of(tuple(arrays)), window, history))
+    tailored = tailor(Work(*known_of(work))._replace(window=work.window, history=work.history))
 
     @kernel(inlines_all=True)
-    def tailored_over_sequence(
-        params: Params,
-        state: State,
-        stream: Stream,
-        trajectory: Trajectory,
-        memory: Memory,
-        grad: Params,
-        window: int,
-        history: int,
-    ) -> int:
-        (params, state, stream, trajectory, memory, grad, window, history) = tailored(
-            (params, state, stream, trajectory, memory, grad, window, history)
-        )
-        return int(run(params, state, stream, trajectory, memory, grad, window, history))
+    def tailored_over_sequence(work: Work) -> int:
+        return int(run(tailored(work)))
 
     return tailored_over_sequence
 
@@ -98,7 +90,7 @@ def alone(network: Network, rule: Rule, window: int) -> Callable[[Stream], None]
 
     def learn(stream: Stream) -> None:
         with shared_work():
-            code = run(operands, state, stream, trajectory, memory, grad, window, history)
+            code = run(Work(operands, state, stream, trajectory, memory, grad, window, history))
         if code:
             raise rule.explain(code, memory, 1)
 

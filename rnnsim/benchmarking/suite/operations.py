@@ -17,7 +17,7 @@ import numpy as np
 from rnnsim.network import Network
 from rnnsim.rule import Rule
 
-from .alone import history_rows, over_sequence, small
+from .alone import Work, history_rows, over_sequence, small
 from .choices import random_stream, rule_and_network, window_for
 
 
@@ -91,20 +91,22 @@ def eliminate(A: Any, b: Any) -> Any:
 def operations(network: Network, rule: Rule, window: int, steps: int) -> int:
     """Count those of a rule over a sequence, its kernels not compiled."""
     flat = small(network)
-    arguments = (
+    work = Work(
         network.operands(flat),
         network.state(1),
         random_stream(network, steps),
         network.trajectory(history_rows(rule, window), 1),
         rule.memory(network, 1, window, np.random.default_rng(0)),
         network.operands(np.zeros_like(flat)),
+        window,
+        rule.history(window),
     )
     run = over_sequence(rule.learn(network), network.keep)
     before = Number.operations
     with patch.object(np.linalg, "solve", eliminate):  # LAPACK knows no such numbers
-        code = run(*counting(arguments), window, rule.history(window))
+        code = run(counting(work))
     if code:
-        raise rule.explain(code, arguments[4], 1)
+        raise rule.explain(code, work.memory, 1)
     return Number.operations - before
 
 
