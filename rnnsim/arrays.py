@@ -8,7 +8,7 @@ import numpy as np
 
 from rnnsim.typing import Array
 
-_LINE = 64  # bytes of the cache that come together
+LINE = 64  # bytes of the cache that come together
 
 
 def aligned_zeros(shape: tuple[int, ...], dtype: Any) -> Array:
@@ -18,8 +18,8 @@ def aligned_zeros(shape: tuple[int, ...], dtype: Any) -> Array:
     a loop over rows a third.
     """
     size = int(np.prod(shape)) * np.dtype(dtype).itemsize
-    room = np.zeros(size + _LINE, np.uint8)
-    first = -room.ctypes.data % _LINE
+    room = np.zeros(size + LINE, np.uint8)
+    first = -room.ctypes.data % LINE
     return np.asarray(room[first : first + size].view(dtype).reshape(shape))
 
 

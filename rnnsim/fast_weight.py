@@ -324,25 +324,30 @@ class FastWeightNetwork(Network):
         )
 
     def sensitivities(self, batch: int, window: int) -> traced.Traces:
-        hidden, output = self._trace_shapes
-        N, units = self.n_state, self.slow_layers.units
-        n_hidden, n_outputs = int(units[-2] - units[1]), int(units[-1] - units[-2])
+        (H, N), (kinds, _, phi) = self._trace_shapes
+        units = self.slow_layers.units
         moves = min(window, traced.TOGETHER) + (self.initial == "slow")  # a start is a move more
+        width = traced.width_of(N, self.dtype)
+        blocks = -(-N // width)
+        parts = traced.PARTS if blocks > 1 else 1
 
         def zeros(*shape: int) -> Array:
             return aligned_zeros(shape, self.dtype)
 
+        source = zeros(parts, moves, int(units[-2]) + 1)
+        source[..., -1] = 1
         return traced.Traces(
-            hidden=zeros(batch, *hidden),
-            output=zeros(batch, *output),
-            row=np.zeros(moves, np.int64),
-            gamma=zeros(moves, N),
-            decay=zeros(moves, N),
-            gain=zeros(moves, len(self.origin), N),
-            reach=zeros(moves, n_hidden, N),
-            outgoing=zeros(n_hidden, n_outputs),
-            seed=zeros(n_outputs),
-            upward=zeros(self._fan_in[-1], n_outputs),
+            hidden=zeros(batch, blocks, H, width),
+            output=zeros(batch, blocks, kinds, phi, width),
+            row=np.zeros((parts, moves), np.int64),
+            gamma=zeros(parts, moves, width),
+            decay=zeros(parts, moves, width),
+            source=source,
+            by_output=zeros(parts, kinds, moves, width),
+            by_hidden=zeros(parts, int(units[-2] - units[1]), moves, width),
+            upward=zeros(blocks, self._fan_in[-1], kinds, width),
+            sums=zeros(parts if parts > 1 else 0, H if kinds == 1 else self.n_params),
+            apart=zeros(parts, kinds, phi, width),
             tiny=self.dtype.type(traced.TINY[self.dtype.name]),
         )
 

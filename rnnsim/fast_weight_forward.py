@@ -149,12 +149,14 @@ def find_gamma(trajectory: FastTrajectory, first: int, count: int) -> None:
             copy(trajectory.output_error[t, b], delta[outputs:])
             feed_back(trajectory.entering[t, b], layers, trajectory.fast_slopes[t, b], delta)
             for l in range(1, layers.source.size):  # noqa: E741 (layer l)
-                begin, source, place = layers.units[l], layers.source[l], layers.weight[l]
+                begin, place = layers.units[l], layers.weight[l]
+                x = o[layers.source[l] : begin]
                 for i in range(begin, layers.units[l + 1]):
-                    for j in range(source, begin):
-                        gamma[place + j - source] = delta[i] * o[j]
+                    delta_i, of_i = delta[i], gamma[place : place + x.size]
+                    for j in range(x.size):
+                        of_i[j] = delta_i * x[j]
                     if layers.bias[l] >= 0:
-                        gamma[place + begin - source] = delta[i]
+                        gamma[place + x.size] = delta_i
                     place += layers.stride[l]
 
 

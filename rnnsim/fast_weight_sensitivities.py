@@ -5,23 +5,29 @@ all weights of one output, or in architecture 2 of s_a and of s_b, give each fas
 H weights into S's hidden units can touch every fast weight. That is N (phi + H) or N (2 phi + H) numbers
 a sequence, in place of N |W_S|.
 
-The Jacobian is diagonal, so that each trace is carried in its place: the product with gamma, the decay
-by dsigma/dw and the new term are one pass. Inside a window it is carried through several steps while it
-is in the nearest cache.
+The Jacobian is diagonal: each fast weight's traces are moved apart from all others'. So the fast weights
+are cut into *blocks*, and a block is carried through all steps of a window, some at a time, while its
+traces and what moves them stay in the caches of one core.
 """
 
 from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+import numpy as np
+
+from rnnsim.arrays import LINE
 from rnnsim.fast_weight_forward import FastTrajectory, SlowWeights
+from rnnsim.fast_weight_tiles import ROWS, carry_row, carry_row_apart, carry_tile, carry_tile_apart
 from rnnsim.kernels import kernel, prange
 from rnnsim.layered import Layers
 from rnnsim.linalg import bounds, copy
-from rnnsim.typing import Array
+from rnnsim.typing import Array, Bools, Integers
 
-TOGETHER = 4  # steps that a trace is carried at a time, at most: what they read must fit beside it
-PARTS = 4  # of the traces, for the cores; their number changes no sum
+TOGETHER = 8  # steps that a tile of traces is carried at a time, at most
+WIDTH = 64  # fast weights of a block, at most: what moves them and a tile are in the nearest cache
+LEAST_WIDTH = 16  # of a block that is there for the sake of the cores
+PARTS = 4  # of the blocks, for the cores; their number changes no sum
 SHARED = 1 << 15  # traces moved from which sharing them pays
 
 # A trace to which nothing is added decays below the smallest normal number, where arithmetic takes many
@@ -30,19 +36,46 @@ TINY = {"float64": 1e-280, "float32": 1e-30}
 
 
 class Traces(NamedTuple):
-    """p(t), and what the next few moves, in places s = 0, 1, ..., do to it."""
+    """p(t), and for each part of the blocks what the next moves, s = 0, 1, ..., do to it.
 
-    hidden: Array  # (B, H, N) dw_c/dW of the weights into hidden units, in W_S's order
-    output: Array  # (B, 1 or 2, N, phi) dw_c/dW of the weights into the outputs that c depends on
-    row: Array  # (s,) the step's row of the trajectory
-    gamma: Array  # (s, N) dE/dw
-    decay: Array  # (s, N) dsigma/dw
-    gain: Array  # (s, 1 or 2, N) dsigma/ds of those outputs
-    reach: Array  # (s, h, N) dsigma/dnet of the hidden units
-    outgoing: Array  # (h, n) ds/dnet, of S's n outputs by its h hidden units
-    seed: Array  # (n) what that begins with, of each output
-    upward: Array  # (phi - 1, n) the weights into S's outputs, transposed
+    A block's C columns are successive fast weights c; those beyond N are idle.
+    """
+
+    hidden: Array  # (B, blocks, H, C) dw_c/dW of the weights into hidden units, in W_S's order
+    output: (
+        Array  # (B, blocks, 1 or 2, phi, C) dw_c/dW of the weights into the outputs that c depends on
+    )
+    row: Integers  # (parts, s) the step's row of the trajectory
+    gamma: Array  # (parts, s, C) dE/dw
+    decay: Array  # (parts, s, C) dsigma/dw
+    source: Array  # (parts, s, A) activities of S, the last is the bias unit's
+    by_output: Array  # (parts, 1 or 2, s, C) dsigma/dnet of the outputs that c depends on
+    by_hidden: Array  # (parts, h, s, C) dsigma/dnet of the hidden units
+    upward: Array  # (blocks, phi - 1, 1 or 2, C) the weights into those outputs
+    sums: Array  # (parts, weights) each part's gradient by the slow weights that several parts have
+    apart: Array  # (parts, 1 or 2, phi, C) and by the weights into outputs, of each c
     tiny: Any  # added to every trace, see TINY
+
+
+class Moves(NamedTuple):
+    """Of the trajectory, what moves traces. (Cores share no tuples within tuples.)"""
+
+    slow: Array
+    slopes: Array  # slow_slopes
+    starts: Bools
+    slow_start: bool
+    error: Array
+    by_state: Array
+    by_drive: Array
+    by_origin: Array
+    origin: Integers
+
+
+def width_of(N: int, dtype: Any) -> int:
+    """How wide blocks are: lines of the cache."""
+    blocks = max(-(-N // WIDTH), min(PARTS, N // LEAST_WIDTH), 1)
+    line = LINE // int(np.dtype(dtype).itemsize)
+    return -(-N // (blocks * line)) * line
 
 
 @kernel(allocates=False)
@@ -55,278 +88,246 @@ def pushforward(
     grad: SlowWeights,
 ) -> None:
     """Eqs. (22) and (23)."""
-    last = first + count - 1
-    if traces.outgoing.shape[0] > 0:
-        transpose_outputs(params.flat, trajectory, traces.upward)
-    for b in range(trajectory.error.shape[1]):
-        t = first
-        while t <= last:
-            moves = 0
-            if trajectory.starts[t, b]:
-                traces.hidden[b] = 0
-                traces.output[b] = 0
-                if trajectory.slow_start:
-                    prepare_start(params.flat, trajectory, t, b, traces)
-                    moves = 1
-            going = True
-            while going:
-                prepare_step(params.flat, trajectory, t, b, traces, moves)
-                moves += 1
-                t += 1
-                going = t <= last and moves < traces.row.size and not trajectory.starts[t, b]
-            layers, slow, slopes = trajectory.slow_layers, trajectory.slow, trajectory.slow_slopes
-            if moves * (traces.hidden[b].size + traces.output[b].size) < SHARED:
-                carry(layers, slow, slopes, trajectory.origin, b, moves, traces, 0, 1, grad.flat)
-            else:
-                carry_in_parts(layers, slow, slopes, trajectory.origin, b, moves, traces, grad.flat)
+    moves = Moves(trajectory.slow, trajectory.slow_slopes, trajectory.starts, trajectory.slow_start,
+                  trajectory.error, trajectory.by_state, trajectory.by_drive, trajectory.by_origin,
+                  trajectory.origin)  # fmt: skip
+    layers, weights, blocks = trajectory.slow_layers, params.flat, traces.hidden.shape[1]
+    if traces.by_hidden.shape[1] > 0:
+        spread(weights, layers, trajectory.origin, traces.upward)
+    if blocks == 1 or count * (traces.hidden.size + traces.output.size) < SHARED:
+        carry(weights, layers, moves, first, count, traces, 0, 1, grad.flat, grad.flat)
+    else:
+        traces.sums[:] = 0
+        carry_in_parts(weights, layers, moves, first, count, traces, grad.flat)
+        for part in range(PARTS):
+            for i in range(traces.sums.shape[1]):
+                grad.flat[i] += traces.sums[part, i]
 
 
 @kernel(allocates=False)
-def transpose_outputs(weights: Array, trajectory: FastTrajectory, upward: Array) -> None:
-    """The weights into S's outputs, once for a window; eight at a time, which is a line of the cache."""
-    place, (fan_in, n) = trajectory.slow_layers.weight[-1], upward.shape
-    for first in range(0, n, 8):
-        for j in range(fan_in):
-            for o in range(first, min(first + 8, n)):
-                upward[j, o] = weights[place + o * fan_in + j]
+def columns_of(traces: Traces, block: int, N: int) -> tuple[int, int]:
+    """The first fast weight of a block, and how many it has."""
+    width = traces.gamma.shape[2]
+    return block * width, min(width, N - block * width)
 
 
 @kernel(allocates=False)
-def prepare_start(weights: Array, trajectory: FastTrajectory, t: int, b: int, traces: Traces) -> None:
-    """p of initial fast weights that S sets: dBox w/dW_S of the row."""
-    traces.row[0] = t
-    traces.gamma[0] = 0
-    traces.decay[0] = 0
-    copy(trajectory.by_origin[t, b], traces.gain[0])
-    spread(weights, trajectory, t, b, traces, 0)
-
-
-@kernel(allocates=False)
-def prepare_step(
-    weights: Array, trajectory: FastTrajectory, t: int, b: int, traces: Traces, s: int
-) -> None:
-    """What an ordinary step does."""
-    traces.row[s] = t
-    for c in range(traces.gamma.shape[1]):
-        traces.gamma[s, c] = trajectory.error[t, b, c]
-        traces.decay[s, c] = trajectory.by_state[t, b, c]
-        for i in range(trajectory.origin.shape[0]):
-            traces.gain[s, i, c] = trajectory.by_drive[t, b, c] * trajectory.by_origin[t, b, i, c]
-    spread(weights, trajectory, t, b, traces, s)
-
-
-@kernel(allocates=False)
-def spread(weights: Array, trajectory: FastTrajectory, t: int, b: int, traces: Traces, s: int) -> None:
-    """dsigma/dnet of the hidden units, by way of the outputs that each fast weight depends on."""
-    if traces.outgoing.shape[0] == 0:
-        return
-    origin, gain, reach = trajectory.origin, traces.gain[s], traces.reach[s]
-    outputs = trajectory.slow_layers.units[-2]
-    copy(trajectory.slow_slopes[t, b, outputs:], traces.seed)
-    if origin.shape[0] == 1:  # an output for each fast weight
-        for c in range(traces.seed.size):
-            traces.seed[c] *= gain[0, c]
-        differentiate_slow(weights, trajectory, t, b, traces.upward, traces.seed, reach)
-        return
-    differentiate_slow(weights, trajectory, t, b, traces.upward, traces.seed, traces.outgoing)
-    for j in range(reach.shape[0]):
-        reach_between(trajectory.fast_layers, origin, gain, traces.outgoing[j], reach[j])
-
-
-@kernel(allocates=False)
-def reach_between(layers: Layers, origin: Array, gain: Array, outgoing: Array, reach: Array) -> None:
-    """Of one hidden unit in architecture 2. The FROM units of a row of fast weights are neighbours."""
-    for l in range(1, layers.source.size):  # noqa: E741 (layer l)
-        fan_in, c = layers.units[l] - layers.source[l], layers.weight[l]
-        for _ in range(layers.units[l + 1] - layers.units[l]):
-            by_from, by_to, out = gain[0, c : c + fan_in], gain[1, c : c + fan_in], reach[c : c + fan_in]
-            s_from, s_to = outgoing[layers.source[l] :], outgoing[origin[1, c]]
-            for a in range(fan_in):
-                out[a] = by_from[a] * s_from[a] + by_to[a] * s_to
-            if layers.bias[l] >= 0:
-                bias = c + fan_in
-                reach[bias] = gain[0, bias] * outgoing[origin[0, bias]] + gain[1, bias] * s_to
-            c += layers.stride[l]
-
-
-@kernel(allocates=False)
-def differentiate_slow(
-    weights: Array,
-    trajectory: FastTrajectory,
-    t: int,
-    b: int,
-    upward: Array,
-    seed: Array,
-    outgoing: Array,
-) -> None:
-    """kappa of eq. (24), of every output at once: from the outputs back to the hidden units."""
-    layers, slopes = trajectory.slow_layers, trajectory.slow_slopes[t, b]
-    inputs, outputs, n = layers.units[1], layers.units[-2], seed.size
-    L = layers.source.size - 1
-    source, highest = layers.source[L], layers.units[L - 1]
-    for j in range(inputs, outputs):
-        own = outgoing[j - inputs]
-        if j < source:
-            own[:] = 0
-        else:
-            row, slope = upward[j - source], slopes[j] if j >= highest else slopes.dtype.type(1)
-            for o in range(n):
-                own[o] = slope * (seed[o] * row[o])
-    for l in range(L - 1, 0, -1):  # noqa: E741 (layer l)
-        for i in range(layers.units[l], layers.units[l + 1]):
-            own = outgoing[i - inputs]
-            if l < L - 1:  # the highest layer has its slopes
-                for o in range(n):
-                    own[o] *= slopes[i]
-            place = layers.weight[l] + (i - layers.units[l]) * layers.stride[l]
-            for j in range(max(layers.source[l], inputs), layers.units[l]):
-                weight = weights[place + j - layers.source[l]]
-                for o in range(n):
-                    outgoing[j - inputs, o] += weight * own[o]
-
-
-# --- p itself; what follows is given arrays, because cores share it: see Network.shares ---
+def spread(weights: Array, layers: Layers, origin: Integers, upward: Array) -> None:
+    """Have the weights into S's outputs lie by the fast weight, once for a window."""
+    blocks, fan_in, kinds, width = upward.shape
+    N, place = origin.shape[1], layers.weight[-1]
+    for block in range(blocks):
+        first = block * width
+        for i in range(kinds):
+            for c in range(min(width, N - first)):
+                from_ = weights[place + origin[i, first + c] * fan_in :]
+                for j in range(fan_in):
+                    upward[block, j, i, c] = from_[j]
 
 
 @kernel(parallel=True)
 def carry_in_parts(
-    layers: Layers,
-    slow: Array,
-    slopes: Array,
-    origin: Array,
-    b: int,
-    moves: int,
-    traces: Traces,
-    grad: Array,
+    weights: Array, layers: Layers, moves: Moves, first: int, count: int, traces: Traces, grad: Array
 ) -> None:
-    """Carry all traces of a sequence through the next moves, a core having some of the parts."""
+    """Carry all traces through the window, a core having some of the parts."""
     for part in prange(PARTS):
-        carry(layers, slow, slopes, origin, b, moves, traces, part, PARTS, grad)
+        carry_part(weights, layers, moves, first, count, traces, part, grad)
+
+
+@kernel(allocates=False)
+def carry_part(
+    weights: Array, layers: Layers, moves: Moves, first: int, count: int, traces: Traces, part: int,
+    grad: Array,
+) -> None:  # fmt: skip
+    """Carry one part. In architecture 1 an output's weights touch one fast weight, so need no sum."""
+    sums = traces.sums[part]
+    of_outputs = grad if moves.origin.shape[0] == 1 else sums
+    carry(weights, layers, moves, first, count, traces, part, PARTS, sums, of_outputs)
 
 
 @kernel(allocates=False, inlined=False)
 def carry(
-    layers: Layers,
-    slow: Array,
-    slopes: Array,
-    origin: Array,
-    b: int,
-    moves: int,
-    traces: Traces,
-    part: int,
-    parts: int,
-    grad: Array,
-) -> None:
-    """Carry one part, no gradient of which is another's: some hidden units, some outputs."""
-    begin, end = bounds(part, parts, traces.outgoing.shape[0])
-    carry_hidden(layers, slow, b, moves, traces, begin, end, grad)
-    kinds, N = origin.shape
-    if kinds == 1:  # an output for each fast weight
-        begin, end = bounds(part, parts, N)
-        carry_output(layers, slow, slopes, origin, 0, moves, traces, b, begin, end, grad)
-    else:  # several fast weights have one, but a FROM unit is no TO unit
-        if part == 0:
-            carry_output(layers, slow, slopes, origin, 0, moves, traces, b, 0, N, grad)
-        if part == parts - 1:
-            carry_output(layers, slow, slopes, origin, 1, moves, traces, b, 0, N, grad)
+    weights: Array, layers: Layers, moves: Moves, first: int, count: int, traces: Traces, part: int,
+    parts: int, of_hidden: Array, of_outputs: Array,
+) -> None:  # fmt: skip
+    """Carry one part of the blocks through the window, and add the gradient."""
+    B, blocks, _, _ = traces.hidden.shape
+    outputs = layers.units[-2]
+    begin, end = bounds(part, parts, blocks)
+    for block in range(begin, end):
+        width = columns_of(traces, block, moves.origin.shape[1])[1]
+        traces.apart[part] = 0
+        for b in range(B):
+            t, last = first, first + count
+            while t < last:
+                if moves.starts[t, b]:
+                    traces.hidden[b, block] = 0
+                    traces.output[b, block] = 0
+                ready, t = prepare(moves, outputs, t, last, b, block, traces, part)
+                if traces.by_hidden.shape[1] > 0:
+                    differentiate_slow(weights, layers, moves, ready, b, block, width, traces, part)
+                carry_hidden(layers, traces, part, ready, b, block, width, of_hidden)
+                carry_outputs(layers, traces, part, ready, b, block, width)
+        add_outputs(layers, moves.origin, traces.apart[part], block, of_outputs)
+
+
+# --- what moves the traces of a block ---
+
+
+@kernel(allocates=False)
+def prepare(
+    moves: Moves, outputs: int, t: int, end: int, b: int, block: int, traces: Traces, part: int
+) -> tuple[int, int]:
+    """The next moves, as many as there is room for up to a reset; how many, and the step after them."""
+    s = 0
+    if moves.starts[t, b] and moves.slow_start:
+        prepare_move(moves, outputs, t, b, block, traces, part, s, True)
+        s = 1
+    going = True
+    while going:
+        prepare_move(moves, outputs, t, b, block, traces, part, s, False)
+        s += 1
+        t += 1
+        going = t < end and s < traces.gamma.shape[1] and not moves.starts[t, b]
+    return s, t
+
+
+@kernel(allocates=False)
+def prepare_move(
+    moves: Moves, outputs: int, t: int, b: int, block: int, traces: Traces, part: int, s: int,
+    begins: bool,
+) -> None:  # fmt: skip
+    """One move: an ordinary step's, or to the p of initial fast weights that S sets, dBox w/dW_S."""
+    first, count = columns_of(traces, block, moves.origin.shape[1])
+    gamma, decay = traces.gamma[part, s], traces.decay[part, s]
+    idle = 0 if begins else count
+    gamma[idle:] = 0
+    decay[idle:] = 0
+    if not begins:
+        copy(moves.error[t, b, first : first + count], gamma[:count])
+        copy(moves.by_state[t, b, first : first + count], decay[:count])
+    for i in range(moves.origin.shape[0]):
+        by_output, by_origin = traces.by_output[part, i, s], moves.by_origin[t, b, i, first:]
+        origin, by_drive = moves.origin[i, first:], moves.by_drive[t, b, first:]
+        for c in range(count):
+            by_output[c] = by_origin[c] * moves.slopes[t, b, outputs + origin[c]]
+        if not begins:
+            for c in range(count):
+                by_output[c] *= by_drive[c]
+    copy(moves.slow[t, b, :outputs], traces.source[part, s, :outputs])
+    traces.row[part, s] = t
+
+
+@kernel(allocates=False)
+def differentiate_slow(
+    weights: Array, layers: Layers, moves: Moves, ready: int, b: int, block: int, count: int,
+    traces: Traces, part: int,
+) -> None:  # fmt: skip
+    """kappa of eq. (24), of each fast weight of a block: from S's outputs back to the hidden units."""
+    inputs, L = layers.units[1], layers.source.size - 1
+    source, highest = layers.source[L], layers.units[L - 1]
+    for j in range(inputs, layers.units[L]):
+        for s in range(ready):
+            slopes, kappa = moves.slopes[traces.row[part, s], b], traces.by_hidden[part, j - inputs, s]
+            if j < source:
+                kappa[:] = 0
+            else:  # the highest layer has no other to wait for
+                slope = slopes[j] if j >= highest else slopes.dtype.type(1)
+                differentiate_outputs(slope, traces.by_output[part], s, traces.upward[block, j - source],
+                                      kappa[:count])  # fmt: skip
+    for l in range(L - 1, 0, -1):  # noqa: E741 (layer l)
+        for s in range(ready):
+            slopes = moves.slopes[traces.row[part, s], b]
+            differentiate_layer(weights, layers, l, slopes, traces.by_hidden[part], s, count)
+
+
+@kernel(allocates=False)
+def differentiate_outputs(slope: float, by_output: Array, s: int, upward: Array, kappa: Array) -> None:
+    """What one hidden unit does to fast weights by way of the outputs that each depends on."""
+    up, by = upward[0], by_output[0, s]
+    if by_output.shape[0] == 1:
+        for c in range(kappa.size):
+            kappa[c] = slope * (by[c] * up[c])
+    else:
+        up_to, by_to = upward[1], by_output[1, s]
+        for c in range(kappa.size):
+            kappa[c] = slope * (by[c] * up[c] + by_to[c] * up_to[c])
+
+
+@kernel(allocates=False)
+def differentiate_layer(
+    weights: Array, layers: Layers, l: int, slopes: Array, by_hidden: Array, s: int, count: int,  # noqa: E741
+) -> None:  # fmt: skip
+    """Back-propagation from the hidden units of layer l to those below."""
+    inputs, begin, source = layers.units[1], layers.units[l], layers.source[l]
+    place = layers.weight[l]
+    for i in range(begin, layers.units[l + 1]):
+        kappa = by_hidden[i - inputs, s, :count]
+        if l < layers.source.size - 2:  # the highest layer has its slopes
+            for c in range(kappa.size):
+                kappa[c] *= slopes[i]
+        for j in range(max(source, inputs), begin):
+            weight, lower = weights[place + j - source], by_hidden[j - inputs, s]
+            for c in range(kappa.size):
+                lower[c] += weight * kappa[c]
+        place += layers.stride[l]
+
+
+# --- p itself ---
 
 
 @kernel(allocates=False)
 def carry_hidden(
-    layers: Layers, slow: Array, b: int, moves: int, traces: Traces, first: int, end: int, grad: Array
+    layers: Layers, traces: Traces, part: int, moves: int, b: int, block: int, width: int, grad: Array
 ) -> None:
-    """The traces of the weights into hidden units first, ..., end - 1: the new term is reach o_i."""
-    inputs, p, one = layers.units[1], traces.hidden[b], traces.hidden.dtype.type(1)
+    """The traces of the weights into hidden units, by all fast weights of a block."""
+    p, tiny = traces.hidden[b, block], traces.tiny
+    gamma, decay, source = traces.gamma[part], traces.decay[part], traces.source[part]
+    one = source.shape[1] - 1
     for l in range(1, layers.source.size - 1):  # noqa: E741 (layer l)
-        begin, source = layers.units[l], layers.source[l]
-        for j in range(max(begin, inputs + first), min(layers.units[l + 1], inputs + end)):
-            unit, h = j - inputs, layers.weight[l] + (j - begin) * layers.stride[l]
-            rest = begin - (begin - source) % 4
-            for i in range(source, rest, 4):
-                for s in range(moves):
-                    o, g = slow[traces.row[s], b, i : i + 4], grad[h : h + 4]
-                    carry_four(p[h : h + 4], traces.gamma[s], traces.decay[s], o, traces.reach[s, unit],
-                               traces.tiny, g)  # fmt: skip
-                h += 4
-            for s in range(moves):
-                gamma, decay, reach = traces.gamma[s], traces.decay[s], traces.reach[s, unit]
-                o = slow[traces.row[s], b]
-                for i in range(rest, begin):
-                    at = h + i - rest
-                    grad[at] += carry_one(p[at], gamma, decay, o[i], reach, traces.tiny)
-                if layers.bias[l] >= 0:
-                    at = layers.bias[l] + j - begin
-                    grad[at] += carry_one(p[at], gamma, decay, one, reach, traces.tiny)
+        begin, low, h = layers.units[l], layers.source[l], layers.weight[l]
+        rest = begin - (begin - low) % ROWS
+        for j in range(layers.units[l + 1] - begin):
+            reach = traces.by_hidden[part, begin + j - layers.units[1]]
+            for i in range(low, rest, ROWS):
+                carry_tile(p, h + i - low, gamma, decay, reach, source, i, moves, width, tiny, grad)
+            for i in range(rest, begin):
+                carry_row(p, h + i - low, gamma, decay, reach, source, i, moves, width, tiny, grad)
+            if layers.bias[l] >= 0:
+                bias = layers.bias[l] + j
+                carry_row(p, bias, gamma, decay, reach, source, one, moves, width, tiny, grad)
+            h += layers.stride[l]
 
 
 @kernel(allocates=False)
-def carry_four(
-    p: Array, gamma: Array, decay: Array, o: Array, reach: Array, tiny: float, grad: Array
+def carry_outputs(
+    layers: Layers, traces: Traces, part: int, moves: int, b: int, block: int, width: int
 ) -> None:
-    """Four weights' traces at once, as :func:`carry_one`.
-
-    What they share is read once, and there are sums enough for none to wait for the last addition.
-    """
-    zero = p.dtype.type(0)
-    p0, p1, p2, p3, sum0, sum1, sum2, sum3 = p[0], p[1], p[2], p[3], zero, zero, zero, zero
-    o0, o1, o2, o3 = o[0], o[1], o[2], o[3]
-    for c in range(p0.size):
-        old0, old1, old2, old3 = p0[c], p1[c], p2[c], p3[c]
-        sum0 += gamma[c] * old0
-        sum1 += gamma[c] * old1
-        sum2 += gamma[c] * old2
-        sum3 += gamma[c] * old3
-        p0[c] = decay[c] * old0 + (o0 * reach[c] + tiny)
-        p1[c] = decay[c] * old1 + (o1 * reach[c] + tiny)
-        p2[c] = decay[c] * old2 + (o2 * reach[c] + tiny)
-        p3[c] = decay[c] * old3 + (o3 * reach[c] + tiny)
-    grad[0] += sum0
-    grad[1] += sum1
-    grad[2] += sum2
-    grad[3] += sum3
+    """The traces of the weights into the outputs that each fast weight depends on."""
+    tiny, bias = traces.tiny, layers.bias[-1]
+    gamma, decay, source = traces.gamma[part], traces.decay[part], traces.source[part]
+    one, low, end = source.shape[1] - 1, layers.source[-1], layers.units[-2]
+    rest = end - (end - low) % ROWS
+    for i in range(traces.by_output.shape[1]):
+        p, grad, reach = traces.output[b, block, i], traces.apart[part, i], traces.by_output[part, i]
+        for j in range(low, rest, ROWS):
+            carry_tile_apart(p, j - low, gamma, decay, reach, source, j, moves, width, tiny, grad)
+        for j in range(rest, end):
+            carry_row_apart(p, j - low, gamma, decay, reach, source, j, moves, width, tiny, grad)
+        if bias >= 0:
+            carry_row_apart(p, end - low, gamma, decay, reach, source, one, moves, width, tiny, grad)
 
 
 @kernel(allocates=False)
-def carry_one(p: Array, gamma: Array, decay: Array, o: float, reach: Array, tiny: float) -> float:
-    """One weight's traces over all fast weights: gamma . p, and p = decay p + o reach."""
-    total = p.dtype.type(0)
-    for c in range(p.size):
-        old = p[c]
-        total += gamma[c] * old
-        p[c] = decay[c] * old + (o * reach[c] + tiny)
-    return total  # type: ignore[no-any-return]
-
-
-@kernel(allocates=False)
-def carry_output(
-    layers: Layers,
-    slow: Array,
-    slopes: Array,
-    origin: Array,
-    i: int,
-    moves: int,
-    traces: Traces,
-    b: int,
-    first: int,
-    end: int,
-    grad: Array,
-) -> None:
-    """The traces of the weights into S's outputs: those into output origin[i, c], of fast weight c."""
-    L = layers.source.size - 1
-    begin, source = layers.units[L], layers.source[L]
-    fan_in = begin - source
-    for c in range(first, end):
-        unit, p = origin[i, c], traces.output[b, i, c]
-        place, bias = layers.weight[L] + unit * fan_in, layers.bias[L] + unit
-        total = grad[place : place + fan_in]
-        for s in range(moves):
-            t, gamma, decay = traces.row[s], traces.gamma[s, c], traces.decay[s, c]
-            gain = traces.gain[s, i, c] * slopes[t, b, begin + unit]
-            z = slow[t, b, source:begin]
+def add_outputs(layers: Layers, origin: Integers, apart: Array, block: int, grad: Array) -> None:
+    """The gradient of the weights into output origin[i, c], by fast weight c."""
+    kinds, _, width = apart.shape
+    fan_in, first = layers.units[-2] - layers.source[-1], block * width
+    for i in range(kinds):
+        for c in range(min(width, origin.shape[1] - first)):
+            unit = origin[i, first + c]
+            total = grad[layers.weight[-1] + unit * fan_in :]
             for j in range(fan_in):
-                old = p[j]
-                total[j] += gamma * old
-                p[j] = decay * old + (gain * z[j] + traces.tiny)
-            if layers.bias[L] >= 0:
-                grad[bias] += gamma * p[fan_in]
-                p[fan_in] = decay * p[fan_in] + (gain + traces.tiny)
+                total[j] += apart[i, j, c]
+            if layers.bias[-1] >= 0:
+                grad[layers.bias[-1] + unit] += apart[i, fan_in, c]

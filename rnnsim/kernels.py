@@ -230,8 +230,6 @@ def fingerprint(function: Callable[..., Any]) -> str:
     for inner in _functions(function):
         digest.update(_content(inner, order).encode())
         digest.update(f"{_traits(inner)} {_options_content(_inner_options(inner))}".encode())
-        if hasattr(inner, "__native__"):
-            digest.update(_content(inner.__native__, order).encode())
     return digest.hexdigest()
 
 
@@ -249,11 +247,7 @@ def _options_content(options: dict[str, Any]) -> str:
 @lru_cache(maxsize=1)
 def _linking() -> bytes:
     """How kernels become one: a part of what machine code depends on."""
-    here = Path(__file__)
-    return b"".join(
-        here.with_name(name).read_bytes()
-        for name in ("linking.py", "native.py", "tailoring.py", "tiles.py")
-    )
+    return Path(__file__).with_name("linking.py").read_bytes()
 
 
 def _functions(root: Callable[..., Any]) -> Iterator[types.FunctionType]:
@@ -270,6 +264,8 @@ def _functions(root: Callable[..., Any]) -> Iterator[types.FunctionType]:
         seen.add(id(function))
         yield function
         waiting.extend(value for _, value in _references(function) if callable(value))
+        if hasattr(function, "__native__"):  # the code that it is
+            waiting.append(function.__native__)
 
 
 def _plain(value: Any) -> Any:

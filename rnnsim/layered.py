@@ -92,14 +92,15 @@ def feed_kernel(activate: Kernel) -> Kernel:
         L = layers.source.size - 1
         for l in range(1, L + 1):  # noqa: E741
             begin, end, source = layers.units[l], layers.units[l + 1], layers.source[l]
-            fan_in, place, bias = begin - source, layers.weight[l], layers.bias[l]
+            x, place, bias = activity[source:begin], layers.weight[l], layers.bias[l]
             for i in range(end - begin):
                 net = weights.dtype.type(0)
                 if bias >= 0:
                     net = weights[bias]
                     bias += layers.bias_stride[l]
-                for j in range(fan_in):
-                    net += weights[place + j] * activity[source + j]
+                w = weights[place : place + x.size]
+                for j in range(x.size):
+                    net += w[j] * x[j]
                 slopes[begin + i] = net  # activate() replaces the net input by the slope
                 place += layers.stride[l]
             activate(L - l, slopes[begin:end], activity[begin:end])

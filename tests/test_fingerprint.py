@@ -11,7 +11,7 @@ import numba
 import numpy as np
 import pytest
 
-from rnnsim.kernels import fingerprint
+from rnnsim.kernels import fingerprint, native
 
 needs_jit = pytest.mark.skipif(bool(numba.config.DISABLE_JIT), reason="nothing is compiled")
 
@@ -68,6 +68,11 @@ def njit(**options: Any) -> Any:
         (scaled_by((1, 2)), scaled_by((1, (2,)))),
         (scaled_by(IntEnum("Gain", {"low": 1})), scaled_by(IntEnum("Gain", {"low": 2}))),
         (scaled_by(namedtuple("Pair", "a b")), scaled_by(namedtuple("Pair", "b a"))),
+        (native(scaled_by(2.0))(lambda x: x), native(scaled_by(3.0))(lambda x: x)),
+        (
+            native(calling(lambda x: x + 1.0))(lambda x: x),
+            native(calling(lambda x: x + 2.0))(lambda x: x),
+        ),
         pytest.param(scaled_by(njit()), scaled_by(njit(fastmath=True)), marks=needs_jit),
     ],
 )
@@ -85,6 +90,7 @@ def test_different_code_has_different_fingerprints(one: Any, other: Any) -> None
         lambda: scaled_by(lambda x: x + 1.0),
         lambda: calling(lambda x: x + 1.0),
         lambda: calling(scaled_by(lambda x: x), scaled_by(2.0)),
+        lambda: native(calling(scaled_by(2.0)))(lambda x: x),
     ],
 )
 def test_the_same_code_has_the_same_fingerprint(make: Any) -> None:
