@@ -72,12 +72,9 @@ class FlipFlop(StreamTask, frozen=True):
 
 @kernel(allocates=False)
 def step(source: FlipFlopSource, b: int, u: Array, d: Array) -> float:
-    event = below(source.rng, 3)
-    u[:] = 0
-    u[event] = 1
-    d[0] = 1 if event == B and source.armed[b] else 0
-    if event == A:
-        source.armed[b] = True
-    elif event == B:
-        source.armed[b] = False
+    event, armed = below(source.rng, 3), source.armed[b]
+    for i in range(3):
+        u[i] = i == event
+    d[0] = (event == B) & armed  # no branches, of which the processor would guess half wrong
+    source.armed[b] = (event == A) | (armed & (event != B))
     return 1.0
