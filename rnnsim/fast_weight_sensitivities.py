@@ -151,24 +151,29 @@ def carry(
     parts: int, of_hidden: Array, of_outputs: Array,
 ) -> None:  # fmt: skip
     """Carry one part of the blocks through the window, and add the gradient."""
-    B, blocks, _, _ = traces.hidden.shape
-    outputs = layers.units[-2]
+    B, blocks, H, _ = traces.hidden.shape
     begin, end = bounds(part, parts, blocks)
     for block in range(begin, end):
         width = columns_of(traces, block, moves.origin.shape[1])[1]
-        traces.apart[part] = 0
+        narrow = width * traces.gamma.itemsize < LINE
+        if not narrow:
+            traces.apart[part] = 0
         for b in range(B):
-            t, last = first, first + count
-            while t < last:
+            t = first
+            while t < first + count:
                 if moves.starts[t, b]:
                     traces.hidden[b, block] = 0
                     traces.output[b, block] = 0
-                ready, t = prepare(moves, outputs, t, last, b, block, traces, part)
-                if traces.by_hidden.shape[1] > 0:
+                ready, t = prepare(moves, layers.units[-2], t, first + count, b, block, traces, part)
+                if H > 0:
                     differentiate_slow(weights, layers, moves, ready, b, block, width, traces, part)
-                carry_hidden(layers, traces, part, ready, b, block, width, of_hidden)
-                carry_outputs(layers, traces, part, ready, b, block, width)
-        add_outputs(layers, moves.origin, traces.apart[part], block, of_outputs)
+                    carry_hidden(layers, traces, part, ready, b, block, width, of_hidden)
+                if narrow:
+                    carry_narrow(layers, moves, traces, part, ready, b, block, width, of_outputs)
+                else:
+                    carry_outputs(layers, traces, part, ready, b, block, width)
+        if not narrow:
+            add_outputs(layers, moves.origin, traces.apart[part], block, of_outputs)
 
 
 # --- what moves the traces of a block ---
@@ -201,8 +206,9 @@ def prepare_move(
     first, count = columns_of(traces, block, moves.origin.shape[1])
     gamma, decay = traces.gamma[part, s], traces.decay[part, s]
     idle = 0 if begins else count
-    gamma[idle:] = 0
-    decay[idle:] = 0
+    if begins or traces.hidden.shape[1] > 1:  # a single block leaves nothing where it is idle
+        gamma[idle:] = 0
+        decay[idle:] = 0
     if not begins:
         copy(moves.error[t, b, first : first + count], gamma[:count])
         copy(moves.by_state[t, b, first : first + count], decay[:count])
@@ -316,6 +322,35 @@ def carry_outputs(
             carry_row_apart(p, j - low, gamma, decay, reach, source, j, moves, width, tiny, grad)
         if bias >= 0:
             carry_row_apart(p, end - low, gamma, decay, reach, source, one, moves, width, tiny, grad)
+
+
+@kernel(allocates=False)
+def carry_narrow(
+    layers: Layers, moves: Moves, traces: Traces, part: int, ready: int, b: int, block: int, width: int,
+    grad: Array,
+) -> None:  # fmt: skip
+    """The same in a block that is narrower than a line of the cache, number by number.
+
+    What moves the traces was written so: as a vector it is not at hand before it is in the cache.
+    """
+    source, end, tiny = layers.source[-1], layers.units[-2], traces.tiny
+    fan_in, first = end - source, block * traces.gamma.shape[2]
+    for i in range(traces.by_output.shape[1]):
+        p = traces.output[b, block, i]
+        for s in range(ready):
+            z = traces.source[part, s]
+            for c in range(width):
+                gamma, decay = traces.gamma[part, s, c], traces.decay[part, s, c]
+                reach, unit = traces.by_output[part, i, s, c], moves.origin[i, first + c]
+                total = grad[layers.weight[-1] + unit * fan_in :]
+                for j in range(fan_in):
+                    old = p[j, c]
+                    total[j] += gamma * old
+                    p[j, c] = decay * old + (z[source + j] * reach + tiny)
+                if layers.bias[-1] >= 0:
+                    old = p[fan_in, c]
+                    grad[layers.bias[-1] + unit] += gamma * old
+                    p[fan_in, c] = decay * old + (reach + tiny)
 
 
 @kernel(allocates=False)

@@ -20,6 +20,8 @@ from rnnsim.linalg import SMALL, add_rows, add_xt_times_y, copy, x_times_W, x_ti
 from rnnsim.native import as_matrix, as_vector
 from rnnsim.typing import Array, Kernel
 
+FEW = 4  # inputs below which a unit's are added up number by number
+
 
 class Layers(NamedTuple):
     """The geometry; the entries of layer l are at index l."""
@@ -83,6 +85,17 @@ def by_layer(activations: tuple[Kernel, ...]) -> Kernel:
     return activate
 
 
+@kernel(allocates=False, reassociates=False)
+def add_in_order(w: Array, x: Array, total: float) -> float:
+    """``total + w . x``, number by number.
+
+    A vector of weights that the optimizer has just written in other pieces is not at hand.
+    """
+    for j in range(x.size):
+        total += w[j] * x[j]
+    return total
+
+
 @cache
 def feed_kernel(activate: Kernel) -> Kernel:
     """Make ``feed(weights, layers, activity, slopes)``: from the inputs to all later units."""
@@ -99,8 +112,11 @@ def feed_kernel(activate: Kernel) -> Kernel:
                     net = weights[bias]
                     bias += layers.bias_stride[l]
                 w = weights[place : place + x.size]
-                for j in range(x.size):
-                    net += w[j] * x[j]
+                if x.size < FEW:
+                    net = add_in_order(w, x, net)
+                else:
+                    for j in range(x.size):
+                        net += w[j] * x[j]
                 slopes[begin + i] = net  # activate() replaces the net input by the slope
                 place += layers.stride[l]
             activate(L - l, slopes[begin:end], activity[begin:end])

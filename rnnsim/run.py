@@ -41,7 +41,7 @@ from rnnsim.typing import Array, Params, State, Trajectory
 
 # No result depends on these.
 CHUNK = 1024  # about how many steps a stream holds at least
-STREAM = 1 << 19  # bytes of a stream that holds more, up to eight times as many
+STREAM = 1 << 19  # bytes of a stream that holds more, up to sixteen times as many
 LOOK = 0.01  # seconds between looks from outside
 
 
@@ -376,7 +376,7 @@ def allocate(experiment: Experiment) -> Training:
     slope = aligned_zeros(theta.shape, theta.dtype)
     whole = task.episode_length or window  # windows and episodes are never cut by the stream's rows
     row_bytes = batch * (task.n_in + 2 * task.n_out) * network.dtype.itemsize
-    rows = whole * max(1, max(CHUNK, min(8 * CHUNK, STREAM // row_bytes)) // whole)
+    rows = whole * max(1, max(CHUNK, min(16 * CHUNK, STREAM // row_bytes)) // whole)
     return Training(
         plan=plan,
         clock=new_clock(),
