@@ -27,12 +27,16 @@ def pullback(
     _, R, n = after.shape
     leak = trajectory.leak
     for b in range(begin, end):
+        slopes, error = trajectory.slopes[t, b], trajectory.error[t, b]
         for r in range(R):
+            lambda_, s_r = after[b, r], blame[b, r]
             if own_error:
                 for i in range(n):
-                    after[b, r, i] += trajectory.error[t, b, i]
-            for i in range(n):
-                blame[b, r, i] = leak * trajectory.slopes[t, b, i] * after[b, r, i]
+                    lambda_[i] += error[i]
+                    s_r[i] = leak * slopes[i] * lambda_[i]
+            else:
+                for i in range(n):
+                    s_r[i] = leak * slopes[i] * lambda_[i]
     rows = (end - begin) * R
     s, onward = as_matrix(blame[begin:end], rows, n), as_matrix(before[begin:end], rows, n)
     if R == 1:
