@@ -345,7 +345,7 @@ class FastWeightNetwork(Network):
             source=source,
             by_output=zeros(parts, kinds, moves, width),
             by_hidden=zeros(parts, int(units[-2] - units[1]), moves, width),
-            upward=zeros(blocks, self._fan_in[-1], kinds, width),
+            upward=zeros(blocks, self._fan_in[-1] if H > 0 else 0, kinds, width),
             sums=zeros(parts if parts > 1 else 0, H if kinds == 1 else self.n_params),
             apart=zeros(parts, kinds, phi, width),
             tiny=self.dtype.type(traced.TINY[self.dtype.name]),
