@@ -42,9 +42,7 @@ class Traces(NamedTuple):
     """
 
     hidden: Array  # (B, blocks, H, C) dw_c/dW of the weights into hidden units, in W_S's order
-    output: (
-        Array  # (B, blocks, 1 or 2, phi, C) dw_c/dW of the weights into the outputs that c depends on
-    )
+    output: Array  # (B, blocks, 1 or 2, phi, C) dw_c/dW of those into the outputs that c depends on
     row: Integers  # (parts, s) the step's row of the trajectory
     gamma: Array  # (parts, s, C) dE/dw
     decay: Array  # (parts, s, C) dsigma/dw

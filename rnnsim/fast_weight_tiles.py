@@ -26,6 +26,72 @@ ROWS = 4  # of a tile
 ACROSS = LINE // VECTOR  # its vectors
 
 
+class Tile:
+    """The registers of a tile, a line of fast weights for each slow weight, and what is done there."""
+
+    def __init__(self, builder: Any, number: Any, size: int, rows: int, tiny: Any) -> None:
+        from llvmlite import ir
+        from numba.core import cgutils
+
+        self.builder, self.size, self.lanes = builder, size, VECTOR // size
+        self.vector = ir.VectorType(number, self.lanes)
+        self.traces, self.sums = (
+            [[cgutils.alloca_once(builder, self.vector) for _ in range(ACROSS)] for _ in range(rows)]
+            for _ in range(2)
+        )
+        self.least = everywhere(builder, tiny, self.vector)
+
+    def along(self, begin: Any) -> list[Any]:
+        """Where the vectors of a line are."""
+        places = [after(self.builder, begin, v * self.lanes) for v in range(ACROSS)]
+        return [self.builder.bitcast(place, self.vector.as_pointer()) for place in places]
+
+    def line(self, begin: Any) -> list[Any]:
+        """Load a line."""
+        return [self.builder.load(place, align=self.size) for place in self.along(begin)]
+
+    def take(self, r: int, begin: Any) -> None:
+        """Have a row's traces in registers."""
+        for value, trace in zip(self.line(begin), self.traces[r], strict=True):
+            self.builder.store(value, trace)
+
+    def give(self, r: int, begin: Any) -> None:
+        """Put them back."""
+        for place, trace in zip(self.along(begin), self.traces[r], strict=True):
+            self.builder.store(self.builder.load(trace), place, align=self.size)
+
+    def begin_sums(self) -> None:
+        from llvmlite import ir
+
+        for sum_ in (sum_ for row in self.sums for sum_ in row):
+            self.builder.store(ir.Constant(self.vector, [0.0] * self.lanes), sum_)
+
+    def move(self, gamma: Any, decay: Any, reach: Any, first: Any) -> None:
+        """Eqs. (23) and (22): a line of each, and where the activities of the rows are."""
+        builder, by = self.builder, list(zip(*map(self.line, (gamma, decay, reach)), strict=True))
+        for r, (traces, sums) in enumerate(zip(self.traces, self.sums, strict=True)):
+            o = everywhere(builder, builder.load(after(builder, first, r)), self.vector)
+            for trace, sum_, (gamma_c, decay_c, reach_c) in zip(traces, sums, by, strict=True):
+                p = builder.load(trace)
+                builder.store(fma(builder, gamma_c, p, builder.load(sum_)), sum_)
+                new = fma(builder, o, reach_c, self.least)
+                builder.store(fma(builder, decay_c, p, new), trace)
+
+    def add_apart(self, r: int, begin: Any) -> None:
+        """Add a row's sums to a line of gradients."""
+        for place, sum_ in zip(self.along(begin), self.sums[r], strict=True):
+            total = self.builder.fadd(self.builder.load(place, align=self.size), self.builder.load(sum_))
+            self.builder.store(total, place, align=self.size)
+
+    def add_up(self, r: int, place: Any) -> None:
+        """Add all of a row's sums to one gradient."""
+        total = self.builder.load(self.sums[r][0])
+        for sum_ in self.sums[r][1:]:
+            total = self.builder.fadd(total, self.builder.load(sum_))
+        total = self.builder.fadd(self.builder.load(place), sum_of(self.builder, total))
+        self.builder.store(total, place)
+
+
 def carry_code(rows: int, apart: bool) -> Any:
     """Make the code for so many slow weights, whose gradients by each c are added up or left apart."""
 
@@ -37,91 +103,39 @@ def carry_code(rows: int, apart: bool) -> Any:
         from numba.core import cgutils, types
 
         refuse_unless_contiguous(p, gamma, decay, reach, source, grad)
-        size = p.dtype.bitwidth // 8
-        lanes = VECTOR // size
 
         def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-            arrays = arrays_of(context, builder, signature, arguments)
-            of_p, of_gamma, of_decay, of_reach, of_source, of_grad = arrays
+            of_p, of_gamma, of_decay, of_reach, of_source, of_grad = arrays_of(
+                context, builder, signature, arguments
+            )
             _, h, _, _, _, _, i, moves, width, tiny, _ = arguments
-            length = cgutils.unpack_tuple(builder, of_p.shape)[1]
-            units = cgutils.unpack_tuple(builder, of_source.shape)[1]
-            number, word = context.get_data_type(p.dtype), length.type
-            vector = ir.VectorType(number, lanes)
+            C, A = (cgutils.unpack_tuple(builder, array.shape)[1] for array in (of_p, of_source))
+            tile = Tile(builder, context.get_data_type(p.dtype), p.dtype.bitwidth // 8, rows, tiny)
 
             def row_of(r: int) -> Any:
-                return builder.add(h, ir.Constant(word, r))
+                return builder.add(h, ir.Constant(h.type, r))
 
-            def place(array: Any, row: Any, row_length: Any, column: Any) -> Any:
-                return builder.gep(array.data, [builder.add(builder.mul(row, row_length), column)])
+            def at(array: Any, row: Any, length: Any, column: Any) -> Any:
+                return builder.gep(array.data, [builder.add(builder.mul(row, length), column)])
 
-            def later(at: Any, by: int) -> Any:
-                return builder.gep(at, [ir.Constant(word, by)])
-
-            def along(begin: Any) -> list[Any]:
-                return [
-                    builder.bitcast(later(begin, v * lanes), vector.as_pointer()) for v in range(ACROSS)
-                ]
-
-            def load(begin: Any) -> list[Any]:
-                return [builder.load(at, align=size) for at in along(begin)]
-
-            def fma(x: Any, y: Any, z: Any) -> Any:
-                return builder.fadd(builder.fmul(x, y, flags=["contract"]), z, flags=["contract"])
-
-            def registers() -> Any:
-                return [
-                    [cgutils.alloca_once(builder, vector) for _ in range(ACROSS)] for _ in range(rows)
-                ]
-
-            def begin_sums() -> None:
-                for sum_ in (sum_ for row in sums for sum_ in row):
-                    builder.store(ir.Constant(vector, [0.0] * lanes), sum_)
-
-            def move(s: Any, c: Any) -> None:
-                """One move of the columns from c on."""
-                gamma, decay, reach = (
-                    load(place(array, s, length, c)) for array in (of_gamma, of_decay, of_reach)
-                )
-                first = place(of_source, s, units, i)
+            zero, line = (ir.Constant(C.type, number) for number in (0, ACROSS * tile.lanes))
+            tile.begin_sums()
+            with cgutils.for_range_slice(builder, zero, width, line, C.type) as (c, _):
                 for r in range(rows):
-                    o = everywhere(builder, builder.load(later(first, r)), vector)
-                    for v, (trace, sum_) in enumerate(zip(traces[r], sums[r], strict=True)):
-                        old = builder.load(trace)
-                        builder.store(fma(gamma[v], old, builder.load(sum_)), sum_)
-                        builder.store(fma(decay[v], old, fma(o, reach[v], least)), trace)
-
-            def add_apart(r: int, c: Any) -> None:
-                for at, sum_ in zip(along(place(of_grad, row_of(r), length, c)), sums[r], strict=True):
-                    added = builder.fadd(builder.load(at, align=size), builder.load(sum_))
-                    builder.store(added, at, align=size)
-
-            def add_up(r: int) -> None:
-                total = builder.load(sums[r][0])
-                for sum_ in sums[r][1:]:
-                    total = builder.fadd(total, builder.load(sum_))
-                at = builder.gep(of_grad.data, [row_of(r)])
-                builder.store(builder.fadd(builder.load(at), sum_of(builder, total)), at)
-
-            sums, traces, least = registers(), registers(), everywhere(builder, tiny, vector)
-            begin_sums()
-            zero, line = ir.Constant(word, 0), ir.Constant(word, ACROSS * lanes)
-            with cgutils.for_range_slice(builder, zero, width, line, word) as (c, _):
-                begins = [place(of_p, row_of(r), length, c) for r in range(rows)]
-                for begin, row in zip(begins, traces, strict=True):
-                    for value, trace in zip(load(begin), row, strict=True):
-                        builder.store(value, trace)
+                    tile.take(r, at(of_p, row_of(r), C, c))
                 with cgutils.for_range(builder, moves) as loop:
-                    move(loop.index, c)
-                for r, (begin, row) in enumerate(zip(begins, traces, strict=True)):
-                    for at, trace in zip(along(begin), row, strict=True):
-                        builder.store(builder.load(trace), at, align=size)
-                    if apart:
-                        add_apart(r, c)
+                    s = loop.index
+                    tile.move(at(of_gamma, s, C, c), at(of_decay, s, C, c), at(of_reach, s, C, c),
+                              at(of_source, s, A, i))  # fmt: skip
+                for r in range(rows):
+                    tile.give(r, at(of_p, row_of(r), C, c))
                 if apart:
-                    begin_sums()
-            for r in range(0 if apart else rows):
-                add_up(r)
+                    for r in range(rows):
+                        tile.add_apart(r, at(of_grad, row_of(r), C, c))
+                    tile.begin_sums()
+            if not apart:
+                for r in range(rows):
+                    tile.add_up(r, builder.gep(of_grad.data, [row_of(r)]))
             return context.get_dummy_value()
 
         whole = types.intp
@@ -129,6 +143,18 @@ def carry_code(rows: int, apart: bool) -> Any:
                           grad), generate  # fmt: skip
 
     return code
+
+
+def after(builder: Any, begin: Any, by: int) -> Any:
+    """So many numbers after a place."""
+    from llvmlite import ir
+
+    return builder.gep(begin, [ir.Constant(ir.IntType(64), by)])
+
+
+def fma(builder: Any, x: Any, y: Any, z: Any) -> Any:
+    """``x y + z``, in one instruction where there is one."""
+    return builder.fadd(builder.fmul(x, y, flags=["contract"]), z, flags=["contract"])
 
 
 def sum_of(builder: Any, vector: Any) -> Any:

@@ -16,6 +16,7 @@ import re
 import sys
 import types
 from collections.abc import Callable, Iterator
+from enum import Enum
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar, overload
@@ -255,8 +256,9 @@ def _functions(root: Callable[..., Any]) -> Iterator[types.FunctionType]:
     seen: set[int] = set()
     waiting = [root]
     while waiting:
-        function = waiting.pop(0)
-        function = _plain(function)
+        function = _plain(waiting.pop(0))
+        if isinstance(function, type) and not issubclass(function, tuple | Enum):  # of native code
+            waiting.extend(_methods(function))
         if not isinstance(function, types.FunctionType) or id(function) in seen:
             continue
         if function.__module__ and function.__module__.split(".")[0] in _KNOWN:
@@ -266,6 +268,13 @@ def _functions(root: Callable[..., Any]) -> Iterator[types.FunctionType]:
         waiting.extend(value for _, value in _references(function) if callable(value))
         if hasattr(function, "__native__"):  # the code that it is
             waiting.append(function.__native__)
+
+
+def _methods(kind: type) -> list[Callable[..., Any]]:
+    """The functions that a class of ours, or of a plugin's, is made of."""
+    if kind.__module__.split(".")[0] in _KNOWN:
+        return []
+    return [value for value in vars(kind).values() if isinstance(value, types.FunctionType)]
 
 
 def _plain(value: Any) -> Any:

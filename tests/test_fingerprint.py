@@ -28,6 +28,11 @@ def calling(*functions: Any) -> Any:
     return lambda x: functions[0](x)
 
 
+def making(method: Any) -> Any:
+    kind = type("Code", (), {"method": method})
+    return lambda x: kind()
+
+
 LARGE = np.zeros(5000)
 
 
@@ -73,6 +78,7 @@ def njit(**options: Any) -> Any:
             native(calling(lambda x: x + 1.0))(lambda x: x),
             native(calling(lambda x: x + 2.0))(lambda x: x),
         ),
+        (native(making(lambda self: 1.0))(lambda x: x), native(making(lambda self: 2.0))(lambda x: x)),
         pytest.param(scaled_by(njit()), scaled_by(njit(fastmath=True)), marks=needs_jit),
     ],
 )
