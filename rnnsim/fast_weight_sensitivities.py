@@ -103,9 +103,8 @@ def pushforward(
 
 
 @kernel(allocates=False)
-def columns_of(traces: Traces, block: int, N: int) -> tuple[int, int]:
+def columns_of(block: int, width: int, N: int) -> tuple[int, int]:
     """The first fast weight of a block, and how many it has."""
-    width = traces.gamma.shape[2]
     return block * width, min(width, N - block * width)
 
 
@@ -115,9 +114,9 @@ def spread(weights: Array, layers: Layers, origin: Integers, upward: Array) -> N
     blocks, fan_in, kinds, width = upward.shape
     N, place = origin.shape[1], layers.weight[-1]
     for block in range(blocks):
-        first = block * width
+        first, count = columns_of(block, width, N)
         for i in range(kinds):
-            for c in range(min(width, N - first)):
+            for c in range(count):
                 from_ = weights[place + origin[i, first + c] * fan_in :]
                 for j in range(fan_in):
                     upward[block, j, i, c] = from_[j]
@@ -152,7 +151,7 @@ def carry(
     B, blocks, H, _ = traces.hidden.shape
     begin, end = bounds(part, parts, blocks)
     for block in range(begin, end):
-        width = columns_of(traces, block, moves.origin.shape[1])[1]
+        width = columns_of(block, traces.gamma.shape[2], moves.origin.shape[1])[1]
         narrow = width * traces.gamma.itemsize < LINE
         if not narrow:
             traces.apart[part] = 0
@@ -201,7 +200,7 @@ def prepare_move(
     begins: bool,
 ) -> None:  # fmt: skip
     """One move: an ordinary step's, or to the p of initial fast weights that S sets, dBox w/dW_S."""
-    first, count = columns_of(traces, block, moves.origin.shape[1])
+    first, count = columns_of(block, traces.gamma.shape[2], moves.origin.shape[1])
     gamma, decay = traces.gamma[part, s], traces.decay[part, s]
     idle = 0 if begins else count
     if begins or traces.hidden.shape[1] > 1:  # a single block leaves nothing where it is idle
@@ -355,9 +354,10 @@ def carry_narrow(
 def add_outputs(layers: Layers, origin: Integers, apart: Array, block: int, grad: Array) -> None:
     """The gradient of the weights into output origin[i, c], by fast weight c."""
     kinds, _, width = apart.shape
-    fan_in, first = layers.units[-2] - layers.source[-1], block * width
+    fan_in = layers.units[-2] - layers.source[-1]
+    first, count = columns_of(block, width, origin.shape[1])
     for i in range(kinds):
-        for c in range(min(width, origin.shape[1] - first)):
+        for c in range(count):
             unit = origin[i, first + c]
             total = grad[layers.weight[-1] + unit * fan_in :]
             for j in range(fan_in):

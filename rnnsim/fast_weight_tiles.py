@@ -19,7 +19,7 @@ import numpy as np
 from rnnsim.arrays import LINE
 from rnnsim.kernels import native
 from rnnsim.native import arrays_of, refuse_unless_contiguous
-from rnnsim.tiles import VECTOR, everywhere
+from rnnsim.tiles import VECTOR, everywhere, fma
 from rnnsim.typing import Array
 
 ROWS = 4  # of a tile
@@ -150,11 +150,6 @@ def after(builder: Any, begin: Any, by: int) -> Any:
     from llvmlite import ir
 
     return builder.gep(begin, [ir.Constant(ir.IntType(64), by)])
-
-
-def fma(builder: Any, x: Any, y: Any, z: Any) -> Any:
-    """``x y + z``, in one instruction where there is one."""
-    return builder.fadd(builder.fmul(x, y, flags=["contract"]), z, flags=["contract"])
 
 
 def sum_of(builder: Any, vector: Any) -> Any:

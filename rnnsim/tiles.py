@@ -79,8 +79,7 @@ def tile_code(rows: int, width: int | None) -> Any:
                     x_j = builder.load(place(of_x.data, below(r, i), k, loop.index))
                     x_everywhere = everywhere(builder, x_j, vector)
                     for sum_, w_j in zip(row, w, strict=True):
-                        term = builder.fmul(x_everywhere, w_j, flags=["contract"])
-                        builder.store(builder.fadd(builder.load(sum_), term, flags=["contract"]), sum_)
+                        builder.store(fma(builder, x_everywhere, w_j, builder.load(sum_)), sum_)
             for i, row in enumerate(sums):
                 for sum_, at in zip(row, along(place(of_out.data, below(r, i), n, c)), strict=True):
                     builder.store(builder.load(sum_), at, align=bits // 8)
@@ -99,6 +98,11 @@ def everywhere(builder: Any, number: Any, vector: Any) -> Any:
     one = builder.insert_element(anything, number, first)
     lanes = ir.Constant(ir.VectorType(first.type, vector.count), [first] * vector.count)
     return builder.shuffle_vector(one, anything, lanes)
+
+
+def fma(builder: Any, x: Any, y: Any, z: Any) -> Any:
+    """``x y + z``, in one instruction where there is one."""
+    return builder.fadd(builder.fmul(x, y, flags=["contract"]), z, flags=["contract"])
 
 
 def tile_of(rows: int, width: int | None) -> Any:
