@@ -13,50 +13,23 @@ directly, or relaxed (Pineda's adjoint network), or its Neumann series sum_i (J^
 
 from __future__ import annotations
 
-from functools import cache
 from typing import Annotated, Literal, NamedTuple
 
 import msgspec
 import numpy as np
 
+from rnnsim.adjoint import TERMS, AdjointSolver, Search
 from rnnsim.arrays import aligned_zeros
 from rnnsim.errors import NoSteadyState, RnnsimError
-from rnnsim.kernels import kernel, prange
-from rnnsim.linalg import bounds, copy, larger, largest, parts_of, swap
-from rnnsim.native import room_for_pivots, solve_transposed
+from rnnsim.kernels import kernel
 from rnnsim.network import Network, Stream
 from rnnsim.options import Positive
 from rnnsim.rule import DONE, Cost, Rule, Window
-from rnnsim.settling import (
-    USUAL_STEPS,
-    Settler,
-    Settling,
-    identity_minus,
-    solver_kernel,
-    unsettled_message,
-)
-from rnnsim.typing import Array, Bools, Integers, Kernel, Memory, Params, State, Trajectory
+from rnnsim.settling import DEPTH, MAX_STEPS, Settler, Settling, solver_kernel, unsettled_message
+from rnnsim.typing import Array, Kernel, Memory, Params, State, Trajectory
 
 UNSETTLED = 1
 NO_ADJOINT = 2
-
-TOLERANCE = {"float64": 1e-9, "float32": 1e-3}
-
-
-class Search(NamedTuple):
-    """Room for the adjoint of a row."""
-
-    adjoint: Array  # (2, B, 1, N) lambda, and what an iteration makes of it
-    error: Array  # (B, N) dE/dx
-    matrix: Array  # (N, N) I - J
-    pivots: Integers  # (N,)
-    report: Array  # (B, 4) residual, steps, row, size of the adjoint: of a part, at its begin
-    found: Bools  # (B,) whether there is an adjoint
-    places: Integers  # (B,) with which sequence each changed places when its adjoint was found
-    tolerance: float
-    enough: float  # the residual relative to dE/dx at which an iteration stops
-    steps: int
-    resolution: float  # the rounding error of a number of size 1
 
 
 class Equilibrium(NamedTuple):
@@ -96,9 +69,9 @@ class RecurrentBackprop(Rule, frozen=True):
     ] = None  # fmt: skip
     max_steps: Annotated[
         int, msgspec.Meta(ge=1, description="most steps of the solver, and of the adjoint's relaxation")
-    ] = 10_000
-    depth: Annotated[int, msgspec.Meta(ge=1, description="how many iterates anderson mixes")] = 5
-    terms: Annotated[int, msgspec.Meta(ge=1, description="how many terms neumann sums")] = 20
+    ] = MAX_STEPS
+    depth: Annotated[int, msgspec.Meta(ge=1, description="how many iterates anderson mixes")] = DEPTH
+    terms: Annotated[int, msgspec.Meta(ge=1, description="how many terms neumann sums")] = TERMS
 
     def online_window(self, network: Network) -> int | None:
         return 1
@@ -106,34 +79,20 @@ class RecurrentBackprop(Rule, frozen=True):
     def settler(self) -> Settler:
         return Settler(self.solver, self.tolerance, self.max_steps, self.depth)
 
+    def adjoint_solver(self) -> AdjointSolver:
+        return AdjointSolver(self.adjoint, self.adjoint_tolerance, self.max_steps, self.terms)
+
     def memory(self, network: Network, batch: int, window: int, rng: np.random.Generator) -> Memory:
-        N, K, dtype = network.n_state, network.n_drive, network.dtype
-        series = self.adjoint == "neumann"
-        tolerance = self.adjoint_tolerance or (0.5 if series else TOLERANCE[dtype.name])
-        settling = self.settler().room(network, batch)
-        search = Search(
-            adjoint=aligned_zeros((2, batch, 1, N), dtype),
-            error=aligned_zeros((batch, N), dtype),
-            matrix=aligned_zeros((N, N), dtype),
-            pivots=room_for_pivots(N),
-            report=np.zeros((batch, 4)),
-            found=np.zeros(batch, np.bool_),
-            places=np.zeros(batch, np.int64),
-            tolerance=tolerance,
-            enough=0.0 if series else 1e-3 * tolerance,  # a series has as many terms as were asked for
-            steps=self.terms if series else self.max_steps,
-            resolution=settling.resolution,
+        return Equilibrium(
+            self.settler().room(network, batch),
+            self.adjoint_solver().room(network, batch),
+            aligned_zeros((window, batch, 1, network.n_drive), network.dtype),
         )
-        return Equilibrium(settling, search, aligned_zeros((window, batch, 1, K), dtype))
 
     def learn(self, network: Network) -> Kernel:
         settle = solver_kernel(network, self.solver)
         direct, constrain, collect = network.direct, network.constrain, network.collect
-        blame_row = (
-            direct_adjoint(network.pullback, network.jacobian)
-            if self.adjoint == "direct"
-            else iterated_adjoint(network.pullback, network.exchange, network.shares)
-        )
+        solve_adjoint = self.adjoint_solver().kernel(network)
 
         @kernel(allocates=False)
         def learn(
@@ -153,7 +112,7 @@ class RecurrentBackprop(Rule, frozen=True):
                 return DONE
             direct(params, trajectory, first, count, grad)
             for i in range(count):
-                if not blame_row(params, trajectory, first + i, memory.search, memory.blame[i]):
+                if not solve_adjoint(params, trajectory, first + i, memory.search, memory.blame[i]):
                     return NO_ADJOINT
             collect(params, trajectory, first, memory.blame[:count], grad)
             constrain(trajectory, grad)
@@ -164,145 +123,4 @@ class RecurrentBackprop(Rule, frozen=True):
     def explain(self, code: int, memory: Memory, step: int) -> RnnsimError:
         if code == UNSETTLED:
             return NoSteadyState(unsettled_message(memory.settling, self.solver, step - 1))
-        worst = np.argmax(np.nan_to_num(memory.search.report[:, 0], nan=np.inf))
-        residual, steps, row, largest = memory.search.report[worst]
-        size = f", the adjoint {largest:.3g} times" if largest > 100 else ""
-        others = " or ".join(f"adjoint={how}" for how in ("direct", "relaxation") if how != self.adjoint)
-        return NoSteadyState(
-            f"the adjoint of input row {step - 1 + int(row)} has no solution: after {int(steps)} steps "
-            f"(adjoint={self.adjoint}) its residual is {residual:.3g} times the error{size} "
-            f"(tolerance {memory.search.tolerance:.3g}); try smaller weights, or {others}"
-        )
-
-
-# --- the adjoint of a row ---------------------------------------------------------------------------
-
-
-@kernel(allocates=False)
-def is_far(search: Search, b: int, enough: float) -> bool:
-    """Whether the root mean square of the residual, and so its maximum, is surely above ``enough``."""
-    old, new, error = search.adjoint[0, b, 0], search.adjoint[1, b, 0], search.error[b]
-    total, n = search.error.dtype.type(0), error.size
-    for i in range(n):
-        difference = new[i] + error[i] - old[i]
-        total += difference * difference
-    return bool(total > n * (2 * enough) ** 2)
-
-
-@kernel(allocates=False)
-def residual(search: Search, begin: int, end: int) -> float:
-    """max |J^T lambda + dE/dx - lambda|, lambda in adjoint[0] and J^T lambda in adjoint[1]."""
-    worst = 0.0
-    for b in range(begin, end):
-        for i in range(search.error.shape[1]):
-            lambda_, moved = search.adjoint[0, b, 0, i], search.adjoint[1, b, 0, i]
-            worst = larger(worst, moved + search.error[b, i] - lambda_)
-    return worst
-
-
-@kernel
-def judged(search: Search, begin: int, end: int, size: float, steps: int, t: int) -> bool:
-    """Whether the residual is small beside the error; a nan is not.
-
-    An adjoint so large that rounding would hide the residual is none, however small that looks: the
-    equation is singular but for rounding.
-    """
-    scale, longest = largest(search.error[begin:end]), largest(search.adjoint[0, begin:end])
-    unit, report = scale if scale > 0 else 1.0, search.report[begin]
-    report[0], report[1] = size / unit, steps
-    report[2], report[3] = t, longest / unit
-    most = search.tolerance * scale
-    return bool(size <= most and search.resolution * longest <= most)
-
-
-@cache
-def direct_adjoint(pullback: Kernel, jacobian: Kernel) -> Kernel:
-    """Solve (I - J^T) lambda = dE/dx by LAPACK, and check the residual."""
-
-    @kernel
-    def blame_row(params: Params, trajectory: Trajectory, t: int, search: Search, blame: Array) -> bool:
-        B = search.error.shape[0]
-        copy(trajectory.error[t], search.error)
-        search.report[:] = 0
-        for b in range(B):
-            jacobian(params, trajectory, t, b, search.matrix)
-            identity_minus(search.matrix)
-            copy(search.error[b], search.adjoint[0, b, 0])
-            if not solve_transposed(search.matrix, search.adjoint[0, b, 0], search.pivots):
-                report = search.report[b]
-                report[0], report[1], report[2], report[3] = np.inf, 1, t, np.inf
-                return False
-        pullback(params, trajectory, t, 0, B, False, search.adjoint[0], blame, search.adjoint[1])
-        return judged(search, 0, B, residual(search, 0, B), 1, t)
-
-    return blame_row
-
-
-@cache
-def iterated_adjoint(pullback: Kernel, exchange: Kernel, shares: bool) -> Kernel:
-    """Iterate lambda <- J^T lambda + dE/dx from dE/dx on, which sums the Neumann series."""
-
-    @kernel
-    def blame_part(
-        params: Params,
-        trajectory: Trajectory,
-        t: int,
-        search: Search,
-        blame: Array,
-        begin: int,
-        end: int,
-    ) -> None:
-        """Find the adjoint of these sequences; those that have it are put last, out of the way."""
-        lambda_, moved = search.adjoint[0], search.adjoint[1]
-        for b in range(begin, end):
-            copy(search.error[b], lambda_[b, 0])
-        enough, moving, steps = search.enough * largest(search.error[begin:end]), end, 0
-        while moving > begin:
-            pullback(params, trajectory, t, begin, moving, False, lambda_, blame, moved)
-            steps += 1
-            for b in range(moving - 1, begin - 1, -1):
-                if steps == search.steps or (
-                    not is_far(search, b, enough) and not residual(search, b, b + 1) > enough
-                ):
-                    moving -= 1
-                    search.places[moving] = b
-                    exchange_all(trajectory, t, search, blame, b, moving)
-                else:
-                    for j in range(lambda_.shape[2]):
-                        lambda_[b, 0, j] = moved[b, 0, j] + search.error[b, j]
-        for other in range(begin, end):
-            exchange_all(trajectory, t, search, blame, search.places[other], other)
-        search.found[begin:end] = judged(search, begin, end, residual(search, begin, end), steps, t)
-
-    @kernel(allocates=False)
-    def exchange_all(
-        trajectory: Trajectory, t: int, search: Search, blame: Array, b: int, other: int
-    ) -> None:
-        exchange(trajectory, t, b, other)
-        swap(search.error[b], search.error[other])
-        swap(search.adjoint[0, b, 0], search.adjoint[0, other, 0])
-        swap(search.adjoint[1, b, 0], search.adjoint[1, other, 0])
-        swap(blame[b, 0], blame[other, 0])
-
-    @kernel(parallel=shares)
-    def blame_parts(
-        params: Params, trajectory: Trajectory, t: int, search: Search, blame: Array, parts: int
-    ) -> None:
-        B = search.error.shape[0]
-        for part in prange(parts):
-            begin, end = bounds(part, parts, B)
-            blame_part(params, trajectory, t, search, blame, begin, end)
-
-    @kernel
-    def blame_row(params: Params, trajectory: Trajectory, t: int, search: Search, blame: Array) -> bool:
-        B, n = search.error.shape
-        copy(trajectory.error[t], search.error)
-        search.report[:] = 0
-        parts = parts_of(B, USUAL_STEPS * B * n * n)
-        if parts == 1:
-            blame_part(params, trajectory, t, search, blame, 0, B)
-        else:
-            blame_parts(params, trajectory, t, search, blame, parts)
-        return bool(search.found.all())
-
-    return blame_row
+        return NoSteadyState(self.adjoint_solver().message(memory.search, step - 1))

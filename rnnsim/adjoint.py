@@ -1,0 +1,225 @@
+"""The adjoint equation at a steady state: lambda = J^T lambda + dE/dx (theory.md 1.1, eq. 6).
+
+J = dF/dx is that of one step F of a network, there where the row has settled. LAPACK solves the equation
+directly; Pineda's adjoint network relaxes, lambda <- J^T lambda + dE/dx, which sums the Neumann series
+sum_i (J^T)^i dE/dx. Whatever the way, the residual relative to dE/dx is what is judged.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import NamedTuple
+
+import numpy as np
+
+from rnnsim.arrays import aligned_zeros
+from rnnsim.kernels import kernel, prange
+from rnnsim.linalg import bounds, copy, larger, largest, parts_of, swap
+from rnnsim.native import room_for_pivots, solve_transposed
+from rnnsim.network import Network
+from rnnsim.settling import MAX_STEPS, USUAL_STEPS, identity_minus
+from rnnsim.typing import Array, Bools, Integers, Kernel, Params, Trajectory
+
+DIRECT, RELAXATION, NEUMANN = "direct", "relaxation", "neumann"
+
+TOLERANCE = {"float64": 1e-9, "float32": 1e-3}
+LOOSE = 0.5  # the tolerance of a series that is cut off
+TERMS = 20
+
+
+class Search(NamedTuple):
+    """Room for the adjoint of a row."""
+
+    adjoint: Array  # (2, B, 1, N) lambda, and what an iteration makes of it
+    error: Array  # (B, N) dE/dx
+    matrix: Array  # (N, N) I - J, for the direct solution
+    pivots: Integers  # (N,)
+    report: Array  # (B, 4) residual, steps, row, size of the adjoint: of a part, at its begin
+    found: Bools  # (B,) whether there is an adjoint
+    places: Integers  # (B,) with which sequence each changed places when its adjoint was found
+    tolerance: float
+    enough: float  # the residual relative to dE/dx at which an iteration stops
+    steps: int
+    resolution: float  # the rounding error of a number of size 1
+
+
+class AdjointSolver(NamedTuple):
+    """How the adjoint equation is to be solved."""
+
+    way: str = DIRECT
+    tolerance: float | None = None
+    max_steps: int = MAX_STEPS
+    terms: int = TERMS
+
+    def room(self, network: Network, batch: int) -> Search:
+        """Allocate what the solution needs; the default tolerance is that of the network's dtype."""
+        N, dtype = network.n_state, network.dtype
+        series, size = self.way == NEUMANN, N if self.way == DIRECT else 0
+        tolerance = self.tolerance or (LOOSE if series else TOLERANCE[dtype.name])
+        return Search(
+            adjoint=aligned_zeros((2, batch, 1, N), dtype),
+            error=aligned_zeros((batch, N), dtype),
+            matrix=aligned_zeros((size, size), dtype),
+            pivots=room_for_pivots(size),
+            report=np.zeros((batch, 4)),
+            found=np.zeros(batch, np.bool_),
+            places=np.zeros(batch, np.int64),
+            tolerance=tolerance,
+            enough=0.0 if series else 1e-3 * tolerance,  # a series has as many terms as were asked for
+            steps=self.terms if series else self.max_steps,
+            resolution=float(np.finfo(dtype).eps),
+        )
+
+    def kernel(self, network: Network) -> Kernel:
+        """Make ``solve(params, trajectory, t, search, blame)`` of one row.
+
+        It leaves the blame (B, 1, K) and says whether every sequence has an adjoint.
+        """
+        if self.way == DIRECT:
+            return direct_kernel(network.pullback, network.jacobian)
+        return iteration_kernel(network.pullback, network.exchange, network.shares)
+
+    def message(self, search: Search, before: int = 0) -> str:
+        """Say that there is no adjoint: the residual, the steps and the remedy.
+
+        ``before`` counts the input rows before those that were given.
+        """
+        worst = np.argmax(np.nan_to_num(search.report[:, 0], nan=np.inf))
+        residual, steps, row, longest = search.report[worst]
+        size = f", the adjoint {longest:.3g} times" if longest > 100 else ""
+        others = " or ".join(f"adjoint={way}" for way in (DIRECT, RELAXATION) if way != self.way)
+        return (
+            f"the adjoint of input row {before + int(row)} has no solution: after {int(steps)} steps "
+            f"(adjoint={self.way}) its residual is {residual:.3g} times the error{size} "
+            f"(tolerance {search.tolerance:.3g}); try smaller weights, or {others}"
+        )
+
+
+@kernel(allocates=False)
+def is_far(search: Search, b: int, enough: float) -> bool:
+    """Whether the root mean square of the residual, and so its maximum, is surely above ``enough``."""
+    old, new, error = search.adjoint[0, b, 0], search.adjoint[1, b, 0], search.error[b]
+    total, n = search.error.dtype.type(0), error.size
+    for i in range(n):
+        difference = new[i] + error[i] - old[i]
+        total += difference * difference
+    return bool(total > n * (2 * enough) ** 2)
+
+
+@kernel(allocates=False)
+def residual(search: Search, begin: int, end: int) -> float:
+    """max |J^T lambda + dE/dx - lambda|, lambda in adjoint[0] and J^T lambda in adjoint[1]."""
+    worst = 0.0
+    for b in range(begin, end):
+        for i in range(search.error.shape[1]):
+            lambda_, moved = search.adjoint[0, b, 0, i], search.adjoint[1, b, 0, i]
+            worst = larger(worst, moved + search.error[b, i] - lambda_)
+    return worst
+
+
+@kernel
+def judged(search: Search, begin: int, end: int, size: float, steps: int, t: int) -> bool:
+    """Whether the residual is small beside the error; a nan is not.
+
+    An adjoint so large that rounding would hide the residual is none, however small that looks: the
+    equation is singular but for rounding.
+    """
+    scale, longest = largest(search.error[begin:end]), largest(search.adjoint[0, begin:end])
+    unit, report = scale if scale > 0 else 1.0, search.report[begin]
+    report[0], report[1] = size / unit, steps
+    report[2], report[3] = t, longest / unit
+    most = search.tolerance * scale
+    return bool(size <= most and search.resolution * longest <= most)
+
+
+@cache
+def direct_kernel(pullback: Kernel, jacobian: Kernel) -> Kernel:
+    """Solve (I - J^T) lambda = dE/dx by LAPACK, and check the residual."""
+
+    @kernel
+    def solve(params: Params, trajectory: Trajectory, t: int, search: Search, blame: Array) -> bool:
+        B = search.error.shape[0]
+        copy(trajectory.error[t], search.error)
+        search.report[:] = 0
+        for b in range(B):
+            jacobian(params, trajectory, t, b, search.matrix)
+            identity_minus(search.matrix)
+            copy(search.error[b], search.adjoint[0, b, 0])
+            if not solve_transposed(search.matrix, search.adjoint[0, b, 0], search.pivots):
+                report = search.report[b]
+                report[0], report[1], report[2], report[3] = np.inf, 1, t, np.inf
+                return False
+        pullback(params, trajectory, t, 0, B, False, search.adjoint[0], blame, search.adjoint[1])
+        return judged(search, 0, B, residual(search, 0, B), 1, t)
+
+    return solve
+
+
+@cache
+def iteration_kernel(pullback: Kernel, exchange: Kernel, shares: bool) -> Kernel:
+    """Iterate lambda <- J^T lambda + dE/dx from dE/dx on, which sums the Neumann series."""
+
+    @kernel
+    def iterate_part(
+        params: Params,
+        trajectory: Trajectory,
+        t: int,
+        search: Search,
+        blame: Array,
+        begin: int,
+        end: int,
+    ) -> None:
+        """Find the adjoint of these sequences; those that have it are put last, out of the way."""
+        lambda_, moved = search.adjoint[0], search.adjoint[1]
+        for b in range(begin, end):
+            copy(search.error[b], lambda_[b, 0])
+        enough, moving, steps = search.enough * largest(search.error[begin:end]), end, 0
+        while moving > begin:
+            pullback(params, trajectory, t, begin, moving, False, lambda_, blame, moved)
+            steps += 1
+            for b in range(moving - 1, begin - 1, -1):
+                if steps == search.steps or (
+                    not is_far(search, b, enough) and not residual(search, b, b + 1) > enough
+                ):
+                    moving -= 1
+                    search.places[moving] = b
+                    exchange_all(trajectory, t, search, blame, b, moving)
+                else:
+                    for j in range(lambda_.shape[2]):
+                        lambda_[b, 0, j] = moved[b, 0, j] + search.error[b, j]
+        for other in range(begin, end):
+            exchange_all(trajectory, t, search, blame, search.places[other], other)
+        search.found[begin:end] = judged(search, begin, end, residual(search, begin, end), steps, t)
+
+    @kernel(allocates=False)
+    def exchange_all(
+        trajectory: Trajectory, t: int, search: Search, blame: Array, b: int, other: int
+    ) -> None:
+        exchange(trajectory, t, b, other)
+        swap(search.error[b], search.error[other])
+        swap(search.adjoint[0, b, 0], search.adjoint[0, other, 0])
+        swap(search.adjoint[1, b, 0], search.adjoint[1, other, 0])
+        swap(blame[b, 0], blame[other, 0])
+
+    @kernel(parallel=shares)
+    def iterate_parts(
+        params: Params, trajectory: Trajectory, t: int, search: Search, blame: Array, parts: int
+    ) -> None:
+        B = search.error.shape[0]
+        for part in prange(parts):
+            begin, end = bounds(part, parts, B)
+            iterate_part(params, trajectory, t, search, blame, begin, end)
+
+    @kernel
+    def solve(params: Params, trajectory: Trajectory, t: int, search: Search, blame: Array) -> bool:
+        B, n = search.error.shape
+        copy(trajectory.error[t], search.error)
+        search.report[:] = 0
+        parts = parts_of(B, USUAL_STEPS * B * n * n)
+        if parts == 1:
+            iterate_part(params, trajectory, t, search, blame, 0, B)
+        else:
+            iterate_parts(params, trajectory, t, search, blame, parts)
+        return bool(search.found.all())
+
+    return solve
