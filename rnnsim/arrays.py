@@ -23,6 +23,22 @@ def aligned_zeros(shape: tuple[int, ...], dtype: Any) -> Array:
     return np.asarray(room[first : first + size].view(dtype).reshape(shape))
 
 
+def in_dtype(fields: Any, dtype: Any) -> Any:
+    """Copy a NamedTuple of arrays and numbers; those that are floats have another dtype then."""
+
+    def cast(field: Any) -> Any:
+        given = np.asarray(field)
+        if given.dtype.kind != "f":
+            return field.copy()
+        if not given.ndim:
+            return np.dtype(dtype).type(field)
+        out = aligned_zeros(given.shape, dtype)
+        out[...] = given
+        return out
+
+    return type(fields)(*map(cast, fields))
+
+
 def constant(x: Array) -> Array:
     """Make an array read-only: where sizes are known to the compiler, so is what it holds."""
     x.flags.writeable = False

@@ -53,7 +53,8 @@ recurrent network, the one that enters it in a fast-weight network (``reads``). 
 ``project``, ``step`` and ``readout`` are the parts of ``forward`` for networks that can settle
 (:mod:`rnnsim.settling`); ``step(params, trajectory, t, begin, end)`` is of those sequences, and
 ``exchange(trajectory, t, b, other)`` has two of them change places in all that ``step`` and ``pullback``
-read and write.
+read and write; ``recast(params, trajectory, t, other_params, other)`` copies what ``pullback`` reads of
+step t to row 0 of a trajectory of another dtype.
 """
 
 from __future__ import annotations
@@ -136,6 +137,7 @@ class Network(ABC):
     project: Any = None
     step: Any = None
     exchange: Any = None
+    recast: Any = None
     readout: Any = None
 
     @property

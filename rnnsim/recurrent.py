@@ -273,6 +273,7 @@ class RecurrentNetwork(Network):
     pushforward = staticmethod(dense.pushforward)
     push = staticmethod(derivatives.push)
     jacobian = staticmethod(derivatives.jacobian)
+    recast = staticmethod(derivatives.recast)
     immediate = staticmethod(derivatives.immediate)
     project = staticmethod(running.project)
     exchange = staticmethod(running.exchange)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from rnnsim.kernels import kernel
-from rnnsim.linalg import add_rows, add_xt_times_y, rows_times_W, x_times_W, x_times_Wt
+from rnnsim.linalg import add_rows, add_xt_times_y, copy, rows_times_W, x_times_W, x_times_Wt
 from rnnsim.native import as_matrix
 from rnnsim.recurrent_forward import RecurrentTrajectory
 from rnnsim.typing import Array, Params
@@ -50,6 +50,20 @@ def pullback(
             for r in range(R):
                 for i in range(n):
                     before[b, r, i] += (1 - leak) * after[b, r, i]
+
+
+@kernel(allocates=False)
+def recast(
+    params: Params,
+    trajectory: RecurrentTrajectory,
+    t: int,
+    other_params: Params,
+    other: RecurrentTrajectory,
+) -> None:
+    """What eq. (10) reads, in another dtype: W, the slopes and where there are resets."""
+    copy(params.W, other_params.W)
+    copy(trajectory.slopes[t], other.slopes[0])
+    copy(trajectory.resets[t], other.resets[0])
 
 
 @kernel(allocates=False)

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 import rnnsim
 from rnnsim import NoSteadyState, RnnsimError, RnnsimWarning
+from rnnsim.adjoint import AdjointSolver
 from rnnsim.recurrent import RecurrentNetwork
 from rnnsim_rules.recurrent_backprop import RecurrentBackprop
 
@@ -25,6 +26,7 @@ SOLVERS = ("relaxation", "anderson", "newton")
 ADJOINTS: tuple[dict[str, Any], ...] = (
     {"adjoint": "direct"},
     {"adjoint": "relaxation"},
+    {"adjoint": "refined"},
     {"adjoint": "neumann", "terms": 400},
 )
 CONTRACTION = 0.6  # the largest singular value of W
@@ -75,7 +77,9 @@ def check_against_oracle(case: Case, **options: Any) -> None:
 
 
 TYPICAL = Sizes(5, 2, 3, 3, 2, 0.5, "float", False, True, True, 0)
-ALL_WAYS = [(solver, adjoint) for solver in SOLVERS for adjoint in ADJOINTS]
+ALL_WAYS = [  # each solver and each adjoint: neither knows of the other
+    (SOLVERS[i % len(SOLVERS)], adjoint) for i, adjoint in enumerate(ADJOINTS)
+]
 
 
 # --- where there is a steady state ---------------------------------------------------------------------
@@ -163,7 +167,7 @@ def test_a_short_run_is_not_a_steady_state() -> None:
 
 @pytest.mark.usefixtures("uncompiled")
 @pytest.mark.parametrize("solver", SOLVERS)
-@pytest.mark.parametrize("adjoint", ["direct", "relaxation"])
+@pytest.mark.parametrize("adjoint", ["direct", "relaxation", "refined"])
 def test_patterns_that_settle_apart_are_each_as_alone(solver: str, adjoint: str) -> None:
     """Those that have settled change places with others, and in the end all are where they were."""
     rng = np.random.default_rng(3)
@@ -192,6 +196,45 @@ def relaxed_steps(params: Any, u: np.ndarray) -> int:
         if np.abs(x - before).max() < 1e-12:
             return step
     raise AssertionError("it does not settle")
+
+
+@pytest.mark.usefixtures("uncompiled")
+@pytest.mark.parametrize("size", [1e-200, 1e-30, 1.0, 1e30])
+def test_a_refined_adjoint_has_all_digits_of_double_precision(size: float) -> None:
+    """Whatever the size of the error, which single precision could not hold."""
+    case = contracting(dataclasses.replace(TYPICAL, mask="none"))
+    case = dataclasses.replace(case, params=case.params._replace(V=case.params.V * size))
+    found = case.gradient(RULE, adjoint="refined", adjoint_tolerance=1e-12).grads
+    exact = case.gradient(RULE, adjoint="direct").grads
+    for name in ("W", "U", "b"):
+        one, other = getattr(found, name), getattr(exact, name)
+        np.testing.assert_allclose(one, other, rtol=1e-11, atol=1e-12 * np.abs(other).max())
+
+
+@pytest.mark.usefixtures("uncompiled")
+def test_single_precision_alone_has_not() -> None:
+    """The control: with one round."""
+    case = contracting(dataclasses.replace(TYPICAL, mask="none"))
+    found = case.gradient(RULE, adjoint="refined", adjoint_tolerance=1e-3).grads
+    exact = case.gradient(RULE, adjoint="direct").grads
+    error = np.abs(found.b - exact.b).max() / np.abs(exact.b).max()
+    assert 1e-10 < error < 1e-5
+
+
+@pytest.mark.usefixtures("uncompiled")
+def test_where_rounding_hides_the_rest_an_iteration_ends() -> None:
+    """In float32, an adjoint of forty times the error never has a residual of a millionth of it."""
+    network = RecurrentNetwork(0, 3, 3, activation="identity", dtype="float32")
+    W = 0.975 * np.linalg.qr(np.random.default_rng(0).standard_normal((3, 3)))[0]
+    solver = AdjointSolver("relaxation")
+    room, trajectory = solver.room(network, 1), network.trajectory(1, 1)
+    trajectory.slopes[:], trajectory.error[:] = 1, 1
+    params, blame = network.init()._replace(W=W.astype("f")), np.zeros((1, 1, 3), "f")
+    assert solver.kernel(network)(params, trajectory, 0, room, blame)
+    residual, steps, _, _ = room.report[0]
+    assert residual > room.enough  # the control
+    assert steps < 1000
+    np.testing.assert_allclose(blame[0, 0], np.linalg.solve(np.eye(3) - W.T, np.ones(3)), rtol=1e-4)
 
 
 @pytest.mark.usefixtures("uncompiled")
@@ -300,14 +343,13 @@ def test_one_pattern_that_does_not_settle_is_named() -> None:
         rnnsim.gradient(network, params, inputs, np.zeros((3, 1)), RULE)
 
 
-@pytest.mark.parametrize("solver", SOLVERS)
-@pytest.mark.parametrize("adjoint", ["direct", "relaxation", "neumann"])
-def test_an_unstable_steady_state_is_warned_of(solver: str, adjoint: str) -> None:
+@pytest.mark.parametrize(("solver", "adjoint"), ALL_WAYS, ids=str)
+def test_an_unstable_steady_state_is_warned_of(solver: str, adjoint: dict[str, Any]) -> None:
     """tanh(2 x) at x = 0, where every solver starts: steady, not stable, and J = 2."""
     network, params = bare("tanh", 2.0)
     target = np.full((1, 1), 0.5)
-    how = {"solver": solver, "adjoint": adjoint}
-    if adjoint != "direct":  # the series of J = 2 has no sum
+    how = {"solver": solver, **adjoint}
+    if how["adjoint"] != "direct":  # the series of J = 2 has no sum
         with np.errstate(all="ignore"), pytest.raises(NoSteadyState, match=r"adjoint .*residual is"):
             rnnsim.gradient(network, params, NOTHING, target, RULE, **how)
         return
@@ -356,7 +398,7 @@ def test_newton_in_larger_random_networks_is_right_or_refuses(seed: int) -> None
     assert (radius >= 1) == any(issubclass(one.category, RnnsimWarning) for one in caught)
 
 
-@pytest.mark.parametrize("adjoint", ["direct", "relaxation", "neumann"])
+@pytest.mark.parametrize("adjoint", ["direct", "relaxation", "refined", "neumann"])
 @pytest.mark.parametrize(
     "W",
     [

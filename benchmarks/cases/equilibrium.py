@@ -13,6 +13,7 @@ from benchmarks.entries import OURS, Entries
 
 RADIUS = 0.8  # of W: relaxation then settles, at a rate that the slopes make faster
 RESIDUAL = 1e-10  # at which all stop
+ADJOINTS = (("direct", None), ("relaxation", 1e3 * RESIDUAL), ("refined", 1e3 * RESIDUAL))
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,7 @@ class Equilibrium(Case):
             OURS: [
                 alone(f"adjoint {adjoint}", net, params, rows, "recurrent-backprop", 1,
                       tolerance=RESIDUAL, adjoint=adjoint, adjoint_tolerance=tolerance)
-                for adjoint, tolerance in (("direct", None), ("relaxation", 1e3 * RESIDUAL))
+                for adjoint, tolerance in ADJOINTS
             ]
         }  # fmt: skip
 

@@ -8,7 +8,8 @@ x, and
 
 In the network's one-step derivatives: with J = dF/dx at the steady state of one step F, the adjoint is
 lambda = J^T lambda + dE/dx, and s is the blame that ``pullback`` gives of it. The equation is solved
-directly, or relaxed (Pineda's adjoint network), or its Neumann series sum_i (J^T)^i dE/dx is cut off.
+directly, or relaxed (Pineda's adjoint network), which may be done in single precision and refined, or
+its Neumann series sum_i (J^T)^i dE/dx is cut off.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from typing import Annotated, Literal, NamedTuple
 import msgspec
 import numpy as np
 
-from rnnsim.adjoint import TERMS, AdjointSolver, Search
+from rnnsim.adjoint import TERMS, AdjointSolver, Refinement, Search
 from rnnsim.arrays import aligned_zeros
 from rnnsim.errors import NoSteadyState, RnnsimError
 from rnnsim.kernels import kernel
@@ -36,7 +37,7 @@ class Equilibrium(NamedTuple):
     """Room for the steady states and for their adjoint."""
 
     settling: Settling
-    search: Search
+    adjoint: Search | Refinement
     blame: Array  # (rows, B, 1, K) s
 
 
@@ -54,8 +55,11 @@ class RecurrentBackprop(Rule, frozen=True):
         msgspec.Meta(description="how the network settles"),
     ] = "relaxation"
     adjoint: Annotated[
-        Literal["direct", "relaxation", "neumann"],
-        msgspec.Meta(description="how the adjoint equation is solved; neumann is approximate"),
+        Literal["direct", "relaxation", "refined", "neumann"],
+        msgspec.Meta(
+            description="how the adjoint equation is solved; refined relaxes in single "
+            "precision, a few digits at a time, and neumann is approximate"
+        ),
     ] = "direct"
     tolerance: Annotated[
         Positive | None,
@@ -112,7 +116,7 @@ class RecurrentBackprop(Rule, frozen=True):
                 return DONE
             direct(params, trajectory, first, count, grad)
             for i in range(count):
-                if not solve_adjoint(params, trajectory, first + i, memory.search, memory.blame[i]):
+                if not solve_adjoint(params, trajectory, first + i, memory.adjoint, memory.blame[i]):
                     return NO_ADJOINT
             collect(params, trajectory, first, memory.blame[:count], grad)
             constrain(trajectory, grad)
@@ -123,4 +127,4 @@ class RecurrentBackprop(Rule, frozen=True):
     def explain(self, code: int, memory: Memory, step: int) -> RnnsimError:
         if code == UNSETTLED:
             return NoSteadyState(unsettled_message(memory.settling, self.solver, step - 1))
-        return NoSteadyState(self.adjoint_solver().message(memory.search, step - 1))
+        return NoSteadyState(self.adjoint_solver().message(memory.adjoint, step - 1))
