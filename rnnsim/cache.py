@@ -2,7 +2,7 @@
 
 Numba's own cache looks at the file of the outermost function alone and goes stale when a helper in
 another file is edited. Here the name of a file *is* the hash of everything that its content depends
-on: the code (:func:`rnnsim.kernels.fingerprint`), the argument types, the packages that compile it,
+on: the code (:func:`rnnsim.fingerprint`), the argument types, the packages that compile it,
 their settings and the processor. So a file is either right or not found, and processes that fill the
 cache together can only write the same thing. The files themselves are :mod:`rnnsim.kernel_files`.
 """

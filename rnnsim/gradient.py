@@ -102,7 +102,7 @@ def gradient(
     memory = chosen.memory(network, batch, width, np.random.default_rng(checks.whole("seed", seed, 0)))
     grad = aligned_zeros(flat.shape, flat.dtype)
     learn = compiled(chosen.learn(network), chosen.name)
-    keep = compiled(network.keep, network.kind)
+    keep = compiled(network.keep, network.kind) if width < steps else None
     operands, slope = network.operands(flat), network.operands(grad)
     held = 0
     with shared_work():
@@ -113,7 +113,7 @@ def gradient(
             if code:
                 raise chosen.explain(code, memory, row + 1)
             filled, held = held + count, min(history, held + count)
-            if held:
+            if held and keep:
                 keep(trajectory, filled - held, held)
     raise_if_diverged(stream, grad)
     radius = report_stability(network, operands, trajectory) if chosen.settles else None

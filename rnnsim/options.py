@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from functools import cache
 from typing import Annotated, Any, ClassVar, Literal, Self, get_args, get_origin, get_type_hints
 
 import msgspec
@@ -20,6 +21,12 @@ WORDS = {"int": "a whole number", "float": "a number", "bool": "true or false",
 def _number(value: Any) -> Any:
     """Text such as ``.5``, which is a number to everybody but JSON."""
     return re.sub(r"^([+-]?)\.(?=\d)", r"\g<1>0.", value) if isinstance(value, str) else value
+
+
+@cache
+def _fields(options: type[Options]) -> tuple[Any, ...]:
+    """The fields of a class, for which msgspec reads all of its annotations."""
+    return msgspec.structs.fields(options)
 
 
 class Options(msgspec.Struct, frozen=True, kw_only=True):
@@ -82,7 +89,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
             field.name: field.default
             if field.default is not msgspec.NODEFAULT
             else field.default_factory()
-            for field in msgspec.structs.fields(cls)
+            for field in _fields(cls)
         }
 
     @classmethod

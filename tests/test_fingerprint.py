@@ -11,7 +11,8 @@ import numba
 import numpy as np
 import pytest
 
-from rnnsim.kernels import fingerprint, native
+from rnnsim.fingerprint import fingerprint
+from rnnsim.kernels import native
 
 needs_jit = pytest.mark.skipif(bool(numba.config.DISABLE_JIT), reason="nothing is compiled")
 

@@ -15,7 +15,8 @@ from rnnsim.arrays import constant
 from rnnsim.cli import main
 from rnnsim.compilation import suggested_tasks
 from rnnsim.experiment import configure
-from rnnsim.kernels import compiled, fingerprint, kernel
+from rnnsim.fingerprint import fingerprint
+from rnnsim.kernels import compiled, kernel
 from rnnsim.registry import installed
 from rnnsim.run import Trainer
 from rnnsim.tailoring import LONGEST, known_of, tailor
