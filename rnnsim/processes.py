@@ -36,8 +36,9 @@ def in_processes(
         except BrokenProcessPool:
             raise RnnsimError("a process ended before its work; in a script, what calls for several "
                               'stands under `if __name__ == "__main__":`') from None  # fmt: skip
-        finally:
+        except BaseException:
             executor.shutdown(wait=False, cancel_futures=True)
+            raise  # (where all went well it waits: Python may end while the pool's thread does)
 
 
 def _end_at_interrupt() -> None:
