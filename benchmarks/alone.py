@@ -1,7 +1,8 @@
 """A rule alone: the gradient of one sequence over and over, the weights standing still.
 
 What :func:`rnnsim.gradient` does, with its checks, allocations and compilation before the first run and
-the windows in a compiled loop, so that a benchmark times the rule and nothing else.
+the windows in a compiled loop that is given its arrays once, so that a benchmark times the rule and
+nothing else.
 """
 
 from __future__ import annotations
@@ -13,8 +14,8 @@ import numpy as np
 from rnnsim import registry
 from rnnsim.arrays import aligned_zeros
 from rnnsim.benchmarking.suite.alone import Work, history_rows, over_sequence, tailored_over_sequence
+from rnnsim.binding import bound
 from rnnsim.gradient import make_stream
-from rnnsim.kernels import compiled
 from rnnsim.network import Network
 from rnnsim.rule import DONE, Rule
 from rnnsim.threads import shared_work
@@ -79,14 +80,14 @@ class Alone:
             history,
         )
         run = over_sequence(self.rule.learn(network), network.keep)
-        self._run = compiled(tailored_over_sequence(run, self._work) if tailored else run)
+        self._run = bound(tailored_over_sequence(run, self._work) if tailored else run, self._work)
         self.grads = network.views(self._slope)
 
     def __call__(self) -> None:
         """Run over the sequence, and leave the loss and the gradient."""
         self._slope[:] = 0
         with shared_work():
-            code = self._run(self._work)
+            code = self._run()
         if code != DONE:
             raise self.rule.explain(code, self._memory, 1)
 

@@ -61,8 +61,10 @@ class Cores:
 
         now = time.monotonic()
         if self.most > 1 and now - self.checked > FRESH:
+            before = numba.get_num_threads()
             numba.set_num_threads(self.most)
             self.free = self.most if self._quickest() < BUSY else 1
+            numba.set_num_threads(before)
             self.checked = time.monotonic()
         return self.free
 
@@ -144,11 +146,13 @@ def shared_work() -> Iterator[None]:
     for library, before in blas:
         if before != 1:  # setting it takes five microseconds
             library.set_num_threads(1)
-    numba.set_num_threads(wanted)
+    if threads != wanted:  # that takes two microseconds
+        numba.set_num_threads(wanted)
     try:
         yield
     finally:
-        numba.set_num_threads(threads)
+        if threads != wanted:
+            numba.set_num_threads(threads)
         for library, before in blas:
             if before != 1:
                 library.set_num_threads(before)
