@@ -30,12 +30,13 @@ NUMBERS: dict[type, Any] = {
 }
 
 
-def bound(function: Kernel, value: Any, owner: str = "") -> Callable[[], Any]:
-    """Compile a kernel of one argument and give it that argument.
+def bound(function: Kernel, value: Any, owner: str = "") -> Callable[..., Any]:
+    """Compile a kernel and give it its first argument.
 
     Parameters
     ----------
     function : Callable
+        Its other arguments, if it has any, are whole numbers.
     value : array, number or tuple of such
         The kernel may change what is in the arrays, and so may whoever calls it. Where something else is
         in the tuple (a random generator), the kernel takes it at every call.
@@ -45,7 +46,7 @@ def bound(function: Kernel, value: Any, owner: str = "") -> Callable[[], Any]:
     Returns
     -------
     Callable
-        Without arguments; it returns what the kernel returns.
+        Takes the other arguments, and returns what the kernel returns.
     """
     import numba
 
@@ -55,13 +56,13 @@ def bound(function: Kernel, value: Any, owner: str = "") -> Callable[[], Any]:
     contents = contents_kernel(numba.typeof(value), ctypes.sizeof(memory), classes_of(value))
 
     @kernel(inlines_all=traits_of(function).inlines_all)
-    def bound(address: int) -> Any:
-        return function(contents(address))
+    def bound(address: int, *others: int) -> Any:
+        return function(contents(address), *others)
 
     run, address = compiled(bound, owner), ctypes.addressof(memory)
 
-    def call() -> Any:
-        return run(address)
+    def call(*others: int) -> Any:
+        return run(address, *others)
 
     call.holds = value, memory  # type: ignore[attr-defined]
     return call

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from rnnsim.arrays import aligned_zeros
+from rnnsim.binding import bound
 from rnnsim.criteria import SCORES, Criterion, HeldOut
 from rnnsim.errors import Diverged
 from rnnsim.evaluate import Evaluation, evaluate
@@ -236,13 +237,13 @@ class Trainer:
         )
         self.training = allocate(experiment)
         loop = loop_kernel(network, rule, experiment.optimizer, experiment.criterion, SCORES[task.score])
-        self._any_loop = compiled(loop, rule.name)  # for arrays of any size
-        self._loop = self._any_loop
+        self._any_loop = loop  # for arrays of any size
         if experiment.tailored:
-            self._loop = compiled(tailored_loop(loop, self.training), rule.name)
+            loop = tailored_loop(loop, self.training)
+        self._loop = bound(loop, self.training, rule.name)
         self.seconds = 0.0
         with shared_work():
-            self._loop(self.training, 0)  # compiles, and does no step
+            self._loop(0)  # compiles, and does no step
         self._refill()
         self.seconds = 0.0  # from here on: the run, compilation apart
 
@@ -282,7 +283,7 @@ class Trainer:
                 until = min(until, (before // held_out.every + 1) * held_out.every)
             start = time.perf_counter()
             with shared_work():
-                code = self._loop(self.training, until)
+                code = self._loop(until)
             seconds = time.perf_counter() - start
             self.seconds += seconds
             if chunk is None and seconds < LOOK / 2:
@@ -334,13 +335,11 @@ class Trainer:
         memory = now.memory
         if type(rule).learn is not Rule.learn:  # it may use its memory before it learns
             memory = rule.memory(experiment.network, batch, rows, np.random.default_rng(0))
-        code = self._any_loop(
-            now._replace(
-                plan=now.plan._replace(learns=False, steps=rows), clock=clock, params=params,
-                state=state, stream=stream, trajectory=trajectory, memory=memory,
-            ),
-            rows,
+        going = now._replace(
+            plan=now.plan._replace(learns=False, steps=rows), clock=clock, params=params,
+            state=state, stream=stream, trajectory=trajectory, memory=memory,
         )  # fmt: skip
+        code = bound(self._any_loop, going, rule.name)(rows)
         if code != RUNNING:
             raise rule.explain(code - FAILED, memory, 1)
 
