@@ -313,6 +313,7 @@ class FastWeightNetwork(Network):
             by_state=of(N),
             by_drive=of(N),
             by_origin=by_origin,
+            losses=aligned_zeros((rows, batch), np.float64),
             output_error=of(self.n_out),
             error=of(N),
             delta=np.zeros(A_fast, self.dtype),

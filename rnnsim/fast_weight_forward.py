@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 from rnnsim.kernels import kernel
 from rnnsim.layered import Layers, feed_back
 from rnnsim.linalg import copy, move_rows
+from rnnsim.losses import add_losses
 from rnnsim.network import Stream
 from rnnsim.typing import Array, Bools, Kernel
 
@@ -45,6 +46,7 @@ class FastTrajectory(NamedTuple):
     by_state: Array  # (R, B, N) dsigma/dw(t-1)
     by_drive: Array  # (R, B, N) dsigma/dBox w
     by_origin: Array  # (R, B, 1 or 2, N) dBox w/ds, of each output of S that Box w is a function of
+    losses: Array  # (R, B)
     output_error: Array  # (R, B, k) dE/dy(t)
     error: Array  # (R, B, N) gamma(t) = dE(t)/dw(t-1)
     delta: Array  # (A',) room for back-propagation in F
@@ -131,7 +133,9 @@ def forward_kernel(
                 sigma(entering, drive, trajectory.constant, trajectory.states[t, b],
                       trajectory.by_state[t, b], trajectory.by_drive[t, b])  # fmt: skip
                 copy(trajectory.states[t, b], w)
-        judge(stream, row, count, trajectory.output_error[first : first + count])
+            judge(stream, row + t - first, 0, state.w.shape[0], trajectory.losses[t],
+                  trajectory.output_error[t])  # fmt: skip
+        add_losses(trajectory.losses[first : first + count], stream, row)
         find_gamma(trajectory, first, count)
 
     return forward

@@ -10,7 +10,7 @@ import numpy as np
 
 from rnnsim.kernels import kernel, prange
 from rnnsim.native import add_xt_y, as_matrix, as_vector, gemm
-from rnnsim.tiles import multiply
+from rnnsim.tiles import multiply, multiply_onto
 from rnnsim.typing import Array
 
 SMALL = 512  # multiplications below which a loop beats a call of BLAS
@@ -34,6 +34,13 @@ def copy(x: Array, out: Array) -> None:
         source, target = as_vector(x), as_vector(out)
         for i in range(source.size):
             target[i] = source[i]
+
+
+@kernel(allocates=False)
+def add_to(out: Array, x: Array) -> None:
+    """``out += x``; vectors."""
+    for i in range(x.size):
+        out[i] += x[i]
 
 
 @kernel(allocates=False)
@@ -201,6 +208,17 @@ def rows_times_W(x: Array, W: Array, out: Array) -> None:
         Wt_times_x(W, x[0], out[0])
     else:
         multiply(x, W, out)
+
+
+@kernel(allocates=False)
+def y_plus_rows_times_W(y: Array, x: Array, W: Array, out: Array) -> None:
+    """``out = y + x W``, y being rows, or one that is added to all; and not ``out``."""
+    if x.shape[0] == 1 and W.size >= LARGE_VECTOR:
+        Wt_times_x(W, x[0], out[0])
+        for j in range(out.shape[1]):
+            out[0, j] += y[0, j]
+    else:
+        multiply_onto(x, W, y, out)
 
 
 @kernel(parallel=True)

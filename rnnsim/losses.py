@@ -69,28 +69,37 @@ NAMED: dict[str, Kernel] = {
 
 @cache
 def judge_kernel(loss: Kernel) -> Kernel:
-    """Make ``judge(stream, row, count, output_error)``: eq. (4), with dE/dy into (count, B, k).
+    """Make ``judge(stream, row, begin, end, losses, output_error)``: eq. (4) of a step.
 
-    The losses of the steps, summed over the batch, go into the stream.
+    Of the sequences begin, ..., end - 1: their losses into (B,) and dE/dy into (B, k).
     """
 
     @kernel(allocates=False)
-    def judge(stream: Stream, row: int, count: int, output_error: Array) -> None:
-        B, k = stream.outputs.shape[1:]
-        for i in range(count):
-            total = 0.0
-            for b in range(B):
-                error = output_error[i, b]
-                weight = stream.mask[row + i, b]
-                if weight == 0:  # no target, which may then be anything
-                    error[:] = 0
-                else:
-                    total += weight * loss(stream.outputs[row + i, b], stream.targets[row + i, b], error)
-                    for o in range(k):
-                        error[o] *= weight / B
-            stream.losses[row + i] = total
+    def judge(
+        stream: Stream, row: int, begin: int, end: int, losses: Array, output_error: Array
+    ) -> None:
+        B, k = output_error.shape
+        for b in range(begin, end):
+            error, weight = output_error[b], stream.mask[row, b]
+            losses[b] = 0
+            if weight == 0:  # no target, which may then be anything
+                error[:] = 0
+            else:
+                losses[b] = weight * loss(stream.outputs[row, b], stream.targets[row, b], error)
+                for o in range(k):
+                    error[o] *= weight / B
 
     return judge
+
+
+@kernel(allocates=False)
+def add_losses(losses: Array, stream: Stream, row: int) -> None:
+    """The losses of steps, summed over the batch, into the stream; losses (count, B)."""
+    for i in range(losses.shape[0]):
+        total = 0.0
+        for b in range(losses.shape[1]):
+            total += losses[i, b]
+        stream.losses[row + i] = total
 
 
 Pair = tuple[Callable[[Array, Array], float], Callable[[Array, Array], Array]]

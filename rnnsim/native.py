@@ -40,6 +40,37 @@ def as_matrix(x: Array, rows: int, columns: int) -> Array:
     return x.reshape(rows, columns)
 
 
+def rows_code(typing_context: Any, x: Any, t: Any, count: Any, begin: Any, end: Any) -> Any:
+    from numba.core import cgutils, types
+    from numba.core.imputils import impl_ret_borrowed
+    from numba.np.arrayobj import populate_array
+
+    refuse_unless_contiguous(x)
+    seen = types.Array(x.dtype, 2, "C", readonly=not x.mutable)
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        array = context.make_array(x)(context, builder, arguments[0])
+        t, count, begin, end = arguments[1:]
+        _, B, n = cgutils.unpack_tuple(builder, array.shape)
+        data = builder.gep(array.data, [builder.mul(builder.add(builder.mul(t, B), begin), n)])
+        shape = [builder.mul(count, builder.sub(end, begin)), n]
+        strides = [builder.mul(n, array.itemsize), array.itemsize]
+        view = context.make_array(seen)(context, builder)
+        populate_array(view, data, shape, strides, array.itemsize, array.meminfo)
+        return impl_ret_borrowed(context, builder, seen, view._getvalue())
+
+    return seen(x, *[types.intp] * 4), generate
+
+
+@native(rows_code)
+def rows_of(x: Array, t: int, count: int, begin: int, end: int) -> Array:
+    """``count`` steps from t on of the sequences begin, ..., end - 1 as rows.
+
+    x (R, B, n); it is one step, or all sequences.
+    """
+    return x[t : t + count, begin:end].reshape(count * (end - begin), x.shape[2])
+
+
 def view_code(x: Any, axes: int, *sizes: Any) -> Any:
     """An array in another shape; as a vector where no sizes are given."""
     from numba.core import types

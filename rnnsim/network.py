@@ -50,8 +50,12 @@ recurrent network, the one that enters it in a fast-weight network (``reads``). 
 ``immediate(params, trajectory, t, row, grad)``
     Add ``row . (dstate(t)/dparams of this step alone)``; row (B, N).
 
-``project``, ``step`` and ``readout`` are the parts of ``forward`` for networks that can settle
-(:mod:`rnnsim.settling`); ``step(params, trajectory, t, begin, end)`` is of those sequences, and
+``prepare``, ``project``, ``step`` and ``readout`` are the parts of ``forward`` for networks that can
+settle (:mod:`rnnsim.settling`): ``prepare(params, trajectory, rows)`` of so many rows in all; then, of
+the sequences begin, ..., end - 1, ``project(params, trajectory, t, count, begin, end)``, which takes the
+inputs of ``count`` steps in (one, or those of all sequences), ``step(params, trajectory, t, place,
+begin, end)``, t being the ``place``-th of them, and ``readout(params, stream, row, trajectory, t, count,
+begin, end)``, which leaves ``losses`` (R, B) in the trajectory.
 ``exchange(trajectory, t, b, other)`` has two of them change places in all that ``step`` and ``pullback``
 read and write; ``recast(params, trajectory, t, other_params, other)`` copies what ``pullback`` reads of
 step t to row 0 of a trajectory of another dtype.
@@ -134,6 +138,7 @@ class Network(ABC):
     push: Any = None
     jacobian: Any = None
     immediate: Any = None
+    prepare: Any = None
     project: Any = None
     step: Any = None
     exchange: Any = None

@@ -11,6 +11,7 @@ import numpy as np
 from rnnsim import checks
 from rnnsim import recurrent_derivatives as derivatives
 from rnnsim import recurrent_forward as running
+from rnnsim import recurrent_readout as reading
 from rnnsim import recurrent_sensitivities as dense
 from rnnsim.activations import Function, activation_kernel
 from rnnsim.arrays import aligned_zeros
@@ -115,12 +116,14 @@ class RecurrentNetwork(Network):
     def _compose(self, activate: Kernel, loss: Kernel) -> None:
         """Make the kernels that depend on the activation, the readout and the loss."""
         linear = self.units is None
-        read = running.read_linear if linear else running.read_units
-        blame = running.blame_linear if linear else running.blame_units
-        self.direct = running.direct_linear if linear else running.direct_units
+        turn = reading.turn_linear if linear else reading.turn_units
+        read = reading.read_linear if linear else reading.read_units
+        blame = reading.blame_linear if linear else reading.blame_units
+        self.direct = reading.direct_linear if linear else reading.direct_units
+        self.prepare = running.prepare_kernel(turn)
         self.step = running.step_kernel(activate)
-        self.readout = running.readout_kernel(read, blame, judge_kernel(loss))
-        self.forward = running.forward_kernel(self.step, self.readout)
+        self.readout = reading.readout_kernel(read, blame, judge_kernel(loss))
+        self.forward = running.forward_kernel(self.prepare, self.step, self.readout)
 
     def _units(self, readout: str | Sequence[int]) -> Array | None:
         if isinstance(readout, str):
@@ -245,16 +248,22 @@ class RecurrentNetwork(Network):
         def zeros(*shape: int) -> Array:
             return aligned_zeros(shape, self.dtype)
 
+        def turned(*shape: int) -> tuple[int, ...]:
+            return shape if rows * batch >= ROWS else (0, 0)
+
         return running.RecurrentTrajectory(
             inputs=zeros(rows, batch, m),
             resets=np.zeros((rows, batch), np.bool_),
             entering=zeros(rows, batch, n),
-            drive=zeros(rows, batch, n),
+            drive=zeros(max(1, min(rows, ROWS // batch)), batch, n),
             slopes=zeros(rows, batch, n),
             states=zeros(rows, batch, n),
+            losses=aligned_zeros((rows, batch), np.float64),
             output_error=zeros(rows, batch, k),
             error=zeros(rows, batch, n),
-            turned=zeros(*((n, n) if rows * batch >= ROWS else (0, 0))),
+            W_turned=zeros(*turned(n, n)),
+            U_turned=zeros(*turned(m, n)),
+            V_turned=zeros(*turned(n, k)),
             has_turned=np.zeros(1, np.bool_),
             leak=self.dtype.type(self.leak),
             units=np.zeros(0, np.int64) if self.units is None else self.units,

@@ -11,20 +11,20 @@ from typing import Any, NamedTuple
 from rnnsim.kernels import kernel, prange
 from rnnsim.linalg import (
     ROWS,
-    add_rows,
-    add_xt_times_y,
+    add_to,
     bounds,
     copy,
     move_rows,
     parts_of,
-    rows_times_W,
     swap,
     turn,
-    x_times_W,
     x_times_Wt,
+    y_plus_rows_times_W,
 )
-from rnnsim.native import as_matrix, as_vector
+from rnnsim.losses import add_losses
+from rnnsim.native import as_matrix, as_vector, rows_of
 from rnnsim.network import Stream
+from rnnsim.tiles import multiply_onto
 from rnnsim.typing import Array, Bools, Kernel, Params
 
 
@@ -41,13 +41,16 @@ class RecurrentTrajectory(NamedTuple):
     inputs: Array  # (R, B, m) u(t)
     resets: Bools  # (R, B)
     entering: Array  # (R, B, n) x(t-1), after the reset if there is one
-    drive: Array  # (R, B, n) U u(t) + b
+    drive: Array  # (S, B, n) U u(t) + b of the steps at hand
     slopes: Array  # (R, B, n) f'(a(t))
     states: Array  # (R, B, n) x(t)
+    losses: Array  # (R, B)
     output_error: Array  # (R, B, k) dE/dy(t)
     error: Array  # (R, B, n) dE/dx(t), the direct part
-    turned: Array  # (n, n) W^T, or (0, 0) where there are never rows enough for it
-    has_turned: Bools  # (1,) whether it is that of this window
+    W_turned: Array  # (n, n) W^T, or (0, 0) where there are never rows enough for it; so the others
+    U_turned: Array  # (m, n)
+    V_turned: Array  # (n, k)
+    has_turned: Bools  # (1,) whether they are those of this window
     leak: Any  # alpha
     units: Array  # (k,) the units that are read, where the readout is not linear
     connectivity: Bools  # (n, n), or (0, 0) where every connection exists
@@ -60,20 +63,35 @@ def load(stream: Stream, row: int, trajectory: RecurrentTrajectory, first: int, 
     copy(stream.resets[row : row + count], trajectory.resets[first : first + count])
 
 
+@cache
+def prepare_kernel(turn_readout: Kernel) -> Kernel:
+    """Make ``prepare``: where there are many rows, weights are turned, and products faster."""
+
+    @kernel(allocates=False)
+    def prepare(params: Params, trajectory: RecurrentTrajectory, rows: int) -> None:
+        trajectory.has_turned[0] = trajectory.W_turned.size > 0 and rows >= ROWS
+        if trajectory.has_turned[0]:
+            turn(params.W, trajectory.W_turned)
+            turn(params.U, trajectory.U_turned)
+            turn_readout(params, trajectory)
+
+    return prepare
+
+
 @kernel(allocates=False)
-def project(params: Params, trajectory: RecurrentTrajectory, first: int, count: int) -> None:
-    """What the steps have in common: U u(t) + b of all in one product, and W^T."""
-    B, m = trajectory.inputs.shape[1:]
-    trajectory.has_turned[0] = trajectory.turned.size > 0 and count * B >= ROWS
+def project(
+    params: Params, trajectory: RecurrentTrajectory, t: int, count: int, begin: int, end: int
+) -> None:
+    """The drive: U u(t) + b."""
+    inputs = rows_of(trajectory.inputs, t, count, begin, end)
+    drive = rows_of(trajectory.drive, 0, count, begin, end)
     if trajectory.has_turned[0]:
-        turn(params.W, trajectory.turned)
-    n = params.b.size
-    drive = as_matrix(trajectory.drive[first : first + count], count * B, n)
-    inputs = as_matrix(trajectory.inputs[first : first + count], count * B, m)
-    x_times_Wt(inputs, params.U, drive)
-    for r in range(count * B):
-        for i in range(n):
-            drive[r, i] += params.b[i]
+        b = as_matrix(params.b, 1, params.b.size)
+        multiply_onto(inputs, trajectory.U_turned, b, drive)
+    else:
+        x_times_Wt(inputs, params.U, drive)
+        for r in range(drive.shape[0]):
+            add_to(drive[r], params.b)
 
 
 @cache
@@ -81,21 +99,21 @@ def step_kernel(activate: Kernel) -> Kernel:
     """Make the step of the sequences begin, ..., end - 1: eqs. (1) and (2)."""
 
     @kernel(allocates=False)
-    def step(params: Params, trajectory: RecurrentTrajectory, t: int, begin: int, end: int) -> None:
+    def step(
+        params: Params, trajectory: RecurrentTrajectory, t: int, place: int, begin: int, end: int
+    ) -> None:
         entering, states = trajectory.entering[t, begin:end], trajectory.states[t, begin:end]
-        drive = trajectory.drive[t, begin:end]
+        drive = trajectory.drive[place, begin:end]
         net = trajectory.slopes[t, begin:end]  # activate() replaces the net input by the slope
         if trajectory.has_turned[0]:
-            rows_times_W(entering, trajectory.turned, net)
+            y_plus_rows_times_W(drive, entering, trajectory.W_turned, net)
         else:
             x_times_Wt(entering, params.W, net)
-        B, n = net.shape
-        for b in range(B):
-            for i in range(n):
-                net[b, i] += drive[b, i]
+            add_to(as_vector(net), as_vector(drive))
         activate(as_vector(net), as_vector(states))
         leak = trajectory.leak
         if leak != 1:
+            B, n = net.shape
             for b in range(B):
                 for i in range(n):
                     states[b, i] = (1 - leak) * entering[b, i] + leak * states[b, i]
@@ -105,88 +123,41 @@ def step_kernel(activate: Kernel) -> Kernel:
 
 @kernel(allocates=False)
 def exchange(trajectory: RecurrentTrajectory, t: int, b: int, other: int) -> None:
-    """Have two sequences change places in a step."""
+    """Have two sequences change places in a step, whose drive is the first."""
     swap(trajectory.entering[t, b], trajectory.entering[t, other])
-    swap(trajectory.drive[t, b], trajectory.drive[t, other])
+    swap(trajectory.drive[0, b], trajectory.drive[0, other])
     swap(trajectory.slopes[t, b], trajectory.slopes[t, other])
     swap(trajectory.states[t, b], trajectory.states[t, other])
 
 
-@cache
-def readout_kernel(read: Kernel, blame: Kernel, judge: Kernel) -> Kernel:
-    """Make the readout: eqs. (3) and (4), and dE/dx(t)."""
-
-    @kernel(allocates=False)
-    def readout(
-        params: Params,
-        stream: Stream,
-        row: int,
-        trajectory: RecurrentTrajectory,
-        first: int,
-        count: int,
-    ) -> None:
-        read(params, stream, row, trajectory, first, count)
-        judge(stream, row, count, trajectory.output_error[first : first + count])
-        blame(params, trajectory, first, count)
-
-    return readout
-
-
 @kernel(allocates=False)
-def read_linear(
-    params: Params, stream: Stream, row: int, trajectory: RecurrentTrajectory, first: int, count: int
+def enter(
+    state: RecurrentState, trajectory: RecurrentTrajectory, t: int, is_first: bool, begin: int, end: int
 ) -> None:
-    """y(t) = V x(t) + c."""
-    B, n = trajectory.states.shape[1:]
-    k = params.c.size
-    outputs = as_matrix(stream.outputs[row : row + count], count * B, k)
-    x_times_Wt(as_matrix(trajectory.states[first : first + count], count * B, n), params.V, outputs)
-    for r in range(count * B):
-        for o in range(k):
-            outputs[r, o] += params.c[o]
-
-
-@kernel(allocates=False)
-def read_units(
-    params: Params, stream: Stream, row: int, trajectory: RecurrentTrajectory, first: int, count: int
-) -> None:
-    """y(t) = x_O(t)."""
-    for i in range(count):
-        for b in range(trajectory.states.shape[1]):
-            for o in range(trajectory.units.size):
-                stream.outputs[row + i, b, o] = trajectory.states[first + i, b, trajectory.units[o]]
-
-
-@kernel(allocates=False)
-def blame_linear(params: Params, trajectory: RecurrentTrajectory, first: int, count: int) -> None:
-    """dE/dx(t) = V^T dE/dy(t)."""
-    B, n = trajectory.states.shape[1:]
-    k = trajectory.output_error.shape[2]
-    x_times_W(
-        as_matrix(trajectory.output_error[first : first + count], count * B, k),
-        params.V,
-        as_matrix(trajectory.error[first : first + count], count * B, n),
-    )
-
-
-@kernel(allocates=False)
-def blame_units(params: Params, trajectory: RecurrentTrajectory, first: int, count: int) -> None:
-    """dE/dx_O(t) = dE/dy(t)."""
-    for t in range(first, first + count):
-        trajectory.error[t] = 0
-        for b in range(trajectory.states.shape[1]):
-            for o in range(trajectory.units.size):
-                trajectory.error[t, b, trajectory.units[o]] += trajectory.output_error[t, b, o]
+    """x(t-1), or where a reset puts it."""
+    for b in range(begin, end):
+        if trajectory.resets[t, b]:
+            copy(state.initial[b], trajectory.entering[t, b])
+        elif is_first:
+            copy(state.x[b], trajectory.entering[t, b])
+        else:
+            copy(trajectory.states[t - 1, b], trajectory.entering[t, b])
 
 
 @cache
-def forward_kernel(step: Kernel, readout: Kernel) -> Kernel:
-    """Make ``forward`` out of the step and the readout; cores share the sequences."""
+def forward_kernel(prepare: Kernel, step: Kernel, readout: Kernel) -> Kernel:
+    """Make ``forward`` out of its parts; cores share the sequences.
+
+    It goes through a few steps at a time, those of sixteen rows: what they need and make is then in the
+    nearest cache, from the drive to dE/dx(t), and products have rows enough.
+    """
 
     @kernel(allocates=False, inlined=False)
     def run(
         params: Params,
         state: RecurrentState,
+        stream: Stream,
+        row: int,
         trajectory: RecurrentTrajectory,
         first: int,
         count: int,
@@ -194,15 +165,14 @@ def forward_kernel(step: Kernel, readout: Kernel) -> Kernel:
         end: int,
     ) -> None:
         """Take the sequences begin, ..., end - 1 through all the steps."""
-        for t in range(first, first + count):
-            for b in range(begin, end):
-                if trajectory.resets[t, b]:
-                    copy(state.initial[b], trajectory.entering[t, b])
-                elif t == first:
-                    copy(state.x[b], trajectory.entering[t, b])
-                else:
-                    copy(trajectory.states[t - 1, b], trajectory.entering[t, b])
-            step(params, trajectory, t, begin, end)
+        most = trajectory.drive.shape[0] if end - begin == state.x.shape[0] else 1
+        for begun in range(first, first + count, most):
+            steps = min(most, first + count - begun)
+            project(params, trajectory, begun, steps, begin, end)
+            for t in range(begun, begun + steps):
+                enter(state, trajectory, t, t == first, begin, end)
+                step(params, trajectory, t, t - begun, begin, end)
+            readout(params, stream, row + begun - first, trajectory, begun, steps, begin, end)
         if count > 0:
             copy(trajectory.states[first + count - 1, begin:end], state.x[begin:end])
 
@@ -210,6 +180,8 @@ def forward_kernel(step: Kernel, readout: Kernel) -> Kernel:
     def run_in_parts(
         params: Params,
         state: RecurrentState,
+        stream: Stream,
+        row: int,
         trajectory: RecurrentTrajectory,
         first: int,
         count: int,
@@ -218,7 +190,7 @@ def forward_kernel(step: Kernel, readout: Kernel) -> Kernel:
         B = state.x.shape[0]
         for part in prange(parts):
             begin, end = bounds(part, parts, B)
-            run(params, state, trajectory, first, count, begin, end)
+            run(params, state, stream, row, trajectory, first, count, begin, end)
 
     @kernel(allocates=False)
     def forward(
@@ -231,35 +203,16 @@ def forward_kernel(step: Kernel, readout: Kernel) -> Kernel:
         count: int,
     ) -> None:
         load(stream, row, trajectory, first, count)
-        project(params, trajectory, first, count)
         B, n = state.x.shape
+        prepare(params, trajectory, count * B)
         parts = parts_of(B, count * B * n * n)
         if parts == 1:
-            run(params, state, trajectory, first, count, 0, B)
+            run(params, state, stream, row, trajectory, first, count, 0, B)
         else:
-            run_in_parts(params, state, trajectory, first, count, parts)
-        readout(params, stream, row, trajectory, first, count)
+            run_in_parts(params, state, stream, row, trajectory, first, count, parts)
+        add_losses(trajectory.losses[first : first + count], stream, row)
 
     return forward
-
-
-@kernel(allocates=False)
-def direct_linear(
-    params: Params, trajectory: RecurrentTrajectory, first: int, count: int, grad: Params
-) -> None:
-    """dE/dV = sum_t dE/dy(t) x(t)^T, dE/dc = sum_t dE/dy(t)."""
-    B, n = trajectory.states.shape[1:]
-    k = trajectory.output_error.shape[2]
-    error = as_matrix(trajectory.output_error[first : first + count], count * B, k)
-    add_xt_times_y(error, as_matrix(trajectory.states[first : first + count], count * B, n), grad.V)
-    add_rows(error, grad.c)
-
-
-@kernel(allocates=False)
-def direct_units(
-    params: Params, trajectory: RecurrentTrajectory, first: int, count: int, grad: Params
-) -> None:
-    """Chosen units are read without parameters."""
 
 
 @kernel(allocates=False)

@@ -18,6 +18,7 @@ from rnnsim.arrays import aligned_zeros
 from rnnsim.errors import NoSteadyState, RnnsimError, UnknownName
 from rnnsim.kernels import compiled, kernel, prange
 from rnnsim.linalg import bounds, copy, larger, largest, parts_of, swap, turn
+from rnnsim.losses import add_losses
 from rnnsim.names import nearest
 from rnnsim.native import room_for_pivots, solve_transposed
 from rnnsim.network import Network, Stream
@@ -120,6 +121,7 @@ def unsettled_message(settling: Settling, solver: str, before: int = 0) -> str:
 def settle_kernel(
     network_step: Kernel,
     exchange: Kernel,
+    prepare: Kernel,
     project: Kernel,
     readout: Kernel,
     advance: Kernel,
@@ -140,7 +142,7 @@ def settle_kernel(
         room.report[begin:end] = 0
         moving = end
         for iteration in range(room.max_steps):
-            network_step(params, trajectory, t, begin, moving)
+            network_step(params, trajectory, t, 0, begin, moving)
             last = iteration == room.max_steps - 1
             for b in range(moving - 1, begin - 1, -1):
                 if last or not cheap or not is_far(trajectory, t, b, room.tolerance):
@@ -195,12 +197,15 @@ def settle_kernel(
     ) -> int:
         copy(stream.inputs[row : row + count], trajectory.inputs[first : first + count])
         trajectory.resets[first : first + count] = False  # no row follows from another
-        project(params, trajectory, first, count)
+        B = state.initial.shape[0]
+        prepare(params, trajectory, count * B)
         for t in range(first, first + count):
             copy(state.initial, trajectory.entering[t])
+            project(params, trajectory, t, 1, 0, B)
             if not settle_row(params, trajectory, t, room):
                 return UNSETTLED
-        readout(params, stream, row, trajectory, first, count)
+            readout(params, stream, row + t - first, trajectory, t, 1, 0, B)
+        add_losses(trajectory.losses[first : first + count], stream, row)
         return SETTLED
 
     return settle
@@ -221,6 +226,7 @@ def solver_kernel(network: Network, solver: str) -> Kernel:
     return settle_kernel(
         network.step,
         network.exchange,
+        network.prepare,
         network.project,
         network.readout,
         advance,

@@ -1,9 +1,10 @@
 # mypy: disable-error-code="no-untyped-call"
 """The product of two matrices in tiles, whose sums stay in registers.
 
-A tile is some rows and columns of ``out = x W``. Its sums, a vector each, are loaded and stored once; at
-each step a vector of W serves all rows, and a number of x all columns. W is read as it lies: BLAS, which
-copies it into another order first, is slower where x has few rows, and has a call to pay.
+A tile is some rows and columns of ``out = start + x W``. Its sums, a vector each, are loaded and stored
+once; at each step a vector of W serves all rows, and a number of x all columns. W is read as it lies:
+BLAS, which copies it into another order first, is slower where x has few rows, and has a call to pay.
+``start`` has as many rows as x, or one that is added to all, or none: the sums then start at zero.
 """
 
 from __future__ import annotations
@@ -43,17 +44,17 @@ def wide(x: Array) -> int:
 def tile_code(rows: int, width: int | None) -> Any:
     """Make the code of tiles of so many rows and vectors."""
 
-    def code(typing_context: Any, x: Any, W: Any, out: Any, r: Any, c: Any) -> Any:
+    def code(typing_context: Any, x: Any, W: Any, start: Any, out: Any, r: Any, c: Any) -> Any:
         from llvmlite import ir
         from numba.core import cgutils, types
 
-        refuse_unless_contiguous(x, W, out)
+        refuse_unless_contiguous(x, W, start, out)
         bits = x.dtype.bitwidth
         lanes = VECTOR * 8 // bits
 
         def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-            of_x, of_W, of_out = arrays_of(context, builder, signature, arguments)
-            r, c = arguments[3:]
+            of_x, of_W, of_start, of_out = arrays_of(context, builder, signature, arguments)
+            r, c = arguments[4:]
             (k, n), columns = cgutils.unpack_tuple(builder, of_W.shape), width or vectors()
             number = context.get_data_type(x.dtype)
             vector, index = ir.VectorType(number, lanes), ir.IntType(32)
@@ -69,8 +70,18 @@ def tile_code(rows: int, width: int | None) -> Any:
                 return [builder.bitcast(place, vector.as_pointer()) for place in places]
 
             sums = [[cgutils.alloca_once(builder, vector) for _ in range(columns)] for _ in range(rows)]
-            for sum_ in (sum_ for row in sums for sum_ in row):
-                builder.store(ir.Constant(vector, [0.0] * lanes), sum_)
+            of_each = cgutils.unpack_tuple(builder, of_start.shape)[0]
+            none, one = (ir.Constant(of_each.type, number) for number in (0, 1))
+            with builder.if_else(builder.icmp_signed("==", of_each, none)) as (at_zero, elsewhere):
+                with at_zero:
+                    for sum_ in (sum_ for row in sums for sum_ in row):
+                        builder.store(ir.Constant(vector, [0.0] * lanes), sum_)
+                with elsewhere:
+                    is_one = builder.icmp_signed("==", of_each, one)
+                    for i, row in enumerate(sums):
+                        each = builder.select(is_one, none, below(r, i))
+                        for sum_, at in zip(row, along(place(of_start.data, each, n, c)), strict=True):
+                            builder.store(builder.load(at, align=bits // 8), sum_)
             with cgutils.for_range(builder, k) as loop:
                 w = [
                     builder.load(at, align=bits // 8) for at in along(place(of_W.data, loop.index, n, c))
@@ -85,7 +96,7 @@ def tile_code(rows: int, width: int | None) -> Any:
                     builder.store(builder.load(sum_), at, align=bits // 8)
             return context.get_dummy_value()
 
-        return types.void(x, W, out, types.intp, types.intp), generate
+        return types.void(x, W, start, out, types.intp, types.intp), generate
 
     return code
 
@@ -106,12 +117,13 @@ def fma(builder: Any, x: Any, y: Any, z: Any) -> Any:
 
 
 def tile_of(rows: int, width: int | None) -> Any:
-    """Make ``tile(x, W, out, r, c)``: so many rows from r and columns from c on of ``out = x W``."""
+    """Make ``tile(x, W, start, out, r, c)``: so many rows from r and columns from c on."""
 
     @native(tile_code(rows, width))
-    def tile(x: Array, W: Array, out: Array, r: int, c: int) -> None:
-        columns = c + (width or 1) * VECTOR // x.itemsize
-        out[r : r + rows, c:columns] = x[r : r + rows] @ W[:, c:columns]
+    def tile(x: Array, W: Array, start: Array, out: Array, r: int, c: int) -> None:
+        end = c + (width or 1) * VECTOR // x.itemsize
+        begin = start[r : r + rows] if len(start) > 1 else start.sum(axis=0)
+        out[r : r + rows, c:end] = begin[..., c:end] + x[r : r + rows] @ W[:, c:end]
 
     return tile
 
@@ -120,43 +132,52 @@ tile, narrow_tile = tile_of(ROWS, None), tile_of(ROWS, 1)
 long_row, row, narrow_row = tile_of(1, 8), tile_of(1, 4), tile_of(1, 1)
 
 
-@kernel(allocates=False, inlined=False)
+@kernel(allocates=False)
 def multiply(x: Array, W: Array, out: Array) -> None:
     """``out = x W``; x (R, k), W (k, n), out (R, n)."""
+    multiply_onto(x, W, out[:0], out)
+
+
+@kernel(allocates=False, inlined=False)
+def multiply_onto(x: Array, W: Array, start: Array, out: Array) -> None:
+    """``out = start + x W``; start (R, n), (1, n) or (0, n), and not ``out``."""
     R, n, columns, lanes = x.shape[0], W.shape[1], wide(x), VECTOR // x.itemsize
     if n < lanes:
-        multiply_narrow(x, W, out)
+        multiply_narrow(x, W, start, out)
         return
     low, end = R - R % ROWS, n - n % columns
     for c in range(0, end, columns):
         for r in range(0, low, ROWS):
-            tile(x, W, out, r, c)
+            tile(x, W, start, out, r, c)
     for c in range(end, n, lanes):  # the last goes over what is there already, if it must
         for r in range(0, low, ROWS):
-            narrow_tile(x, W, out, r, min(c, n - lanes))
+            narrow_tile(x, W, start, out, r, min(c, n - lanes))
     for r in range(low, R):
-        multiply_row(x, W, out, r)
+        multiply_row(x, W, start, out, r)
 
 
 @kernel(allocates=False)
-def multiply_row(x: Array, W: Array, out: Array, r: int) -> None:
+def multiply_row(x: Array, W: Array, start: Array, out: Array, r: int) -> None:
     """One row of it."""
     n, lanes = W.shape[1], VECTOR // x.itemsize
     eight, four = n - n % (8 * lanes), n - n % (4 * lanes)
     for c in range(0, eight, 8 * lanes):
-        long_row(x, W, out, r, c)
+        long_row(x, W, start, out, r, c)
     for c in range(eight, four, 4 * lanes):
-        row(x, W, out, r, c)
+        row(x, W, start, out, r, c)
     for c in range(four, n, lanes):
-        narrow_row(x, W, out, r, min(c, n - lanes))
+        narrow_row(x, W, start, out, r, min(c, n - lanes))
 
 
 @kernel(allocates=False)
-def multiply_narrow(x: Array, W: Array, out: Array) -> None:
+def multiply_narrow(x: Array, W: Array, start: Array, out: Array) -> None:
     """The same where a row is shorter than a vector."""
+    rows = start.shape[0]
     for r in range(x.shape[0]):
         for c in range(W.shape[1]):
             total = out.dtype.type(0)
+            if rows > 0:
+                total = start[r if rows > 1 else 0, c]
             for j in range(W.shape[0]):
                 total += x[r, j] * W[j, c]
             out[r, c] = total

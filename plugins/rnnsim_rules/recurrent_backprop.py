@@ -47,7 +47,7 @@ class RecurrentBackprop(Rule, frozen=True):
     name = "recurrent-backprop"
     claim = "exact"
     cost = Cost(time="n^2 a relaxation step, n^3 a direct solve", memory="n^2")
-    needs = ("pullback", "collect", "jacobian", "project", "step", "exchange", "readout")
+    needs = ("pullback", "collect", "jacobian", "prepare", "project", "step", "exchange", "readout")
     settles = True
 
     solver: Annotated[
