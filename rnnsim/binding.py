@@ -59,6 +59,7 @@ def bound(function: Kernel, value: Any, owner: str = "") -> Callable[..., Any]:
     def bound(address: int, *others: int) -> Any:
         return function(contents(address), *others)
 
+    bound.__name__ = function.__name__  # for those who look at the cache
     run, address = compiled(bound, owner), ctypes.addressof(memory)
 
     def call(*others: int) -> Any:
