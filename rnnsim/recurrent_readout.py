@@ -1,8 +1,8 @@
 """What a recurrent network tells of its state (theory.md 1, eqs. 3 and 4), and dE/dx(t).
 
 ``read`` takes a step's outputs from its states, and ``blame`` takes dE/dy(t) back to them: by a linear
-readout, or by chosen units. Both are of the sequences begin, ..., end - 1 in ``count`` steps: one step,
-or all sequences.
+readout, or by chosen units. Both are of rows: the sequences begin, ..., end - 1 in one step, or all
+sequences in ``count`` steps.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from rnnsim.linalg import add_rows, add_to, add_xt_times_y, turn, x_times_Wt
 from rnnsim.native import as_matrix, rows_of
 from rnnsim.network import Stream
 from rnnsim.tiles import multiply, multiply_onto
-from rnnsim.typing import Kernel, Params, Trajectory
+from rnnsim.typing import Array, Kernel, Params, Trajectory
 
 FEW = 4  # outputs below which V is taken as it lies
 
@@ -34,10 +34,12 @@ def readout_kernel(read: Kernel, blame: Kernel, judge: Kernel) -> Kernel:
         begin: int,
         end: int,
     ) -> None:
-        read(params, stream, row, trajectory, t, count, begin, end)
+        states = rows_of(trajectory.states, t, count, begin, end)
+        read(params, trajectory, states, rows_of(stream.outputs, row, count, begin, end))
         for i in range(count):
             judge(stream, row + i, begin, end, trajectory.losses[t + i], trajectory.output_error[t + i])
-        blame(params, trajectory, t, count, begin, end)
+        output_error = rows_of(trajectory.output_error, t, count, begin, end)
+        blame(params, trajectory, output_error, rows_of(trajectory.error, t, count, begin, end))
 
     return readout
 
@@ -52,19 +54,8 @@ def turn_linear(params: Params, trajectory: Trajectory) -> None:
 
 
 @kernel(allocates=False)
-def read_linear(
-    params: Params,
-    stream: Stream,
-    row: int,
-    trajectory: Trajectory,
-    t: int,
-    count: int,
-    begin: int,
-    end: int,
-) -> None:
+def read_linear(params: Params, trajectory: Trajectory, states: Array, outputs: Array) -> None:
     """y(t) = V x(t) + c."""
-    states = rows_of(trajectory.states, t, count, begin, end)
-    outputs = rows_of(stream.outputs, row, count, begin, end)
     k = params.c.size
     if trajectory.has_turned[0] and k >= FEW:
         c = as_matrix(params.c, 1, k)
@@ -76,12 +67,9 @@ def read_linear(
 
 
 @kernel(allocates=False)
-def blame_linear(
-    params: Params, trajectory: Trajectory, t: int, count: int, begin: int, end: int
-) -> None:
+def blame_linear(params: Params, trajectory: Trajectory, output_error: Array, error: Array) -> None:
     """dE/dx(t) = V^T dE/dy(t)."""
-    output_error = rows_of(trajectory.output_error, t, count, begin, end)
-    multiply(output_error, params.V, rows_of(trajectory.error, t, count, begin, end))
+    multiply(output_error, params.V, error)
 
 
 @kernel(allocates=False)
@@ -103,31 +91,16 @@ def turn_units(params: Params, trajectory: Trajectory) -> None:
 
 
 @kernel(allocates=False)
-def read_units(
-    params: Params,
-    stream: Stream,
-    row: int,
-    trajectory: Trajectory,
-    t: int,
-    count: int,
-    begin: int,
-    end: int,
-) -> None:
+def read_units(params: Params, trajectory: Trajectory, states: Array, outputs: Array) -> None:
     """y(t) = x_O(t)."""
-    states = rows_of(trajectory.states, t, count, begin, end)
-    outputs = rows_of(stream.outputs, row, count, begin, end)
     for r in range(outputs.shape[0]):
         for o in range(trajectory.units.size):
             outputs[r, o] = states[r, trajectory.units[o]]
 
 
 @kernel(allocates=False)
-def blame_units(
-    params: Params, trajectory: Trajectory, t: int, count: int, begin: int, end: int
-) -> None:
+def blame_units(params: Params, trajectory: Trajectory, output_error: Array, error: Array) -> None:
     """dE/dx_O(t) = dE/dy(t)."""
-    output_error = rows_of(trajectory.output_error, t, count, begin, end)
-    error = rows_of(trajectory.error, t, count, begin, end)
     error[:] = 0
     for r in range(error.shape[0]):
         for o in range(trajectory.units.size):
