@@ -9,6 +9,7 @@ time.
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import lru_cache
@@ -174,13 +175,29 @@ def loops_are_parts(codegen: Any) -> Iterator[None]:
         del codegen.create_library
 
 
+@contextmanager
+def no_garbage_collection() -> Iterator[None]:
+    """Leave rubbish for later.
+
+    A compilation makes millions of objects, and spends a sixth of its time on looking through them in
+    vain. (It takes 470 MB in place of 320.)
+    """
+    collects = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if collects:
+            gc.enable()
+
+
 class Outermost(Inner):
     """Compiles the kernel that Python calls."""
 
     library = Whole
 
     def compile_extra(self, func: Any) -> Any:
-        with loops_are_parts(self.state.targetctx.codegen()):
+        with loops_are_parts(self.state.targetctx.codegen()), no_garbage_collection():
             result = super().compile_extra(func)  # type: ignore[no-untyped-call]
         for environment in result._find_referenced_environments():
             result.library.codegen.set_env(environment.env_name, environment)

@@ -8,17 +8,22 @@ from rnnsim.kernels import compiled
 from rnnsim.network import Network
 from rnnsim.typing import Params, Trajectory
 
+AT_ONCE = 100_000  # numbers of the Jacobians whose eigenvalues are asked for in one call
+
 
 def spectral_radius(network: Network, params: Params, trajectory: Trajectory) -> float:
     """Give the largest spectral radius of ``(1-alpha) I + alpha D W`` over the rows of a trajectory."""
     jacobian = compiled(network.jacobian, network.kind)
     rows, batch = trajectory.states.shape[:2]
-    J = np.empty((network.n_state, network.n_state), network.dtype)
+    places, N = list(np.ndindex(rows, batch)), network.n_state
+    room = np.empty((max(1, min(len(places), AT_ONCE // N**2)), N, N), network.dtype)
     largest = 0.0
-    for t in range(rows):
-        for b in range(batch):
-            jacobian(params, trajectory, t, b, J)
-            # no eigenvalue is larger than this norm, which is cheap
-            if min(np.abs(J).sum(0).max(), np.abs(J).sum(1).max()) > largest:
-                largest = max(largest, float(np.abs(np.linalg.eigvals(J)).max()))
+    for first in range(0, len(places), len(room)):
+        J = room[: len(places) - first]
+        for i in range(len(J)):
+            jacobian(params, trajectory, *places[first + i], J[i])
+        # no eigenvalue is larger than these norms, which are cheap
+        norms = np.minimum(np.abs(J).sum(1).max(1), np.abs(J).sum(2).max(1))
+        if (norms > largest).any():
+            largest = max(largest, float(np.abs(np.linalg.eigvals(J[norms > largest])).max()))
     return largest
