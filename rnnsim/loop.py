@@ -120,7 +120,7 @@ def loop_kernel(
     learn, keep, update = rule.learn(network), network.keep, optimizer.update()
     observe = observe_kernel(criterion.met(), score)
 
-    @kernel
+    @kernel(allocates=False)
     def loop(training: Training, until: int) -> int:
         (plan, clock, theta, params, slope, grad, state, stream, trajectory, memory, moments, judge,
          curve) = training  # fmt: skip

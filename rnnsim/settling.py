@@ -16,7 +16,7 @@ import numpy as np
 
 from rnnsim.arrays import aligned_zeros
 from rnnsim.errors import NoSteadyState, RnnsimError, UnknownName
-from rnnsim.kernels import compiled, kernel, prange
+from rnnsim.kernels import compiled, kernel, prange, traits_of
 from rnnsim.linalg import bounds, copy, larger, largest, parts_of, swap, turn
 from rnnsim.losses import add_losses
 from rnnsim.names import nearest
@@ -133,8 +133,9 @@ def settle_kernel(
     ``cheap`` says that ``advance`` takes less time than to judge a state, and may be called from
     several threads; ``shares``, that the network's kernels may be.
     """
+    allocates = traits_of(advance).allocates
 
-    @kernel
+    @kernel(allocates=allocates, inlined=False)
     def settle_part(
         params: Params, trajectory: Trajectory, t: int, room: Settling, begin: int, end: int
     ) -> None:
@@ -172,7 +173,7 @@ def settle_kernel(
             begin, end = bounds(part, parts, B)
             settle_part(params, trajectory, t, room, begin, end)
 
-    @kernel
+    @kernel(allocates=allocates)
     def settle_row(params: Params, trajectory: Trajectory, t: int, room: Settling) -> bool:
         """Let each sequence settle; cores share them."""
         B, n = trajectory.states.shape[1:]
@@ -184,7 +185,7 @@ def settle_kernel(
             settle_parts(params, trajectory, t, room, parts)
         return bool(room.settled.all())
 
-    @kernel
+    @kernel(allocates=allocates)
     def settle(
         params: Params,
         state: State,
@@ -248,7 +249,7 @@ def is_far(trajectory: Trajectory, t: int, b: int, tolerance: float) -> bool:
     return bool(total > x.size * (2 * tolerance * trajectory.leak) ** 2)
 
 
-@kernel
+@kernel(allocates=False)
 def judge(trajectory: Trajectory, t: int, b: int) -> tuple[float, float]:
     """Give max |F(x) - x| / alpha and max |x| of sequence b; nan if any is."""
     residual, x, y = 0.0, trajectory.entering[t, b], trajectory.states[t, b]
@@ -260,7 +261,7 @@ def judge(trajectory: Trajectory, t: int, b: int) -> tuple[float, float]:
 # --- how to go on from x and F(x): each replaces x in trajectory.entering, or says that it cannot ------
 
 
-@kernel
+@kernel(allocates=False)
 def relax(
     params: Params, trajectory: Trajectory, t: int, b: int, iteration: int, room: Settling
 ) -> bool:
@@ -309,7 +310,7 @@ def mix(params: Params, trajectory: Trajectory, t: int, b: int, iteration: int, 
 def newton_kernel(jacobian: Kernel) -> Kernel:
     """Make Newton's step: x <- x + (I - J)^-1 (F(x) - x)."""
 
-    @kernel
+    @kernel(allocates=False)
     def newton(
         params: Params, trajectory: Trajectory, t: int, b: int, iteration: int, room: Settling
     ) -> bool:
