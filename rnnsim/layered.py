@@ -198,7 +198,7 @@ def collect_products(
             for i in range(n):
                 own[r, i] *= slopes[r, begin + i]
         gather(activity, source, x)
-        add_xt_times_y(own, x, layer_weights(grad, layers, l))
+        add_xt_times_y(own, x, layer_weights(grad, layers, l), False)
         if layers.bias[l] >= 0:
             add_rows(own, grad[layers.bias[l] : layers.bias[l] + n])
         if begin > inputs:

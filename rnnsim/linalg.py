@@ -212,7 +212,7 @@ def rows_times_W(x: Array, W: Array, out: Array) -> None:
 
 @kernel(allocates=False)
 def y_plus_rows_times_W(y: Array, x: Array, W: Array, out: Array) -> None:
-    """``out = y + x W``, y being rows, or one that is added to all; and not ``out``."""
+    """``out = y + x W``, y being rows, one that is added to all, or none; and not ``out``."""
     if x.shape[0] == 1 and W.size >= LARGE_VECTOR:
         Wt_times_x(W, x[0], out[0])
         for j in range(out.shape[1]):
@@ -275,8 +275,11 @@ def gemm_in_pieces(x: Array, W: Array, out: Array, begin: int, end: int) -> None
 
 
 @kernel(allocates=False, inlined=False)
-def add_xt_times_y(x: Array, y: Array, out: Array) -> None:
-    """``out += x^T y``, a sum of outer products; x (R, k), y (R, n), out (k, n)."""
+def add_xt_times_y(x: Array, y: Array, out: Array, alone: bool) -> None:
+    """``out += x^T y``, a sum of outer products; x (R, k), y (R, n), out (k, n).
+
+    ``alone`` leaves the other cores alone.
+    """
     R, k = x.shape
     n = y.shape[1]
     if R == 1 or R * n * k <= SMALL:
@@ -286,7 +289,7 @@ def add_xt_times_y(x: Array, y: Array, out: Array) -> None:
                 for j in range(n):
                     out[i, j] += factor * y[r, j]
     elif n > 0:
-        parts = parts_of(max(R, k), R * n * k)
+        parts = 1 if alone else parts_of(max(R, k), R * n * k)
         if parts == 1:
             add_in_pieces(x, y, 0, R, out)
         elif k > R:

@@ -50,6 +50,11 @@ recurrent network, the one that enters it in a fast-weight network (``reads``). 
 ``immediate(params, trajectory, t, row, grad)``
     Add ``row . (dstate(t)/dparams of this step alone)``; row (B, N).
 
+Cores may share a batch of a network that ``shares``: there are no tuples within its parameters, state
+and trajectory, and no two sequences write to one place. The trajectory then has ``alone`` (1,): where it
+is set, ``forward``, ``direct`` and ``collect`` leave the other cores alone, which have shards of the
+batch by themselves (:mod:`rnnsim.shards`).
+
 ``prepare``, ``project``, ``step`` and ``readout`` are the parts of ``forward`` for networks that can
 settle (:mod:`rnnsim.settling`): ``prepare(params, trajectory, rows)`` of so many rows in all; then, of
 the sequences begin, ..., end - 1, ``project(params, trajectory, t, count, begin, end)``, which takes the
@@ -116,7 +121,7 @@ class Network(ABC):
     kind: ClassVar[str]
     choices: ClassVar[type[Options]] = Options  # what users may choose by name beside the sizes
     reads: ClassVar[Literal["leaving", "entering"]] = "leaving"  # the state that the output is of
-    shares: ClassVar[bool] = False  # whether cores may share a batch: no tuples within its trajectory
+    shares: ClassVar[bool] = False  # whether cores may share a batch, see above
 
     n_in: int
     n_out: int

@@ -8,7 +8,7 @@ from typing import Annotated, Any, ClassVar, NamedTuple, Self
 import msgspec
 import numpy as np
 
-from rnnsim import checks
+from rnnsim import checks, tiles
 from rnnsim import recurrent_derivatives as derivatives
 from rnnsim import recurrent_forward as running
 from rnnsim import recurrent_readout as reading
@@ -251,6 +251,7 @@ class RecurrentNetwork(Network):
         def turned(*shape: int) -> tuple[int, ...]:
             return shape if rows * batch >= ROWS else (0, 0)
 
+        in_panels = batch >= tiles.ROWS and n * n * self.dtype.itemsize >= tiles.LARGE
         return running.RecurrentTrajectory(
             inputs=zeros(rows, batch, m),
             resets=np.zeros((rows, batch), np.bool_),
@@ -264,7 +265,9 @@ class RecurrentNetwork(Network):
             W_turned=zeros(*turned(n, n)),
             U_turned=zeros(*turned(m, n)),
             V_turned=zeros(*turned(n, k)),
+            W_panels=zeros(*turned(n, n)) if in_panels else zeros(0, 0),
             has_turned=np.zeros(1, np.bool_),
+            alone=np.zeros(1, np.bool_),
             leak=self.dtype.type(self.leak),
             units=np.zeros(0, np.int64) if self.units is None else self.units,
             connectivity=none if self.connectivity is None else self.connectivity,

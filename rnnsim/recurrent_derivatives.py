@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from rnnsim.kernels import kernel
-from rnnsim.linalg import add_rows, add_xt_times_y, copy, rows_times_W, x_times_W, x_times_Wt
+from rnnsim.linalg import add_rows, add_to, add_xt_times_y, copy, rows_times_W, x_times_W, x_times_Wt
 from rnnsim.native import as_matrix
 from rnnsim.recurrent_forward import RecurrentTrajectory
+from rnnsim.tiles import multiply_panels
 from rnnsim.typing import Array, Params
 
 
@@ -31,18 +32,17 @@ def pullback(
         for r in range(R):
             lambda_, s_r = after[b, r], blame[b, r]
             if own_error:
-                for i in range(n):
-                    lambda_[i] += error[i]
-                    s_r[i] = leak * slopes[i] * lambda_[i]
-            else:
-                for i in range(n):
-                    s_r[i] = leak * slopes[i] * lambda_[i]
+                add_to(lambda_, error)
+            for i in range(n):
+                s_r[i] = leak * slopes[i] * lambda_[i]
     rows = (end - begin) * R
     s, onward = as_matrix(blame[begin:end], rows, n), as_matrix(before[begin:end], rows, n)
-    if R == 1:
-        rows_times_W(s, params.W, onward)  # cores share sequences
-    else:
+    if R > 1:
         x_times_W(s, params.W, onward)
+    elif trajectory.has_turned[0] and trajectory.W_panels.size > 0:  # cores share sequences
+        multiply_panels(s, trajectory.W_panels, onward[:0], onward)
+    else:
+        rows_times_W(s, params.W, onward)
     for b in range(begin, end):
         if trajectory.resets[t, b]:
             before[b] = 0
@@ -73,9 +73,11 @@ def collect(
     """Eq. (9), of all swept steps in one product each."""
     count, B, _, n = blame.shape
     m = trajectory.inputs.shape[2]
-    s = as_matrix(blame, count * B, n)
-    add_xt_times_y(s, as_matrix(trajectory.entering[first : first + count], count * B, n), grad.W)
-    add_xt_times_y(s, as_matrix(trajectory.inputs[first : first + count], count * B, m), grad.U)
+    s, alone = as_matrix(blame, count * B, n), trajectory.alone[0]
+    entering = as_matrix(trajectory.entering[first : first + count], count * B, n)
+    inputs = as_matrix(trajectory.inputs[first : first + count], count * B, m)
+    add_xt_times_y(s, entering, grad.W, alone)
+    add_xt_times_y(s, inputs, grad.U, alone)
     add_rows(s, grad.b)
 
 

@@ -24,7 +24,7 @@ from rnnsim.linalg import (
 from rnnsim.losses import add_losses
 from rnnsim.native import as_matrix, as_vector, rows_of
 from rnnsim.network import Stream
-from rnnsim.tiles import multiply_onto
+from rnnsim.tiles import lay_in_panels, multiply_onto, multiply_panels, turn_into_panels
 from rnnsim.typing import Array, Bools, Kernel, Params
 
 
@@ -50,7 +50,9 @@ class RecurrentTrajectory(NamedTuple):
     W_turned: Array  # (n, n) W^T, or (0, 0) where there are never rows enough for it; so the others
     U_turned: Array  # (m, n)
     V_turned: Array  # (n, k)
+    W_panels: Array  # (n, n) W in panels, and W_turned too is; or (0, 0) where rows are few or W small
     has_turned: Bools  # (1,) whether they are those of this window
+    alone: Bools  # (1,) whether other cores are to be left alone: they have other sequences
     leak: Any  # alpha
     units: Array  # (k,) the units that are read, where the readout is not linear
     connectivity: Bools  # (n, n), or (0, 0) where every connection exists
@@ -71,7 +73,11 @@ def prepare_kernel(turn_readout: Kernel) -> Kernel:
     def prepare(params: Params, trajectory: RecurrentTrajectory, rows: int) -> None:
         trajectory.has_turned[0] = trajectory.W_turned.size > 0 and rows >= ROWS
         if trajectory.has_turned[0]:
-            turn(params.W, trajectory.W_turned)
+            if trajectory.W_panels.size > 0:
+                lay_in_panels(params.W, trajectory.W_panels)
+                turn_into_panels(params.W, trajectory.W_turned)
+            else:
+                turn(params.W, trajectory.W_turned)
             turn(params.U, trajectory.U_turned)
             turn_readout(params, trajectory)
 
@@ -105,7 +111,9 @@ def step_kernel(activate: Kernel) -> Kernel:
         entering, states = trajectory.entering[t, begin:end], trajectory.states[t, begin:end]
         drive = trajectory.drive[place, begin:end]
         net = trajectory.slopes[t, begin:end]  # activate() replaces the net input by the slope
-        if trajectory.has_turned[0]:
+        if trajectory.has_turned[0] and trajectory.W_panels.size > 0:
+            multiply_panels(entering, trajectory.W_turned, drive, net)
+        elif trajectory.has_turned[0]:
             y_plus_rows_times_W(drive, entering, trajectory.W_turned, net)
         else:
             x_times_Wt(entering, params.W, net)
@@ -205,7 +213,7 @@ def forward_kernel(prepare: Kernel, step: Kernel, readout: Kernel) -> Kernel:
         load(stream, row, trajectory, first, count)
         B, n = state.x.shape
         prepare(params, trajectory, count * B)
-        parts = parts_of(B, count * B * n * n)
+        parts = 1 if trajectory.alone[0] else parts_of(B, count * B * n * n)
         if parts == 1:
             run(params, state, stream, row, trajectory, first, count, 0, B)
         else:

@@ -13,10 +13,8 @@ from rnnsim.kernels import kernel
 from rnnsim.linalg import add_rows, add_to, add_xt_times_y, turn, x_times_Wt
 from rnnsim.native import as_matrix, rows_of
 from rnnsim.network import Stream
-from rnnsim.tiles import multiply, multiply_onto
+from rnnsim.tiles import VECTOR, multiply, multiply_onto
 from rnnsim.typing import Array, Kernel, Params, Trajectory
-
-FEW = 4  # outputs below which V is taken as it lies
 
 
 @cache
@@ -57,7 +55,7 @@ def turn_linear(params: Params, trajectory: Trajectory) -> None:
 def read_linear(params: Params, trajectory: Trajectory, states: Array, outputs: Array) -> None:
     """y(t) = V x(t) + c."""
     k = params.c.size
-    if trajectory.has_turned[0] and k >= FEW:
+    if trajectory.has_turned[0] and k >= VECTOR // states.itemsize:  # or tiles are of no use
         c = as_matrix(params.c, 1, k)
         multiply_onto(states, trajectory.V_turned, c, outputs)
     else:
@@ -78,7 +76,8 @@ def direct_linear(params: Params, trajectory: Trajectory, first: int, count: int
     B, n = trajectory.states.shape[1:]
     k = trajectory.output_error.shape[2]
     error = as_matrix(trajectory.output_error[first : first + count], count * B, k)
-    add_xt_times_y(error, as_matrix(trajectory.states[first : first + count], count * B, n), grad.V)
+    states = as_matrix(trajectory.states[first : first + count], count * B, n)
+    add_xt_times_y(error, states, grad.V, trajectory.alone[0])
     add_rows(error, grad.c)
 
 

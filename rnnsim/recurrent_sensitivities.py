@@ -197,7 +197,7 @@ def collect_rows(
             copy(trajectory.inputs[first + t, b], z[t, n : n + m])
             if B > 1:
                 copy(as_vector(blame[t, b]), s[t])
-        add_xt_times_y(s, z, as_matrix(p[b], R * n, q))
+        add_xt_times_y(s, z, as_matrix(p[b], R * n, q), False)
 
 
 @kernel

@@ -15,7 +15,7 @@ from rnnsim.kernels import compiled, kernel
 from rnnsim.linalg import copy
 from rnnsim.native import as_matrix, as_vector, gemm, room_for_pivots, solve_transposed
 from rnnsim.threads import shared_work
-from rnnsim.tiles import multiply
+from rnnsim.tiles import lay_in_panels, multiply, multiply_panels, turn_into_panels
 
 Product = Callable[..., Any]
 
@@ -38,12 +38,31 @@ def times_W(x: Any, W: Any, out: Any) -> None:
 
 @kernel
 def add_outer(x: Any, y: Any, out: Any) -> None:
-    linalg.add_xt_times_y(x, y, out)
+    linalg.add_xt_times_y(x, y, out, False)
+
+
+@kernel
+def add_outer_alone(x: Any, y: Any, out: Any) -> None:
+    linalg.add_xt_times_y(x, y, out, True)
 
 
 @kernel
 def in_tiles(x: Any, W: Any, out: Any) -> None:
     multiply(x, W, out)
+
+
+@kernel
+def in_panels(x: Any, W: Any, out: Any) -> None:
+    panels = np.empty(W.shape, W.dtype)
+    lay_in_panels(W, panels)
+    multiply_panels(x, panels, out[:0], out)
+
+
+@kernel
+def in_turned_panels(x: Any, Wt: Any, out: Any) -> None:
+    panels = np.empty((Wt.shape[1], Wt.shape[0]), Wt.dtype)
+    turn_into_panels(Wt, panels)
+    multiply_panels(x, panels, out[:0], out)
 
 
 @kernel
@@ -64,9 +83,9 @@ def error(function: Product, dtype: str, R: int, k: int, n: int) -> float:
     x, W = rng.standard_normal((R, k)).astype(dtype), rng.standard_normal((k, n)).astype(dtype)
     out = np.full((R, n), np.nan, dtype)
     arguments, expected = (x, W, out), x.astype(float) @ W.astype(float)
-    if function is times_Wt:
+    if function in (times_Wt, in_turned_panels):
         arguments = (x, np.ascontiguousarray(W.T), out)
-    if function is add_outer:  # to what is there
+    if function in (add_outer, add_outer_alone):  # to what is there
         out[:] = 1
         arguments, expected = (np.ascontiguousarray(x.T), W, out), expected + 1
     with shared_work():
@@ -75,18 +94,22 @@ def error(function: Product, dtype: str, R: int, k: int, n: int) -> float:
 
 
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
-@pytest.mark.parametrize("function", [times_Wt, times_W, add_outer, in_tiles, turned])
+@pytest.mark.parametrize(
+    "function",
+    [times_Wt, times_W, add_outer, add_outer_alone, in_tiles, in_panels, in_turned_panels, turned],
+)
 def test_products(function: Product, dtype: str) -> None:
     for shape in SHAPES:
         assert error(function, dtype, *shape) < TOLERANCE[dtype], shape
 
 
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
-@pytest.mark.parametrize("R", [1, 2, 4, 7])
-def test_tiles_of_every_width(R: int, dtype: str) -> None:
+@pytest.mark.parametrize("R", [1, 2, 4, 7, 13])
+@pytest.mark.parametrize("function", [in_tiles, in_panels, in_turned_panels])
+def test_tiles_of_every_width(function: Product, R: int, dtype: str) -> None:
     """Rows and columns over, rows shorter than a vector, and nothing at all."""
     for n in range(1, 100):
-        assert error(in_tiles, dtype, R, n % 7, n) < TOLERANCE[dtype], n
+        assert error(function, dtype, R, n % 7, n) < TOLERANCE[dtype], n
 
 
 def test_a_row_that_is_left_out_is_noticed() -> None:
