@@ -14,6 +14,7 @@ enters each segment: the segments are run anew, the last one first.
 from __future__ import annotations
 
 import math
+from functools import cache
 from typing import Annotated, NamedTuple
 
 import msgspec
@@ -24,14 +25,17 @@ from rnnsim.kernels import kernel, prange
 from rnnsim.linalg import bounds, copy, parts_of
 from rnnsim.network import Network, Stream
 from rnnsim.rule import DONE, Cost, Rule, Window
+from rnnsim.shards import sharded_learn, sharded_memory
 from rnnsim.typing import Array, Kernel, Memory, Params, State, Trajectory
+
+ROWS = 128  # of a stretch of the sweep, where the network is not larger
 
 
 class Sweep(NamedTuple):
-    """What a backward sweep holds."""
+    """What a backward sweep holds. It goes stretch by stretch: blame is then in the cache."""
 
     adjoint: Array  # (2, B, 1, N) dE/dstate(t) and dE/dstate(t-1), in turn
-    blame: Array  # (rows, B, 1, K) s(t)
+    blame: Array  # (steps of a stretch, B, 1, K) s(t)
 
 
 class CheckpointedSweep(NamedTuple):
@@ -39,6 +43,7 @@ class CheckpointedSweep(NamedTuple):
 
     sweep: Sweep
     checkpoints: State  # a state of the network for each segment: fields (segments, ...)
+    length: int  # of a segment
 
 
 def segment_length(window: int) -> int:
@@ -46,14 +51,25 @@ def segment_length(window: int) -> int:
     return max(1, math.isqrt(window - 1) + 1)
 
 
-def sweep_kernel(network: Network) -> Kernel:
-    """Make the backward sweep over rows first, ..., first + count - 1.
+def sweep_memory(network: Network, batch: int, steps: int) -> Sweep:
+    """Allocate the memory of a sweep over at most so many steps.
+
+    A stretch has as many rows as the gradient of W: that one is in the way no more than they are.
+    """
+    stretch = min(steps, -(-max(ROWS, network.n_drive) // batch))
+    return Sweep(
+        adjoint=aligned_zeros((2, batch, 1, network.n_state), network.dtype),
+        blame=aligned_zeros((stretch, batch, 1, network.n_drive), network.dtype),
+    )
+
+
+@cache
+def pull_kernel(pullback: Kernel) -> Kernel:
+    """Make ``pull``, which takes the adjoint of some sequences back through a stretch.
 
     It starts at the adjoint in ``adjoint[0]``, which the later steps have left, and leaves there that of
-    the step before the first. The errors of the last ``own`` of the steps are swept. Cores share the
-    sequences.
+    the step before the first. The errors of the last ``own`` of the steps are swept.
     """
-    pullback, collect = network.pullback, network.collect
 
     @kernel(allocates=False, inlined=False)
     def pull(
@@ -74,7 +90,14 @@ def sweep_kernel(network: Network) -> Kernel:
         if count % 2 == 1:
             copy(memory.adjoint[1, begin:end], memory.adjoint[0, begin:end])
 
-    @kernel(parallel=network.shares)
+    return pull
+
+
+def pull_all_kernel(network: Network) -> Kernel:
+    """Make the same for all sequences, which cores share where the network's kernels can."""
+    pull = pull_kernel(network.pullback)
+
+    @kernel(parallel=True)
     def pull_in_parts(
         params: Params,
         trajectory: Trajectory,
@@ -90,6 +113,38 @@ def sweep_kernel(network: Network) -> Kernel:
             pull(params, trajectory, first, count, own, memory, begin, end)
 
     @kernel(allocates=False)
+    def pull_shared(
+        params: Params, trajectory: Trajectory, first: int, count: int, own: int, memory: Sweep
+    ) -> None:
+        _, B, _, K = memory.blame.shape
+        parts = 1 if trajectory.alone[0] else parts_of(B, count * B * K * K)
+        if parts == 1:
+            pull(params, trajectory, first, count, own, memory, 0, B)
+        else:
+            pull_in_parts(params, trajectory, first, count, own, memory, parts)
+
+    @kernel(allocates=False)
+    def pull_all(
+        params: Params, trajectory: Trajectory, first: int, count: int, own: int, memory: Sweep
+    ) -> None:
+        pull(params, trajectory, first, count, own, memory, 0, memory.blame.shape[1])
+
+    return pull_shared if network.shares else pull_all
+
+
+@kernel(allocates=False)
+def nothing_more(params: Params, trajectory: Trajectory, first: int, count: int, grad: Params) -> None:
+    """The retrieval's own parameters have their gradient elsewhere."""
+
+
+def sweep_kernel(network: Network, direct: Kernel = nothing_more) -> Kernel:
+    """Make the backward sweep over rows first, ..., first + count - 1, stretch by stretch.
+
+    ``direct`` of a stretch is done with it, while its states are in the cache.
+    """
+    pull, collect = pull_all_kernel(network), network.collect
+
+    @kernel(allocates=False)
     def sweep(
         params: Params,
         trajectory: Trajectory,
@@ -99,15 +154,83 @@ def sweep_kernel(network: Network) -> Kernel:
         memory: Sweep,
         grad: Params,
     ) -> None:
-        _, B, _, K = memory.blame.shape
-        parts = parts_of(B, count * B * K * K)
-        if parts == 1:
-            pull(params, trajectory, first, count, own, memory, 0, B)
-        else:
-            pull_in_parts(params, trajectory, first, count, own, memory, parts)
-        collect(params, trajectory, first, memory.blame[:count], grad)
+        most, swept = memory.blame.shape[0], 0
+        while swept < count:
+            steps = min(most, count - swept)
+            begin = first + count - swept - steps
+            pull(params, trajectory, begin, steps, own - swept, memory)
+            collect(params, trajectory, begin, memory.blame[:steps], grad)
+            direct(params, trajectory, begin, steps, grad)
+            swept += steps
 
     return sweep
+
+
+def learn_kernel(network: Network) -> Kernel:
+    """Make ``learn``: forward, and back through all steps."""
+    forward, constrain = network.forward, network.constrain
+    sweep = sweep_kernel(network, network.direct)
+
+    @kernel(allocates=False, inlined=not network.shares)
+    def learn(
+        params: Params,
+        state: State,
+        stream: Stream,
+        row: int,
+        trajectory: Trajectory,
+        window: Window,
+        memory: Sweep,
+        grad: Params,
+    ) -> int:
+        first, count = window.first, window.length
+        forward(params, state, stream, row, trajectory, first, count)
+        if window.learns:
+            memory.adjoint[0] = 0
+            sweep(params, trajectory, first, count, count, memory, grad)
+            constrain(trajectory, grad)
+        return DONE
+
+    return learn
+
+
+def checkpointed_learn_kernel(network: Network) -> Kernel:
+    """Make ``learn`` from checkpoints: segments are run anew, the last one first."""
+    forward, constrain, save, restore = network.forward, network.constrain, network.save, network.restore
+    sweep = sweep_kernel(network, network.direct)
+
+    @kernel(allocates=False)
+    def learn(
+        params: Params,
+        state: State,
+        stream: Stream,
+        row: int,
+        trajectory: Trajectory,
+        window: Window,
+        memory: CheckpointedSweep,
+        grad: Params,
+    ) -> int:
+        if not window.learns:
+            forward(params, state, stream, row, trajectory, window.first, window.length)
+            return DONE
+        length = memory.length
+        segments = (window.length + length - 1) // length
+        for i in range(segments):
+            save(state, memory.checkpoints, i)
+            count = min(length, window.length - i * length)
+            forward(params, state, stream, row + i * length, trajectory, window.first, count)
+        save(state, memory.checkpoints, segments)  # where the next window goes on
+        memory.sweep.adjoint[0] = 0
+        for i in range(segments - 1, -1, -1):
+            count = min(length, window.length - i * length)
+            if i < segments - 1:  # the last segment is still there
+                restore(memory.checkpoints, i, state)
+                forward(params, state, stream, row + i * length, trajectory, window.first, count)
+            sweep(params, trajectory, window.first, count, count, memory.sweep, grad)
+        restore(memory.checkpoints, segments, state)
+        constrain(trajectory, grad)
+        return DONE
+
+    return learn
 
 
 class BPTT(Rule, frozen=True):
@@ -129,64 +252,17 @@ class BPTT(Rule, frozen=True):
 
     def memory(self, network: Network, batch: int, window: int, rng: np.random.Generator) -> Memory:
         rows = self.rows(window)
-        sweep = Sweep(
-            adjoint=aligned_zeros((2, batch, 1, network.n_state), network.dtype),
-            blame=aligned_zeros((rows, batch, 1, network.n_drive), network.dtype),
-        )
-        if not self.checkpoint:
-            return sweep
-        return CheckpointedSweep(sweep, network.states(-(-window // rows) + 1, batch))
-
-    def credit(self, network: Network) -> Kernel:
-        sweep = sweep_kernel(network)
-
-        @kernel(allocates=False)
-        def credit(
-            params: Params, trajectory: Trajectory, window: Window, memory: Sweep, grad: Params
-        ) -> None:
-            memory.adjoint[0] = 0
-            sweep(params, trajectory, window.first, window.length, window.length, memory, grad)
-
-        return credit
+        if self.checkpoint:
+            segments = -(-window // rows)
+            states = network.states(segments + 1, batch)
+            return CheckpointedSweep(sweep_memory(network, batch, rows), states, rows)
+        if network.shares:
+            return sharded_memory(network, batch, window, lambda size: sweep_memory(network, size, rows))
+        return sweep_memory(network, batch, rows)
 
     def learn(self, network: Network) -> Kernel:
-        if not self.checkpoint:
-            return super().learn(network)
-        forward, direct, constrain = network.forward, network.direct, network.constrain
-        save, restore = network.save, network.restore
-        sweep = sweep_kernel(network)
-
-        @kernel(allocates=False)
-        def learn(
-            params: Params,
-            state: State,
-            stream: Stream,
-            row: int,
-            trajectory: Trajectory,
-            window: Window,
-            memory: CheckpointedSweep,
-            grad: Params,
-        ) -> int:
-            if not window.learns:
-                forward(params, state, stream, row, trajectory, window.first, window.length)
-                return DONE
-            length = memory.sweep.blame.shape[0]
-            segments = (window.length + length - 1) // length
-            for i in range(segments):
-                save(state, memory.checkpoints, i)
-                count = min(length, window.length - i * length)
-                forward(params, state, stream, row + i * length, trajectory, window.first, count)
-            save(state, memory.checkpoints, segments)  # where the next window goes on
-            memory.sweep.adjoint[0] = 0
-            for i in range(segments - 1, -1, -1):
-                count = min(length, window.length - i * length)
-                if i < segments - 1:  # the last segment is still there
-                    restore(memory.checkpoints, i, state)
-                    forward(params, state, stream, row + i * length, trajectory, window.first, count)
-                direct(params, trajectory, window.first, count, grad)
-                sweep(params, trajectory, window.first, count, count, memory.sweep, grad)
-            restore(memory.checkpoints, segments, state)
-            constrain(trajectory, grad)
-            return DONE
-
-        return learn
+        if self.checkpoint:
+            return checkpointed_learn_kernel(network)
+        if network.shares:
+            return sharded_learn(learn_kernel(network))
+        return learn_kernel(network)

@@ -26,7 +26,7 @@ from rnnsim.network import Network
 from rnnsim.options import Count
 from rnnsim.rule import Cost, Rule, Window
 from rnnsim.typing import Array, Integers, Kernel, Memory, Params, Trajectory
-from rnnsim_rules.bptt import Sweep, sweep_kernel
+from rnnsim_rules.bptt import Sweep, sweep_kernel, sweep_memory
 
 
 class Block(NamedTuple):
@@ -63,10 +63,7 @@ class BlockRTRL(Rule, frozen=True):
             current=np.zeros(1, np.int64),
             rows=aligned_zeros((2, batch, n, n), dtype),
             blame=aligned_zeros((h, batch, n, network.n_drive), dtype),
-            sweep=Sweep(
-                adjoint=aligned_zeros((2, batch, 1, n), dtype),
-                blame=aligned_zeros((h, batch, 1, network.n_drive), dtype),
-            ),
+            sweep=sweep_memory(network, batch, h),
             h=h,
         )
 

@@ -13,14 +13,13 @@ from typing import Annotated, NamedTuple
 import msgspec
 import numpy as np
 
-from rnnsim.arrays import aligned_zeros
 from rnnsim.errors import RnnsimError
 from rnnsim.kernels import kernel
 from rnnsim.network import Network
 from rnnsim.options import Count
 from rnnsim.rule import Cost, Rule, Window
 from rnnsim.typing import Kernel, Memory, Params, Trajectory
-from rnnsim_rules.bptt import Sweep, sweep_kernel
+from rnnsim_rules.bptt import Sweep, sweep_kernel, sweep_memory
 
 
 class TruncatedSweep(NamedTuple):
@@ -56,11 +55,7 @@ class TruncatedBPTT(Rule, frozen=True):
         return self.h_prime or self.h
 
     def memory(self, network: Network, batch: int, window: int, rng: np.random.Generator) -> Memory:
-        sweep = Sweep(
-            adjoint=aligned_zeros((2, batch, 1, network.n_state), network.dtype),
-            blame=aligned_zeros((self.h, batch, 1, network.n_drive), network.dtype),
-        )
-        return TruncatedSweep(sweep, self.h, self.h_prime or self.h)
+        return TruncatedSweep(sweep_memory(network, batch, self.h), self.h, self.h_prime or self.h)
 
     def credit(self, network: Network) -> Kernel:
         sweep = sweep_kernel(network)

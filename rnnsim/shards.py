@@ -1,0 +1,318 @@
+# mypy: disable-error-code="no-untyped-call"
+"""A batch in shards: a core takes some sequences through a whole window, in memory of its own.
+
+Where two cores write rows next to one another, each has its prefetching take lines from the other: with
+32 sequences of 32 units they need up to twice as long as they should, and five times where the host has
+put them far apart. So each shard has its stream, trajectory, memory and gradient, as if it were a batch
+by itself, one behind the other in memory. The gradient of the whole batch, a mean over sequences, is the
+mean of theirs.
+
+The sizes alone decide how many shards there are: the same sums, however many cores.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from rnnsim.arrays import aligned_zeros
+from rnnsim.kernels import kernel, native, prange
+from rnnsim.linalg import LEAST_ROWS, parts_of
+from rnnsim.native import arrays_of, refuse_unless_contiguous
+from rnnsim.network import Network, Stream, empty_stream
+from rnnsim.rule import DONE, Window
+from rnnsim.typing import Array, Integers, Kernel, Memory, Params, State, Trajectory
+
+
+class Sharded(NamedTuple):
+    """The memory of a rule; fields of shards hold those of the first, then of the second, and so on."""
+
+    whole: Memory  # of the batch, where it is not cut
+    begins: Integers  # (shards,) the first sequence of each; empty where the batch is not cut
+    streams: Stream
+    trajectories: Trajectory
+    memories: Memory
+    grads: Params
+
+
+def number_of_shards(batch: int, work: int) -> int:
+    """Into how many shards of one size a batch is cut, of so many multiplications in a window."""
+    for shards in range(parts_of(batch, work), batch // LEAST_ROWS + 1):
+        if batch % shards == 0:
+            return shards
+    return 1
+
+
+def sharded_memory(
+    network: Network, batch: int, window: int, memory: Callable[[int], Memory]
+) -> Sharded:
+    """Allocate a rule's memory and what its shards need.
+
+    Parameters
+    ----------
+    network : Network
+        One that ``shares``.
+    batch, window : int
+    memory : Callable
+        Allocates the rule's memory for so many sequences.
+    """
+    shards = number_of_shards(batch, window * batch * network.n_drive**2)
+    if shards == 1:
+        whole, shards, size, rows = memory(batch), 0, 1, 1
+    else:
+        whole, size, rows = repeated(memory(1), 0), batch // shards, window
+    stream = empty_stream(rows, size, network.columns[0], network.n_out, network.dtype)
+    trajectory = network.trajectory(rows, size)._replace(alone=np.ones(1, np.bool_))
+    grad = network.operands(aligned_zeros((network.n_params,), network.dtype))
+    return Sharded(
+        whole,
+        np.arange(shards) * size,
+        *(repeated(fields, shards) for fields in (stream, trajectory, memory(size), grad)),
+    )
+
+
+def repeated(fields: Any, times: int) -> Any:
+    """A NamedTuple of arrays so many times, one behind the other. Numbers stay what they are."""
+
+    def again(x: Any) -> Any:
+        if not isinstance(x, np.ndarray):
+            return x
+        out = aligned_zeros((times * len(x), *x.shape[1:]), x.dtype)
+        if x.any():  # memory that nobody has written to costs nothing
+            out.reshape(times, *x.shape)[:] = x
+        return out
+
+    return type(fields)(*map(again, fields))
+
+
+def sharded_learn(learn: Kernel) -> Kernel:
+    """Make a rule's ``learn``, its memory being :class:`Sharded`, of that for a batch which is not cut.
+
+    A shard's trajectory is ``alone``: its core then gives no work to others.
+    """
+
+    @kernel(allocates=False, inlined=False)
+    def learn_shard(
+        params: Params,
+        state: State,
+        stream: Stream,
+        row: int,
+        count: int,
+        begins: Integers,
+        streams: Stream,
+        trajectories: Trajectory,
+        memories: Memory,
+        grads: Params,
+        i: int,
+    ) -> None:
+        shards = begins.size
+        own, grad = share(streams, i, shards), share(grads, i, shards)
+        take(stream, row, count, begins[i], own)
+        clear(grad)
+        learn(
+            params, share(state, i, shards), own, 0, share(trajectories, i, shards),
+            Window(0, count, 0, False, True), share(memories, i, shards), grad,
+        )  # fmt: skip
+        copy_sequences(own.outputs, 0, 0, stream.outputs, row, begins[i], count)
+
+    @kernel(parallel=True)
+    def learn_all_shards(
+        params: Params,
+        state: State,
+        stream: Stream,
+        row: int,
+        count: int,
+        begins: Integers,
+        streams: Stream,
+        trajectories: Trajectory,
+        memories: Memory,
+        grads: Params,
+    ) -> None:
+        for i in prange(begins.size):
+            learn_shard(
+                params, state, stream, row, count, begins, streams, trajectories, memories, grads, i
+            )
+
+    @kernel(allocates=False)
+    def learn_in_shards(
+        params: Params,
+        state: State,
+        stream: Stream,
+        row: int,
+        trajectory: Trajectory,
+        window: Window,
+        memory: Sharded,
+        grad: Params,
+    ) -> int:
+        shards, count = memory.begins.size, window.length
+        if shards == 0 or not window.learns:
+            return int(learn(params, state, stream, row, trajectory, window, memory.whole, grad))
+        learn_all_shards(
+            params, state, stream, row, count, memory.begins, memory.streams, memory.trajectories,
+            memory.memories, memory.grads,
+        )  # fmt: skip
+        for i in range(shards):
+            add(1 / shards, share(memory.grads, i, shards), grad)
+        add_losses(memory.streams.losses, shards, count, stream.losses, row)
+        return DONE
+
+    return learn_in_shards
+
+
+@kernel(allocates=False)
+def take(stream: Stream, row: int, count: int, begin: int, own: Stream) -> None:
+    """Copy rows of some sequences, from ``begin`` on, into a shard's own stream."""
+    copy_sequences(stream.inputs, row, begin, own.inputs, 0, 0, count)
+    copy_sequences(stream.targets, row, begin, own.targets, 0, 0, count)
+    copy_sequences(stream.mask, row, begin, own.mask, 0, 0, count)
+    copy_sequences(stream.resets, row, begin, own.resets, 0, 0, count)
+
+
+@kernel(allocates=False)
+def add_losses(losses: Array, shards: int, count: int, out: Array, row: int) -> None:
+    """The losses of the shards' steps, summed, from ``row`` on."""
+    steps = losses.size // shards
+    for t in range(count):
+        out[row + t] = 0
+        for i in range(shards):
+            out[row + t] += losses[i * steps + t]
+
+
+def copy_code(
+    typing_context: Any, x: Any, row: Any, begin: Any, out: Any, to: Any, begin_there: Any, count: Any
+) -> Any:
+    from numba.core import cgutils, types
+
+    refuse_unless_contiguous(x, out)
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        of_x, of_out = arrays_of(context, builder, signature, arguments)
+        _, row, begin, _, to, begin_there, count = arguments
+        here, there = (cgutils.unpack_tuple(builder, array.shape)[1] for array in (of_x, of_out))
+        sequences = builder.select(builder.icmp_signed("<", here, there), here, there)
+        bytes_of_one = cgutils.unpack_tuple(builder, of_x.strides)[1]
+        size = builder.mul(sequences, bytes_of_one)
+
+        def place(array: Any, t: Any, b: Any) -> Any:
+            before = builder.mul(t, cgutils.unpack_tuple(builder, array.strides)[0])
+            skipped = builder.add(before, builder.mul(b, bytes_of_one))
+            return cgutils.pointer_add(builder, array.data, skipped, cgutils.voidptr_t)
+
+        with cgutils.for_range(builder, count) as loop:
+            source = place(of_x, builder.add(row, loop.index), begin)
+            target = place(of_out, builder.add(to, loop.index), begin_there)
+            cgutils.raw_memcpy(builder, target, source, size, 1)
+        return context.get_dummy_value()
+
+    return types.void(x, types.intp, types.intp, out, *[types.intp] * 3), generate
+
+
+@native(copy_code)
+def copy_sequences(
+    x: Array, row: int, begin: int, out: Array, to: int, begin_there: int, count: int
+) -> None:
+    """Copy ``count`` rows of sequences, as many as the array with fewer has; x and out (T, B, ...)."""
+    b = min(x.shape[1], out.shape[1])
+    source = x[row : row + count, begin : begin + b]
+    out[to : to + count, begin_there : begin_there + b] = source
+
+
+# --- of all fields of a NamedTuple --------------------------------------------------------------------
+
+
+def share_code(typing_context: Any, fields: Any, i: Any, shards: Any) -> Any:
+    from numba.core import cgutils, types
+    from numba.core.imputils import impl_ret_borrowed
+    from numba.np.arrayobj import populate_array
+
+    refuse_unless_contiguous(*(kind for kind in fields if isinstance(kind, types.Array)))
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        from llvmlite import ir
+
+        whole, i, shards = arguments
+        word, few = ir.IntType(64), ir.IntType(32)
+
+        def divided(rows: Any) -> Any:
+            """Of 32 bits: LLVM makes three branches of a division of 64."""
+            return builder.zext(builder.udiv(*(builder.trunc(x, few) for x in (rows, shards))), word)
+
+        def share_of(kind: Any, value: Any) -> Any:
+            if not isinstance(kind, types.Array):
+                return value
+            array = context.make_array(kind)(context, builder, value)
+            length, *others = cgutils.unpack_tuple(builder, array.shape)
+            own, strides = divided(length), cgutils.unpack_tuple(builder, array.strides)
+            view = context.make_array(kind)(context, builder)
+            skipped = builder.mul(builder.mul(i, own), strides[0])
+            data = cgutils.pointer_add(builder, array.data, skipped)
+            populate_array(view, data, [own, *others], strides, array.itemsize, array.meminfo)
+            return view._getvalue()
+
+        parts = [share_of(kind, builder.extract_value(whole, f)) for f, kind in enumerate(fields)]
+        return impl_ret_borrowed(
+            context, builder, fields, context.make_tuple(builder, signature.return_type, parts)
+        )
+
+    return fields(fields, types.intp, types.intp), generate
+
+
+@native(share_code)
+def share(fields: Any, i: int, shards: int) -> Any:
+    """The i-th share of the rows of each array in a NamedTuple."""
+
+    def of(x: Any) -> Any:
+        own = len(x) // shards
+        return x[i * own : (i + 1) * own]
+
+    return type(fields)(*(of(x) if isinstance(x, np.ndarray) else x for x in fields))
+
+
+def add_code(typing_context: Any, factor: Any, fields: Any, out: Any) -> Any:
+    from numba.core import cgutils, types
+
+    refuse_unless_contiguous(*fields, *out)
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        factor, whole, onto = arguments
+        for f, (kind, kind_of_out) in enumerate(zip(fields, out, strict=True)):
+            x = context.make_array(kind)(context, builder, builder.extract_value(whole, f))
+            y = context.make_array(kind_of_out)(context, builder, builder.extract_value(onto, f))
+            by = context.cast(builder, factor, types.float64, kind.dtype)
+            with cgutils.for_range(builder, x.nitems) as loop:
+                place = builder.gep(y.data, [loop.index])
+                term = builder.fmul(by, builder.load(builder.gep(x.data, [loop.index])))
+                builder.store(builder.fadd(builder.load(place), term), place)
+        return context.get_dummy_value()
+
+    return types.void(types.float64, fields, out), generate
+
+
+@native(add_code)
+def add(factor: float, fields: Any, out: Any) -> None:
+    """``out += factor fields``, array by array."""
+    for x, y in zip(fields, out, strict=True):
+        y += x.dtype.type(factor) * x
+
+
+def clear_code(typing_context: Any, fields: Any) -> Any:
+    from numba.core import cgutils, types
+
+    refuse_unless_contiguous(*fields)
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        for f, kind in enumerate(fields):
+            x = context.make_array(kind)(context, builder, builder.extract_value(arguments[0], f))
+            cgutils.memset(builder, x.data, builder.mul(x.nitems, x.itemsize), 0)
+        return context.get_dummy_value()
+
+    return types.void(fields), generate
+
+
+@native(clear_code)
+def clear(fields: Any) -> None:
+    """``fields = 0``, array by array."""
+    for x in fields:
+        x[...] = 0
