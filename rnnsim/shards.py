@@ -62,29 +62,40 @@ def sharded_memory(
     if shards == 1:
         whole, shards, size, rows = memory(batch), 0, 1, 1
     else:
-        whole, size, rows = repeated(memory(1), 0), batch // shards, window
-    stream = empty_stream(rows, size, network.columns[0], network.n_out, network.dtype)
-    trajectory = network.trajectory(rows, size)._replace(alone=np.ones(1, np.bool_))
-    grad = network.operands(aligned_zeros((network.n_params,), network.dtype))
+        whole, size, rows = repeated(memory(1), memory(1), 0), batch // shards, window
+
+    def stream(rows: int) -> Stream:
+        return empty_stream(rows, size, network.columns[0], network.n_out, network.dtype)
+
+    def trajectory(rows: int) -> Trajectory:
+        return network.trajectory(rows, size)._replace(alone=np.ones(1, np.bool_))
+
+    own, grad = memory(size), network.operands(aligned_zeros((network.n_params,), network.dtype))
     return Sharded(
         whole,
         np.arange(shards) * size,
-        *(repeated(fields, shards) for fields in (stream, trajectory, memory(size), grad)),
+        repeated(stream(rows), stream(1), shards),
+        repeated(trajectory(rows), trajectory(1), shards),
+        repeated(own, own, shards),
+        repeated(grad, grad, shards),
     )
 
 
-def repeated(fields: Any, times: int) -> Any:
-    """A NamedTuple of arrays so many times, one behind the other. Numbers stay what they are."""
+def repeated(fields: Any, sample: Any, times: int) -> Any:
+    """A NamedTuple of arrays so many times, one behind the other. Numbers stay what they are.
 
-    def again(x: Any) -> Any:
+    What is zero in ``sample``, the same for one step, is zero: memory that nobody touches costs nothing.
+    """
+
+    def again(x: Any, few: Any) -> Any:
         if not isinstance(x, np.ndarray):
             return x
         out = aligned_zeros((times * len(x), *x.shape[1:]), x.dtype)
-        if x.any():  # memory that nobody has written to costs nothing
+        if few.any():
             out.reshape(times, *x.shape)[:] = x
         return out
 
-    return type(fields)(*map(again, fields))
+    return type(fields)(*map(again, fields, sample))
 
 
 def sharded_learn(learn: Kernel) -> Kernel:

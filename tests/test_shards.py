@@ -134,7 +134,7 @@ def test_a_share_is_of_each_array_and_of_numbers_all(
 @pytest.mark.parametrize("times", [0, 1, 3])
 def test_what_is_repeated_is_equal_shares(times: int) -> None:
     fields = Fields(np.arange(6.0).reshape(3, 2), np.zeros((2, 2)), 7.0)
-    found = repeated(fields, times)
+    found = repeated(fields, fields, times)
     assert (found.x.shape, found.y.shape, found.number) == ((3 * times, 2), (2 * times, 2), 7.0)
     for i in range(times):
         np.testing.assert_array_equal(share(found, i, times).x, fields.x)
