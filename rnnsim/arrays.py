@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import mmap
 from typing import Any
 
 import numpy as np
@@ -9,6 +11,7 @@ import numpy as np
 from rnnsim.typing import Array
 
 LINE = 64  # bytes of the cache that come together
+MANY = 1 << 18  # bytes
 
 
 def aligned_zeros(shape: tuple[int, ...], dtype: Any) -> Array:
@@ -17,10 +20,20 @@ def aligned_zeros(shape: tuple[int, ...], dtype: Any) -> Array:
     NumPy's own arrays often begin in the middle of one, which costs a product a tenth of its speed, and
     a loop over rows a third.
     """
-    size = int(np.prod(shape)) * np.dtype(dtype).itemsize
-    room = np.zeros(size + LINE, np.uint8)
+    size = math.prod(shape) * np.dtype(dtype).itemsize
+    room = zero_bytes(size + LINE)
     first = -room.ctypes.data % LINE
     return np.asarray(room[first : first + size].view(dtype).reshape(shape))
+
+
+def zero_bytes(size: int) -> Array:
+    """Allocate so many zeros. Where they are many, the system gives each page when it is first touched.
+
+    NumPy's are so only at times: memory that was in use before is cleared at once.
+    """
+    if size < MANY or not hasattr(mmap, "MAP_PRIVATE"):
+        return np.zeros(size, np.uint8)
+    return np.frombuffer(mmap.mmap(-1, size, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS), np.uint8)
 
 
 def in_dtype(fields: Any, dtype: Any) -> Any:
