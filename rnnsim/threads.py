@@ -68,7 +68,8 @@ class Cores:
             self.checked = time.monotonic()
         return self.free
 
-    def _quickest(self, trials: int = 3) -> float:
+    def _quickest(self, trials: int = 6) -> float:
+        """The first trials may wait for a thread that slept, on free cores too: up to 8 ms."""
         run, quickest = compiled(touch, OWNER), np.inf
         for _ in range(trials):
             start = time.perf_counter()
