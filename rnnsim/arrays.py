@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import mmap
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ import numpy as np
 from rnnsim.typing import Array
 
 LINE = 64  # bytes of the cache that come together
-MANY = 1 << 18  # bytes
+MANY, LARGE = 1 << 18, 1 << 22  # bytes
 
 
 def aligned_zeros(shape: tuple[int, ...], dtype: Any) -> Array:
@@ -29,11 +30,16 @@ def aligned_zeros(shape: tuple[int, ...], dtype: Any) -> Array:
 def zero_bytes(size: int) -> Array:
     """Allocate so many zeros. Where they are many, the system gives each page when it is first touched.
 
-    NumPy's are so only at times: memory that was in use before is cleared at once.
+    NumPy's are so only at times: memory that was in use before is cleared at once. As NumPy does, large
+    pages are asked for where they are worth it.
     """
     if size < MANY or not hasattr(mmap, "MAP_PRIVATE"):
         return np.zeros(size, np.uint8)
-    return np.frombuffer(mmap.mmap(-1, size, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS), np.uint8)
+    pages = mmap.mmap(-1, size, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    if size >= LARGE and hasattr(mmap, "MADV_HUGEPAGE"):
+        with suppress(OSError):  # the system may have none
+            pages.madvise(mmap.MADV_HUGEPAGE)
+    return np.frombuffer(pages, np.uint8)
 
 
 def in_dtype(fields: Any, dtype: Any) -> Any:
