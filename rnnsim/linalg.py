@@ -212,7 +212,7 @@ def rows_times_W(x: Array, W: Array, out: Array) -> None:
 
 @kernel(allocates=False)
 def y_plus_rows_times_W(y: Array, x: Array, W: Array, out: Array) -> None:
-    """``out = y + x W``, y being rows, one that is added to all, or none; and not ``out``."""
+    """``out = y + x W``, y being rows, or one that is added to all; and not ``out``."""
     if x.shape[0] == 1 and W.size >= LARGE_VECTOR:
         Wt_times_x(W, x[0], out[0])
         for j in range(out.shape[1]):

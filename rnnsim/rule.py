@@ -132,8 +132,8 @@ class Rule(Options, frozen=True):
     def learn(self, network: Network) -> Kernel:
         """Make the kernel that runs the network over a window and gives the gradient.
 
-        A rule overrides this only if it runs the network itself: ``bptt`` from checkpoints,
-        ``recurrent-backprop`` at its steady state.
+        A rule overrides this only if it runs the network itself: ``bptt`` in shards of
+        a batch or from checkpoints, ``recurrent-backprop`` at its steady state.
         """
         forward, direct, constrain = network.forward, network.direct, network.constrain
         credit = self.credit(network)
