@@ -16,10 +16,11 @@ import numpy as np
 
 from rnnsim.arrays import aligned_zeros, in_dtype
 from rnnsim.errors import RnnsimError
-from rnnsim.kernels import kernel, prange
+from rnnsim.kernels import kernel
 from rnnsim.linalg import bounds, copy, larger, largest, parts_of, swap
 from rnnsim.native import room_for_pivots, solve_transposed
 from rnnsim.network import Network
+from rnnsim.parallel import in_parallel
 from rnnsim.settling import MAX_STEPS, USUAL_STEPS, identity_minus
 from rnnsim.typing import Array, Bools, Integers, Kernel, Params, Trajectory
 
@@ -258,14 +259,18 @@ def iteration_kernel(pullback: Kernel, exchange: Kernel) -> Kernel:
 def sharing_kernel(iterate: Kernel, shares: bool) -> Kernel:
     """Solve by iteration; cores share the sequences."""
 
-    @kernel(parallel=shares)
-    def iterate_parts(
-        params: Params, trajectory: Trajectory, t: int, search: Search, blame: Array, parts: int
+    @kernel
+    def iterate_one_part(
+        part: int,
+        params: Params,
+        trajectory: Trajectory,
+        t: int,
+        search: Search,
+        blame: Array,
+        parts: int,
     ) -> None:
-        B = search.error.shape[0]
-        for part in prange(parts):
-            begin, end = bounds(part, parts, B)
-            iterate(params, trajectory, t, search, blame, begin, end, search.enough)
+        begin, end = bounds(part, parts, search.error.shape[0])
+        iterate(params, trajectory, t, search, blame, begin, end, search.enough)
 
     @kernel
     def solve(params: Params, trajectory: Trajectory, t: int, search: Search, blame: Array) -> bool:
@@ -273,10 +278,10 @@ def sharing_kernel(iterate: Kernel, shares: bool) -> Kernel:
         copy(trajectory.error[t], search.error)
         search.report[:] = 0
         parts = parts_of(B, USUAL_STEPS * B * n * n)
-        if parts == 1:
-            iterate(params, trajectory, t, search, blame, 0, B, search.enough)
+        if shares and parts > 1:
+            in_parallel(iterate_one_part, parts, params, trajectory, t, search, blame, parts)
         else:
-            iterate_parts(params, trajectory, t, search, blame, parts)
+            iterate(params, trajectory, t, search, blame, 0, B, search.enough)
         return bool(search.found.all())
 
     return solve
@@ -291,16 +296,13 @@ def refinement_kernel(pullback: Kernel, recast: Kernel, iterate: Kernel, shares:
         params: Params,
         trajectory: Trajectory,
         t: int,
-        search: Search,
+        room: Refinement,
         blame: Array,
-        low_params: Params,
-        low_trajectory: Trajectory,
-        low: Search,
-        low_blame: Array,
         begin: int,
         end: int,
     ) -> None:
         """Find the adjoint of these sequences, until it is found or nothing more is gained."""
+        search, low = room.search, room.low
         lambda_, moved = search.adjoint[0], search.adjoint[1]
         lambda_[begin:end] = 0
         moved[begin:end] = 0
@@ -311,7 +313,7 @@ def refinement_kernel(pullback: Kernel, recast: Kernel, iterate: Kernel, shares:
                 for i in range(lambda_.shape[2]):
                     low.error[b, i] = (moved[b, 0, i] + search.error[b, i] - lambda_[b, 0, i]) / left
             gain = max(GAIN, 0.5 * search.enough * scale / left)
-            iterate(low_params, low_trajectory, 0, low, low_blame, begin, end, gain)
+            iterate(room.low_params, room.low_trajectory, 0, low, room.low_blame, begin, end, gain)
             steps += int(low.report[begin, 1])
             for b in range(begin, end):
                 for i in range(lambda_.shape[2]):
@@ -320,25 +322,18 @@ def refinement_kernel(pullback: Kernel, recast: Kernel, iterate: Kernel, shares:
             before, left = left, residual(search, begin, end)
         search.found[begin:end] = judged(search, begin, end, left, steps, t)
 
-    @kernel(parallel=shares)
-    def refine_parts(
+    @kernel
+    def refine_part(
+        part: int,
         params: Params,
         trajectory: Trajectory,
         t: int,
-        search: Search,
+        room: Refinement,
         blame: Array,
-        low_params: Params,
-        low_trajectory: Trajectory,
-        low: Search,
-        low_blame: Array,
         parts: int,
     ) -> None:
-        for part in prange(parts):
-            begin, end = bounds(part, parts, search.error.shape[0])
-            refine(
-                params, trajectory, t, search, blame,
-                low_params, low_trajectory, low, low_blame, begin, end,
-            )  # fmt: skip
+        begin, end = bounds(part, parts, blame.shape[0])
+        refine(params, trajectory, t, room, blame, begin, end)
 
     @kernel
     def solve(params: Params, trajectory: Trajectory, t: int, room: Refinement, blame: Array) -> bool:
@@ -349,16 +344,10 @@ def refinement_kernel(pullback: Kernel, recast: Kernel, iterate: Kernel, shares:
         search.report[:] = 0
         recast(params, trajectory, t, room.low_params, room.low_trajectory)
         parts = parts_of(B, USUAL_STEPS * B * n * n)
-        if parts == 1:
-            refine(
-                params, trajectory, t, search, blame,
-                room.low_params, room.low_trajectory, room.low, room.low_blame, 0, B,
-            )  # fmt: skip
+        if shares and parts > 1:
+            in_parallel(refine_part, parts, params, trajectory, t, room, blame, parts)
         else:
-            refine_parts(
-                params, trajectory, t, search, blame,
-                room.low_params, room.low_trajectory, room.low, room.low_blame, parts,
-            )  # fmt: skip
+            refine(params, trajectory, t, room, blame, 0, B)
         return bool(search.found.all())
 
     return solve

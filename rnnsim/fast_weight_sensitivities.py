@@ -19,9 +19,10 @@ import numpy as np
 from rnnsim.arrays import LINE
 from rnnsim.fast_weight_forward import FastTrajectory, SlowWeights
 from rnnsim.fast_weight_tiles import ROWS, carry_row, carry_row_apart, carry_tile, carry_tile_apart
-from rnnsim.kernels import kernel, prange
+from rnnsim.kernels import kernel
 from rnnsim.layered import Layers
 from rnnsim.linalg import bounds, copy
+from rnnsim.parallel import in_parallel
 from rnnsim.typing import Array, Bools, Integers
 
 TOGETHER = 8  # steps that a tile of traces is carried at a time, at most
@@ -96,7 +97,7 @@ def pushforward(
         carry(weights, layers, moves, first, count, traces, 0, 1, grad.flat, grad.flat)
     else:
         traces.sums[:] = 0
-        carry_in_parts(weights, layers, moves, first, count, traces, grad.flat)
+        in_parallel(carry_part, PARTS, weights, layers, moves, first, count, traces, grad.flat)
         for part in range(PARTS):
             for i in range(traces.sums.shape[1]):
                 grad.flat[i] += traces.sums[part, i]
@@ -122,18 +123,9 @@ def spread(weights: Array, layers: Layers, origin: Integers, upward: Array) -> N
                     upward[block, j, i, c] = from_[j]
 
 
-@kernel(parallel=True)
-def carry_in_parts(
-    weights: Array, layers: Layers, moves: Moves, first: int, count: int, traces: Traces, grad: Array
-) -> None:
-    """Carry all traces through the window, a core having some of the parts."""
-    for part in prange(PARTS):
-        carry_part(weights, layers, moves, first, count, traces, part, grad)
-
-
 @kernel(allocates=False)
 def carry_part(
-    weights: Array, layers: Layers, moves: Moves, first: int, count: int, traces: Traces, part: int,
+    part: int, weights: Array, layers: Layers, moves: Moves, first: int, count: int, traces: Traces,
     grad: Array,
 ) -> None:  # fmt: skip
     """Carry one part. In architecture 1 an output's weights touch one fast weight, so need no sum."""

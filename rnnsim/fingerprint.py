@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from rnnsim.kernels import OPTIONS, inner_options, prange, traits_of
+from rnnsim.kernels import OPTIONS, inner_options, traits_of
 
 # Packages whose functions Numba knows by itself; their versions stand for their content.
 KNOWN = {"numpy", "numba", "scipy", "math", "builtins", "cmath", "operator"}
@@ -93,7 +93,7 @@ def references_of(function: types.FunctionType) -> References:
         (name, cell.cell_contents)
         for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True)
     ]
-    reached += [(name, scope[name]) for name in names if name in scope and name != prange.__name__]
+    reached += [(name, scope[name]) for name in names if name in scope]
     reached.append(("defaults", function.__defaults__ or ()))
     reached += sorted((function.__kwdefaults__ or {}).items())
     found: References = []
@@ -117,7 +117,7 @@ def parts_of(
         if value in within or is_known(value.__name__):
             return
         for attribute in names:
-            if hasattr(value, attribute) and attribute != prange.__name__:
+            if hasattr(value, attribute):
                 part = getattr(value, attribute)
                 yield from parts_of(f"{name}.{attribute}", part, names, (*within, value))
     else:

@@ -23,7 +23,6 @@ class Traits(NamedTuple):
 
     allocates: bool = True
     reassociates: bool = True
-    parallel: bool = False
     inlined: bool = True
     inlines_all: bool = False
 
@@ -47,7 +46,6 @@ def kernel(
     *,
     allocates: bool = True,
     reassociates: bool = True,
-    parallel: bool = False,
     inlined: bool = True,
     inlines_all: bool = False,
 ) -> Callable[[F], F]: ...
@@ -56,7 +54,6 @@ def kernel(
     *,
     allocates: bool = True,
     reassociates: bool = True,
-    parallel: bool = False,
     inlined: bool = True,
     inlines_all: bool = False,
 ) -> F | Callable[[F], F]:
@@ -72,8 +69,6 @@ def kernel(
     reassociates : bool
         False keeps sums in the order in which they are written, for arithmetic that relies on how they
         are rounded.
-    parallel : bool
-        True shares the iterations of its :func:`prange` loops between the cores.
     inlined : bool
         False has one copy of it, called from everywhere: for what is long beside a call.
     inlines_all : bool
@@ -82,9 +77,8 @@ def kernel(
     """
 
     def mark(function: F) -> F:
-        function.__kernel__ = Traits(  # type: ignore[attr-defined]
-            allocates, reassociates, parallel, inlined, inlines_all
-        )
+        traits = Traits(allocates, reassociates, inlined, inlines_all)
+        function.__kernel__ = traits  # type: ignore[attr-defined]
         return function
 
     return mark if function is None else mark(function)
@@ -102,14 +96,6 @@ def native(code: Callable[..., Any]) -> Callable[[F], F]:
         return function
 
     return mark
-
-
-def prange(*bounds: int) -> range:
-    """A range whose steps the cores share, in a kernel that is ``parallel``; a range elsewhere.
-
-    Numba wants its own object of this name, and is not imported before something is compiled.
-    """
-    return range(*bounds)
 
 
 def compiled(function: Callable[..., Any], owner: str = "") -> Callable[..., Any]:
@@ -146,10 +132,9 @@ def _compile(function: Callable[..., Any], key: str, owner: str) -> Callable[...
     from rnnsim.fingerprint import reach
     from rnnsim.linking import InOnePiece, Outermost, make_callable, make_native
 
+    numba.get_num_threads()  # launches the threads that machine code knows by name
     reached = reach(function)
     for inner in reached:
-        if prange.__name__ in inner.__code__.co_names:
-            inner.__globals__[prange.__name__] = numba.prange
         if inner is not function and inner not in _registered:
             code = getattr(inner, "__native__", None)
             options = inner_options(inner)
@@ -174,10 +159,12 @@ def _compile(function: Callable[..., Any], key: str, owner: str) -> Callable[...
 def _cause(message: str) -> str:
     """Find the cause in Numba's message, which has a paragraph for each function on the way."""
     innermost = message.split("Failed in nopython mode pipeline")[-1]
-    lines = [line.strip() for line in innermost.splitlines()[1:] if line.strip()]
     place = re.search(r'File "([^"]+)", line (\d+)', innermost)
     where = f" ({Path(place[1]).name}, line {place[2]})" if place else ""
-    return f"Numba cannot compile a function{where}: {lines[0] if lines else message.strip()}"
+    reasons = innermost.split("raised a specific error:")  # the only candidate's is the reason
+    lines = [line.strip() for line in reasons[len(reasons) == 2].splitlines()[1:] if line.strip()]
+    cause = lines[0].removeprefix("TypingError: ") if lines else message.strip()
+    return f"Numba cannot compile a function{where}: {cause}"
 
 
 def traits_of(function: Callable[..., Any]) -> Traits:
@@ -192,10 +179,8 @@ def inner_options(function: Callable[..., Any]) -> dict[str, Any]:
         **OPTIONS,
         "no_cpython_wrapper": True,
         "_nrt": traits.allocates,
-        "forceinline": traits.inlined and not traits.allocates and not traits.parallel,
+        "forceinline": traits.inlined and not traits.allocates,
     }
     if not traits.reassociates:
         options["fastmath"] = OPTIONS["fastmath"] - {"reassoc"}
-    if traits.parallel:
-        options["parallel"] = True
     return options

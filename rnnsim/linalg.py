@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from rnnsim.kernels import kernel, prange
+from rnnsim.kernels import kernel
 from rnnsim.native import add_xt_y, as_matrix, as_vector, gemm
+from rnnsim.parallel import in_parallel
 from rnnsim.tiles import multiply, multiply_onto
 from rnnsim.typing import Array
 
@@ -98,15 +99,14 @@ def W_times_x(W: Array, x: Array, out: Array) -> None:
     if k * n < LARGE_VECTOR:
         multiply_rows(W, x, out, 0, k)
     else:
-        W_times_x_in_parts(W, x, out)
+        in_parallel(multiply_part, MOST_PARTS, W, x, out)
 
 
-@kernel(parallel=True)
-def W_times_x_in_parts(W: Array, x: Array, out: Array) -> None:
-    k = W.shape[0]
-    for part in prange(MOST_PARTS):
-        begin, end = bounds(part, MOST_PARTS, k)
-        multiply_rows(W, x, out, begin, end)
+@kernel(allocates=False)
+def multiply_part(part: int, W: Array, x: Array, out: Array) -> None:
+    """A part of the rows of ``W x``."""
+    begin, end = bounds(part, MOST_PARTS, W.shape[0])
+    multiply_rows(W, x, out, begin, end)
 
 
 @kernel(allocates=False)
@@ -139,18 +139,21 @@ def Wt_times_x(W: Array, x: Array, out: Array) -> None:
         Wt_times_x_in_parts(W, x, out)
 
 
-@kernel(parallel=True)
+@kernel
 def Wt_times_x_in_parts(W: Array, x: Array, out: Array) -> None:
-    k, n = W.shape
-    sums = np.empty((MOST_PARTS, n), out.dtype)
-    for part in prange(MOST_PARTS):
-        begin, end = bounds(part, MOST_PARTS, k)
-        combine_rows(W, x, sums[part], begin, end)
-    for j in range(n):
-        out[j] = sums[0, j]
+    """``out = W^T x``, the sum in parts."""
+    sums = np.empty((MOST_PARTS, out.size), out.dtype)
+    in_parallel(combine_part, MOST_PARTS, W, x, sums)
+    copy(sums[0], out)
     for part in range(1, MOST_PARTS):
-        for j in range(n):
-            out[j] += sums[part, j]
+        add_to(out, sums[part])
+
+
+@kernel(allocates=False)
+def combine_part(part: int, W: Array, x: Array, sums: Array) -> None:
+    """The sum of a part of the rows of W."""
+    begin, end = bounds(part, MOST_PARTS, W.shape[0])
+    combine_rows(W, x, sums[part], begin, end)
 
 
 @kernel(allocates=False)
@@ -198,7 +201,7 @@ def x_times_W(x: Array, W: Array, out: Array) -> None:
     if parts == 1:
         rows_times_W(x, W, out)
     else:
-        rows_times_W_in_parts(x, W, out, parts)
+        in_parallel(rows_times_W_part, parts, x, W, out, parts)
 
 
 @kernel(allocates=False)
@@ -221,12 +224,11 @@ def y_plus_rows_times_W(y: Array, x: Array, W: Array, out: Array) -> None:
         multiply_onto(x, W, y, out)
 
 
-@kernel(parallel=True)
-def rows_times_W_in_parts(x: Array, W: Array, out: Array, parts: int) -> None:
-    """``out = x W``, a core having a part of the rows."""
-    for part in prange(parts):
-        begin, end = bounds(part, parts, x.shape[0])
-        multiply(x[begin:end], W, out[begin:end])
+@kernel(allocates=False)
+def rows_times_W_part(part: int, x: Array, W: Array, out: Array, parts: int) -> None:
+    """A part of the rows of ``out = x W``."""
+    begin, end = bounds(part, parts, x.shape[0])
+    multiply(x[begin:end], W, out[begin:end])
 
 
 @kernel(allocates=False)
@@ -253,16 +255,14 @@ def share_rows(x: Array, W: Array, out: Array, parts: int) -> None:
     if parts == 1:
         gemm_in_pieces(x, W, out, 0, x.shape[0])
     else:
-        gemm_of_parts(x, W, out, parts)
+        in_parallel(gemm_part, parts, x, W, out, parts)
 
 
-@kernel(parallel=True)
-def gemm_of_parts(x: Array, W: Array, out: Array, parts: int) -> None:
-    """``out = x W``, a core having a part of the rows."""
-    R = x.shape[0]
-    for part in prange(parts):
-        begin, end = bounds(part, parts, R)
-        gemm_in_pieces(x, W, out, begin, end)
+@kernel(allocates=False)
+def gemm_part(part: int, x: Array, W: Array, out: Array, parts: int) -> None:
+    """A part of the rows of ``out = x W``."""
+    begin, end = bounds(part, parts, x.shape[0])
+    gemm_in_pieces(x, W, out, begin, end)
 
 
 @kernel(allocates=False)
@@ -293,21 +293,25 @@ def add_xt_times_y(x: Array, y: Array, out: Array, alone: bool) -> None:
         if parts == 1:
             add_in_pieces(x, y, 0, R, out)
         elif k > R:
-            add_rows_in_parts(x, y, out, parts)
+            in_parallel(add_rows_part, parts, x, y, out, parts)
         else:
             add_in_parts(x, y, out, parts)
 
 
-@kernel(parallel=True)
+@kernel
 def add_in_parts(x: Array, y: Array, out: Array, parts: int) -> None:
     """``out += x^T y``, the sum in parts, of which the first is added to out at once."""
-    (R, k), n = x.shape, y.shape[1]
-    sums = np.zeros((parts - 1, k, n), out.dtype)
-    for part in prange(parts):
-        begin, end = bounds(part, parts, R)
-        add_in_pieces(x, y, begin, end, out if part == 0 else sums[part - 1])
+    sums = np.zeros((parts - 1, *out.shape), out.dtype)
+    in_parallel(add_part, parts, x, y, out, sums, parts)
     for part in range(parts - 1):
         add(sums[part], out)
+
+
+@kernel(allocates=False)
+def add_part(part: int, x: Array, y: Array, out: Array, sums: Array, parts: int) -> None:
+    """A part of the sum ``x^T y``, added to out or to a place of its own."""
+    begin, end = bounds(part, parts, x.shape[0])
+    add_in_pieces(x, y, begin, end, out if part == 0 else sums[part - 1])
 
 
 @kernel(allocates=False)
@@ -319,12 +323,11 @@ def add_in_pieces(x: Array, y: Array, begin: int, end: int, out: Array) -> None:
         add_xt_y(x[first:last], y[first:last], out, 0, out.shape[0])
 
 
-@kernel(parallel=True)
-def add_rows_in_parts(x: Array, y: Array, out: Array, parts: int) -> None:
-    """``out += x^T y``, a core having some rows of out, where they are more than what is added up."""
-    for part in prange(parts):
-        begin, end = bounds(part, parts, x.shape[1])
-        add_xt_y(x, y, out, begin, end)
+@kernel(allocates=False)
+def add_rows_part(part: int, x: Array, y: Array, out: Array, parts: int) -> None:
+    """``out += x^T y`` of some rows of out, where they are more than what is added up."""
+    begin, end = bounds(part, parts, x.shape[1])
+    add_xt_y(x, y, out, begin, end)
 
 
 @kernel(allocates=False)

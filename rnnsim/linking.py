@@ -24,9 +24,7 @@ from numba.core.imputils import lower_constant
 from numba.core.typing.templates import infer, infer_global, make_intrinsic_template
 from numba.extending import models, register_model
 
-PARALLEL_LOOPS = ("__numba_parfor_gufunc", "_GufuncWrapper", "parallelgufuncwrapper")  # Numba's names
-
-APART = (*PARALLEL_LOOPS, "cpython", "parfor")  # what is called from elsewhere
+APART = "cpython"  # what Python calls
 
 
 class Part(JITCodeLibrary):
@@ -51,19 +49,6 @@ class Part(JITCodeLibrary):
     def get_pointer_to_function(self, name: str) -> int:
         self._ensure_finalized()  # type: ignore[no-untyped-call]
         return 0
-
-
-class LoopPart(Part):
-    """The body of a parallel loop, which is linked with what it calls at once."""
-
-    def finalize(self) -> None:
-        JITCodeLibrary.finalize(self)  # type: ignore[no-untyped-call]
-
-    def _optimize_final_module(self) -> None:
-        """Whoever links this in optimises the whole."""
-
-    def _finalize_final_module(self) -> None:
-        super().finalize()
 
 
 class Whole(JITCodeLibrary):
@@ -97,7 +82,7 @@ class OnePiece(Whole):
 
     def _optimize_final_module(self) -> None:
         for function in self._final_module.functions if can_mark_functions() else ():
-            if not function.is_declaration and not any(mark in function.name for mark in APART):
+            if not function.is_declaration and APART not in function.name:
                 function.add_function_attribute("alwaysinline")
         super()._optimize_final_module()  # type: ignore[no-untyped-call]
 
@@ -118,8 +103,8 @@ class Inner(Compiler):
 class Called(types.Dispatcher):
     """The type of an inner kernel, where another calls it.
 
-    Numba would compile the kernel anew for every constant that it is called with, and for an index of a
-    ``prange``, which has no sign: here numbers are numbers.
+    Numba would compile the kernel anew for every constant that it is called with, and for a number
+    without a sign: here numbers are numbers.
     """
 
     def get_call_type(self, context: Any, args: Any, kws: Any) -> Any:
@@ -159,23 +144,6 @@ def make_native(function: Callable[..., Any], code: Callable[..., Any]) -> Any:
 
 
 @contextmanager
-def loops_are_parts(codegen: Any) -> Iterator[None]:
-    """Have the bodies of parallel loops, which Numba compiles as functions, be parts as well."""
-    create = codegen.create_library
-
-    def create_library(name: str, **options: Any) -> Any:
-        if any(mark in name for mark in PARALLEL_LOOPS):
-            return LoopPart(codegen, name)  # type: ignore[no-untyped-call]
-        return create(name, **options)
-
-    codegen.create_library = create_library
-    try:
-        yield
-    finally:
-        del codegen.create_library
-
-
-@contextmanager
 def no_garbage_collection() -> Iterator[None]:
     """Leave rubbish for later.
 
@@ -197,7 +165,7 @@ class Outermost(Inner):
     library = Whole
 
     def compile_extra(self, func: Any) -> Any:
-        with loops_are_parts(self.state.targetctx.codegen()), no_garbage_collection():
+        with no_garbage_collection():
             result = super().compile_extra(func)  # type: ignore[no-untyped-call]
         for environment in result._find_referenced_environments():
             result.library.codegen.set_env(environment.env_name, environment)

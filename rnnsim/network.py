@@ -50,10 +50,10 @@ recurrent network, the one that enters it in a fast-weight network (``reads``). 
 ``immediate(params, trajectory, t, row, grad)``
     Add ``row . (dstate(t)/dparams of this step alone)``; row (B, N).
 
-Cores may share a batch of a network that ``shares``: there are no tuples within its parameters, state
-and trajectory, and no two sequences write to one place. The trajectory then has ``alone`` (1,): where it
-is set, ``forward``, ``direct`` and ``collect`` leave the other cores alone, which have shards of the
-batch by themselves (:mod:`rnnsim.shards`).
+Cores may share a batch of a network that ``shares``: its parameters, state and trajectory are arrays
+and numbers, and no two sequences write to one place. The trajectory then has ``alone`` (1,): where it is
+set, ``forward``, ``direct`` and ``collect`` leave the other cores alone, which have shards of the batch
+by themselves (:mod:`rnnsim.shards`).
 
 ``prepare``, ``project``, ``step`` and ``readout`` are the parts of ``forward`` for networks that can
 settle (:mod:`rnnsim.settling`): ``prepare(params, trajectory, rows)`` of so many rows in all; then, of

@@ -8,7 +8,7 @@ from __future__ import annotations
 from functools import cache
 from typing import Any, NamedTuple
 
-from rnnsim.kernels import kernel, prange
+from rnnsim.kernels import kernel
 from rnnsim.linalg import (
     ROWS,
     add_to,
@@ -24,6 +24,7 @@ from rnnsim.linalg import (
 from rnnsim.losses import add_losses
 from rnnsim.native import as_matrix, as_vector, rows_of
 from rnnsim.network import Stream
+from rnnsim.parallel import in_parallel
 from rnnsim.tiles import lay_in_panels, multiply_onto, multiply_panels, turn_into_panels
 from rnnsim.typing import Array, Bools, Kernel, Params
 
@@ -184,8 +185,9 @@ def forward_kernel(prepare: Kernel, step: Kernel, readout: Kernel) -> Kernel:
         if count > 0:
             copy(trajectory.states[first + count - 1, begin:end], state.x[begin:end])
 
-    @kernel(parallel=True)
-    def run_in_parts(
+    @kernel(allocates=False)
+    def run_part(
+        part: int,
         params: Params,
         state: RecurrentState,
         stream: Stream,
@@ -195,10 +197,8 @@ def forward_kernel(prepare: Kernel, step: Kernel, readout: Kernel) -> Kernel:
         count: int,
         parts: int,
     ) -> None:
-        B = state.x.shape[0]
-        for part in prange(parts):
-            begin, end = bounds(part, parts, B)
-            run(params, state, stream, row, trajectory, first, count, begin, end)
+        begin, end = bounds(part, parts, state.x.shape[0])
+        run(params, state, stream, row, trajectory, first, count, begin, end)
 
     @kernel(allocates=False)
     def forward(
@@ -217,7 +217,7 @@ def forward_kernel(prepare: Kernel, step: Kernel, readout: Kernel) -> Kernel:
         if parts == 1:
             run(params, state, stream, row, trajectory, first, count, 0, B)
         else:
-            run_in_parts(params, state, stream, row, trajectory, first, count, parts)
+            in_parallel(run_part, parts, params, state, stream, row, trajectory, first, count, parts)
         add_losses(trajectory.losses[first : first + count], stream, row)
 
     return forward

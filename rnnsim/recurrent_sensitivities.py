@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from rnnsim.arrays import aligned_zeros
-from rnnsim.kernels import kernel, prange
+from rnnsim.kernels import kernel
 from rnnsim.linalg import (
     Wt_times_x,
     add_rows,
@@ -20,6 +20,7 @@ from rnnsim.linalg import (
     x_times_W,
 )
 from rnnsim.native import as_matrix, as_vector
+from rnnsim.parallel import in_parallel
 from rnnsim.recurrent_derivatives import jacobian
 from rnnsim.recurrent_forward import RecurrentTrajectory
 from rnnsim.tiles import multiply
@@ -101,30 +102,23 @@ def pushforward(
         steps = min(moves.z.shape[0], first + count - begin)
         if steps * n * n * n * moves.z.shape[2] < SHARED:
             for i in range(steps * B):
-                prepare(params, trajectory, begin, i, moves)
-            for b in range(B):
-                for block in range(total.shape[1]):
-                    carry_block(moves, sensitivities.p, sensitivities.current[0], steps, b, block, total)
+                prepare(i, params, trajectory, begin, moves)
+            for i in range(B * total.shape[1]):
+                carry_block(i, moves, sensitivities.p, sensitivities.current[0], steps, total)
         else:
-            prepare_all(params, trajectory, begin, steps, moves)
-            carry_blocks(moves, sensitivities.p, sensitivities.current[0], steps, total)
+            in_parallel(prepare, steps * B, params, trajectory, begin, moves)
+            in_parallel(
+                carry_block, B * total.shape[1], moves, sensitivities.p, sensitivities.current[0], steps,
+                total,
+            )  # fmt: skip
         sensitivities.current[0] = (sensitivities.current[0] + steps) % 2
     for b in range(B):
         unpack(total[b], grad)
 
 
-@kernel(parallel=True)
-def prepare_all(
-    params: Params, trajectory: RecurrentTrajectory, first: int, steps: int, moves: Moves
-) -> None:
-    """What the next steps do to p of every sequence."""
-    for i in prange(steps * moves.z.shape[1]):
-        prepare(params, trajectory, first, i, moves)
-
-
 @kernel(allocates=False)
-def prepare(params: Params, trajectory: RecurrentTrajectory, first: int, i: int, moves: Moves) -> None:
-    """What one of them does to p of one sequence."""
+def prepare(i: int, params: Params, trajectory: RecurrentTrajectory, first: int, moves: Moves) -> None:
+    """What one of the next steps does to p of one sequence: the i-th of all steps and sequences."""
     s, b = i // moves.z.shape[1], i % moves.z.shape[1]
     t, n = first + s, params.b.size
     m = trajectory.inputs.shape[2]
@@ -139,19 +133,10 @@ def prepare(params: Params, trajectory: RecurrentTrajectory, first: int, i: int,
     Wt_times_x(matrix[:n], error, matrix[n])
 
 
-@kernel(parallel=True)
-def carry_blocks(moves: Moves, p: Array, current: int, steps: int, total: Array) -> None:
-    """Carry every block of every sequence, a core having some of them."""
-    blocks = total.shape[1]
-    for i in prange(total.shape[0] * blocks):
-        carry_block(moves, p, current, steps, i // blocks, i % blocks, total)
-
-
 @kernel(allocates=False, inlined=False)
-def carry_block(
-    moves: Moves, p: Array, current: int, steps: int, b: int, block: int, total: Array
-) -> None:
-    """Carry one block of columns through several steps."""
+def carry_block(i: int, moves: Moves, p: Array, current: int, steps: int, total: Array) -> None:
+    """Carry one block of columns through several steps: the i-th of all sequences' blocks."""
+    b, block = i // total.shape[1], i % total.shape[1]
     n, width, columns = moves.factor.shape[2], p.shape[4], moves.factor.shape[2] * moves.z.shape[2]
     begin = block * width
     end = min(begin + width, columns)

@@ -16,12 +16,13 @@ import numpy as np
 
 from rnnsim.arrays import aligned_zeros
 from rnnsim.errors import NoSteadyState, RnnsimError, UnknownName
-from rnnsim.kernels import compiled, kernel, prange, traits_of
+from rnnsim.kernels import compiled, kernel, traits_of
 from rnnsim.linalg import bounds, copy, larger, largest, parts_of, swap, turn
 from rnnsim.losses import add_losses
 from rnnsim.names import nearest
 from rnnsim.native import room_for_pivots, solve_transposed
 from rnnsim.network import Network, Stream
+from rnnsim.parallel import in_parallel
 from rnnsim.typing import Array, Bools, Integers, Kernel, Params, State, Trajectory
 
 SOLVERS = ("relaxation", "anderson", "newton")
@@ -133,7 +134,7 @@ def settle_kernel(
     ``cheap`` says that ``advance`` takes less time than to judge a state, and may be called from
     several threads; ``shares``, that the network's kernels may be.
     """
-    allocates = traits_of(advance).allocates
+    allocates, shared = traits_of(advance).allocates, cheap and shares
 
     @kernel(allocates=allocates, inlined=False)
     def settle_part(
@@ -166,23 +167,23 @@ def settle_kernel(
                 room.settled[begin:end] = True
                 return
 
-    @kernel(parallel=cheap and shares)
-    def settle_parts(params: Params, trajectory: Trajectory, t: int, room: Settling, parts: int) -> None:
-        B = trajectory.states.shape[1]
-        for part in prange(parts):
-            begin, end = bounds(part, parts, B)
-            settle_part(params, trajectory, t, room, begin, end)
+    @kernel(allocates=allocates)
+    def settle_one_part(
+        part: int, params: Params, trajectory: Trajectory, t: int, room: Settling, parts: int
+    ) -> None:
+        begin, end = bounds(part, parts, trajectory.states.shape[1])
+        settle_part(params, trajectory, t, room, begin, end)
 
     @kernel(allocates=allocates)
     def settle_row(params: Params, trajectory: Trajectory, t: int, room: Settling) -> bool:
         """Let each sequence settle; cores share them."""
         B, n = trajectory.states.shape[1:]
         room.settled[:] = False
-        parts = parts_of(B, USUAL_STEPS * B * n * n) if cheap else 1
-        if parts == 1:
-            settle_part(params, trajectory, t, room, 0, B)
+        parts = parts_of(B, USUAL_STEPS * B * n * n)
+        if shared and parts > 1:
+            in_parallel(settle_one_part, parts, params, trajectory, t, room, parts)
         else:
-            settle_parts(params, trajectory, t, room, parts)
+            settle_part(params, trajectory, t, room, 0, B)
         return bool(room.settled.all())
 
     @kernel(allocates=allocates)

@@ -18,10 +18,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from rnnsim.arrays import aligned_zeros
-from rnnsim.kernels import kernel, native, prange
+from rnnsim.kernels import kernel, native
 from rnnsim.linalg import LEAST_ROWS, parts_of
 from rnnsim.native import arrays_of, refuse_unless_contiguous
 from rnnsim.network import Network, Stream, empty_stream
+from rnnsim.parallel import in_parallel
 from rnnsim.rule import DONE, Window
 from rnnsim.typing import Array, Integers, Kernel, Memory, Params, State, Trajectory
 
@@ -106,45 +107,23 @@ def sharded_learn(learn: Kernel) -> Kernel:
 
     @kernel(allocates=False, inlined=False)
     def learn_shard(
+        i: int,
         params: Params,
         state: State,
         stream: Stream,
         row: int,
         count: int,
-        begins: Integers,
-        streams: Stream,
-        trajectories: Trajectory,
-        memories: Memory,
-        grads: Params,
-        i: int,
+        memory: Sharded,
     ) -> None:
-        shards = begins.size
-        own, grad = share(streams, i, shards), share(grads, i, shards)
+        begins, shards = memory.begins, memory.begins.size
+        own, grad = share(memory.streams, i, shards), share(memory.grads, i, shards)
         take(stream, row, count, begins[i], own)
         clear(grad)
         learn(
-            params, share(state, i, shards), own, 0, share(trajectories, i, shards),
-            Window(0, count, 0, False, True), share(memories, i, shards), grad,
+            params, share(state, i, shards), own, 0, share(memory.trajectories, i, shards),
+            Window(0, count, 0, False, True), share(memory.memories, i, shards), grad,
         )  # fmt: skip
         copy_sequences(own.outputs, 0, 0, stream.outputs, row, begins[i], count)
-
-    @kernel(parallel=True)
-    def learn_all_shards(
-        params: Params,
-        state: State,
-        stream: Stream,
-        row: int,
-        count: int,
-        begins: Integers,
-        streams: Stream,
-        trajectories: Trajectory,
-        memories: Memory,
-        grads: Params,
-    ) -> None:
-        for i in prange(begins.size):
-            learn_shard(
-                params, state, stream, row, count, begins, streams, trajectories, memories, grads, i
-            )
 
     @kernel(allocates=False)
     def learn_in_shards(
@@ -160,10 +139,7 @@ def sharded_learn(learn: Kernel) -> Kernel:
         shards, count = memory.begins.size, window.length
         if shards == 0 or not window.learns:
             return int(learn(params, state, stream, row, trajectory, window, memory.whole, grad))
-        learn_all_shards(
-            params, state, stream, row, count, memory.begins, memory.streams, memory.trajectories,
-            memory.memories, memory.grads,
-        )  # fmt: skip
+        in_parallel(learn_shard, shards, params, state, stream, row, count, memory)
         for i in range(shards):
             add(1 / shards, share(memory.grads, i, shards), grad)
         add_losses(memory.streams.losses, shards, count, stream.losses, row)

@@ -1,8 +1,8 @@
 """Who does the work: BLAS has one thread, and large pieces of work are shared between free cores.
 
 BLAS threads inside a time loop wait for one another at every step. Kernels cut the work into parts
-themselves (``prange``), into as many whatever the machine: the sums are then the same to the last bit,
-however many cores there are. ``RNNSIM_NUM_THREADS`` says how many are used at most.
+themselves (:mod:`rnnsim.parallel`), into as many whatever the machine: the sums are then the same to the
+last bit, however many cores there are. ``RNNSIM_NUM_THREADS`` says how many are used at most.
 
 Where other programs keep the cores busy, threads that wait for one another take a thousand times as
 long as one that does the work alone. So, from time to time, it is tried how long nothing takes.
@@ -22,7 +22,8 @@ from typing import Any
 import numpy as np
 
 from rnnsim.errors import RnnsimError
-from rnnsim.kernels import compiled, kernel, prange
+from rnnsim.kernels import compiled, kernel
+from rnnsim.parallel import in_parallel
 from rnnsim.typing import Array
 
 LIMIT = "RNNSIM_NUM_THREADS"
@@ -31,17 +32,16 @@ BUSY = 50e-6  # seconds that nothing takes on busy cores; on free ones it is a f
 FRESH = 1.0  # seconds for which it is taken to stay so
 
 
-@kernel(parallel=True)
-def nothing(places: Array) -> None:
+@kernel(allocates=False)
+def touch(i: int, places: Array) -> None:
+    """As little as a thread can do."""
+    places[i] = i
+
+
+@kernel(allocates=False)
+def touch_all(places: Array) -> None:
     """As little as threads can share."""
-    for i in prange(places.size):
-        places[i] = i
-
-
-@kernel
-def touch(places: Array) -> None:
-    """From outside, only what is inside a kernel is parallel."""
-    nothing(places)
+    in_parallel(touch, places.size, places)
 
 
 class Cores:
@@ -70,7 +70,7 @@ class Cores:
 
     def _quickest(self, trials: int = 6) -> float:
         """The first trials may wait for a thread that slept, on free cores too: up to 8 ms."""
-        run, quickest = compiled(touch, OWNER), np.inf
+        run, quickest = compiled(touch_all, OWNER), np.inf
         for _ in range(trials):
             start = time.perf_counter()
             run(self.places)

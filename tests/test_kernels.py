@@ -14,8 +14,9 @@ from cases import TYPICAL, Case, assert_equal_gradients, make_case
 
 import rnnsim
 from rnnsim import cache, kernels
-from rnnsim.kernels import compiled, kernel, prange
+from rnnsim.kernels import compiled, kernel
 from rnnsim.network import empty_stream
+from rnnsim.parallel import in_parallel
 from rnnsim.recurrent import RecurrentNetwork
 from rnnsim.rule import Window
 from rnnsim_rules.bptt import BPTT
@@ -245,21 +246,20 @@ def shifted(x: Any, i: int) -> float:
     return float(x[i]) + i
 
 
-@kernel(parallel=True)
-def shifted_in_parts(x: Any, out: Any) -> None:
-    for i in prange(out.size):
-        out[i] = shifted(x, i)
+@kernel
+def put_shifted(i: int, x: Any, out: Any) -> None:
+    out[i] = shifted(x, i)
 
 
 @kernel
 def with_constants(x: Any, out: Any, i: int) -> float:
-    shifted_in_parts(x, out)
+    in_parallel(put_shifted, out.size, x, out)
     return shifted(x, 0) + shifted(x, 1) + shifted(x, i) + shifted(out, i)
 
 
 @pytest.mark.skipif(numba.config.DISABLE_JIT, reason="nothing is compiled")
 def test_a_kernel_is_compiled_once_for_its_types(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Not for each constant, nor for the index of a prange; the control: for another dtype it is."""
+    """Not for each constant, nor for the number of a part; the control: for another dtype it is."""
     monkeypatch.setattr(cache, "SEPARATE", False)  # what is found in the cache is not compiled
     x, out = np.arange(5.0), np.zeros(5)
     function = compiled(with_constants)

@@ -21,9 +21,10 @@ import msgspec
 import numpy as np
 
 from rnnsim.arrays import aligned_zeros
-from rnnsim.kernels import kernel, prange
+from rnnsim.kernels import kernel
 from rnnsim.linalg import bounds, copy, parts_of
 from rnnsim.network import Network, Stream
+from rnnsim.parallel import in_parallel
 from rnnsim.rule import DONE, Cost, Rule, Window
 from rnnsim.shards import sharded_learn, sharded_memory
 from rnnsim.typing import Array, Kernel, Memory, Params, State, Trajectory
@@ -97,8 +98,9 @@ def pull_all_kernel(network: Network) -> Kernel:
     """Make the same for all sequences, which cores share where the network's kernels can."""
     pull = pull_kernel(network.pullback)
 
-    @kernel(parallel=True)
-    def pull_in_parts(
+    @kernel(allocates=False)
+    def pull_part(
+        part: int,
         params: Params,
         trajectory: Trajectory,
         first: int,
@@ -107,10 +109,8 @@ def pull_all_kernel(network: Network) -> Kernel:
         memory: Sweep,
         parts: int,
     ) -> None:
-        B = memory.blame.shape[1]
-        for part in prange(parts):
-            begin, end = bounds(part, parts, B)
-            pull(params, trajectory, first, count, own, memory, begin, end)
+        begin, end = bounds(part, parts, memory.blame.shape[1])
+        pull(params, trajectory, first, count, own, memory, begin, end)
 
     @kernel(allocates=False)
     def pull_shared(
@@ -121,7 +121,7 @@ def pull_all_kernel(network: Network) -> Kernel:
         if parts == 1:
             pull(params, trajectory, first, count, own, memory, 0, B)
         else:
-            pull_in_parts(params, trajectory, first, count, own, memory, parts)
+            in_parallel(pull_part, parts, params, trajectory, first, count, own, memory, parts)
 
     @kernel(allocates=False)
     def pull_all(

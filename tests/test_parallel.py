@@ -1,0 +1,106 @@
+"""Calls that the cores share: each part is called once, with its arguments, by several threads."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numba
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from rnnsim.errors import RnnsimError
+from rnnsim.kernels import compiled, kernel
+from rnnsim.parallel import in_parallel
+
+needs_jit = pytest.mark.skipif(numba.config.DISABLE_JIT, reason="uncompiled, one core does everything")
+needs_cores = pytest.mark.skipif(numba.config.NUMBA_NUM_THREADS < 2, reason="there is one core")
+
+
+class Inner(NamedTuple):
+    calls: Any
+    factor: float
+
+
+class Outer(NamedTuple):
+    inner: Inner
+    out: Any
+    threads: Any
+
+
+@kernel(allocates=False)
+def put(i: int, outer: Outer, shift: int, doubled: bool) -> None:
+    outer.inner.calls[i] += 1
+    outer.out[i] = (i * outer.inner.factor + shift) * (2 if doubled else 1)
+
+
+@kernel(allocates=False)
+def put_all(outer: Outer, shift: int, doubled: bool, times: int) -> None:
+    in_parallel(put, times, outer, shift, doubled)
+
+
+@kernel
+def put_everywhere(outer: Outer, shift: int, doubled: bool, times: int) -> None:
+    put_all(outer, shift, doubled, times)
+
+
+def new(size: int, factor: float = 0.5) -> Outer:
+    return Outer(Inner(np.zeros(size), factor), np.full(size, np.nan), np.full(size, -1))
+
+
+@settings(max_examples=50, deadline=None)
+@given(
+    times=st.integers(0, 40),
+    shift=st.integers(-5, 5),
+    doubled=st.booleans(),
+    count=st.integers(1, numba.config.NUMBA_NUM_THREADS),
+)
+def test_each_part_is_called_once(times: int, shift: int, doubled: bool, count: int) -> None:
+    """With tuples in tuples, numbers of each kind, and parts fewer or more than threads."""
+    outer = new(40)
+    before = numba.get_num_threads()
+    numba.set_num_threads(count)
+    try:
+        compiled(put_everywhere)(outer, shift, doubled, times)
+    finally:
+        numba.set_num_threads(before)
+    np.testing.assert_array_equal(outer.inner.calls, np.arange(40) < times)
+    wanted = (np.arange(times) * 0.5 + shift) * (1 + doubled)
+    np.testing.assert_array_equal(outer.out[:times], wanted)
+
+
+@kernel(allocates=False)
+def put_thread(i: int, outer: Outer) -> None:
+    outer.threads[i] = numba.get_thread_id()
+
+
+@kernel(allocates=False)
+def put_threads(outer: Outer) -> None:
+    in_parallel(put_thread, outer.threads.size, outer)
+
+
+@needs_jit
+@needs_cores
+@pytest.mark.parametrize("count", [1, 2])
+def test_as_many_threads_share_the_calls_as_may(count: int) -> None:
+    """The control: with one thread it is one."""
+    outer = new(64)
+    before = numba.get_num_threads()
+    numba.set_num_threads(count)
+    try:
+        compiled(put_threads)(outer)
+    finally:
+        numba.set_num_threads(before)
+    assert set(outer.threads) == set(range(count))
+
+
+@kernel(allocates=False)
+def too_few(outer: Outer) -> None:
+    in_parallel(put, 3, outer)
+
+
+@needs_jit
+def test_wrong_arguments_are_refused() -> None:
+    with pytest.raises(RnnsimError, match="missing a required argument"):
+        compiled(too_few)(new(3))
