@@ -161,9 +161,12 @@ def _cause(message: str) -> str:
     innermost = message.split("Failed in nopython mode pipeline")[-1]
     place = re.search(r'File "([^"]+)", line (\d+)', innermost)
     where = f" ({Path(place[1]).name}, line {place[2]})" if place else ""
-    reasons = innermost.split("raised a specific error:")  # the only candidate's is the reason
-    lines = [line.strip() for line in reasons[len(reasons) == 2].splitlines()[1:] if line.strip()]
-    cause = lines[0].removeprefix("TypingError: ") if lines else message.strip()
+    lines = [line.strip() for line in innermost.splitlines()[1:] if line.strip()]
+    cause = lines[0] if lines else message.strip()
+    reasons = re.findall(r"raised a specific error:\s+(?:TypingError: )?(.+)", innermost)
+    called = re.search(r"<function (\w+)", cause)
+    if called and len(reasons) == 1:  # of a native function, which has a single form
+        cause = f"{called[1]}: {reasons[0]}"
     return f"Numba cannot compile a function{where}: {cause}"
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from rnnsim.kernels import kernel
 from rnnsim.native import add_xt_y, as_matrix, as_vector, gemm
 from rnnsim.parallel import in_parallel
-from rnnsim.tiles import multiply, multiply_onto
+from rnnsim.tiles import multiply, multiply_onto, turn_rows
 from rnnsim.typing import Array
 
 SMALL = 512  # multiplications below which a loop beats a call of BLAS
@@ -22,7 +22,6 @@ LEAST_ROWS = 8  # of each of two parts
 MOST_PARTS = 8
 BLAS_SMALL = 1_000_000  # multiplications up to which BLAS takes matrices as they are, and is quicker
 PIECE = 16  # the fewest rows that are worth a call of their own
-SQUARE = 16  # rows and columns turned at a time: a line of the cache each
 
 
 @kernel(allocates=False)
@@ -233,13 +232,8 @@ def rows_times_W_part(part: int, x: Array, W: Array, out: Array, parts: int) -> 
 
 @kernel(allocates=False)
 def turn(W: Array, out: Array) -> None:
-    """``out = W^T``, square by square."""
-    k, n = W.shape
-    for first in range(0, k, SQUARE):
-        for begin in range(0, n, SQUARE):
-            for i in range(first, min(first + SQUARE, k)):
-                for j in range(begin, min(begin + SQUARE, n)):
-                    out[j, i] = W[i, j]
+    """``out = W^T``."""
+    turn_rows(W, 0, W.shape[0], as_vector(out))
 
 
 @kernel(allocates=False)

@@ -122,29 +122,9 @@ def loop_kernel(
 
     @kernel(allocates=False)
     def loop(training: Training, until: int) -> int:
+        """No reference to an array is counted here: that takes as long as a small net."""
         (plan, clock, theta, params, slope, grad, state, stream, trajectory, memory, moments, judge,
          curve) = training  # fmt: skip
-        return run(plan, clock, theta, params, slope, grad, state, stream, trajectory, memory, moments,
-                   judge, curve, until)  # fmt: skip
-
-    @kernel(allocates=False)
-    def run(
-        plan: Plan,
-        clock: Clock,
-        theta: Array,
-        params: Params,
-        slope: Array,
-        grad: Params,
-        state: State,
-        stream: Stream,
-        trajectory: Trajectory,
-        memory: Memory,
-        moments: Memory,
-        judge: Memory,
-        curve: Curve,
-        until: int,
-    ) -> int:
-        """The loop, in which no reference to an array is counted: that takes as long as a small net."""
         while clock.step[0] < until and clock.row[0] < clock.filled[0]:
             row, held, step = clock.row[0], clock.held[0], clock.step[0]
             length = window_length(plan, clock, stream)

@@ -16,7 +16,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from rnnsim.arrays import LINE
 from rnnsim.kernels import kernel, native
 from rnnsim.native import arrays_of, as_vector, refuse_unless_contiguous
 from rnnsim.typing import Array
@@ -25,6 +24,7 @@ VECTOR = 32  # bytes
 ROWS = 4  # of a tile
 TALL = 8  # rows of one that is a vector wide: as many sums as the adder takes to be busy
 LARGE = 1 << 19  # bytes of a matrix from which panels pay
+TURNED = 32  # columns that are turned before the next rows
 
 
 def vectors() -> int:
@@ -232,28 +232,43 @@ def multiply_narrow(x: Array, W: Array, start: Array, out: Array) -> None:
 
 @kernel(allocates=False)
 def lay_in_panels(W: Array, out: Array) -> None:
-    """Have W (k, n) lie in panels in out (k, n)."""
+    """Have W (k, n) lie in panels in out (k, n): some rows into all panels, then the next."""
     k, n = W.shape
     columns, numbers = min(wide(W), n), as_vector(out)
-    c = 0
-    while c < n:
-        begin, width = panel_of(c, columns, n)
-        for j in range(k):
-            for i in range(width):
-                numbers[begin * k + j * width + i] = W[j, begin + i]
-        c = begin + width
+    for first in range(0, k, TALL):
+        c = 0
+        while c < n:
+            begin, width = panel_of(c, columns, n)
+            for j in range(first, min(first + TALL, k)):
+                row, place = W[j, begin : begin + width], numbers[begin * k + j * width :]
+                for i in range(width):
+                    place[i] = row[i]
+            c = begin + width
 
 
 @kernel(allocates=False)
 def turn_into_panels(W: Array, out: Array) -> None:
-    """Have ``W^T`` lie in panels in out (n, k); W (k, n) is read a line of the cache at a time."""
+    """Have ``W^T`` lie in panels in out (n, k); W (k, n)."""
     k, n = W.shape
-    columns, numbers, line = min(wide(W), k), as_vector(out), LINE // W.itemsize
+    columns, numbers = min(wide(W), k), as_vector(out)
     c = 0
     while c < k:
         begin, width = panel_of(c, columns, k)
-        for first in range(0, n, line):
-            for i in range(width):
-                for j in range(first, min(first + line, n)):
-                    numbers[begin * n + j * width + i] = W[begin + i, j]
+        turn_rows(W, begin, width, numbers[begin * n :])
         c = begin + width
+
+
+@kernel(allocates=False, inlined=False)
+def turn_rows(W: Array, begin: int, count: int, out: Array) -> None:
+    """Have so many rows of W be the columns of out, a vector here; four at a time."""
+    n = W.shape[1]
+    for first in range(0, n, TURNED):
+        last = min(first + TURNED, n)
+        for i in range(0, count - 3, 4):
+            one, two, three, four = W[begin + i], W[begin + i + 1], W[begin + i + 2], W[begin + i + 3]
+            for j in range(first, last):
+                place = out[j * count + i :]
+                place[0], place[1], place[2], place[3] = one[j], two[j], three[j], four[j]
+        for i in range(count - count % 4, count):
+            for j in range(first, last):
+                out[j * count + i] = W[begin + i, j]
