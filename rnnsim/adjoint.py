@@ -17,10 +17,10 @@ import numpy as np
 from rnnsim.arrays import aligned_zeros, in_dtype
 from rnnsim.errors import RnnsimError
 from rnnsim.kernels import kernel
-from rnnsim.linalg import bounds, copy, larger, largest, parts_of, swap
+from rnnsim.linalg import copy, larger, largest, parts_of, swap
 from rnnsim.native import room_for_pivots, solve_transposed
 from rnnsim.network import Network
-from rnnsim.parallel import in_parallel
+from rnnsim.parallel import in_parts
 from rnnsim.settling import MAX_STEPS, USUAL_STEPS, identity_minus
 from rnnsim.typing import Array, Bools, Integers, Kernel, Params, Trajectory
 
@@ -214,9 +214,9 @@ def iteration_kernel(pullback: Kernel, exchange: Kernel) -> Kernel:
         t: int,
         search: Search,
         blame: Array,
+        enough: float,
         begin: int,
         end: int,
-        enough: float,
     ) -> None:
         """Find the adjoint of these sequences, to a residual of ``enough`` beside the largest error.
 
@@ -260,28 +260,12 @@ def sharing_kernel(iterate: Kernel, shares: bool) -> Kernel:
     """Solve by iteration; cores share the sequences."""
 
     @kernel
-    def iterate_one_part(
-        part: int,
-        params: Params,
-        trajectory: Trajectory,
-        t: int,
-        search: Search,
-        blame: Array,
-        parts: int,
-    ) -> None:
-        begin, end = bounds(part, parts, search.error.shape[0])
-        iterate(params, trajectory, t, search, blame, begin, end, search.enough)
-
-    @kernel
     def solve(params: Params, trajectory: Trajectory, t: int, search: Search, blame: Array) -> bool:
         B, n = search.error.shape
         copy(trajectory.error[t], search.error)
         search.report[:] = 0
-        parts = parts_of(B, USUAL_STEPS * B * n * n)
-        if shares and parts > 1:
-            in_parallel(iterate_one_part, parts, params, trajectory, t, search, blame, parts)
-        else:
-            iterate(params, trajectory, t, search, blame, 0, B, search.enough)
+        parts = parts_of(B, USUAL_STEPS * B * n * n) if shares else 1
+        in_parts(iterate, B, parts, params, trajectory, t, search, blame, search.enough)
         return bool(search.found.all())
 
     return solve
@@ -313,7 +297,7 @@ def refinement_kernel(pullback: Kernel, recast: Kernel, iterate: Kernel, shares:
                 for i in range(lambda_.shape[2]):
                     low.error[b, i] = (moved[b, 0, i] + search.error[b, i] - lambda_[b, 0, i]) / left
             gain = max(GAIN, 0.5 * search.enough * scale / left)
-            iterate(room.low_params, room.low_trajectory, 0, low, room.low_blame, begin, end, gain)
+            iterate(room.low_params, room.low_trajectory, 0, low, room.low_blame, gain, begin, end)
             steps += int(low.report[begin, 1])
             for b in range(begin, end):
                 for i in range(lambda_.shape[2]):
@@ -323,19 +307,6 @@ def refinement_kernel(pullback: Kernel, recast: Kernel, iterate: Kernel, shares:
         search.found[begin:end] = judged(search, begin, end, left, steps, t)
 
     @kernel
-    def refine_part(
-        part: int,
-        params: Params,
-        trajectory: Trajectory,
-        t: int,
-        room: Refinement,
-        blame: Array,
-        parts: int,
-    ) -> None:
-        begin, end = bounds(part, parts, blame.shape[0])
-        refine(params, trajectory, t, room, blame, begin, end)
-
-    @kernel
     def solve(params: Params, trajectory: Trajectory, t: int, room: Refinement, blame: Array) -> bool:
         search = room.search
         B, n = search.error.shape
@@ -343,11 +314,10 @@ def refinement_kernel(pullback: Kernel, recast: Kernel, iterate: Kernel, shares:
         blame[:] = 0  # of an error of zero
         search.report[:] = 0
         recast(params, trajectory, t, room.low_params, room.low_trajectory)
-        parts = parts_of(B, USUAL_STEPS * B * n * n)
-        if shares and parts > 1:
-            in_parallel(refine_part, parts, params, trajectory, t, room, blame, parts)
-        else:
-            refine(params, trajectory, t, room, blame, 0, B)
+        parts = parts_of(B, USUAL_STEPS * B * n * n) if shares else 1
+        if shares:
+            room.low_trajectory.alone[0] = parts > 1
+        in_parts(refine, B, parts, params, trajectory, t, room, blame)
         return bool(search.found.all())
 
     return solve

@@ -51,7 +51,7 @@ def bound(function: Kernel, value: Any, owner: str = "") -> Callable[..., Any]:
     import numba
 
     if numba.config.DISABLE_JIT or not is_plain(value):  # type: ignore[attr-defined]
-        return partial(compiled(function, owner), value)
+        return partial(compiled(inside(function), owner), value)
     memory = memory_of(value)
     contents = contents_kernel(numba.typeof(value), ctypes.sizeof(memory), classes_of(value))
 
@@ -67,6 +67,17 @@ def bound(function: Kernel, value: Any, owner: str = "") -> Callable[..., Any]:
 
     call.holds = value, memory  # type: ignore[attr-defined]
     return call
+
+
+def inside(function: Kernel) -> Kernel:
+    """Make an outermost kernel of one: inside of it no reference needs to be counted."""
+
+    @kernel(inlines_all=traits_of(function).inlines_all)
+    def outermost(value: Any, *others: int) -> Any:
+        return function(value, *others)
+
+    outermost.__name__ = function.__name__  # for those who look at the cache
+    return outermost
 
 
 def is_plain(value: Any) -> bool:

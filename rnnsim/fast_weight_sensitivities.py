@@ -23,7 +23,7 @@ from rnnsim.kernels import kernel
 from rnnsim.layered import Layers
 from rnnsim.linalg import bounds, copy
 from rnnsim.parallel import in_parallel
-from rnnsim.typing import Array, Bools, Integers
+from rnnsim.typing import Array, Integers
 
 TOGETHER = 8  # steps that a tile of traces is carried at a time, at most
 WIDTH = 64  # fast weights of a block, at most: what moves them and a tile are in the nearest cache
@@ -56,20 +56,6 @@ class Traces(NamedTuple):
     tiny: Any  # added to every trace, see TINY
 
 
-class Moves(NamedTuple):
-    """Of the trajectory, what moves traces. (Cores share no tuples within tuples.)"""
-
-    slow: Array
-    slopes: Array  # slow_slopes
-    starts: Bools
-    slow_start: bool
-    error: Array
-    by_state: Array
-    by_drive: Array
-    by_origin: Array
-    origin: Integers
-
-
 def width_of(N: int, dtype: Any) -> int:
     """How wide blocks are: lines of the cache."""
     blocks = max(-(-N // WIDTH), min(PARTS, N // LEAST_WIDTH), 1)
@@ -87,17 +73,14 @@ def pushforward(
     grad: SlowWeights,
 ) -> None:
     """Eqs. (22) and (23)."""
-    moves = Moves(trajectory.slow, trajectory.slow_slopes, trajectory.starts, trajectory.slow_start,
-                  trajectory.error, trajectory.by_state, trajectory.by_drive, trajectory.by_origin,
-                  trajectory.origin)  # fmt: skip
     layers, weights, blocks = trajectory.slow_layers, params.flat, traces.hidden.shape[1]
     if traces.by_hidden.shape[1] > 0:
         spread(weights, layers, trajectory.origin, traces.upward)
     if blocks == 1 or count * (traces.hidden.size + traces.output.size) < SHARED:
-        carry(weights, layers, moves, first, count, traces, 0, 1, grad.flat, grad.flat)
+        carry(weights, trajectory, first, count, traces, 0, 1, grad.flat, grad.flat)
     else:
         traces.sums[:] = 0
-        in_parallel(carry_part, PARTS, weights, layers, moves, first, count, traces, grad.flat)
+        in_parallel(carry_part, PARTS, weights, trajectory, first, count, traces, grad.flat)
         for part in range(PARTS):
             for i in range(traces.sums.shape[1]):
                 grad.flat[i] += traces.sums[part, i]
@@ -125,44 +108,45 @@ def spread(weights: Array, layers: Layers, origin: Integers, upward: Array) -> N
 
 @kernel(allocates=False)
 def carry_part(
-    part: int, weights: Array, layers: Layers, moves: Moves, first: int, count: int, traces: Traces,
+    part: int, weights: Array, trajectory: FastTrajectory, first: int, count: int, traces: Traces,
     grad: Array,
 ) -> None:  # fmt: skip
     """Carry one part. In architecture 1 an output's weights touch one fast weight, so need no sum."""
     sums = traces.sums[part]
-    of_outputs = grad if moves.origin.shape[0] == 1 else sums
-    carry(weights, layers, moves, first, count, traces, part, PARTS, sums, of_outputs)
+    of_outputs = grad if trajectory.origin.shape[0] == 1 else sums
+    carry(weights, trajectory, first, count, traces, part, PARTS, sums, of_outputs)
 
 
 @kernel(allocates=False, inlined=False)
 def carry(
-    weights: Array, layers: Layers, moves: Moves, first: int, count: int, traces: Traces, part: int,
+    weights: Array, trajectory: FastTrajectory, first: int, count: int, traces: Traces, part: int,
     parts: int, of_hidden: Array, of_outputs: Array,
 ) -> None:  # fmt: skip
     """Carry one part of the blocks through the window, and add the gradient."""
+    layers = trajectory.slow_layers
     B, blocks, H, _ = traces.hidden.shape
     begin, end = bounds(part, parts, blocks)
     for block in range(begin, end):
-        width = columns_of(block, traces.gamma.shape[2], moves.origin.shape[1])[1]
+        width = columns_of(block, traces.gamma.shape[2], trajectory.origin.shape[1])[1]
         narrow = width * traces.gamma.itemsize < LINE
         if not narrow:
             traces.apart[part] = 0
         for b in range(B):
             t = first
             while t < first + count:
-                if moves.starts[t, b]:
+                if trajectory.starts[t, b]:
                     traces.hidden[b, block] = 0
                     traces.output[b, block] = 0
-                ready, t = prepare(moves, layers.units[-2], t, first + count, b, block, traces, part)
+                ready, t = prepare(trajectory, t, first + count, b, block, traces, part)
                 if H > 0:
-                    differentiate_slow(weights, layers, moves, ready, b, block, width, traces, part)
+                    differentiate_slow(weights, trajectory, ready, b, block, width, traces, part)
                     carry_hidden(layers, traces, part, ready, b, block, width, of_hidden)
                 if narrow:
-                    carry_narrow(layers, moves, traces, part, ready, b, block, width, of_outputs)
+                    carry_narrow(trajectory, traces, part, ready, b, block, width, of_outputs)
                 else:
                     carry_outputs(layers, traces, part, ready, b, block, width)
         if not narrow:
-            add_outputs(layers, moves.origin, traces.apart[part], block, of_outputs)
+            add_outputs(layers, trajectory.origin, traces.apart[part], block, of_outputs)
 
 
 # --- what moves the traces of a block ---
@@ -170,60 +154,62 @@ def carry(
 
 @kernel(allocates=False)
 def prepare(
-    moves: Moves, outputs: int, t: int, end: int, b: int, block: int, traces: Traces, part: int
+    trajectory: FastTrajectory, t: int, end: int, b: int, block: int, traces: Traces, part: int
 ) -> tuple[int, int]:
     """The next moves, as many as there is room for up to a reset; how many, and the step after them."""
     s = 0
-    if moves.starts[t, b] and moves.slow_start:
-        prepare_move(moves, outputs, t, b, block, traces, part, s, True)
+    if trajectory.starts[t, b] and trajectory.slow_start:
+        prepare_move(trajectory, t, b, block, traces, part, s, True)
         s = 1
     going = True
     while going:
-        prepare_move(moves, outputs, t, b, block, traces, part, s, False)
+        prepare_move(trajectory, t, b, block, traces, part, s, False)
         s += 1
         t += 1
-        going = t < end and s < traces.gamma.shape[1] and not moves.starts[t, b]
+        going = t < end and s < traces.gamma.shape[1] and not trajectory.starts[t, b]
     return s, t
 
 
 @kernel(allocates=False)
 def prepare_move(
-    moves: Moves, outputs: int, t: int, b: int, block: int, traces: Traces, part: int, s: int,
+    trajectory: FastTrajectory, t: int, b: int, block: int, traces: Traces, part: int, s: int,
     begins: bool,
 ) -> None:  # fmt: skip
     """One move: an ordinary step's, or to the p of initial fast weights that S sets, dBox w/dW_S."""
-    first, count = columns_of(block, traces.gamma.shape[2], moves.origin.shape[1])
+    outputs = trajectory.slow_layers.units[-2]  # where S's begin
+    first, count = columns_of(block, traces.gamma.shape[2], trajectory.origin.shape[1])
     gamma, decay = traces.gamma[part, s], traces.decay[part, s]
     idle = 0 if begins else count
     if begins or traces.hidden.shape[1] > 1:  # a single block leaves nothing where it is idle
         gamma[idle:] = 0
         decay[idle:] = 0
     if not begins:
-        copy(moves.error[t, b, first : first + count], gamma[:count])
-        copy(moves.by_state[t, b, first : first + count], decay[:count])
-    for i in range(moves.origin.shape[0]):
-        by_output, by_origin = traces.by_output[part, i, s], moves.by_origin[t, b, i, first:]
-        origin, by_drive = moves.origin[i, first:], moves.by_drive[t, b, first:]
+        copy(trajectory.error[t, b, first : first + count], gamma[:count])
+        copy(trajectory.by_state[t, b, first : first + count], decay[:count])
+    for i in range(trajectory.origin.shape[0]):
+        by_output, by_origin = traces.by_output[part, i, s], trajectory.by_origin[t, b, i, first:]
+        origin, by_drive = trajectory.origin[i, first:], trajectory.by_drive[t, b, first:]
         for c in range(count):
-            by_output[c] = by_origin[c] * moves.slopes[t, b, outputs + origin[c]]
+            by_output[c] = by_origin[c] * trajectory.slow_slopes[t, b, outputs + origin[c]]
         if not begins:
             for c in range(count):
                 by_output[c] *= by_drive[c]
-    copy(moves.slow[t, b, :outputs], traces.source[part, s, :outputs])
+    copy(trajectory.slow[t, b, :outputs], traces.source[part, s, :outputs])
     traces.row[part, s] = t
 
 
 @kernel(allocates=False)
 def differentiate_slow(
-    weights: Array, layers: Layers, moves: Moves, ready: int, b: int, block: int, count: int,
+    weights: Array, trajectory: FastTrajectory, ready: int, b: int, block: int, count: int,
     traces: Traces, part: int,
 ) -> None:  # fmt: skip
     """kappa of eq. (24), of each fast weight of a block: from S's outputs back to the hidden units."""
+    layers, slow_slopes = trajectory.slow_layers, trajectory.slow_slopes
     inputs, L = layers.units[1], layers.source.size - 1
     source, highest = layers.source[L], layers.units[L - 1]
     for j in range(inputs, layers.units[L]):
         for s in range(ready):
-            slopes, kappa = moves.slopes[traces.row[part, s], b], traces.by_hidden[part, j - inputs, s]
+            slopes, kappa = slow_slopes[traces.row[part, s], b], traces.by_hidden[part, j - inputs, s]
             if j < source:
                 kappa[:] = 0
             else:  # the highest layer has no other to wait for
@@ -232,7 +218,7 @@ def differentiate_slow(
                                       kappa[:count])  # fmt: skip
     for l in range(L - 1, 0, -1):  # noqa: E741 (layer l)
         for s in range(ready):
-            slopes = moves.slopes[traces.row[part, s], b]
+            slopes = slow_slopes[traces.row[part, s], b]
             differentiate_layer(weights, layers, l, slopes, traces.by_hidden[part], s, count)
 
 
@@ -315,14 +301,15 @@ def carry_outputs(
 
 @kernel(allocates=False)
 def carry_narrow(
-    layers: Layers, moves: Moves, traces: Traces, part: int, ready: int, b: int, block: int, width: int,
+    trajectory: FastTrajectory, traces: Traces, part: int, ready: int, b: int, block: int, width: int,
     grad: Array,
 ) -> None:  # fmt: skip
     """The same in a block that is narrower than a line of the cache, number by number.
 
     What moves the traces was written so: as a vector it is not at hand before it is in the cache.
     """
-    source, end, tiny = layers.source[-1], layers.units[-2], traces.tiny
+    layers, tiny = trajectory.slow_layers, traces.tiny
+    source, end = layers.source[-1], layers.units[-2]
     fan_in, first = end - source, block * traces.gamma.shape[2]
     for i in range(traces.by_output.shape[1]):
         p = traces.output[b, block, i]
@@ -330,7 +317,7 @@ def carry_narrow(
             z = traces.source[part, s]
             for c in range(width):
                 gamma, decay = traces.gamma[part, s, c], traces.decay[part, s, c]
-                reach, unit = traces.by_output[part, i, s, c], moves.origin[i, first + c]
+                reach, unit = traces.by_output[part, i, s, c], trajectory.origin[i, first + c]
                 total = grad[layers.weight[-1] + unit * fan_in :]
                 for j in range(fan_in):
                     old = p[j, c]

@@ -10,7 +10,7 @@ import numpy as np
 
 from rnnsim.kernels import kernel
 from rnnsim.native import add_xt_y, as_matrix, as_vector, gemm
-from rnnsim.parallel import in_parallel
+from rnnsim.parallel import in_parallel, in_parts
 from rnnsim.tiles import multiply, multiply_onto, turn_rows
 from rnnsim.typing import Array
 
@@ -95,17 +95,7 @@ def bounds(part: int, parts: int, rows: int) -> tuple[int, int]:
 def W_times_x(W: Array, x: Array, out: Array) -> None:
     """``out = W x``; W (k, n)."""
     k, n = W.shape
-    if k * n < LARGE_VECTOR:
-        multiply_rows(W, x, out, 0, k)
-    else:
-        in_parallel(multiply_part, MOST_PARTS, W, x, out)
-
-
-@kernel(allocates=False)
-def multiply_part(part: int, W: Array, x: Array, out: Array) -> None:
-    """A part of the rows of ``W x``."""
-    begin, end = bounds(part, MOST_PARTS, W.shape[0])
-    multiply_rows(W, x, out, begin, end)
+    in_parts(multiply_rows, k, 1 if k * n < LARGE_VECTOR else MOST_PARTS, W, x, out)
 
 
 @kernel(allocates=False)
@@ -185,7 +175,7 @@ def x_times_Wt(x: Array, W: Array, out: Array) -> None:
         for r in range(R):
             W_times_x(W, x[r], out[r])
     else:
-        share_rows(x, W.T, out, parts_of(R, R * n * k))
+        in_parts(gemm_in_pieces, R, parts_of(R, R * n * k), x, W.T, out)
 
 
 @kernel(allocates=False, inlined=False)
@@ -196,20 +186,16 @@ def x_times_W(x: Array, W: Array, out: Array) -> None:
     if k == 0 or n == 0:
         out[:] = 0
         return
-    parts = parts_of(R, R * n * k)
-    if parts == 1:
-        rows_times_W(x, W, out)
-    else:
-        in_parallel(rows_times_W_part, parts, x, W, out, parts)
+    in_parts(rows_times_W, R, parts_of(R, R * n * k), x, W, out)
 
 
 @kernel(allocates=False)
-def rows_times_W(x: Array, W: Array, out: Array) -> None:
-    """``out = x W`` by this core, but for a single row that is long."""
+def rows_times_W(x: Array, W: Array, out: Array, begin: int, end: int) -> None:
+    """Some rows of ``out = x W`` by this core, but for a single one that is long."""
     if x.shape[0] == 1:
         Wt_times_x(W, x[0], out[0])
     else:
-        multiply(x, W, out)
+        multiply(x[begin:end], W, out[begin:end])
 
 
 @kernel(allocates=False)
@@ -221,13 +207,6 @@ def y_plus_rows_times_W(y: Array, x: Array, W: Array, out: Array) -> None:
             out[0, j] += y[0, j]
     else:
         multiply_onto(x, W, y, out)
-
-
-@kernel(allocates=False)
-def rows_times_W_part(part: int, x: Array, W: Array, out: Array, parts: int) -> None:
-    """A part of the rows of ``out = x W``."""
-    begin, end = bounds(part, parts, x.shape[0])
-    multiply(x[begin:end], W, out[begin:end])
 
 
 @kernel(allocates=False)
@@ -244,24 +223,8 @@ def piece_of(rows: int, work: int) -> int:
 
 
 @kernel(allocates=False)
-def share_rows(x: Array, W: Array, out: Array, parts: int) -> None:
-    """``out = x W`` by BLAS, the rows in parts."""
-    if parts == 1:
-        gemm_in_pieces(x, W, out, 0, x.shape[0])
-    else:
-        in_parallel(gemm_part, parts, x, W, out, parts)
-
-
-@kernel(allocates=False)
-def gemm_part(part: int, x: Array, W: Array, out: Array, parts: int) -> None:
-    """A part of the rows of ``out = x W``."""
-    begin, end = bounds(part, parts, x.shape[0])
-    gemm_in_pieces(x, W, out, begin, end)
-
-
-@kernel(allocates=False)
 def gemm_in_pieces(x: Array, W: Array, out: Array, begin: int, end: int) -> None:
-    """Some rows of ``out = x W``."""
+    """Some rows of ``out = x W``, by BLAS."""
     piece = piece_of(end - begin, W.shape[0] * W.shape[1])
     for first in range(begin, end, piece):
         last = min(first + piece, end)
@@ -287,7 +250,7 @@ def add_xt_times_y(x: Array, y: Array, out: Array, alone: bool) -> None:
         if parts == 1:
             add_in_pieces(x, y, 0, R, out)
         elif k > R:
-            in_parallel(add_rows_part, parts, x, y, out, parts)
+            in_parts(add_to_rows, k, parts, x, y, out)
         else:
             add_in_parts(x, y, out, parts)
 
@@ -318,9 +281,8 @@ def add_in_pieces(x: Array, y: Array, begin: int, end: int, out: Array) -> None:
 
 
 @kernel(allocates=False)
-def add_rows_part(part: int, x: Array, y: Array, out: Array, parts: int) -> None:
+def add_to_rows(x: Array, y: Array, out: Array, begin: int, end: int) -> None:
     """``out += x^T y`` of some rows of out, where they are more than what is added up."""
-    begin, end = bounds(part, parts, x.shape[1])
     add_xt_y(x, y, out, begin, end)
 
 

@@ -8,7 +8,7 @@ from rnnsim.kernels import kernel
 from rnnsim.linalg import add_rows, add_to, add_xt_times_y, copy, rows_times_W, x_times_W, x_times_Wt
 from rnnsim.native import as_matrix
 from rnnsim.recurrent_forward import RecurrentTrajectory
-from rnnsim.tiles import multiply_panels
+from rnnsim.tiles import multiply, multiply_panels
 from rnnsim.typing import Array, Params
 
 
@@ -41,8 +41,10 @@ def pullback(
         x_times_W(s, params.W, onward)
     elif trajectory.has_turned[0] and trajectory.W_panels.size > 0:  # cores share sequences
         multiply_panels(s, trajectory.W_panels, onward[:0], onward)
+    elif trajectory.alone[0]:
+        multiply(s, params.W, onward)
     else:
-        rows_times_W(s, params.W, onward)
+        rows_times_W(s, params.W, onward, 0, rows)
     for b in range(begin, end):
         if trajectory.resets[t, b]:
             before[b] = 0

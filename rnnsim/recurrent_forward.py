@@ -12,7 +12,6 @@ from rnnsim.kernels import kernel
 from rnnsim.linalg import (
     ROWS,
     add_to,
-    bounds,
     copy,
     move_rows,
     parts_of,
@@ -24,7 +23,7 @@ from rnnsim.linalg import (
 from rnnsim.losses import add_losses
 from rnnsim.native import as_matrix, as_vector, rows_of
 from rnnsim.network import Stream
-from rnnsim.parallel import in_parallel
+from rnnsim.parallel import in_parts
 from rnnsim.tiles import lay_in_panels, multiply_onto, multiply_panels, turn_into_panels
 from rnnsim.typing import Array, Bools, Kernel, Params
 
@@ -186,21 +185,6 @@ def forward_kernel(prepare: Kernel, step: Kernel, readout: Kernel) -> Kernel:
             copy(trajectory.states[first + count - 1, begin:end], state.x[begin:end])
 
     @kernel(allocates=False)
-    def run_part(
-        part: int,
-        params: Params,
-        state: RecurrentState,
-        stream: Stream,
-        row: int,
-        trajectory: RecurrentTrajectory,
-        first: int,
-        count: int,
-        parts: int,
-    ) -> None:
-        begin, end = bounds(part, parts, state.x.shape[0])
-        run(params, state, stream, row, trajectory, first, count, begin, end)
-
-    @kernel(allocates=False)
     def forward(
         params: Params,
         state: RecurrentState,
@@ -214,10 +198,7 @@ def forward_kernel(prepare: Kernel, step: Kernel, readout: Kernel) -> Kernel:
         B, n = state.x.shape
         prepare(params, trajectory, count * B)
         parts = 1 if trajectory.alone[0] else parts_of(B, count * B * n * n)
-        if parts == 1:
-            run(params, state, stream, row, trajectory, first, count, 0, B)
-        else:
-            in_parallel(run_part, parts, params, state, stream, row, trajectory, first, count, parts)
+        in_parts(run, B, parts, params, state, stream, row, trajectory, first, count)
         add_losses(trajectory.losses[first : first + count], stream, row)
 
     return forward

@@ -13,7 +13,6 @@ import numpy as np
 from rnnsim.arrays import aligned_zeros
 from rnnsim.kernels import kernel
 from rnnsim.linalg import (
-    Wt_times_x,
     add_rows,
     add_xt_times_y,
     copy,
@@ -130,7 +129,7 @@ def prepare(i: int, params: Params, trajectory: RecurrentTrajectory, first: int,
     for i in range(n):
         moves.factor[s, b, i] = trajectory.leak * trajectory.slopes[t, b, i]
     jacobian(params, trajectory, t, b, matrix[:n])
-    Wt_times_x(matrix[:n], error, matrix[n])
+    multiply(as_matrix(error, 1, n), matrix[:n], as_matrix(matrix[n], 1, n))
 
 
 @kernel(allocates=False, inlined=False)

@@ -17,12 +17,12 @@ import numpy as np
 from rnnsim.arrays import aligned_zeros
 from rnnsim.errors import NoSteadyState, RnnsimError, UnknownName
 from rnnsim.kernels import compiled, kernel, traits_of
-from rnnsim.linalg import bounds, copy, larger, largest, parts_of, swap, turn
+from rnnsim.linalg import copy, larger, largest, parts_of, swap, turn
 from rnnsim.losses import add_losses
 from rnnsim.names import nearest
 from rnnsim.native import room_for_pivots, solve_transposed
 from rnnsim.network import Network, Stream
-from rnnsim.parallel import in_parallel
+from rnnsim.parallel import in_parts
 from rnnsim.typing import Array, Bools, Integers, Kernel, Params, State, Trajectory
 
 SOLVERS = ("relaxation", "anderson", "newton")
@@ -134,7 +134,7 @@ def settle_kernel(
     ``cheap`` says that ``advance`` takes less time than to judge a state, and may be called from
     several threads; ``shares``, that the network's kernels may be.
     """
-    allocates, shared = traits_of(advance).allocates, cheap and shares
+    allocates = traits_of(advance).allocates
 
     @kernel(allocates=allocates, inlined=False)
     def settle_part(
@@ -168,22 +168,12 @@ def settle_kernel(
                 return
 
     @kernel(allocates=allocates)
-    def settle_one_part(
-        part: int, params: Params, trajectory: Trajectory, t: int, room: Settling, parts: int
-    ) -> None:
-        begin, end = bounds(part, parts, trajectory.states.shape[1])
-        settle_part(params, trajectory, t, room, begin, end)
-
-    @kernel(allocates=allocates)
     def settle_row(params: Params, trajectory: Trajectory, t: int, room: Settling) -> bool:
         """Let each sequence settle; cores share them."""
         B, n = trajectory.states.shape[1:]
         room.settled[:] = False
-        parts = parts_of(B, USUAL_STEPS * B * n * n)
-        if shared and parts > 1:
-            in_parallel(settle_one_part, parts, params, trajectory, t, room, parts)
-        else:
-            settle_part(params, trajectory, t, room, 0, B)
+        parts = parts_of(B, USUAL_STEPS * B * n * n) if cheap and shares else 1
+        in_parts(settle_part, B, parts, params, trajectory, t, room)
         return bool(room.settled.all())
 
     @kernel(allocates=allocates)

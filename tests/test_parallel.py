@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numba
@@ -12,7 +16,7 @@ from hypothesis import strategies as st
 
 from rnnsim.errors import RnnsimError
 from rnnsim.kernels import compiled, kernel
-from rnnsim.parallel import in_parallel
+from rnnsim.parallel import in_parallel, in_parts
 
 needs_jit = pytest.mark.skipif(numba.config.DISABLE_JIT, reason="uncompiled, one core does everything")
 needs_cores = pytest.mark.skipif(numba.config.NUMBA_NUM_THREADS < 2, reason="there is one core")
@@ -71,6 +75,62 @@ def test_each_part_is_called_once(times: int, shift: int, doubled: bool, count: 
 
 
 @kernel(allocates=False)
+def mark(calls: Any, bounds: Any, begin: int, end: int) -> None:
+    for i in range(begin, end):
+        calls[i] += 1
+        bounds[i, 0], bounds[i, 1] = begin, end
+
+
+@kernel(allocates=False)
+def mark_all(calls: Any, bounds: Any, rows: int, parts: int) -> None:
+    in_parts(mark, rows, parts, calls, bounds)
+
+
+@settings(max_examples=50, deadline=None)
+@given(rows=st.integers(0, 40), parts=st.integers(1, 45))
+def test_parts_are_all_the_rows(rows: int, parts: int) -> None:
+    calls, bounds = np.zeros(40), np.zeros((40, 2), np.int64)
+    compiled(mark_all)(calls, bounds, rows, parts)
+    np.testing.assert_array_equal(calls, np.arange(40) < rows)
+    cuts = np.arange(parts + 1) * rows // parts
+    wanted = {(begin, end) for begin, end in pairwise(cuts) if begin < end}
+    assert set(map(tuple, bounds[:rows])) == wanted
+
+
+@kernel
+def refuse_two(i: int, out: Any) -> None:
+    if i == 2:
+        raise ValueError("not two")
+    out[i] = 1
+
+
+@kernel
+def refuse_two_of_all(out: Any) -> None:
+    in_parallel(refuse_two, out.size, out)
+
+
+@kernel
+def refuse_the_last(out: Any, begin: int, end: int) -> None:
+    if end == out.size:
+        raise ValueError("not the last")
+
+
+@kernel
+def refuse_the_last_of_all(out: Any, parts: int) -> None:
+    in_parts(refuse_the_last, out.size, parts, out)
+
+
+def test_what_a_part_raises_is_raised() -> None:
+    """In whichever thread; the control: nothing is where there is no such part."""
+    with pytest.raises(ValueError, match="not two"):
+        compiled(refuse_two_of_all)(np.zeros(9))
+    compiled(refuse_two_of_all)(np.zeros(2))
+    for parts in (1, 2, 9):
+        with pytest.raises(ValueError, match="not the last"):
+            compiled(refuse_the_last_of_all)(np.zeros(9), parts)
+
+
+@kernel(allocates=False)
 def put_thread(i: int, outer: Outer) -> None:
     outer.threads[i] = numba.get_thread_id()
 
@@ -93,6 +153,21 @@ def test_as_many_threads_share_the_calls_as_may(count: int) -> None:
     finally:
         numba.set_num_threads(before)
     assert set(outer.threads) == set(range(count))
+
+
+@needs_jit
+@pytest.mark.parametrize("layer", ["omp", "workqueue"])
+def test_any_of_numbas_threading_layers_will_do(layer: str) -> None:
+    """This file's first test and the one of what is raised, in a process that has this layer."""
+    pytest.importorskip(f"numba.np.ufunc.{layer}pool" if layer == "omp" else f"numba.np.ufunc.{layer}")
+    tests = [f"{__file__}::{test.__name__}" for test in (test_each_part_is_called_once,
+                                                         test_what_a_part_raises_is_raised)]  # fmt: skip
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", *tests],
+        env={**os.environ, "NUMBA_THREADING_LAYER": layer}, capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "2 passed" in done.stdout
 
 
 @kernel(allocates=False)

@@ -22,9 +22,9 @@ import numpy as np
 
 from rnnsim.arrays import aligned_zeros
 from rnnsim.kernels import kernel
-from rnnsim.linalg import bounds, copy, parts_of
+from rnnsim.linalg import copy, parts_of
 from rnnsim.network import Network, Stream
-from rnnsim.parallel import in_parallel
+from rnnsim.parallel import in_parts
 from rnnsim.rule import DONE, Cost, Rule, Window
 from rnnsim.shards import sharded_learn, sharded_memory
 from rnnsim.typing import Array, Kernel, Memory, Params, State, Trajectory
@@ -99,29 +99,12 @@ def pull_all_kernel(network: Network) -> Kernel:
     pull = pull_kernel(network.pullback)
 
     @kernel(allocates=False)
-    def pull_part(
-        part: int,
-        params: Params,
-        trajectory: Trajectory,
-        first: int,
-        count: int,
-        own: int,
-        memory: Sweep,
-        parts: int,
-    ) -> None:
-        begin, end = bounds(part, parts, memory.blame.shape[1])
-        pull(params, trajectory, first, count, own, memory, begin, end)
-
-    @kernel(allocates=False)
     def pull_shared(
         params: Params, trajectory: Trajectory, first: int, count: int, own: int, memory: Sweep
     ) -> None:
         _, B, _, K = memory.blame.shape
         parts = 1 if trajectory.alone[0] else parts_of(B, count * B * K * K)
-        if parts == 1:
-            pull(params, trajectory, first, count, own, memory, 0, B)
-        else:
-            in_parallel(pull_part, parts, params, trajectory, first, count, own, memory, parts)
+        in_parts(pull, B, parts, params, trajectory, first, count, own, memory)
 
     @kernel(allocates=False)
     def pull_all(
