@@ -170,6 +170,31 @@ def test_any_of_numbas_threading_layers_will_do(layer: str) -> None:
     assert "2 passed" in done.stdout
 
 
+PRINTING = """
+from rnnsim.kernels import compiled, kernel
+from rnnsim.parallel import in_parallel
+
+@kernel
+def say(i):
+    print(i)
+
+@kernel
+def say_all(times):
+    in_parallel(say, times)
+
+compiled(say_all)(8)
+"""
+
+
+@needs_jit
+def test_a_part_may_ask_for_the_interpreter() -> None:
+    """Which printing does, and a first product of BLAS; were the lock held, it would wait for ever."""
+    done = subprocess.run(
+        [sys.executable, "-c", PRINTING], capture_output=True, text=True, timeout=120, check=True
+    )
+    assert sorted(done.stdout.split()) == list("01234567")
+
+
 @kernel(allocates=False)
 def too_few(outer: Outer) -> None:
     in_parallel(put, 3, outer)
