@@ -127,7 +127,7 @@ def reduced_32(y: Number) -> tuple[Number, Number]:
     k = np.rint(y * LOG2_E_32) if y == y else np.float32(0)
     r = (y - k * LN2_HIGH_32) - k * LN2_LOW_32
     s = r * r
-    q = (Q0 + r * Q1) + s * ((Q2 + r * Q3) + s * (Q4 + r * Q5))
+    q = Q0 + r * (Q1 + r * ((Q2 + r * Q3) + s * (Q4 + r * Q5)))
     return k, r * (ONE + r * q)
 
 
