@@ -85,7 +85,12 @@ def in_parts(run: Callable[..., None], rows: int, parts: int, *arguments: Any) -
 
 def compiled_for(typing_context: Any, kernel: Any, *arguments: Any) -> Any:
     """A kernel compiled for arguments of these types."""
-    signature = kernel.get_call_type(typing_context, arguments, {})
+    from numba.core.errors import TypingError
+
+    try:
+        signature = kernel.get_call_type(typing_context, arguments, {})
+    except TypeError as error:  # older Numba's, of arguments that do not fit
+        raise TypingError(str(error)) from error
     return kernel.dispatcher.overloads[tuple(signature.args)]
 
 
