@@ -202,5 +202,5 @@ def too_few(outer: Outer) -> None:
 
 @needs_jit
 def test_wrong_arguments_are_refused() -> None:
-    with pytest.raises(RnnsimError, match=r"in_parallel: .* missing a required argument"):
+    with pytest.raises(RnnsimError, match=r"in_parallel: .*missing a required argument"):
         compiled(too_few)(new(3))
