@@ -21,8 +21,8 @@ from rnnsim.fast_weight_forward import FastTrajectory, SlowWeights
 from rnnsim.fast_weight_tiles import ROWS, carry_row, carry_row_apart, carry_tile, carry_tile_apart
 from rnnsim.kernels import kernel
 from rnnsim.layered import Layers
-from rnnsim.linalg import bounds, copy
-from rnnsim.parallel import in_parallel
+from rnnsim.linalg import copy
+from rnnsim.parallel import bounds, in_parallel
 from rnnsim.typing import Array, Integers
 
 TOGETHER = 8  # steps that a tile of traces is carried at a time, at most

@@ -10,7 +10,7 @@ import numpy as np
 
 from rnnsim.kernels import kernel
 from rnnsim.native import add_xt_y, as_matrix, as_vector, gemm
-from rnnsim.parallel import in_parallel, in_parts
+from rnnsim.parallel import bounds, in_parallel, in_parts
 from rnnsim.tiles import multiply, multiply_onto, turn_rows
 from rnnsim.typing import Array
 
@@ -80,12 +80,6 @@ def parts_of(rows: int, work: int) -> int:
     The sizes alone decide, not the number of cores: the same sums on every machine.
     """
     return 1 if work < LARGE else max(1, min(2, rows // LEAST_ROWS), min(MOST_PARTS, rows // ROWS))
-
-
-@kernel(allocates=False)
-def bounds(part: int, parts: int, rows: int) -> tuple[int, int]:
-    """Where a part begins and ends."""
-    return part * rows // parts, (part + 1) * rows // parts
 
 
 # --- a matrix and a vector: BLAS is slower, which looks for the best way at each call ---

@@ -13,7 +13,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from rnnsim.kernels import native
+from rnnsim.kernels import kernel, native
+
+
+@kernel(allocates=False)
+def bounds(part: int, parts: int, rows: int) -> tuple[int, int]:
+    """Where a part begins and ends."""
+    return part * rows // parts, (part + 1) * rows // parts
 
 
 def in_parallel_code(typing_context: Any, part: Any, times: Any, *arguments: Any) -> Any:
@@ -54,8 +60,8 @@ def in_parts_code(typing_context: Any, run: Any, rows: Any, parts: Any, *argumen
         def arguments_of(builder: Any, i: Any, laid: Any) -> list[Any]:
             rows, parts, given = cgutils.unpack_tuple(builder, laid)
             following = builder.add(i, one)
-            bounds = [builder.sdiv(builder.mul(j, rows), parts) for j in (i, following)]
-            return [*cgutils.unpack_tuple(builder, given), *bounds]
+            begin, end = (builder.sdiv(builder.mul(j, rows), parts) for j in (i, following))  # bounds()
+            return [*cgutils.unpack_tuple(builder, given), begin, end]
 
         is_whole = builder.icmp_signed("==", parts, one)
         with builder.if_else(is_whole) as (whole, cut):
@@ -77,7 +83,7 @@ def in_parts(run: Callable[..., None], rows: int, parts: int, *arguments: Any) -
     The cores share the calls; a single one is made at once.
     """
     for part in range(parts):
-        run(*arguments, part * rows // parts, (part + 1) * rows // parts)
+        run(*arguments, *bounds(part, parts, rows))
 
 
 # --- in LLVM's language -------------------------------------------------------------------------------
@@ -135,10 +141,9 @@ def share_calls(
     with without_interpreter(context, builder):
         builder.call(layer, [*given, word(0), word(1), shares])
     code, what = cgutils.unpack_tuple(builder, builder.load(raised))
-    nothing = dict.fromkeys(Status._fields)
     is_error = builder.icmp_signed("!=", code, code.type(0))
     what = builder.bitcast(what, excinfo_ptr_t)
-    status = nothing | {"code": code, "is_error": is_error, "excinfoptr": what}
+    status = dict.fromkeys(Status._fields) | {"code": code, "is_error": is_error, "excinfoptr": what}
     pass_on(context, builder, Status(**status))
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import pairwise
 from typing import Any, NamedTuple
 
@@ -53,6 +55,17 @@ def new(size: int, factor: float = 0.5) -> Outer:
     return Outer(Inner(np.zeros(size), factor), np.full(size, np.nan), np.full(size, -1))
 
 
+@contextmanager
+def threads(count: int) -> Iterator[None]:
+    """Have so many threads."""
+    before = numba.get_num_threads()
+    numba.set_num_threads(count)
+    try:
+        yield
+    finally:
+        numba.set_num_threads(before)
+
+
 @settings(max_examples=50, deadline=None)
 @given(
     times=st.integers(0, 40),
@@ -63,12 +76,8 @@ def new(size: int, factor: float = 0.5) -> Outer:
 def test_each_part_is_called_once(times: int, shift: int, doubled: bool, count: int) -> None:
     """With tuples in tuples, numbers of each kind, and parts fewer or more than threads."""
     outer = new(40)
-    before = numba.get_num_threads()
-    numba.set_num_threads(count)
-    try:
+    with threads(count):
         compiled(put_everywhere)(outer, shift, doubled, times)
-    finally:
-        numba.set_num_threads(before)
     np.testing.assert_array_equal(outer.inner.calls, np.arange(40) < times)
     wanted = (np.arange(times) * 0.5 + shift) * (1 + doubled)
     np.testing.assert_array_equal(outer.out[:times], wanted)
@@ -146,20 +155,16 @@ def put_threads(outer: Outer) -> None:
 def test_as_many_threads_share_the_calls_as_may(count: int) -> None:
     """The control: with one thread it is one."""
     outer = new(64)
-    before = numba.get_num_threads()
-    numba.set_num_threads(count)
-    try:
+    with threads(count):
         compiled(put_threads)(outer)
-    finally:
-        numba.set_num_threads(before)
     assert set(outer.threads) == set(range(count))
 
 
 @needs_jit
-@pytest.mark.parametrize("layer", ["omp", "workqueue"])
-def test_any_of_numbas_threading_layers_will_do(layer: str) -> None:
+@pytest.mark.parametrize(("layer", "module"), [("omp", "omppool"), ("workqueue", "workqueue")])
+def test_any_of_numbas_threading_layers_will_do(layer: str, module: str) -> None:
     """This file's first test and the one of what is raised, in a process that has this layer."""
-    pytest.importorskip(f"numba.np.ufunc.{layer}pool" if layer == "omp" else f"numba.np.ufunc.{layer}")
+    pytest.importorskip(f"numba.np.ufunc.{module}")
     tests = [f"{__file__}::{test.__name__}" for test in (test_each_part_is_called_once,
                                                          test_what_a_part_raises_is_raised)]  # fmt: skip
     done = subprocess.run(
