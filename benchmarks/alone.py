@@ -14,11 +14,11 @@ import numpy as np
 from rnnsim import registry
 from rnnsim.arrays import aligned_zeros
 from rnnsim.benchmarking.suite.alone import Work, history_rows, over_sequence, tailored_over_sequence
-from rnnsim.binding import bound
-from rnnsim.gradient import make_stream
+from rnnsim.compiler.binding import bound
 from rnnsim.network import Network
+from rnnsim.numerics.threads import shared_work
 from rnnsim.rule import DONE, Rule
-from rnnsim.threads import shared_work
+from rnnsim.training.gradients import make_stream
 from rnnsim.typing import Array, Inputs, Params
 
 

@@ -12,7 +12,7 @@ import os
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from rnnsim.sweep import sweep, table
+from rnnsim.runs.sweeps import sweep, table
 
 
 class Row(NamedTuple):

@@ -104,7 +104,7 @@ class Bench:
     def _load_rnnsim(self) -> tuple[list[str], int]:
         import numba
 
-        from rnnsim.threads import shared_work
+        from rnnsim.numerics.threads import shared_work
 
         with shared_work():
             pass  # loads the BLAS that kernels call

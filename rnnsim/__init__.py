@@ -6,15 +6,13 @@
 """
 
 from rnnsim.errors import Diverged, NoSteadyState, RnnsimError, RnnsimWarning, UnknownName
-from rnnsim.fast_weight import FastWeightNetwork
-from rnnsim.files import load
-from rnnsim.gradient import gradient, loss, simulate
-from rnnsim.inverse import input_for
-from rnnsim.recurrent import RecurrentNetwork
+from rnnsim.folders import load
+from rnnsim.networks.fast_weight.network import FastWeightNetwork
+from rnnsim.networks.recurrent.inverse import input_for
+from rnnsim.networks.recurrent.network import RecurrentNetwork
 from rnnsim.registry import rules, tasks
-from rnnsim.run import Run, run
-
-__version__ = "0.1.0"
+from rnnsim.runs.running import Run, run
+from rnnsim.training.gradients import gradient, loss, simulate
 
 __all__ = [
     "Diverged",

@@ -53,10 +53,10 @@ recurrent network, the one that enters it in a fast-weight network (``reads``). 
 Cores may share a batch of a network that ``shares``: its parameters, state and trajectory are arrays
 and numbers, and no two sequences write to one place. The trajectory then has ``alone`` (1,): where it is
 set, ``forward``, ``direct`` and ``collect`` leave the other cores alone, which have shards of the batch
-by themselves (:mod:`rnnsim.shards`).
+by themselves (:mod:`rnnsim.numerics.shards`).
 
 ``prepare``, ``project``, ``step`` and ``readout`` are the parts of ``forward`` for networks that can
-settle (:mod:`rnnsim.settling`): ``prepare(params, trajectory, rows)`` of so many rows in all; then, of
+settle (:mod:`rnnsim.numerics.fixed_points`): ``prepare(params, trajectory, rows)`` of so many rows in all; then, of
 the sequences begin, ..., end - 1, ``project(params, trajectory, t, count, begin, end)``, which takes the
 inputs of ``count`` steps in (one, or those of all sequences), ``step(params, trajectory, t, place,
 begin, end)``, t being the ``place``-th of them, and ``readout(params, stream, row, trajectory, t, count,

@@ -9,8 +9,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self, get_args, get_origin
 
 import msgspec
 
-from rnnsim.errors import RnnsimError, UnknownName
-from rnnsim.names import nearest
+from rnnsim.errors import RnnsimError, UnknownName, nearest
 
 Positive = Annotated[float, msgspec.Meta(gt=0)]
 Count = Annotated[int, msgspec.Meta(ge=1)]

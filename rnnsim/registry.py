@@ -15,10 +15,8 @@ from typing import Any, TypeVar, get_args
 
 import pluggy
 
-import rnnsim.tasks  # noqa: F401 (now, as a later import would put it in the place of rnnsim.tasks())
 from rnnsim import hookspecs
-from rnnsim.errors import RnnsimError, RnnsimWarning, UnknownName
-from rnnsim.names import nearest
+from rnnsim.errors import RnnsimError, RnnsimWarning, UnknownName, nearest
 from rnnsim.network import Network
 from rnnsim.rule import Claim, Cost, Rule
 from rnnsim.task import Task

@@ -29,7 +29,6 @@ from rnnsim.errors import RnnsimError
 from rnnsim.kernels import kernel
 from rnnsim.network import Network, Stream
 from rnnsim.options import Options
-from rnnsim.settling import Settler
 from rnnsim.typing import Array, Kernel, Memory, Params, State, Trajectory
 
 Claim = Literal["exact", "truncated", "unbiased", "approximate"]
@@ -61,6 +60,15 @@ class Window(NamedTuple):
     step: int  # how many steps the stream has had before the window
     last: bool  # no step comes after
     learns: bool  # whether a gradient is asked for; if not, the network only runs
+
+
+class Settler(NamedTuple):
+    """How a network is to settle at its steady states (:mod:`rnnsim.numerics.fixed_points`)."""
+
+    solver: str = "relaxation"  # or "anderson", "newton"
+    tolerance: float | None = None  # the largest residual; None: that of the network's dtype
+    max_steps: int = 10_000
+    depth: int = 5  # how many iterates Anderson's method mixes
 
 
 class Rule(Options, frozen=True):

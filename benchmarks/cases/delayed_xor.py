@@ -37,8 +37,8 @@ class DelayedXorOnLine(Case):
         return {"JAX": self.bar}
 
     def trainer(self, tailored: bool = False) -> Any:
-        from rnnsim.experiment import configure
-        from rnnsim.run import Trainer
+        from rnnsim.training.experiment import configure
+        from rnnsim.training.trainer import Trainer
 
         return Trainer(configure(
             "rtrl", "delayed-xor", hidden=self.n, steps=10**12, stop=False, tailored=tailored,

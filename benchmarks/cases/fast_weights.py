@@ -112,8 +112,8 @@ class FlipFlopOnLine(Case):
         return {"JAX structured": self.bar}
 
     def trainer(self, tailored: bool = False) -> Any:
-        from rnnsim.experiment import configure
-        from rnnsim.run import Trainer
+        from rnnsim.training.experiment import configure
+        from rnnsim.training.trainer import Trainer
 
         rule = f"fast-weights-{self.architecture}"
         return Trainer(configure(

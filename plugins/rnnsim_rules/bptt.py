@@ -22,11 +22,11 @@ import numpy as np
 
 from rnnsim.arrays import aligned_zeros
 from rnnsim.kernels import kernel
-from rnnsim.linalg import copy, parts_of
 from rnnsim.network import Network, Stream
-from rnnsim.parallel import in_parts
+from rnnsim.numerics.linalg import copy, parts_of
+from rnnsim.numerics.parallel import in_parts
+from rnnsim.numerics.shards import sharded_learn, sharded_memory
 from rnnsim.rule import DONE, Cost, Rule, Window
-from rnnsim.shards import sharded_learn, sharded_memory
 from rnnsim.typing import Array, Kernel, Memory, Params, State, Trajectory
 
 ROWS = 128  # of a stretch of the sweep, where the network is not larger

@@ -13,7 +13,7 @@ slow weights that have made them, by traces that are carried forwards:
     (24) dBox w_ba/dw_ji = ds_ab/dw_ji = kappa_j o_i
 
 which is real-time recurrent learning of a network whose state is its fast weights. The network carries
-p (:mod:`rnnsim.fast_weight_sensitivities`): |W_F| (phi + H) numbers, since a weight into s_ab touches
+p (:mod:`rnnsim.networks.fast_weight.sensitivities`): |W_F| (phi + H) numbers, since a weight into s_ab touches
 w_ba alone.
 """
 

@@ -19,14 +19,14 @@ from typing import Annotated, Literal, NamedTuple
 import msgspec
 import numpy as np
 
-from rnnsim.adjoint import TERMS, AdjointSolver, Refinement, Search
 from rnnsim.arrays import aligned_zeros
 from rnnsim.errors import NoSteadyState, RnnsimError
 from rnnsim.kernels import kernel
 from rnnsim.network import Network, Stream
+from rnnsim.numerics.adjoints import TERMS, AdjointSolver, Refinement, Search
+from rnnsim.numerics.fixed_points import Settling, settling_room, solver_kernel, unsettled_message
 from rnnsim.options import Positive
-from rnnsim.rule import DONE, Cost, Rule, Window
-from rnnsim.settling import DEPTH, MAX_STEPS, Settler, Settling, solver_kernel, unsettled_message
+from rnnsim.rule import DONE, Cost, Rule, Settler, Window
 from rnnsim.typing import Array, Kernel, Memory, Params, State, Trajectory
 
 UNSETTLED = 1
@@ -73,8 +73,10 @@ class RecurrentBackprop(Rule, frozen=True):
     ] = None  # fmt: skip
     max_steps: Annotated[
         int, msgspec.Meta(ge=1, description="most steps of the solver, and of the adjoint's relaxation")
-    ] = MAX_STEPS
-    depth: Annotated[int, msgspec.Meta(ge=1, description="how many iterates anderson mixes")] = DEPTH
+    ] = Settler().max_steps
+    depth: Annotated[int, msgspec.Meta(ge=1, description="how many iterates anderson mixes")] = (
+        Settler().depth
+    )
     terms: Annotated[int, msgspec.Meta(ge=1, description="how many terms neumann sums")] = TERMS
 
     def online_window(self, network: Network) -> int | None:
@@ -88,7 +90,7 @@ class RecurrentBackprop(Rule, frozen=True):
 
     def memory(self, network: Network, batch: int, window: int, rng: np.random.Generator) -> Memory:
         return Equilibrium(
-            self.settler().room(network, batch),
+            settling_room(self.settler(), network, batch),
             self.adjoint_solver().room(network, batch),
             aligned_zeros((window, batch, 1, network.n_drive), network.dtype),
         )

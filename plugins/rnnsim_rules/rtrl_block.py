@@ -20,9 +20,9 @@ import numpy as np
 
 from rnnsim.arrays import aligned_zeros
 from rnnsim.kernels import kernel
-from rnnsim.linalg import x_times_W
-from rnnsim.native import as_matrix
 from rnnsim.network import Network
+from rnnsim.numerics.linalg import x_times_W
+from rnnsim.numerics.views import as_matrix
 from rnnsim.options import Count
 from rnnsim.rule import Cost, Rule, Window
 from rnnsim.typing import Array, Integers, Kernel, Memory, Params, Trajectory

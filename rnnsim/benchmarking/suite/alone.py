@@ -11,11 +11,12 @@ from typing import NamedTuple
 import numpy as np
 
 from rnnsim.arrays import aligned_zeros
-from rnnsim.kernels import compiled, kernel
+from rnnsim.compiler.compose import compiled
+from rnnsim.compiler.specialising import known_of, tailor
+from rnnsim.kernels import kernel
 from rnnsim.network import Network, Stream
+from rnnsim.numerics.threads import shared_work
 from rnnsim.rule import Rule, Window
-from rnnsim.tailoring import known_of, tailor
-from rnnsim.threads import shared_work
 from rnnsim.typing import Array, Kernel, Memory, Params, State, Trajectory
 
 

@@ -9,10 +9,10 @@ import numpy as np
 
 from rnnsim import registry
 from rnnsim.errors import RnnsimError
-from rnnsim.gradient import make_stream
 from rnnsim.network import Network, Stream
 from rnnsim.rule import Rule
 from rnnsim.task import Suggestion
+from rnnsim.training.gradients import make_stream
 
 SIZES = (8, 32, 64)
 FEW = 2  # inputs and outputs of a network that hidden units make large

@@ -6,8 +6,9 @@ from functools import cache
 
 import numpy as np
 
-from rnnsim.experiment import configure
-from rnnsim.run import Run, Trainer
+from rnnsim.runs.running import Run, result_of
+from rnnsim.training.experiment import configure
+from rnnsim.training.trainer import Trainer
 
 from .choices import RULES, SIZES, rule_and_network, task_for, window_for
 from .operations import exponent, operations_exponent
@@ -70,5 +71,5 @@ def runs(rule: str, steps: int, *, stop: bool) -> list[Run]:
         trainer = Trainer(configure(rule, task_for(rule), seed=seed, steps=steps, stop=stop))
         for _ in trainer.chunks():
             pass
-        found.append(trainer.result())
+        found.append(result_of(trainer))
     return found

@@ -10,10 +10,11 @@ import numpy as np
 
 import rnnsim
 from rnnsim import registry
-from rnnsim.experiment import configure
-from rnnsim.kernels import compiled, kernel
-from rnnsim.optimizers import OPTIMIZERS, make_optimizer
-from rnnsim.run import Trainer
+from rnnsim.compiler.compose import compiled
+from rnnsim.kernels import kernel
+from rnnsim.training.experiment import configure
+from rnnsim.training.optimizers import OPTIMIZERS, make_optimizer
+from rnnsim.training.trainer import Trainer
 from rnnsim.typing import Array, Kernel, Memory
 
 from .alone import LENGTHS, PerStep, Timed, alone, forward_alone, scatter, timed

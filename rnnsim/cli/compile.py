@@ -1,0 +1,49 @@
+"""``rnnsim compile``: fill the cache before the first run."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from rnnsim import registry
+from rnnsim.compiler import kernel_files
+from rnnsim.errors import RnnsimError
+
+
+@click.command("compile")
+@click.argument("rules", nargs=-1, metavar="[RULE]...")
+@click.option("--task", "tasks", multiple=True, metavar="TASK", help="For this task; may be repeated.")
+@click.option("--all-tasks", is_flag=True, help="For each task that the rule can train on.")
+@click.option("--jobs", type=int, default=1, show_default=True, help="Processes that share the rules.")
+def command(rules: tuple[str, ...], tasks: tuple[str, ...], all_tasks: bool, jobs: int) -> None:
+    """Compile rules, so that their first run starts at once.
+
+    By default all rules that are installed, each for the tasks that suggest it, or else for the first
+    task that it can train on; with the settings that "rnnsim run RULE TASK" has.
+    """
+    import numba
+
+    from rnnsim.runs.compilation import compile_all, fitting_tasks, suggested_tasks
+
+    if tasks and all_tasks:
+        raise RnnsimError("give --task or --all-tasks, not both")
+    if numba.config.DISABLE_JIT:  # type: ignore[attr-defined]
+        raise RnnsimError("NUMBA_DISABLE_JIT is set, and so nothing is compiled")
+    if not kernel_files.can_write():
+        raise RnnsimError(f"nothing can be kept in {kernel_files.folder()}: compiling is of no use")
+    for task in tasks:
+        registry.lookup("task", task)
+    plan = {}
+    for rule in rules or registry.installed().rules:
+        if tasks:  # those that are named for rules that are named: compiling says what is wrong
+            plan[rule] = list(tasks) if rules else fitting_tasks(rule, tasks)
+        else:
+            installed = registry.installed().tasks
+            plan[rule] = fitting_tasks(rule, installed) if all_tasks else suggested_tasks(rule)
+    failed = False
+    for outcome in compile_all(plan, jobs):
+        click.echo(f"rnnsim: {outcome}" if outcome.error else outcome, err=bool(outcome.error))
+        failed = failed or bool(outcome.error)
+    if failed:
+        sys.exit(2)

@@ -1,0 +1,51 @@
+"""``rnnsim run``: train a network."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from rnnsim.cli.experiment import check_options, experiment, named_options
+from rnnsim.runs.progress import compilation_announced
+from rnnsim.runs.running import run
+
+
+@click.command("run")
+@experiment
+@click.option("--seed", type=int, default=0, show_default=True, help="Of the weights and all draws.")
+@click.option("--no-stop", is_flag=True, help="Go on after the task is solved.")
+@click.option("--save", metavar="DIR", help="Folder to save the run in.")
+@click.option("--plot", metavar="FILE", help="Draw the learning curve into a file (.png, .svg, .pdf).")
+@click.option(
+    "--plot-behaviour",
+    metavar="FILE",
+    help="Draw what the trained network does: events, state, output and target.",
+)
+def command(
+    rule: str,
+    task: str,
+    options: tuple[str, ...],
+    no_stop: bool,
+    plot: str | None,
+    plot_behaviour: str | None,
+    **given: Any,
+) -> None:
+    """Train a network on TASK by RULE.
+
+    What is not given is what the task suggests for the rule.
+    """
+    chosen = named_options(options)
+    for file in (plot, plot_behaviour):
+        if file is not None:
+            from rnnsim.runs.figures import figure_type
+
+            figure_type(file)  # refuse the file before the work, not after it
+    check_options(chosen, run)
+    with compilation_announced():
+        result = run(rule, task, stop=not no_stop, progress=True, **given, **chosen)
+    if plot is not None:
+        result.plot(plot)
+    if plot_behaviour is not None:
+        result.plot_behaviour(plot_behaviour)
+    click.echo(result.summary())

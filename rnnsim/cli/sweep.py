@@ -1,0 +1,31 @@
+"""``rnnsim sweep``: train a network once for each of many seeds."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from rnnsim.cli.experiment import check_options, experiment, named_options
+from rnnsim.runs.progress import compilation_announced
+from rnnsim.runs.running import run
+
+
+@click.command("sweep")
+@experiment
+@click.option("--seeds", type=int, default=100, show_default=True, help="How many: 0, 1, ....")
+@click.option("--control", is_flag=True, help="Do it all again with a learning rate of 0.")
+@click.option("--jobs", type=int, default=1, show_default=True, help="Processes that share the work.")
+def command(rule: str, task: str, options: tuple[str, ...], **given: Any) -> None:
+    """Train on TASK by RULE for many seeds.
+
+    Prints at which step the task was solved: quantiles over the seeds, those that never solved it
+    counting as the latest.
+    """
+    from rnnsim.runs.sweeps import sweep  # processes, which no other verb needs
+
+    chosen = named_options(options)
+    check_options(chosen, run, sweep)
+    with compilation_announced():
+        result = sweep(rule, task, progress=True, **given, **chosen)
+    click.echo(result.summary())

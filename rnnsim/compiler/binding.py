@@ -1,0 +1,124 @@
+# mypy: disable-error-code="no-untyped-call"
+"""Kernels that are given their arguments once.
+
+Numba takes arguments apart at every call: a fifth of a microsecond for each array, of which a rule's
+work has eighty. A *bound* kernel finds them in memory, in the form that machine code has them in. Who
+calls it every hundred microseconds is glad of it; a loop over thousands of steps has no need.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from rnnsim.compiler.compose import compiled
+from rnnsim.errors import RnnsimError
+from rnnsim.kernels import kernel, native, traits_of
+from rnnsim.typing import Kernel
+
+NUMBERS: dict[type, Any] = {
+    bool: ctypes.c_bool,
+    int: ctypes.c_int64,
+    float: ctypes.c_double,
+    np.bool_: ctypes.c_bool,
+    np.int64: ctypes.c_int64,
+    np.float64: ctypes.c_double,
+    np.float32: ctypes.c_float,
+}
+
+
+def bound(function: Kernel, value: Any, owner: str = "") -> Callable[..., Any]:
+    """Compile a kernel and give it its first argument.
+
+    Parameters
+    ----------
+    function : Callable
+        Its other arguments, if it has any, are whole numbers.
+    value : array, number or tuple of such
+        The kernel may change what is in the arrays, and so may whoever calls it. Where something else is
+        in the tuple (a random generator), the kernel takes it at every call.
+    owner : str
+        As for :func:`rnnsim.kernels.compiled`.
+
+    Returns
+    -------
+    Callable
+        Takes the other arguments, and returns what the kernel returns.
+    """
+    import numba
+
+    if numba.config.DISABLE_JIT or not is_plain(value):  # type: ignore[attr-defined]
+        return partial(compiled(inside(function), owner), value)
+    memory = memory_of(value)
+    contents = contents_kernel(numba.typeof(value), ctypes.sizeof(memory), classes_of(value))
+
+    @kernel(inlines_all=traits_of(function).inlines_all)
+    def bound(address: int, *others: int) -> Any:
+        return function(contents(address), *others)
+
+    bound.__name__ = function.__name__  # for those who look at the cache
+    run, address = compiled(bound, owner), ctypes.addressof(memory)
+
+    def call(*others: int) -> Any:
+        return run(address, *others)
+
+    call.holds = value, memory  # type: ignore[attr-defined]
+    return call
+
+
+def inside(function: Kernel) -> Kernel:
+    """Make an outermost kernel of one: inside of it no reference needs to be counted."""
+
+    @kernel(inlines_all=traits_of(function).inlines_all)
+    def outermost(value: Any, *others: int) -> Any:
+        return function(value, *others)
+
+    outermost.__name__ = function.__name__  # for those who look at the cache
+    return outermost
+
+
+def is_plain(value: Any) -> bool:
+    """Whether there are only arrays and numbers in a value."""
+    if isinstance(value, tuple):
+        return all(map(is_plain, value))
+    return isinstance(value, np.ndarray) or type(value) in NUMBERS
+
+
+def memory_of(value: Any) -> Any:
+    """A value as it lies in the memory of machine code: a structure of C, with its arrays' addresses."""
+    if isinstance(value, np.ndarray):
+        sizes = ctypes.c_ssize_t * value.ndim
+        uncounted = (None, None)  # nobody counts references: Python keeps the arrays
+        parts = [*map(ctypes.c_void_p, uncounted), ctypes.c_ssize_t(value.size)]
+        parts += [ctypes.c_ssize_t(value.itemsize), ctypes.c_void_p(value.ctypes.data)]
+        return structure([*parts, sizes(*value.shape), sizes(*value.strides)])
+    if isinstance(value, tuple):
+        return structure(list(map(memory_of, value)))
+    return NUMBERS[type(value)](value)
+
+
+def structure(parts: list[Any]) -> Any:
+    """A structure of C with these parts."""
+    fields = [(f"part{i}", type(part)) for i, part in enumerate(parts)]
+    return type("Structure", (ctypes.Structure,), {"_fields_": fields})(*parts)
+
+
+def classes_of(value: Any) -> tuple[type, ...]:
+    """The classes of the tuples in a value: the names of fields are a part of what is compiled."""
+    if not isinstance(value, tuple):
+        return ()
+    return (type(value), *(inner for part in value for inner in classes_of(part)))
+
+
+def contents_kernel(kind: Any, size: int, classes: tuple[type, ...]) -> Kernel:
+    """Make ``contents(address)``, which reads a value of a type of Numba's, of so many bytes."""
+
+    @native("bind.contents", kind, size)
+    def contents(address: int) -> Any:
+        raise RnnsimError(f"machine code alone reads {classes} from an address")
+
+    return contents

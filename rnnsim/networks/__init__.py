@@ -1,0 +1,21 @@
+"""The networks that come with rnnsim, registered as a stranger's would be."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pluggy
+
+from rnnsim.network import Network
+
+hookimpl = pluggy.HookimplMarker("rnnsim")
+
+
+@hookimpl
+def rnnsim_networks(register: Callable[[type[Network]], None]) -> None:
+    """Register the networks of the core."""
+    from rnnsim.networks.fast_weight.network import FastWeightNetwork
+    from rnnsim.networks.recurrent.network import RecurrentNetwork
+
+    register(RecurrentNetwork)
+    register(FastWeightNetwork)

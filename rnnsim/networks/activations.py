@@ -1,0 +1,101 @@
+"""The activations f of the units, each with its derivative.
+
+An activation is a kernel ``activate(a, x)`` on arrays of one shape: it reads the net inputs ``a``,
+writes ``f(a)`` into ``x`` and replaces ``a`` by the slopes ``f'(a)``. In place, because nothing
+needs the net input after its slope is known.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+
+import numpy as np
+
+from rnnsim import checks
+from rnnsim.errors import RnnsimError, UnknownName, nearest
+from rnnsim.kernels import kernel
+from rnnsim.numerics.elementary import ELEMENTARY, Elementary
+from rnnsim.typing import Array, Kernel
+
+Function = Callable[[float], float]
+
+
+@kernel(allocates=False)
+def relu(a: Array, x: Array) -> None:
+    for i in range(a.size):
+        # written so that a nan stays a nan
+        x[i] = 0 if a[i] <= 0 else a[i]
+        a[i] = 0 if a[i] <= 0 else 1  # f'(0) = 0
+
+
+@kernel(allocates=False)
+def identity(a: Array, x: Array) -> None:
+    for i in range(a.size):
+        x[i] = a[i]
+        a[i] = 1
+
+
+@cache
+def elementwise(function: Kernel) -> Kernel:
+    """Make the activation of a function that gives the value and the slope for one net input."""
+
+    @kernel(allocates=False)
+    def activate(a: Array, x: Array) -> None:
+        for i in range(a.size):
+            x[i], a[i] = function(a[i])
+
+    return activate
+
+
+# --- by name ------------------------------------------------------------------------------------------
+
+NAMES = ("tanh", "logistic", "relu", "softplus", "identity")
+
+
+def named(name: str, dtype: np.dtype[Any]) -> Kernel:
+    """The kernel of this name for numbers of this type."""
+    if name in Elementary._fields:
+        return elementwise(getattr(ELEMENTARY[dtype.name], name))
+    return {"relu": relu, "identity": identity}[name]
+
+
+# f^-1, and the range of f in which it exists (both ends excluded), for the inverse question (5).
+INVERSES: dict[str, tuple[Callable[[Array], Array], float, float]] = {
+    "tanh": (np.arctanh, -1.0, 1.0),
+    "logistic": (lambda x: np.log(x) - np.log1p(-x), 0.0, 1.0),
+    "relu": (lambda x: x, 0.0, math.inf),
+    "softplus": (lambda x: x + np.log(-np.expm1(-x)), 0.0, math.inf),
+    "identity": (lambda x: x, -math.inf, math.inf),
+}
+
+
+@cache
+def activation_kernel(activation: str | tuple[Function, Function], dtype: np.dtype[Any]) -> Kernel:
+    """Give the kernel of a named activation, or make one of the user's ``(f, df)``.
+
+    Raises
+    ------
+    UnknownName
+        If no activation has this name.
+    """
+    if isinstance(activation, str):
+        if activation not in NAMES:
+            raise UnknownName(nearest("activation", activation, NAMES))
+        return named(activation, dtype)
+    if not checks.are_functions(activation, 2):
+        raise RnnsimError(
+            f"activation is a name or a pair (f, df) of functions of the net input, not {activation!r}"
+        )
+    f, df = activation
+
+    @kernel
+    def activate(a: Array, x: Array) -> None:
+        for i in range(a.size):
+            net = a[i]
+            x[i] = f(net)
+            a[i] = df(net)
+
+    return activate

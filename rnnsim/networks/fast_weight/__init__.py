@@ -1,0 +1,1 @@
+"""The fast-weight network of theory.md 2."""

@@ -1,0 +1,191 @@
+"""What users may say of a fast-weight network, and what is made of it."""
+
+from __future__ import annotations
+
+import contextlib
+from collections import namedtuple
+from collections.abc import Sequence
+from functools import cache
+from typing import Any, Literal
+
+import numpy as np
+
+from rnnsim import checks
+from rnnsim.errors import RnnsimError
+from rnnsim.kernels import kernel
+from rnnsim.networks.activations import activation_kernel
+from rnnsim.networks.fast_weight.forward import change_between, change_directly
+from rnnsim.networks.fast_weight.layered import Layers
+from rnnsim.networks.fast_weight.sigma import Two
+from rnnsim.options import Options, Positive
+from rnnsim.typing import Array, Kernel
+
+
+class FastWeightChoices(Options, frozen=True):
+    """What users may choose of a fast-weight network beside its sizes, and of its initial weights."""
+
+    name = "fast-weight network"
+
+    architecture: Literal[1, 2] = 1
+    n_slow_in: int | None = None
+    slow_hidden: Any = None
+    fast_hidden: Any = ()
+    hidden_activation: Any = "tanh"
+    output_activation: Any = "identity"
+    slow_bias: bool = True
+    fast_bias: bool = False
+    shortcuts: Any = False
+    sigma: Any = "sum-and-squash"
+    tau: Positive = 10.0
+    retention: float = 0.9
+    g: Any = "product"
+    initial: Any = 0.0
+    loss: Any = "squared-error"
+    scheme: str = "interval"
+    gain: float = 0.1
+
+
+def layer_sizes(name: str, given: Any) -> tuple[int, ...]:
+    """Read the sizes of hidden layers: one number, a sequence of them, or text such as ``8,8``."""
+    if isinstance(given, str):
+        try:
+            given = [int(part) for part in given.split(",") if part.strip()]
+        except ValueError:
+            raise RnnsimError(f"{name} is {given!r}; sizes of layers are written like 8,8") from None
+    sizes = given if isinstance(given, Sequence | np.ndarray) else [given]
+    return tuple(checks.whole(f"a layer of {name}", n, 1, checks.LARGEST_SIZE) for n in sizes)
+
+
+def yes_or_no(name: str, given: Any) -> bool:
+    """Read a bool, also from text."""
+    words = {"true": True, "false": False}
+    value = words.get(given.lower()) if isinstance(given, str) else given
+    if not isinstance(value, bool | np.bool_):
+        raise RnnsimError(f"{name} is true or false, not {given!r}")
+    return bool(value)
+
+
+def pair_of_text(given: Any) -> Any:
+    """Take text with a comma apart; anything else stays as it is."""
+    if isinstance(given, str) and "," in given:
+        return tuple(part.strip() for part in given.split(","))
+    return given
+
+
+def for_both(name: str, given: Any) -> tuple[bool, bool]:
+    """Read a bool for both nets, or one for each (slow, fast); in text, ``true,false``."""
+    given = pair_of_text(given)
+    if isinstance(given, tuple | list):
+        if len(given) != 2:
+            raise RnnsimError(f"{name} is one of true and false, or a pair (slow, fast) of them, not "
+                              f"{given!r}")  # fmt: skip
+        return yes_or_no(name, given[0]), yes_or_no(name, given[1])
+    return (yes_or_no(name, given),) * 2
+
+
+def initial_fast_weights(given: Any) -> float | str:
+    """Read the initial fast weights: a number, or ``slow``."""
+    if isinstance(given, str):
+        if given == "slow":
+            return given
+        with contextlib.suppress(ValueError):
+            given = float(given)
+    if not isinstance(given, float | int | np.number):
+        raise RnnsimError(f"initial is a number or 'slow', not {given!r}")
+    return checks.real("initial", given)
+
+
+def activations_of(name: str, given: Any, net: int, layers: int, dtype: np.dtype[Any]) -> list[Kernel]:
+    """The activations of the layers of one net (0: slow, 1: fast), of what was said for both.
+
+    ``given`` is a name or a pair (f, df), for all; or a pair (slow, fast), each of them that or one
+    for each layer. In text, a pair is ``tanh,relu``.
+    """
+    given = pair_of_text(given)
+    if not isinstance(given, str) and not checks.are_functions(given, 2):
+        if not isinstance(given, tuple | list) or len(given) != 2:
+            raise RnnsimError(f"{name} is a name, a pair (f, df) of functions, or a pair (slow, fast), "
+                              f"not {given!r}")  # fmt: skip
+        given = given[net]
+    if isinstance(given, str) or checks.are_functions(given, 2):
+        return [activation_kernel(given, dtype)] * max(layers, 1)
+    if not isinstance(given, tuple | list) or len(given) != layers:
+        raise RnnsimError(f"{name} of {'SF'[net]} is one activation, or a list of {layers}, one a "
+                          f"layer; got {given!r}")  # fmt: skip
+    return [activation_kernel(one, dtype) for one in given]
+
+
+def activations_of_layers(
+    hidden: Any, output: Any, net: int, layers: int, dtype: np.dtype[Any]
+) -> tuple[Kernel, ...]:
+    """The activations of a net with so many hidden layers, from the output back."""
+    own = activations_of("hidden_activation", hidden, net, layers, dtype)
+    return (*activations_of("output_activation", output, net, 1, dtype), *reversed(own))
+
+
+@kernel(allocates=False)
+def product(s_a: float, s_b: float) -> float:
+    return s_a * s_b
+
+
+@kernel(allocates=False)
+def product_by_a(s_a: float, s_b: float) -> float:
+    return s_b
+
+
+@kernel(allocates=False)
+def product_by_b(s_a: float, s_b: float) -> float:
+    return s_a
+
+
+def change_kernel(architecture: int, g: str | tuple[Two, Two, Two]) -> Kernel:
+    """Give the kernel by which S's outputs change the fast weights, eq. (19) or (20).
+
+    Raises
+    ------
+    RnnsimError
+        If g is neither ``product`` nor three functions.
+    """
+    own = checks.are_functions(g, 3)
+    if not own and not (isinstance(g, str) and g == "product"):
+        raise RnnsimError(f"g is 'product' or three functions (g, dg_da, dg_db), not {g!r}")
+    if architecture == 1:
+        if own:
+            raise RnnsimError("g is of architecture 2; in architecture 1 each weight has an output")
+        return change_directly
+    return change_between(*g) if own else change_between(product, product_by_a, product_by_b)
+
+
+def origins(architecture: int, layers: Layers) -> Array:
+    """Which outputs of S the change of each fast weight is a function of: (1 or 2, N).
+
+    Architecture 1: its own. Architecture 2: the FROM unit's (F's inputs, hidden units, bias), and the
+    TO unit's (hidden units, outputs).
+    """
+    inputs, outputs = int(layers.units[1]), int(layers.units[-2])
+    biased = bool(layers.bias[1] >= 0)
+    blocks = []
+    for l in range(1, layers.source.size):  # noqa: E741 (layer l)
+        sources = np.append(np.arange(layers.source[l], layers.units[l]), [outputs] * biased)
+        to = np.arange(layers.units[l], layers.units[l + 1]) + outputs + biased - inputs
+        blocks.append([np.tile(sources, to.size), np.repeat(to, sources.size)])
+    between = np.concatenate(blocks, axis=1).astype(np.int64)
+    return np.arange(between.shape[1])[None] if architecture == 1 else between
+
+
+@cache
+def slow_weights_type(names: tuple[str, ...]) -> Any:
+    """The NamedTuple of W_S: W1, b1, W2, ...; it can be pickled, though made at run time."""
+
+    def reduce(self: Any) -> Any:
+        return slow_weights, (names, tuple(self))
+
+    made: Any = namedtuple("SlowWeights", names)  # type: ignore[misc]
+    doc = "The slow weights: W (to, from) and b (to) of each layer of S."
+    members = {"__reduce__": reduce, "__slots__": (), "__doc__": doc, "__module__": __name__}
+    return type("SlowWeights", (made,), members)
+
+
+def slow_weights(names: tuple[str, ...], arrays: tuple[Array, ...]) -> Any:
+    """Make the NamedTuple of W_S."""
+    return slow_weights_type(names)(*arrays)

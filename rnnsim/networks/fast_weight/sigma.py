@@ -1,0 +1,96 @@
+"""sigma, by which a fast weight takes up its change: w(t) = sigma(w(t-1), Box w(t)) [S92] (eq. 18).
+
+A sigma is a kernel ``sigma(w, box, constant, out, by_w, by_box)`` on arrays of one length: it writes
+w(t) and the partial derivatives of sigma by w(t-1) and by Box w.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+
+import numpy as np
+
+from rnnsim import checks
+from rnnsim.errors import RnnsimError, UnknownName, nearest
+from rnnsim.kernels import kernel
+from rnnsim.numerics.elementary import ELEMENTARY
+from rnnsim.typing import Array, Kernel
+
+Two = Callable[[float, float], float]
+
+
+@cache
+def sum_and_squash(logistic: Kernel, half: float) -> Kernel:
+    """``1 / (1 + exp(-tau (w + Box w - 1/2)))``; 1/2 as a number of the network's type."""
+
+    @kernel(allocates=False)
+    def squash(w: Array, box: Array, tau: float, out: Array, by_w: Array, by_box: Array) -> None:
+        for c in range(w.size):
+            out[c], slope = logistic(tau * (w[c] + box[c] - half))
+            by_w[c] = tau * slope
+            by_box[c] = by_w[c]
+
+    return squash
+
+
+@kernel(allocates=False)
+def additive(w: Array, box: Array, unused: float, out: Array, by_w: Array, by_box: Array) -> None:
+    """``w + Box w``."""
+    for c in range(w.size):
+        out[c] = w[c] + box[c]
+        by_w[c] = 1
+        by_box[c] = 1
+
+
+@kernel(allocates=False)
+def decay(w: Array, box: Array, retention: float, out: Array, by_w: Array, by_box: Array) -> None:
+    """``retention w + Box w``; the source's letter is lambda."""
+    for c in range(w.size):
+        out[c] = retention * w[c] + box[c]
+        by_w[c] = retention
+        by_box[c] = 1
+
+
+NAMES = ("sum-and-squash", "additive", "decay")
+
+
+def named(name: str, dtype: np.dtype[Any]) -> Kernel:
+    """The kernel of this name for numbers of this type."""
+    if name == "sum-and-squash":
+        return sum_and_squash(ELEMENTARY[dtype.name].logistic, dtype.type(0.5))
+    return {"additive": additive, "decay": decay}[name]
+
+
+def sigma_kernel(sigma: str | tuple[Two, Two, Two], dtype: np.dtype[Any]) -> Kernel:
+    """Give the kernel of a named sigma, or make one of the user's ``(s, ds_dw, ds_dbox)``.
+
+    Raises
+    ------
+    UnknownName
+        If no sigma has this name.
+    """
+    if isinstance(sigma, str):
+        if sigma not in NAMES:
+            raise UnknownName(nearest("sigma", sigma, NAMES))
+        return named(sigma, dtype)
+    if not checks.are_functions(sigma, 3):
+        raise RnnsimError(
+            f"sigma is a name or three functions (s, ds_dw, ds_dbox) of (w, Box w), not {sigma!r}"
+        )
+    return own_kernel(*sigma)
+
+
+@cache
+def own_kernel(s: Two, ds_dw: Two, ds_dbox: Two) -> Kernel:
+    """Make the kernel of a user's own sigma and its partial derivatives."""
+
+    @kernel
+    def own(w: Array, box: Array, unused: float, out: Array, by_w: Array, by_box: Array) -> None:
+        for c in range(w.size):
+            out[c] = s(w[c], box[c])
+            by_w[c] = ds_dw(w[c], box[c])
+            by_box[c] = ds_dbox(w[c], box[c])
+
+    return own

@@ -1,0 +1,59 @@
+"""How initial weights are drawn."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from rnnsim import checks
+from rnnsim.errors import UnknownName, nearest
+from rnnsim.typing import Array
+
+SCHEMES = ("scaled-normal", "uniform", "interval", "orthogonal")
+
+
+def check_scheme(scheme: str, gain: float) -> None:
+    """Refuse a scheme that there is not, and a gain that is no number.
+
+    Raises
+    ------
+    RnnsimError
+    """
+    if scheme not in SCHEMES:
+        raise UnknownName(nearest("initial scheme", scheme, SCHEMES))
+    checks.real("gain", gain)
+
+
+def draw_weights(
+    rng: np.random.Generator,
+    scheme: str,
+    gain: float,
+    shape: tuple[int, ...],
+    exists: Array | None = None,
+) -> Array:
+    """Draw weights (to, from).
+
+    Parameters
+    ----------
+    rng : numpy.random.Generator
+    scheme : str
+        ``scaled-normal``: variance gain^2 / fan-in; ``uniform``: within gain / sqrt(fan-in);
+        ``interval``: within gain, whatever the fan-in [S92]; ``orthogonal``: orthonormal rows or
+        columns, times gain.
+    gain : float
+    shape : (rows, columns)
+    exists : bool array of this shape, optional
+        Which connections there are: the fan-in counts these, the others are 0.
+    """
+    rows, columns = shape
+    if scheme == "orthogonal":
+        square = rng.standard_normal((max(shape), max(shape)))
+        rotation, triangle = np.linalg.qr(square)
+        rotation *= np.sign(np.diag(triangle))  # uniform over the orthogonal group
+        return np.asarray(gain * rotation[:rows, :columns])
+    fan_in = np.full((rows, 1), columns) if exists is None else exists.sum(1, keepdims=True)
+    scale = gain if scheme == "interval" else gain / np.sqrt(np.maximum(fan_in, 1))
+    if scheme == "scaled-normal":
+        drawn = rng.standard_normal(shape) * scale
+    else:
+        drawn = rng.uniform(-1, 1, shape) * scale
+    return np.asarray(drawn if exists is None else drawn * exists)

@@ -1,0 +1,133 @@
+"""The one-step derivatives of the recurrent network (theory.md 1.2), as in :mod:`rnnsim.network`."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from rnnsim.kernels import kernel
+from rnnsim.networks.recurrent.forward import RecurrentTrajectory
+from rnnsim.numerics.linalg import (
+    add_rows,
+    add_to,
+    add_xt_times_y,
+    copy,
+    rows_times_W,
+    x_times_W,
+    x_times_Wt,
+)
+from rnnsim.numerics.tiles import multiply, multiply_panels
+from rnnsim.numerics.views import as_matrix
+from rnnsim.typing import Array, Params
+
+
+@kernel(allocates=False)
+def pullback(
+    params: Params,
+    trajectory: RecurrentTrajectory,
+    t: int,
+    begin: int,
+    end: int,
+    own_error: bool,
+    after: Array,
+    blame: Array,
+    before: Array,
+) -> None:
+    """Eq. (10): s(t) = alpha D(t) lambda(t), and (1-alpha) lambda(t) + W^T s(t) goes on to t-1."""
+    _, R, n = after.shape
+    leak = trajectory.leak
+    for b in range(begin, end):
+        slopes, error = trajectory.slopes[t, b], trajectory.error[t, b]
+        for r in range(R):
+            lambda_, s_r = after[b, r], blame[b, r]
+            if own_error:
+                add_to(lambda_, error)
+            for i in range(n):
+                s_r[i] = leak * slopes[i] * lambda_[i]
+    rows = (end - begin) * R
+    s, onward = as_matrix(blame[begin:end], rows, n), as_matrix(before[begin:end], rows, n)
+    if R > 1:
+        x_times_W(s, params.W, onward)
+    elif trajectory.has_turned[0] and trajectory.W_panels.size > 0:  # cores share sequences
+        multiply_panels(s, trajectory.W_panels, onward[:0], onward)
+    elif trajectory.alone[0]:
+        multiply(s, params.W, onward)
+    else:
+        rows_times_W(s, params.W, onward, 0, rows)
+    for b in range(begin, end):
+        if trajectory.resets[t, b]:
+            before[b] = 0
+        elif leak != 1:
+            for r in range(R):
+                for i in range(n):
+                    before[b, r, i] += (1 - leak) * after[b, r, i]
+
+
+@kernel(allocates=False)
+def recast(
+    params: Params,
+    trajectory: RecurrentTrajectory,
+    t: int,
+    other_params: Params,
+    other: RecurrentTrajectory,
+) -> None:
+    """What eq. (10) reads, in another dtype: W, the slopes and where there are resets."""
+    copy(params.W, other_params.W)
+    copy(trajectory.slopes[t], other.slopes[0])
+    copy(trajectory.resets[t], other.resets[0])
+
+
+@kernel(allocates=False)
+def collect(
+    params: Params, trajectory: RecurrentTrajectory, first: int, blame: Array, grad: Params
+) -> None:
+    """Eq. (9), of all swept steps in one product each."""
+    count, B, _, n = blame.shape
+    m = trajectory.inputs.shape[2]
+    s, alone = as_matrix(blame, count * B, n), trajectory.alone[0]
+    entering = as_matrix(trajectory.entering[first : first + count], count * B, n)
+    inputs = as_matrix(trajectory.inputs[first : first + count], count * B, m)
+    add_xt_times_y(s, entering, grad.W, alone)
+    add_xt_times_y(s, inputs, grad.U, alone)
+    add_rows(s, grad.b)
+
+
+@kernel(allocates=False)
+def jacobian(params: Params, trajectory: RecurrentTrajectory, t: int, b: int, J: Array) -> None:
+    """J = dx(t)/dx(t-1) = (1-alpha) I + alpha D(t) W, or 0 across a reset."""
+    n = params.b.size
+    leak = trajectory.leak
+    if trajectory.resets[t, b]:
+        J[:] = 0
+        return
+    for i in range(n):
+        factor = leak * trajectory.slopes[t, b, i]
+        for j in range(n):
+            J[i, j] = factor * params.W[i, j]
+        J[i, i] += 1 - leak
+
+
+@kernel(allocates=False)
+def push(params: Params, trajectory: RecurrentTrajectory, t: int, v: Array, out: Array) -> None:
+    """out = J v for tangents v, out (R, B, n)."""
+    R, B, n = v.shape
+    leak = trajectory.leak
+    x_times_Wt(as_matrix(v, R * B, n), params.W, as_matrix(out, R * B, n))
+    for r in range(R):
+        for b in range(B):
+            if trajectory.resets[t, b]:
+                out[r, b] = 0
+            else:
+                for i in range(n):
+                    out[r, b, i] *= leak * trajectory.slopes[t, b, i]
+                    out[r, b, i] += (1 - leak) * v[r, b, i]
+
+
+@kernel
+def immediate(params: Params, trajectory: RecurrentTrajectory, t: int, row: Array, grad: Params) -> None:
+    """Add row . (dx(t)/dw with x(t-1) held still), which is row_i alpha f'(a_i) z_j."""
+    B, n = row.shape
+    blame = np.empty((1, B, 1, n), row.dtype)
+    for b in range(B):
+        for i in range(n):
+            blame[0, b, 0, i] = trajectory.leak * trajectory.slopes[t, b, i] * row[b, i]
+    collect(params, trajectory, t, blame, grad)

@@ -1,0 +1,236 @@
+"""The recurrent network's forward kernels (theory.md 1), as :mod:`rnnsim.network` describes them.
+
+The drive is the net input a(t), so N = K = n.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any, NamedTuple
+
+from rnnsim.kernels import kernel
+from rnnsim.network import Stream
+from rnnsim.numerics.linalg import (
+    ROWS,
+    add_to,
+    copy,
+    move_rows,
+    parts_of,
+    sum_rows,
+    swap,
+    turn,
+    x_times_Wt,
+    y_plus_rows_times_W,
+)
+from rnnsim.numerics.parallel import in_parts
+from rnnsim.numerics.tiles import lay_in_panels, multiply_onto, multiply_panels, turn_into_panels
+from rnnsim.numerics.views import as_matrix, as_vector, rows_of
+from rnnsim.typing import Array, Bools, Kernel, Params
+
+
+class RecurrentState(NamedTuple):
+    """Where the sequences stand."""
+
+    x: Array  # (B, n)
+    initial: Array  # (B, n), where a reset puts them
+
+
+class RecurrentTrajectory(NamedTuple):
+    """The last steps, in rows; and the constants of the network."""
+
+    inputs: Array  # (R, B, m) u(t)
+    resets: Bools  # (R, B)
+    entering: Array  # (R, B, n) x(t-1), after the reset if there is one
+    drive: Array  # (S, B, n) U u(t) + b of the steps at hand
+    slopes: Array  # (R, B, n) f'(a(t))
+    states: Array  # (R, B, n) x(t)
+    losses: Array  # (R, B)
+    output_error: Array  # (R, B, k) dE/dy(t)
+    error: Array  # (R, B, n) dE/dx(t), the direct part
+    W_turned: Array  # (n, n) W^T, or (0, 0) where there are never rows enough for it; so the others
+    U_turned: Array  # (m, n)
+    V_turned: Array  # (n, k)
+    W_panels: Array  # (n, n) W in panels, and W_turned too is; or (0, 0) where rows are few or W small
+    has_turned: Bools  # (1,) whether they are those of this window
+    alone: Bools  # (1,) whether other cores are to be left alone: they have other sequences
+    leak: Any  # alpha
+    units: Array  # (k,) the units that are read, where the readout is not linear
+    connectivity: Bools  # (n, n), or (0, 0) where every connection exists
+
+
+@kernel(allocates=False)
+def load(stream: Stream, row: int, trajectory: RecurrentTrajectory, first: int, count: int) -> None:
+    """Take the inputs and the resets of the next steps."""
+    copy(stream.inputs[row : row + count], trajectory.inputs[first : first + count])
+    copy(stream.resets[row : row + count], trajectory.resets[first : first + count])
+
+
+@cache
+def prepare_kernel(turn_readout: Kernel) -> Kernel:
+    """Make ``prepare``: where there are many rows, weights are turned, and products faster."""
+
+    @kernel(allocates=False)
+    def prepare(params: Params, trajectory: RecurrentTrajectory, rows: int) -> None:
+        trajectory.has_turned[0] = trajectory.W_turned.size > 0 and rows >= ROWS
+        if trajectory.has_turned[0]:
+            if trajectory.W_panels.size > 0:
+                lay_in_panels(params.W, trajectory.W_panels)
+                turn_into_panels(params.W, trajectory.W_turned)
+            else:
+                turn(params.W, trajectory.W_turned)
+            turn(params.U, trajectory.U_turned)
+            turn_readout(params, trajectory)
+
+    return prepare
+
+
+@kernel(allocates=False)
+def project(
+    params: Params, trajectory: RecurrentTrajectory, t: int, count: int, begin: int, end: int
+) -> None:
+    """The drive: U u(t) + b."""
+    inputs = rows_of(trajectory.inputs, t, count, begin, end)
+    drive = rows_of(trajectory.drive, 0, count, begin, end)
+    if trajectory.has_turned[0]:
+        b = as_matrix(params.b, 1, params.b.size)
+        multiply_onto(inputs, trajectory.U_turned, b, drive)
+    else:
+        x_times_Wt(inputs, params.U, drive)
+        for r in range(drive.shape[0]):
+            add_to(drive[r], params.b)
+
+
+@cache
+def step_kernel(activate: Kernel) -> Kernel:
+    """Make the step of the sequences begin, ..., end - 1: eqs. (1) and (2)."""
+
+    @kernel(allocates=False)
+    def step(
+        params: Params, trajectory: RecurrentTrajectory, t: int, place: int, begin: int, end: int
+    ) -> None:
+        entering, states = trajectory.entering[t, begin:end], trajectory.states[t, begin:end]
+        drive = trajectory.drive[place, begin:end]
+        net = trajectory.slopes[t, begin:end]  # activate() replaces the net input by the slope
+        if trajectory.has_turned[0] and trajectory.W_panels.size > 0:
+            multiply_panels(entering, trajectory.W_turned, drive, net)
+        elif trajectory.has_turned[0]:
+            y_plus_rows_times_W(drive, entering, trajectory.W_turned, net)
+        else:
+            x_times_Wt(entering, params.W, net)
+            add_to(as_vector(net), as_vector(drive))
+        activate(as_vector(net), as_vector(states))
+        leak = trajectory.leak
+        if leak != 1:
+            B, n = net.shape
+            for b in range(B):
+                for i in range(n):
+                    states[b, i] = (1 - leak) * entering[b, i] + leak * states[b, i]
+
+    return step
+
+
+@kernel(allocates=False)
+def exchange(trajectory: RecurrentTrajectory, t: int, b: int, other: int) -> None:
+    """Have two sequences change places in a step, whose drive is the first."""
+    swap(trajectory.entering[t, b], trajectory.entering[t, other])
+    swap(trajectory.drive[0, b], trajectory.drive[0, other])
+    swap(trajectory.slopes[t, b], trajectory.slopes[t, other])
+    swap(trajectory.states[t, b], trajectory.states[t, other])
+
+
+@kernel(allocates=False)
+def enter(
+    state: RecurrentState, trajectory: RecurrentTrajectory, t: int, is_first: bool, begin: int, end: int
+) -> None:
+    """x(t-1), or where a reset puts it."""
+    for b in range(begin, end):
+        if trajectory.resets[t, b]:
+            copy(state.initial[b], trajectory.entering[t, b])
+        elif is_first:
+            copy(state.x[b], trajectory.entering[t, b])
+        else:
+            copy(trajectory.states[t - 1, b], trajectory.entering[t, b])
+
+
+@cache
+def forward_kernel(prepare: Kernel, step: Kernel, readout: Kernel) -> Kernel:
+    """Make ``forward`` out of its parts; cores share the sequences.
+
+    It goes through a few steps at a time, those of sixteen rows: what they need and make is then in the
+    nearest cache, from the drive to dE/dx(t), and products have rows enough.
+    """
+
+    @kernel(allocates=False, inlined=False)
+    def run(
+        params: Params,
+        state: RecurrentState,
+        stream: Stream,
+        row: int,
+        trajectory: RecurrentTrajectory,
+        first: int,
+        count: int,
+        begin: int,
+        end: int,
+    ) -> None:
+        """Take the sequences begin, ..., end - 1 through all the steps."""
+        most = trajectory.drive.shape[0] if end - begin == state.x.shape[0] else 1
+        for begun in range(first, first + count, most):
+            steps = min(most, first + count - begun)
+            project(params, trajectory, begun, steps, begin, end)
+            for t in range(begun, begun + steps):
+                enter(state, trajectory, t, t == first, begin, end)
+                step(params, trajectory, t, t - begun, begin, end)
+            readout(params, stream, row + begun - first, trajectory, begun, steps, begin, end)
+        if count > 0:
+            copy(trajectory.states[first + count - 1, begin:end], state.x[begin:end])
+
+    @kernel(allocates=False)
+    def forward(
+        params: Params,
+        state: RecurrentState,
+        stream: Stream,
+        row: int,
+        trajectory: RecurrentTrajectory,
+        first: int,
+        count: int,
+    ) -> None:
+        load(stream, row, trajectory, first, count)
+        B, n = state.x.shape
+        prepare(params, trajectory, count * B)
+        parts = 1 if trajectory.alone[0] else parts_of(B, count * B * n * n)
+        in_parts(run, B, parts, params, state, stream, row, trajectory, first, count)
+        sum_rows(trajectory.losses[first : first + count], stream.losses[row : row + count])
+
+    return forward
+
+
+@kernel(allocates=False)
+def save(state: RecurrentState, states: RecurrentState, i: int) -> None:
+    """Keep a state in place i of ``states``."""
+    copy(state.x, states.x[i])
+
+
+@kernel(allocates=False)
+def restore(states: RecurrentState, i: int, state: RecurrentState) -> None:
+    """Take a state back from place i of ``states``."""
+    copy(states.x[i], state.x)
+
+
+@kernel(allocates=False)
+def constrain(trajectory: RecurrentTrajectory, grad: Params) -> None:
+    """An absent connection has no weight and no gradient."""
+    for i in range(trajectory.connectivity.shape[0]):
+        for j in range(trajectory.connectivity.shape[1]):
+            if not trajectory.connectivity[i, j]:
+                grad.W[i, j] = 0
+
+
+@kernel(allocates=False)
+def keep(trajectory: RecurrentTrajectory, first: int, count: int) -> None:
+    """Move the rows that a rule may still ask for to the front."""
+    move_rows(trajectory.inputs, first, count)
+    move_rows(trajectory.resets, first, count)
+    move_rows(trajectory.entering, first, count)
+    move_rows(trajectory.slopes, first, count)
+    move_rows(trajectory.states, first, count)
+    move_rows(trajectory.error, first, count)

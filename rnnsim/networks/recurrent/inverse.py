@@ -1,0 +1,91 @@
+"""The inverse question: which input makes these states steady, or this path a trajectory?
+
+The answer is unique [Seung] (theory.md 1.1, eq. 5): ``b = f^-1(x) - W x`` for a steady state, and
+``b(t) = f^-1(x(t)) - W x(t-1)`` for a path; with a leak, f^-1 is taken of what the step adds,
+``(x(t) - (1-alpha) x(t-1)) / alpha``, which for a steady state is x itself.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from rnnsim import checks
+from rnnsim.errors import RnnsimError
+from rnnsim.networks.activations import INVERSES
+from rnnsim.networks.recurrent.network import RecurrentNetwork
+from rnnsim.typing import Array, Params
+
+
+def input_for(
+    network: RecurrentNetwork,
+    params: Params,
+    states: Array,
+    *,
+    steady_state: bool = False,
+    initial_state: Array | None = None,
+    inverse: Any = None,
+) -> Array:
+    """Give the unique input that makes given states steady states, or a given path a trajectory.
+
+    Parameters
+    ----------
+    network : RecurrentNetwork
+    params : NamedTuple of arrays
+        Only W is read.
+    states : (T, B, n) or (T, n) array
+        The path x(1), ..., x(T), or T x B steady states.
+    steady_state : bool
+        Which of the two they are.
+    initial_state : (B, n) or (n,) array, optional
+        x(0) of a path; zero by default.
+    inverse : callable, optional
+        f^-1 of the user's own activation, on arrays.
+
+    Returns
+    -------
+    (T, B, n) array
+        The input ``U u(t) + b`` of each step, or of each steady state.
+
+    Raises
+    ------
+    RnnsimError
+        If a state is outside the range of f, naming the first one and the range; or f is the user's
+        own and its inverse is not given.
+    """
+    if not isinstance(network, RecurrentNetwork):
+        kind = getattr(network, "kind", None)
+        other = repr(network) if kind is None else f"a {kind} network"
+        raise RnnsimError(f"input_for is for a recurrent network, not {other}")
+    p = network.views(network.pack(params))
+    x = checks.finite("states", checks.over_time("states", states, network.n_hidden, network.dtype))
+    if steady_state:
+        before, reached = x, x  # what a leak takes away, it adds
+    else:
+        before = np.empty_like(x)
+        before[0] = network.state(x.shape[1], initial_state).initial
+        before[1:] = x[:-1]
+        reached = (x - (1 - network.leak) * before) / network.leak
+    return np.asarray(_net_input(network, reached, inverse) - before @ p.W.T, network.dtype)
+
+
+def _net_input(network: RecurrentNetwork, f: Array, inverse: Any) -> Array:
+    """Invert the activation, where it can be."""
+    if inverse is None:
+        if not isinstance(network.activation, str):
+            raise RnnsimError("the activation is a function of your own; give its inverse as inverse=")
+        inverse, low, high = INVERSES[network.activation]
+        outside = ~((f > low) & (f < high))
+        if outside.any():
+            t, b, i = (int(index) for index in np.argwhere(outside)[0])
+            raise RnnsimError(
+                f"states need f(a) = {f[t, b, i]:.6g} of unit {i} at row {t}, sequence {b}; "
+                f"the range of {network.activation} is ({low:g}, {high:g})"
+                + (", f^-1 being unique above 0" if network.activation == "relu" else "")
+            )
+    with np.errstate(all="ignore"):
+        a = np.asarray(inverse(f))
+    if a.shape != f.shape:
+        raise RnnsimError(f"inverse gives an array of shape {a.shape} for one of shape {f.shape}")
+    return checks.finite("the inverse of the activation", a)

@@ -1,0 +1,296 @@
+"""The recurrent network of theory.md 1: its options, parameters and initial weights."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, ClassVar, NamedTuple, Self
+
+import msgspec
+import numpy as np
+
+from rnnsim import checks
+from rnnsim.arrays import aligned_zeros
+from rnnsim.errors import RnnsimError
+from rnnsim.network import Network
+from rnnsim.networks.activations import Function, activation_kernel
+from rnnsim.networks.initial_weights import check_scheme, draw_weights
+from rnnsim.networks.losses import Pair, judge_kernel, loss_kernel
+from rnnsim.networks.recurrent import derivatives as derivatives
+from rnnsim.networks.recurrent import forward as running
+from rnnsim.networks.recurrent import readout as reading
+from rnnsim.networks.recurrent import sensitivities as dense
+from rnnsim.networks.recurrent.sensitivities import Sensitivities
+from rnnsim.numerics import tiles
+from rnnsim.numerics.linalg import ROWS
+from rnnsim.options import Options
+from rnnsim.typing import Array, Kernel, Params
+
+
+class LinearReadout(NamedTuple):
+    """The parameters of a network with a linear readout."""
+
+    W: Array  # (n, n), from column to row
+    U: Array  # (n, m)
+    b: Array  # (n)
+    V: Array  # (k, n)
+    c: Array  # (k)
+
+
+class UnitReadout(NamedTuple):
+    """The parameters of a network some of whose units are its outputs."""
+
+    W: Array  # (n, n), from column to row
+    U: Array  # (n, m)
+    b: Array  # (n)
+
+
+class RecurrentChoices(Options, frozen=True):
+    """What users may choose of a recurrent network beside its sizes, and of its initial weights."""
+
+    name = "recurrent network"
+
+    activation: Any = "tanh"
+    leak: Annotated[float, msgspec.Meta(gt=0, le=1)] = 1.0
+    loss: Any = "squared-error"
+    scheme: str = "scaled-normal"
+    gain: float = 1.0
+
+
+class RecurrentNetwork(Network):
+    """A recurrent network of n units (theory.md 1, eqs. 1-4).
+
+    ``a(t) = W x(t-1) + U u(t) + b``, ``x(t) = (1 - leak) x(t-1) + leak f(a(t))``, and
+    ``y(t) = V x(t) + c`` or chosen units of x(t).
+
+    Parameters
+    ----------
+    n_in, n_hidden, n_out : int
+        m, n and k: how many inputs, units and outputs.
+    activation : str or (f, df)
+        ``tanh``, ``logistic``, ``relu``, ``softplus``, ``identity``, or a function of the net input
+        with its derivative.
+    leak : float
+        alpha in (0, 1]; 1 is the network of the sources.
+    readout : "linear" or sequence of int
+        Linear, or the indices of the k units that are the outputs [WZ89].
+    loss : str or (value, gradient)
+        ``squared-error`` (half the squared error), ``softmax-cross-entropy`` or
+        ``logistic-cross-entropy`` (of logits), or two functions of (y, d).
+    connectivity : (n, n) bool array, optional
+        Which connections of W exist, from column to row; all of them by default.
+    dtype : "float64" or "float32"
+
+    Raises
+    ------
+    RnnsimError
+        If an option is out of bounds, has the wrong shape or an unknown name.
+    """
+
+    kind: ClassVar[str] = "recurrent"
+    choices: ClassVar[type[Options]] = RecurrentChoices
+    shares: ClassVar[bool] = True
+
+    def __init__(
+        self,
+        n_in: int,
+        n_hidden: int,
+        n_out: int,
+        *,
+        activation: str | tuple[Function, Function] = "tanh",
+        leak: float = 1.0,
+        readout: str | Sequence[int] = "linear",
+        loss: str | Pair = "squared-error",
+        connectivity: Array | None = None,
+        dtype: Any = "float64",
+    ) -> None:
+        self.n_in = checks.whole("n_in", n_in, 0)
+        self.n_hidden = checks.whole("n_hidden", n_hidden, 1)
+        self.n_out = checks.whole("n_out", n_out, 1)
+        self.leak = checks.real("leak", leak, above=0, at_most=1)
+        self.dtype = checks.float_dtype(dtype)
+        self.activation = activation
+        self.loss = loss
+        self.units = self._units(readout)
+        self.connectivity = self._connectivity(connectivity)
+        self._compose(activation_kernel(activation, self.dtype), loss_kernel(loss))
+
+    def _compose(self, activate: Kernel, loss: Kernel) -> None:
+        """Make the kernels that depend on the activation, the readout and the loss."""
+        linear = self.units is None
+        turn = reading.turn_linear if linear else reading.turn_units
+        read = reading.read_linear if linear else reading.read_units
+        blame = reading.blame_linear if linear else reading.blame_units
+        self.direct = reading.direct_linear if linear else reading.direct_units
+        self.prepare = running.prepare_kernel(turn)
+        self.step = running.step_kernel(activate)
+        self.readout = reading.readout_kernel(read, blame, judge_kernel(loss))
+        self.forward = running.forward_kernel(self.prepare, self.step, self.readout)
+
+    def _units(self, readout: str | Sequence[int]) -> Array | None:
+        if isinstance(readout, str):
+            if readout != "linear":
+                raise RnnsimError(f"readout is 'linear' or a sequence of unit indices, not {readout!r}")
+            return None
+        units = checks.unit_indices("readout", readout, self.n_hidden)
+        if len(units) != self.n_out:
+            raise RnnsimError(f"readout names {len(units)} units; n_out is {self.n_out}")
+        return units
+
+    def _connectivity(self, connectivity: Array | None) -> Array | None:
+        if connectivity is None:
+            return None
+        given = np.asarray(connectivity)
+        shape = (self.n_hidden, self.n_hidden)
+        if given.shape != shape or given.dtype.kind not in "biu" or not np.isin(given, (0, 1)).all():
+            raise RnnsimError(
+                f"connectivity must be a bool array of shape {shape}, "
+                f"not {given.dtype} of shape {given.shape}"
+            )
+        return given.astype(np.bool_)
+
+    @classmethod
+    def sized(cls, n_in: int, hidden: int, n_out: int, **options: Any) -> Self:
+        return cls(n_in, hidden, n_out, **options)
+
+    def __repr__(self) -> str:
+        read = "linear" if self.units is None else self.units.tolist()
+        return (
+            f"RecurrentNetwork(n_in={self.n_in}, n_hidden={self.n_hidden}, n_out={self.n_out}, "
+            f"activation={self.activation!r}, leak={self.leak:g}, readout={read!r}, "
+            f"loss={self.loss!r}, dtype={self.dtype.name!r})"
+        )
+
+    # --- sizes and parameters ---
+
+    @property
+    def n_state(self) -> int:
+        return self.n_hidden
+
+    @property
+    def n_drive(self) -> int:
+        return self.n_hidden
+
+    @property
+    def n_columns(self) -> int:
+        return self.n_hidden * (self.n_hidden + self.n_in + 1)
+
+    @property
+    def shapes(self) -> Mapping[str, tuple[int, ...]]:
+        n, m, k = self.n_hidden, self.n_in, self.n_out
+        shapes: dict[str, tuple[int, ...]] = {"W": (n, n), "U": (n, m), "b": (n,)}
+        if self.units is None:
+            shapes |= {"V": (k, n), "c": (k,)}
+        return shapes
+
+    @property
+    def params_type(self) -> Any:
+        return LinearReadout if self.units is None else UnitReadout
+
+    def init(self, seed: int = 0, *, scheme: str = "scaled-normal", gain: float = 1.0) -> Params:
+        """Draw initial weights; b and c are zero.
+
+        Parameters
+        ----------
+        seed : int
+        scheme : str
+            ``scaled-normal``: variance gain^2 / fan-in; ``uniform``: within gain / sqrt(fan-in);
+            ``interval``: within gain, whatever the fan-in; ``orthogonal``: W is gain times a random
+            rotation, U and V have orthonormal rows or columns. The fan-in counts the connections
+            that exist.
+        gain : float
+
+        Returns
+        -------
+        LinearReadout or UnitReadout
+            W (n, n), U (n, m), b (n), and with a linear readout V (k, n), c (k).
+
+        Raises
+        ------
+        RnnsimError
+            If the scheme is unknown, or orthogonal with absent connections.
+        """
+        check_scheme(scheme, gain)
+        if scheme == "orthogonal" and self.connectivity is not None:
+            raise RnnsimError(
+                "orthogonal initial weights need every connection; "
+                "use scaled-normal or uniform with connectivity"
+            )
+        rng = np.random.default_rng(checks.whole("seed", seed, 0))
+        flat = np.zeros(self.n_params, self.dtype)
+        params = self.views(flat)
+        for name in ("W", "U", "V"):
+            if name in self.shapes:
+                exists = self.connectivity if name == "W" else None
+                getattr(params, name)[...] = draw_weights(rng, scheme, gain, self.shapes[name], exists)
+        return params
+
+    def check_params(self, params: Params) -> None:
+        if self.connectivity is not None and params.W[~self.connectivity].any():
+            raise RnnsimError(
+                "W has weights where connectivity says that there is no connection; they must be 0"
+            )
+
+    # --- state and trajectory ---
+
+    def state(self, batch: int, initial_state: Array | None = None) -> running.RecurrentState:
+        initial = np.zeros((batch, self.n_hidden), self.dtype)
+        if initial_state is not None:
+            initial = checks.initial_state(initial_state, batch, self.n_hidden, self.dtype)
+        return running.RecurrentState(initial.copy(), initial)
+
+    def states(self, count: int, batch: int) -> running.RecurrentState:
+        x = np.zeros((count, batch, self.n_hidden), self.dtype)
+        return running.RecurrentState(x, x[0])
+
+    def trajectory(self, rows: int, batch: int) -> running.RecurrentTrajectory:
+        n, m, k = self.n_hidden, self.n_in, self.n_out
+        none = np.zeros((0, 0), np.bool_)
+
+        def zeros(*shape: int) -> Array:
+            return aligned_zeros(shape, self.dtype)
+
+        def turned(*shape: int) -> tuple[int, ...]:
+            return shape if rows * batch >= ROWS else (0, 0)
+
+        in_panels = batch >= tiles.ROWS and n * n * self.dtype.itemsize >= tiles.LARGE
+        return running.RecurrentTrajectory(
+            inputs=zeros(rows, batch, m),
+            resets=np.zeros((rows, batch), np.bool_),
+            entering=zeros(rows, batch, n),
+            drive=zeros(max(1, min(rows, ROWS // batch)), batch, n),
+            slopes=zeros(rows, batch, n),
+            states=zeros(rows, batch, n),
+            losses=aligned_zeros((rows, batch), np.float64),
+            output_error=zeros(rows, batch, k),
+            error=zeros(rows, batch, n),
+            W_turned=zeros(*turned(n, n)),
+            U_turned=zeros(*turned(m, n)),
+            V_turned=zeros(*turned(n, k)),
+            W_panels=zeros(*turned(n, n)) if in_panels else zeros(0, 0),
+            has_turned=np.zeros(1, np.bool_),
+            alone=np.zeros(1, np.bool_),
+            leak=self.dtype.type(self.leak),
+            units=np.zeros(0, np.int64) if self.units is None else self.units,
+            connectivity=none if self.connectivity is None else self.connectivity,
+        )
+
+    def sensitivities(self, batch: int, window: int) -> Sensitivities:
+        return dense.sensitivities(self.n_hidden, self.n_in, batch, window, self.dtype)
+
+    # --- kernels ---
+
+    pullback = staticmethod(derivatives.pullback)
+    collect = staticmethod(derivatives.collect)
+    collect_rows = staticmethod(dense.collect_rows)
+    contract = staticmethod(dense.contract)
+    pushforward = staticmethod(dense.pushforward)
+    push = staticmethod(derivatives.push)
+    jacobian = staticmethod(derivatives.jacobian)
+    recast = staticmethod(derivatives.recast)
+    immediate = staticmethod(derivatives.immediate)
+    project = staticmethod(running.project)
+    exchange = staticmethod(running.exchange)
+    constrain = staticmethod(running.constrain)
+    keep = staticmethod(running.keep)
+    save = staticmethod(running.save)
+    restore = staticmethod(running.restore)

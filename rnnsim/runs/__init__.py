@@ -1,0 +1,1 @@
+"""Whole runs, kept and drawn, and many of them."""

@@ -1,0 +1,95 @@
+"""What a run compiles before its first step and after its last, compiled beforehand."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from itertools import islice
+from typing import NamedTuple
+
+from rnnsim import checks, registry
+from rnnsim.errors import NoSteadyState, RnnsimError
+from rnnsim.runs.processes import in_processes
+from rnnsim.training.experiment import configure
+from rnnsim.training.trainer import Trainer
+
+
+class Compilation(NamedTuple):
+    """What became of a rule and a task."""
+
+    rule: str
+    task: str
+    seconds: float  # that it took; 0: all was in the cache
+    error: str = ""  # why it cannot be compiled
+
+    def __str__(self) -> str:
+        outcome = self.error or (f"{self.seconds:.1f} s" if self.seconds else "already compiled")
+        return f"{self.rule} on {self.task}: {outcome}"
+
+
+def suggested_tasks(rule: str) -> list[str]:
+    """The tasks that suggest a rule, or else the first that it can train on."""
+    suggesting = [task for task in registry.installed().tasks if _suggests(task, rule)]
+    return fitting_tasks(rule, suggesting) or fitting_tasks(rule, registry.installed().tasks, 1)
+
+
+def _suggests(task: str, rule: str) -> bool:
+    try:
+        made = registry.make_task(task, {})
+    except RnnsimError:  # it cannot be made without options
+        return False
+    suggestions = made.suggestions(rule, registry.rule_type(rule).kind)
+    return any(suggestion.rule == rule for suggestion in suggestions.values())
+
+
+def fitting_tasks(rule: str, tasks: Iterable[str], most: int | None = None) -> list[str]:
+    """Those of some tasks that a rule can train on as ``rnnsim run RULE TASK`` does."""
+    return list(islice((task for task in tasks if _fits(rule, task)), most))
+
+
+def _fits(rule: str, task: str) -> bool:
+    try:
+        configure(rule, task)
+    except RnnsimError:  # or it needs options, or data that are not installed
+        return False
+    return True
+
+
+def compile_all(tasks: Mapping[str, Sequence[str]], jobs: int = 1) -> Iterator[Compilation]:
+    """Compile each rule for its tasks, in one process or several that share the rules."""
+    checks.whole("jobs", jobs, 1)
+    work = [(rule, of_rule) for rule, of_rule in tasks.items() if of_rule]
+    if jobs == 1 or len(work) < 2:
+        for rule, of_rule in work:
+            for task in of_rule:
+                yield compile_one(rule, task)
+        return
+    for done in in_processes(_compile_rule, work, jobs):
+        yield from done
+
+
+def _compile_rule(work: tuple[str, Sequence[str]]) -> list[Compilation]:
+    rule, tasks = work  # one after the other: tasks of a rule have much in common
+    return [compile_one(rule, task) for task in tasks]
+
+
+def compile_one(rule: str, task: str) -> Compilation:
+    """Do what ``rnnsim run RULE TASK`` does, but for its steps."""
+    from rnnsim.compiler.cache import listeners
+
+    def listen(owner: str, cacheable: bool) -> None:
+        found.append(owner)
+
+    found: list[str] = []
+    listeners.append(listen)
+    start = time.perf_counter()
+    try:
+        trainer = Trainer(configure(rule, task))
+        with suppress(NoSteadyState):  # of a network that has not learnt yet
+            trainer.evaluate()
+    except RnnsimError as error:
+        return Compilation(rule, task, 0.0, str(error))
+    finally:
+        listeners.remove(listen)
+    return Compilation(rule, task, time.perf_counter() - start if found else 0.0)

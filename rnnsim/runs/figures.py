@@ -1,0 +1,175 @@
+"""Figures, by matplotlib (the extra ``plot``), imported late."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from rnnsim import checks
+from rnnsim.errors import RnnsimError
+from rnnsim.network import Stream
+from rnnsim.training.evaluation import by_itself, perform
+from rnnsim.training.experiment import Experiment
+from rnnsim.typing import Array, Params
+
+FORMATS = ("png", "svg", "pdf")
+
+
+def figure_type(path: str | Path | None = None) -> Any:
+    """Give matplotlib's Figure, if there is one, and if it can be written to ``path``.
+
+    Raises
+    ------
+    RnnsimError
+        If matplotlib is not installed, has no such format, or there is no such folder.
+    """
+    try:
+        from matplotlib.figure import Figure
+    except ImportError:
+        raise RnnsimError("figures need matplotlib: pip install 'rnnsim[plot]'") from None
+    if path is not None:
+        ending = Path(path).suffix.lower().lstrip(".")
+        if ending not in FORMATS:
+            raise RnnsimError(f"cannot draw into {path}: the file must end in .{', .'.join(FORMATS)}")
+        if not Path(path).parent.is_dir():
+            raise RnnsimError(f"cannot draw into {path}: there is no folder {Path(path).parent}")
+    return Figure
+
+
+def learning_curve(
+    experiment: Experiment,
+    metrics: Mapping[str, Array],
+    solved_at: int | None,
+    path: str | Path | None = None,
+) -> Any:
+    """Draw loss and score over the steps, with the baseline and the step of the solution.
+
+    Parameters
+    ----------
+    experiment : Experiment
+    metrics : mapping of arrays
+        ``step``, ``loss``, and the task's score under its name.
+    solved_at : int or None
+        The step of the solution.
+    path : path, optional
+        Where to save the figure.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+
+    Raises
+    ------
+    RnnsimError
+        If matplotlib is not installed, or the file cannot be written.
+    """
+    Figure = figure_type(path)
+    score = experiment.task.score
+    figure = Figure(figsize=(7, 4.5), layout="constrained")
+    upper, lower = figure.subplots(2, 1, sharex=True)
+    upper.plot(metrics["step"], metrics["loss"], color="C0", lw=1)
+    upper.axhline(experiment.task.baseline, color="0.5", ls="--", lw=1, label="best constant answer")
+    upper.set(ylabel="loss per target", yscale="log")
+    lower.plot(metrics["step"], metrics[score], color="C1", lw=1)
+    lower.set(ylabel=score, xlabel="time step")
+    if solved_at is not None:
+        for axes in (upper, lower):
+            axes.axvline(solved_at, color="C2", lw=1.5, label=f"solved at step {solved_at:,}")
+    upper.legend(loc="lower left", fontsize="small")
+    figure.suptitle(f"{experiment.rule.name} on {experiment.task.name}")
+    return saved(figure, path)
+
+
+def saved(figure: Any, path: str | Path | None) -> Any:
+    """Write a figure, if there is a path, and give it back."""
+    if path is not None:
+        try:
+            figure.savefig(path, dpi=150)
+        except OSError as error:
+            raise RnnsimError(f"cannot draw into {path}: {error.strerror or error}") from None
+    return figure
+
+
+def behaviour(
+    experiment: Experiment,
+    params: Params,
+    learnt: int,
+    path: str | Path | None = None,
+    *,
+    shown: int = 60,
+) -> Any:
+    """Draw what the trained network does on held-out data: events, state, and output with target.
+
+    The state is drawn as an image over time: the activations, or the fast weights [S92], of which one
+    sees when they open and close. As F answers from the fast weights that enter a step, each column
+    is the state at which the step's output was read.
+
+    Parameters
+    ----------
+    experiment : Experiment
+    params : NamedTuple of arrays
+        Of the trained network.
+    learnt : int
+        After how many steps of learning, for the title.
+    path : path, optional
+        Where to save the figure.
+    shown : int
+        How many steps to draw, from a state that has run as many before.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+
+    Raises
+    ------
+    RnnsimError
+        If matplotlib is not installed, or the file cannot be written.
+    """
+    Figure = figure_type(path)
+    steps = checks.whole("steps", shown, 2)
+    network, task = experiment.network, experiment.task
+    rows = max(2 * steps, task.episode_length or 0)
+    through = by_itself(network, experiment.rule.settler() if task.steady else None)
+    stream, trajectory = perform(network, params, task, experiment.seed, rows, 1, through)
+    filled = len(trajectory.states)
+    last = slice(max(0, filled - steps), filled)
+    states = trajectory.entering if network.reads == "entering" else trajectory.states
+    names = network.state_names(task.input_names, task.output_names)
+    heights = [min(max(n, 2), 12) for n in (task.n_in, len(names), 1.5 * task.n_out)]
+    figure = Figure(figsize=(9, 1.6 + 0.22 * sum(heights)), layout="constrained")
+    upper, middle, lower = figure.subplots(3, 1, sharex=True, height_ratios=heights)
+    draw_image(upper, stream.inputs[last, 0], task.input_names, "Greys")
+    image = draw_image(middle, states[last, 0], names, "viridis")
+    figure.colorbar(image, ax=middle, pad=0.01, aspect=12)
+    draw_answers(lower, stream, last, task.output_names)
+    upper.set_title("events", loc="left", fontsize="medium")
+    what = "fast weights" if network.kind == "fast-weight" else "state"
+    middle.set_title(what, loc="left", fontsize="medium")
+    lower.set_title("output (line) and target (dots)", loc="left", fontsize="medium")
+    lower.set_xlabel("time step")
+    figure.suptitle(f"{experiment.rule.name} on {task.name}, after {learnt:,} steps of learning")
+    return saved(figure, path)
+
+
+def draw_image(axes: Any, values: Array, names: Sequence[str], colours: str) -> Any:
+    """Draw values (T, n) as an image over time, with a name for each row where there is room."""
+    image = axes.imshow(values.T, aspect="auto", interpolation="nearest", cmap=colours)
+    if len(names) <= 40:
+        axes.set_yticks(range(len(names)), names, fontsize="x-small" if len(names) > 12 else "small")
+    return image
+
+
+def draw_answers(axes: Any, stream: Stream, shown: slice, names: Sequence[str]) -> None:
+    """Draw each output and its targets in a lane of its own."""
+    outputs, targets, mask = stream.outputs[shown, 0], stream.targets[shown, 0], stream.mask[shown, 0]
+    times, lane = np.arange(len(outputs)), 1.25
+    for o in range(len(names)):
+        base = -lane * o
+        axes.axhline(base, color="0.85", lw=0.8)
+        axes.step(times, base + outputs[:, o], where="mid", color="C0", lw=1.2)
+        asked = mask > 0
+        axes.plot(times[asked], base + targets[asked, o], ".", color="C3", ms=4)
+    axes.set_yticks([-lane * o for o in range(len(names))], names, fontsize="small")

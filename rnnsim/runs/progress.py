@@ -1,0 +1,64 @@
+"""What a run says of itself on the way: that it compiles, and on a terminal a progress bar."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from rnnsim.training.trainer import Trainer
+
+
+@contextmanager
+def compilation_announced() -> Iterator[None]:
+    """Say, once, that something is being compiled, and whether it will be again the next time."""
+    from rnnsim.compiler import kernel_files
+    from rnnsim.compiler.cache import listeners
+    from rnnsim.numerics import threads
+
+    def announce(owner: str, cacheable: bool) -> None:
+        if owner == threads.OWNER:
+            return
+        if not told:
+            then = "the next run finds it done"
+            if not cacheable:
+                then = "so will the next run: its machine code holds for one process alone"
+            elif not kernel_files.can_write():
+                then = f"so will the next run: nothing can be kept in {kernel_files.folder()}"
+            print(f"compiling {owner}, which takes some seconds; {then}", file=sys.stderr)
+        told.append(owner)
+
+    told: list[str] = []
+    listeners.append(announce)
+    try:
+        yield
+    finally:
+        listeners.remove(announce)
+
+
+@contextmanager
+def progress_bar(trainer: Trainer, shown: bool) -> Iterator[Callable[[], None]]:
+    """Give a function that brings the bar up to where the run stands."""
+    if not shown:
+        yield lambda: None
+        return
+    from tqdm import tqdm
+
+    experiment, curve = trainer.experiment, trainer.training.curve
+    name = f"{experiment.rule.name} on {experiment.task.name}"
+    # disable=None: silent where standard error is not a terminal
+    with tqdm(total=experiment.steps, desc=name, unit=" steps", disable=None, leave=False) as bar:
+
+        def show() -> None:
+            step = trainer.step
+            last = (step - 1) // int(curve.every[0])
+            near = slice(max(0, last - 4), last + 1)  # a few points, or a bar would flicker
+            if curve.targets[near].sum() > 0:
+                loss = curve.loss[near].sum() / curve.weight[near].sum()
+                score = curve.score[near].sum() / curve.targets[near].sum()
+                bar.set_postfix_str(
+                    f"loss {loss:.4g}, {experiment.task.score} {score:.3g}", refresh=False
+                )
+            bar.update(step - bar.n)
+
+        yield show

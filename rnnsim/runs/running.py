@@ -1,0 +1,256 @@
+"""A whole run: a rule, a task, a network, and what became of them."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from rnnsim import folders
+from rnnsim.criterion import Criterion
+from rnnsim.network import Network
+from rnnsim.options import Options
+from rnnsim.rule import Rule
+from rnnsim.runs import figures
+from rnnsim.runs.progress import progress_bar
+from rnnsim.task import Task
+from rnnsim.training.evaluation import Evaluation
+from rnnsim.training.experiment import Experiment, configure
+from rnnsim.training.optimizers import Optimizer
+from rnnsim.training.trainer import Trainer, curve_metrics
+from rnnsim.typing import Array, Params
+from rnnsim.version import __version__
+
+
+@dataclass
+class Run:
+    """What a run came to.
+
+    Attributes
+    ----------
+    solved_at : int or None
+        The 1-based number of the step that completed the task's criterion.
+    loss : float
+        The final loss per target, on held-out data.
+    params : NamedTuple of arrays
+    metrics : dict of arrays
+        The learning curve: ``step`` (the last step of each point), ``loss`` per target, and the
+        task's score per target under its name.
+    """
+
+    experiment: Experiment
+    params: Params
+    solved_at: int | None
+    steps: int  # how many were done
+    seconds: float  # that they took, compilation apart
+    held_out: Evaluation
+    metrics: dict[str, Array] = field(repr=False)
+
+    @property
+    def loss(self) -> float:
+        return self.held_out.loss
+
+    @property
+    def steps_per_second(self) -> float:
+        return self.steps / self.seconds
+
+    def summary(self) -> str:
+        """Say in a few lines what the run came to."""
+        experiment, task = self.experiment, self.experiment.task
+        solved = f"solved at step {self.solved_at:,}" if self.solved_at else "not solved"
+        radius = self.held_out.spectral_radius
+        lines = [
+            f"{experiment.rule.name} on {task.name}, seed {experiment.seed}: {solved} "
+            f"({self.steps:,} steps; solved means: {experiment.criterion})",
+            f"held-out loss {self.loss:.4g} per target (best constant answer {task.baseline:.4g}), "
+            f"{task.score} {self.held_out.score:.4g}",
+            f"{self.steps_per_second:,.0f} steps per second",
+        ]
+        if radius is not None:
+            stable = "stable" if radius < 1 else "some are unstable"
+            lines.insert(2, f"steady states: spectral radius at most {radius:.3g}, {stable}")
+        return "\n".join(lines)
+
+    def plot(self, path: str | Path | None = None, *, behaviour: bool = False) -> Any:
+        """Draw the learning curve, and save it if ``path`` is given.
+
+        With ``behaviour``, draw what the trained network does (:meth:`plot_behaviour`).
+
+        Returns
+        -------
+        matplotlib.figure.Figure
+        """
+        if behaviour:
+            return self.plot_behaviour(path)
+        return figures.learning_curve(self.experiment, self.metrics, self.solved_at, path)
+
+    def plot_behaviour(self, path: str | Path | None = None, steps: int = 60) -> Any:
+        """Draw what the trained network does on held-out data, and save it if ``path`` is given.
+
+        Events above, the state over time as an image (of a fast-weight network: its fast weights),
+        output and target below.
+
+        Returns
+        -------
+        matplotlib.figure.Figure
+        """
+        return figures.behaviour(self.experiment, self.params, self.steps, path, shown=steps)
+
+    def save(self, folder: str | Path) -> Path:
+        """Write ``run.toml``, ``metrics.csv`` and ``params.safetensors`` into a folder."""
+        return folders.save(folder, _summary(self), self.metrics, self.params._asdict())
+
+
+def run(
+    rule: str | Rule,
+    task: str | Task,
+    *,
+    network: str | Network | None = None,
+    settings: str | None = None,
+    steps: int | None = None,
+    seed: int = 0,
+    hidden: int | None = None,
+    optimizer: str | Optimizer | None = None,
+    learning_rate: float | None = None,
+    clip: float | None = None,
+    window: int | None = None,
+    batch: int | None = None,
+    dtype: Any = None,
+    criterion: str | Criterion | None = None,
+    stop: bool = True,
+    tailored: bool = False,
+    save: str | Path | None = None,
+    progress: bool = False,
+    **options: Any,
+) -> Run:
+    """Train a network on a task by a learning rule.
+
+    What is not given is what the task suggests for the rule: the published settings, where there are
+    any.
+
+    Parameters
+    ----------
+    rule, task : str
+        Their names (``rnnsim.rules()``, ``rnnsim.tasks()``), or ones that are made.
+    network : str or Network, optional
+        Its kind, ``recurrent`` or ``fast-weight``, or one that is made and fits the task; by default
+        of the kind that the rule is for.
+    settings : str, optional
+        Which of the task's settings fill in what is not given, where it has several for the kind of
+        network (``published``, ``tuned``); by default the first of them.
+    steps : int, optional
+        The most time steps; at each, ``batch`` sequences go one step on.
+    seed : int
+        Of the initial weights and of all draws: the same seed gives the same result, to the bit.
+    hidden : int, optional
+        The number of hidden units; a fast-weight network may have none.
+    optimizer : str, optional
+        ``sgd``, ``momentum``, ``rmsprop`` or ``adam``.
+    learning_rate : float, optional
+    clip : float, optional
+        The longest gradient, a longer one being scaled down; ``inf`` for none.
+    window : int, optional
+        Steps between updates: 1 is on-line learning. By default an episode, or in a stream without
+        end what the task or the rule suggests.
+    batch : int, optional
+        Sequences side by side.
+    dtype : "float64" or "float32", optional
+    criterion : str, optional
+        By which of the task's criteria it counts as solved.
+    stop : bool
+        Whether to stop at the very step at which the task counts as solved.
+    tailored : bool
+        Whether to compile the loop for these very sizes: small networks then learn up to three times as
+        fast, and each size compiles for itself. Sums are rounded otherwise, in the last place.
+    save : path, optional
+        A folder to save the run in.
+    progress : bool
+        Whether to show a progress bar, if on a terminal.
+    **options
+        Options of the rule, the task, the optimizer, and of the network: ``loss``, and ``scheme`` and
+        ``gain`` of its initial weights; for a recurrent one ``activation`` and ``leak``; for a
+        fast-weight one ``architecture``, ``sigma``, ``tau`` and the others of its class.
+
+    Returns
+    -------
+    Run
+
+    Raises
+    ------
+    RnnsimError
+        If an argument cannot be used. :class:`Diverged`, naming the step, if a number stops being
+        finite; :class:`NoSteadyState` if a network that is to settle does not.
+    """
+    trainer = Trainer(configure(
+        rule, task, network=network, settings=settings, steps=steps, seed=seed, hidden=hidden,
+        optimizer=optimizer, learning_rate=learning_rate, clip=clip, window=window, batch=batch,
+        dtype=dtype, criterion=criterion, stop=stop, tailored=tailored, options=options,
+    ))  # fmt: skip
+    if save is not None:
+        folders.prepare(save)
+    with progress_bar(trainer, shown=progress) as show:
+        for _ in trainer.chunks():
+            show()
+    result = result_of(trainer)
+    if save is not None:
+        result.save(save)
+    return result
+
+
+def result_of(trainer: Trainer) -> Run:
+    """What a run has come to."""
+    experiment = trainer.experiment
+    return Run(
+        experiment=experiment,
+        params=trainer.params,
+        solved_at=trainer.solved_at,
+        steps=trainer.step,
+        seconds=max(trainer.seconds, 1e-9),
+        held_out=trainer.evaluate(),
+        metrics=curve_metrics(trainer.training.curve, trainer.step, experiment.task.score),
+    )
+
+
+def _summary(run: Run) -> dict[str, Any]:
+    experiment = run.experiment
+    result = {
+        "solved_at": run.solved_at,
+        "steps": run.steps,
+        "seconds": run.seconds,
+        "loss": run.loss,
+        experiment.task.score: run.held_out.score,
+    }
+    return {
+        "rnnsim": __version__,
+        "rule": _named(experiment.rule),
+        "task": _named(experiment.task),
+        "optimizer": _named(experiment.optimizer),
+        "network": repr(experiment.network),
+        "initial_weights": dict(experiment.init),
+        "criterion": str(experiment.criterion),
+        "settings": {
+            "name": experiment.settings,
+            **{
+                name: getattr(experiment, name)
+                for name in (
+                    "seed",
+                    "steps",
+                    "window",
+                    "batch",
+                    "learning_rate",
+                    "clip",
+                    "stop",
+                    "tailored",
+                )
+            },
+        },
+        "result": {name: value for name, value in result.items() if value is not None},
+    }
+
+
+def _named(thing: Options) -> dict[str, Any]:
+    options = msgspec.to_builtins(thing)
+    return {"name": thing.name, **{k: v for k, v in options.items() if v is not None and v != math.inf}}

@@ -1,0 +1,1 @@
+"""A network, a rule and a task put together: gradients, the learning loop, evaluation."""

@@ -1,0 +1,113 @@
+"""How well a network does on data that it did not learn from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+
+from rnnsim.compiler.compose import compiled
+from rnnsim.criterion import SCORES
+from rnnsim.network import Network, Stream, empty_stream
+from rnnsim.numerics.fixed_points import settle_rows
+from rnnsim.numerics.stability import spectral_radius
+from rnnsim.numerics.threads import shared_work
+from rnnsim.rule import Settler
+from rnnsim.task import Task
+from rnnsim.typing import Params, State, Trajectory
+
+# takes a network through all rows of a trajectory: (params, state, stream, trajectory) -> None
+Performer = Callable[[Params, State, Stream, Trajectory], None]
+
+
+class Evaluation(NamedTuple):
+    """Means over the targets."""
+
+    loss: float
+    score: float
+    spectral_radius: float | None = None  # of steady states: the largest
+
+
+def evaluate(
+    network: Network,
+    params: Params,
+    task: Task,
+    seed: int,
+    score: str,
+    through: Performer,
+) -> Evaluation:
+    """Run a network over a task's held-out data, from its initial state.
+
+    Parameters
+    ----------
+    network, params, task
+    seed : int
+        Of the held-out data, where they are drawn.
+    score : str
+        A name of :data:`rnnsim.criterion.SCORES`.
+    through : Performer
+        What takes the network through them.
+
+    Returns
+    -------
+    Evaluation
+        Loss and score per target.
+
+    Raises
+    ------
+    NoSteadyState
+        If the task's patterns are to settle and one does not.
+    """
+    rows, batch = task.held_out_shape()
+    stream, trajectory = perform(network, params, task, seed, rows, batch, through)
+    filled, radius = len(trajectory.states), None
+    if task.steady:
+        with shared_work():
+            radius = spectral_radius(network, network.operands(network.pack(params)), trajectory)
+    mask = stream.mask[:filled]
+    judge = SCORES[score]
+    with np.errstate(all="ignore"):  # outputs may be anything, as may a mean of no targets
+        scores = np.array([judge(stream, t, b) for t, b in np.argwhere(mask > 0)])
+        loss, score = stream.losses[:filled].sum() / mask.sum(), scores.sum() / np.float64(scores.size)
+    return Evaluation(float(loss), float(score), radius)
+
+
+def perform(
+    network: Network,
+    params: Params,
+    task: Task,
+    seed: int,
+    rows: int,
+    batch: int,
+    through: Performer,
+) -> tuple[Stream, Trajectory]:
+    """Run a network over held-out data of a task, from its initial state.
+
+    Returns
+    -------
+    Stream, Trajectory
+        What was put and answered, of ``rows`` steps (or as many whole episodes as fit) of ``batch``
+        sequences, and the network's way.
+    """
+    stream = empty_stream(rows, batch, task.n_in, task.n_out, network.dtype, legal=task.has_legal)
+    source = task.source(np.random.default_rng([seed, 2]), batch, network.dtype, held_out=True)
+    operands, state = network.operands(network.pack(params)), network.state(batch)
+    with shared_work():
+        filled = compiled(task.fill(), task.name)(source, stream, rows)
+        trajectory = network.trajectory(filled, batch)
+        through(operands, state, stream, trajectory)
+    return stream, trajectory
+
+
+def by_itself(network: Network, settler: Settler | None = None) -> Performer:
+    """A performer that knows no learning rule: the network steps, or settles if there is a settler."""
+
+    def through(params: Params, state: State, stream: Stream, trajectory: Trajectory) -> None:
+        if settler is not None:
+            settle_rows(settler, network, params, stream, state, trajectory)
+        else:
+            forward = compiled(network.forward, network.kind)
+            forward(params, state, stream, 0, trajectory, 0, len(trajectory.states))
+
+    return through

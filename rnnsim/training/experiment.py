@@ -1,0 +1,262 @@
+"""What a run is to do: the user's choices, and the task's suggestions where there are none."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from rnnsim import checks, registry
+from rnnsim.criterion import Criterion
+from rnnsim.errors import RnnsimError, UnknownName, nearest
+from rnnsim.network import Network
+from rnnsim.options import Options
+from rnnsim.rule import Rule
+from rnnsim.task import Suggestion, Task
+from rnnsim.training.optimizers import Optimizer, make_optimizer, optimizer_type
+from rnnsim.typing import Params
+
+T = TypeVar("T")
+
+INIT = ("scheme", "gain")  # options of ``network.init``
+DEFAULT_WINDOW = 20  # steps between updates where nobody says anything
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """Everything that determines a run."""
+
+    rule: Rule
+    task: Task
+    network: Network
+    settings: str  # the name of the task's suggestion that filled in what was not given
+    init: Mapping[str, Any]  # options of ``network.init``
+    optimizer: Optimizer
+    criterion: Criterion
+    seed: int
+    steps: int  # the most time steps
+    window: int  # steps between updates
+    batch: int  # sequences side by side
+    learning_rate: float
+    clip: float  # the longest gradient; inf: no clipping
+    stop: bool  # where the task counts as solved
+    tailored: bool  # whether the loop is compiled for these very sizes
+
+    def initial_params(self) -> Params:
+        """Draw the initial parameters."""
+        return self.network.init(self.seed, **self.init)
+
+
+def configure(
+    rule: str | Rule,
+    task: str | Task,
+    *,
+    network: str | Network | None = None,
+    settings: str | None = None,
+    steps: int | None = None,
+    seed: int = 0,
+    hidden: int | None = None,
+    optimizer: str | Optimizer | None = None,
+    learning_rate: float | None = None,
+    clip: float | None = None,
+    window: int | None = None,
+    batch: int | None = None,
+    dtype: Any = None,
+    criterion: str | Criterion | None = None,
+    stop: bool = True,
+    tailored: bool = False,
+    options: Mapping[str, Any] | None = None,
+) -> Experiment:
+    """Resolve the arguments of :func:`rnnsim.run`.
+
+    Raises
+    ------
+    RnnsimError
+        If one cannot be used, or does not fit the others.
+    """
+    given = {name.replace("-", "_"): value for name, value in (options or {}).items()}
+    chosen_task = _made(registry.make_task, registry.task_type(task), task, given)
+    kind = _kind(registry.rule_type(rule), network)
+    settings, suggested = _suggestion(chosen_task, registry.rule_type(rule).name, kind, settings)
+    optimizer = optimizer or suggested.optimizer
+    owners = _owners(rule, task, optimizer, network, kind)
+    _check_owned(given, list(owners.values()))
+    chosen_rule = _made(registry.make_rule, registry.rule_type(rule), rule, given)
+    of_network, of_init = _of_network(owners.get("network"), given)
+    net = _network(chosen_rule, chosen_task, suggested, network, hidden, dtype, of_network)
+    most = checks.whole("steps", suggested.steps if steps is None else steps, 1, checks.LARGEST)
+    limit = suggested.clip if clip is None else clip
+    rate = suggested.learning_rate if learning_rate is None else learning_rate
+    return Experiment(
+        rule=chosen_rule,
+        task=chosen_task,
+        network=net,
+        settings=settings,
+        init={} if isinstance(network, Network) else {**suggested.init, **of_init},
+        optimizer=make_optimizer(optimizer, _known(owners.get("optimizer"), given)),
+        criterion=_criterion(chosen_task, criterion),
+        seed=checks.whole("seed", seed, 0),
+        steps=most,
+        window=min(_window(chosen_rule, chosen_task, suggested, net, window), most),
+        batch=checks.whole("batch", suggested.batch if batch is None else batch, 1, checks.LARGEST_SIZE),
+        learning_rate=checks.real("learning_rate", rate, at_least=0),
+        clip=math.inf if limit in (None, math.inf) else checks.real("clip", limit, above=0),
+        stop=bool(stop),
+        tailored=bool(tailored),
+    )
+
+
+def _kind(rule: type[Rule], network: str | Network | None) -> str:
+    """The kind of network: the user's, or else the rule's."""
+    if isinstance(network, Network):
+        return network.kind
+    if network is not None and not isinstance(network, str):
+        raise RnnsimError("network is the name of a kind, or one that is made, such as a "
+                          f"RecurrentNetwork, not {network!r}")  # fmt: skip
+    return registry.network_type(rule.kind if network is None else network).kind
+
+
+def _suggestion(task: Task, rule: str, kind: str, settings: str | None) -> tuple[str, Suggestion]:
+    """The settings of this name, or the first, and their name."""
+    suggestions = task.suggestions(rule, kind)
+    name = next(iter(suggestions)) if settings is None else settings
+    if name not in suggestions:
+        raise UnknownName(nearest(f"setting of {task.name} ({kind} network)", name, suggestions))
+    suggested = suggestions[name]
+    if suggested.kind != kind:  # the loss belongs to the task; the rest of a network to its kind
+        loss = {name: value for name, value in suggested.network.items() if name == "loss"}
+        suggested = suggested._replace(kind=kind, network=loss, init={})
+    return name, suggested
+
+
+def _owners(
+    rule: str | Rule,
+    task: str | Task,
+    optimizer: str | Optimizer,
+    network: str | Network | None,
+    kind: str,
+) -> dict[str, type[Options]]:
+    """What is made here, and so takes options: the rest comes with its own."""
+    owners: dict[str, type[Options]] = {}
+    if isinstance(rule, str):
+        owners["rule"] = registry.rule_type(rule)
+    if isinstance(task, str):
+        owners["task"] = registry.task_type(task)
+    if isinstance(optimizer, str):
+        owners["optimizer"] = optimizer_type(optimizer)
+    if not isinstance(network, Network):
+        owners["network"] = registry.network_type(kind).choices
+    return owners
+
+
+def _known(owner: type[Options] | None, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of the given options that this class has."""
+    has = owner.defaults() if owner else {}
+    return {name: value for name, value in given.items() if name in has}
+
+
+def _made(make: Callable[..., T], owner: type[Options], thing: Any, given: Mapping[str, Any]) -> T:
+    """Make a rule or a task of its own options; one that is made stays as it is."""
+    return make(thing, _known(owner, given) if isinstance(thing, str) else {})
+
+
+def _of_network(
+    choices: type[Options] | None, given: Mapping[str, Any]
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Split the network's options into those of the network and those of its initial weights."""
+    if choices is None:
+        return {}, {}
+    asked = _known(choices, given)
+    checked = choices.from_options(asked)
+    values = {name: getattr(checked, name) for name in asked}
+    return (
+        {name: value for name, value in values.items() if name not in INIT},
+        {name: value for name, value in values.items() if name in INIT},
+    )
+
+
+def _check_owned(given: Mapping[str, Any], owners: Sequence[type[Options]]) -> None:
+    """Refuse options that nobody has, or two have."""
+    for name in given:
+        having = [owner.name for owner in owners if name in owner.defaults()]
+        if not having:
+            known = [option for owner in owners for option in owner.defaults()]
+            what = ", ".join(owner.name for owner in owners)
+            raise UnknownName(
+                nearest(f"option of {what}", name, known)
+                if known
+                else f"no option is called {name!r}; a thing that is made has its own"
+            )
+        if len(having) > 1:
+            raise RnnsimError(f"{' and '.join(having)} both have an option {name}; "
+                              "pass one of them as an object, with its own")  # fmt: skip
+
+
+def _network(
+    rule: Rule,
+    task: Task,
+    suggested: Suggestion,
+    network: str | Network | None,
+    hidden: int | None,
+    dtype: Any,
+    chosen: Mapping[str, Any],
+) -> Network:
+    """Make the network, or take the one that is made, and check that it fits task and rule."""
+    if not isinstance(network, Network):
+        size = suggested.hidden if hidden is None else hidden
+        checks.whole("hidden", size, at_most=checks.LARGEST_SIZE)  # each kind has its own least
+        needed = rule.network if suggested.kind == rule.kind else {}
+        network = registry.network_type(suggested.kind).sized(
+            task.n_in, size, task.n_out,
+            **{"dtype": dtype or "float64", **needed, **suggested.network, **chosen},
+        )  # fmt: skip
+    elif hidden is not None or dtype is not None:
+        raise RnnsimError("hidden and dtype are those of the network that is given; leave them out")
+    _check_fit(rule, task, network)
+    return network
+
+
+def _check_fit(rule: Rule, task: Task, network: Network) -> None:
+    if task.n_in not in network.columns or task.n_out != network.n_out:
+        columns = " or ".join(map(str, network.columns))
+        raise RnnsimError(
+            f"{task.name} has {task.n_in} inputs and {task.n_out} outputs; "
+            f"the network has {columns} and {network.n_out}"
+        )
+    if rule.settles != task.steady:
+        kind = "whose patterns are held fixed" if rule.settles else "of time steps"
+        near = [
+            name
+            for name, entry in registry.installed().tasks.items()
+            if entry.thing.steady == rule.settles
+        ]
+        raise RnnsimError(f"{rule.name} needs a task {kind}, which {task.name} is not; there are "
+                          f"{', '.join(near)}")  # fmt: skip
+    rule.check_network(network)
+
+
+def _criterion(task: Task, criterion: str | Criterion | None) -> Criterion:
+    if criterion is None:
+        return task.criterion
+    if isinstance(criterion, str):
+        criteria = task.criteria
+        if criterion not in criteria:
+            raise UnknownName(nearest(f"criterion of {task.name}", criterion, criteria))
+        return criteria[criterion]
+    if not (callable(getattr(criterion, "met", None)) and callable(getattr(criterion, "memory", None))):
+        raise RnnsimError(f"criterion is one of {', '.join(task.criteria)}, or one that is made, "
+                          f"not {criterion!r}")  # fmt: skip
+    return criterion
+
+
+def _window(rule: Rule, task: Task, suggested: Suggestion, network: Network, window: int | None) -> int:
+    if not rule.online:
+        if task.episode_length is None or window not in (None, task.episode_length):
+            raise RnnsimError(
+                f"{rule.name} is not on-line: it needs a task of episodes, and leaves window out"
+            )
+        return task.episode_length
+    if window is not None:
+        return checks.whole("window", window, 1)
+    return suggested.window or task.episode_length or rule.online_window(network) or DEFAULT_WINDOW

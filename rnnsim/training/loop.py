@@ -1,0 +1,229 @@
+"""The learning loop, compiled whole: no Python per time step.
+
+    for each window of steps:
+        learn       run the network, and give the gradient by the rule      (parameters stand still)
+        observe     write the learning curve; is the task solved? has the run diverged?
+        update      move the parameters
+
+Everything that the loop carries on is in arrays (:class:`Clock` among them), so that it can be left
+and entered at any window: the result does not depend on how a run is cut into chunks.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from rnnsim.compiler.specialising import known_of, tailor
+from rnnsim.criterion import Criterion
+from rnnsim.kernels import kernel
+from rnnsim.network import Network, Stream
+from rnnsim.rule import Rule, Window
+from rnnsim.training.optimizers import Optimizer, clip_norm
+from rnnsim.typing import Array, Kernel, Memory, Params, State, Trajectory
+
+CURVE = 512  # points of the learning curve; when they are full, each two become one
+
+# what the loop returns; codes of the rule's own are added to FAILED
+RUNNING, SOLVED, DIVERGED, FAILED = 0, 1, 2, 100
+
+
+class Plan(NamedTuple):
+    """What stands for the whole run."""
+
+    steps: int  # the most steps
+    window: int  # steps between updates, at most
+    rows: int  # rows of the trajectory that a window needs
+    history: int  # rows before the window that the rule asks for
+    rate: float  # the learning rate
+    clip: float  # the longest gradient
+    stop: bool  # whether to stop where the task is solved
+    learns: bool  # if not, the network only runs through what the stream holds, as one window
+
+
+class Clock(NamedTuple):
+    """Where the run stands; each one number in an array, to be moved on."""
+
+    step: Array  # steps done
+    row: Array  # rows of the stream done
+    filled: Array  # rows of the stream filled
+    held: Array  # rows of the trajectory that hold history
+    solved_at: Array  # the step that completed the criterion, or 0
+    stopped_at: Array  # the step at which something went wrong, or 0
+
+
+class Curve(NamedTuple):
+    """The learning curve: sums over every so many steps."""
+
+    every: Array  # (1,) steps a point
+    loss: Array  # (CURVE,) sum of mask * loss
+    weight: Array  # (CURVE,) sum of mask
+    score: Array  # (CURVE,) sum of scores
+    targets: Array  # (CURVE,) number of targets
+
+
+class Training(NamedTuple):
+    """All that the loop reads and writes."""
+
+    plan: Plan
+    clock: Clock
+    theta: Array  # (n_params,) the parameters, flat
+    params: Params  # and as views
+    slope: Array  # (n_params,) their gradient, flat
+    grad: Params  # and as views
+    state: State
+    stream: Stream
+    trajectory: Trajectory
+    memory: Memory  # the rule's
+    moments: Memory  # the optimizer's
+    judge: Memory  # the criterion's
+    curve: Curve
+
+
+def trajectory_rows(plan: Plan) -> int:
+    """How many rows of trajectory the loop needs: twice the history, so that it rarely moves."""
+    return 2 * plan.history + plan.rows
+
+
+def new_clock() -> Clock:
+    """Step 0."""
+    return Clock(*(np.zeros(1, np.int64) for _ in Clock._fields))
+
+
+def new_curve() -> Curve:
+    """No points yet."""
+    return Curve(np.ones(1, np.int64), *(np.zeros(CURVE) for _ in range(4)))
+
+
+def tailored_loop(loop: Kernel, training: Training) -> Kernel:
+    """Make a loop that is for arrays and windows of these very sizes."""
+    of_plan = Plan(*[None] * len(Plan._fields))._replace(**{  # type: ignore[arg-type]
+        name: getattr(training.plan, name) for name in ("window", "rows", "history")
+    })  # fmt: skip
+    tailored = tailor(Training(*known_of(training))._replace(plan=of_plan))
+
+    @kernel(inlines_all=True)
+    def tailored_loop(training: Training, until: int) -> int:
+        return int(loop(tailored(training), until))
+
+    return tailored_loop
+
+
+def loop_kernel(
+    network: Network, rule: Rule, optimizer: Optimizer, criterion: Criterion, score: Kernel
+) -> Kernel:
+    """Make the kernel ``loop(training, until) -> code``.
+
+    It goes on until ``until`` steps are done or the stream is used up.
+    """
+    learn, keep, update = rule.learn(network), network.keep, optimizer.update()
+    observe = observe_kernel(criterion.met(), score)
+
+    @kernel(allocates=False)
+    def loop(training: Training, until: int) -> int:
+        """No reference to an array is counted here: that takes as long as a small net."""
+        (plan, clock, theta, params, slope, grad, state, stream, trajectory, memory, moments, judge,
+         curve) = training  # fmt: skip
+        while clock.step[0] < until and clock.row[0] < clock.filled[0]:
+            row, held, step = clock.row[0], clock.held[0], clock.step[0]
+            length = window_length(plan, clock, stream)
+            window = Window(held, length, step, step + length == plan.steps, plan.learns)
+            for i in range(slope.size):
+                slope[i] = 0
+            code = learn(params, state, stream, row, trajectory, window, memory, grad)
+            if code != 0:
+                clock.stopped_at[0] = step + 1
+                return int(FAILED + code)
+            if not plan.learns:
+                return RUNNING
+            code = observe(plan, clock, stream, length, judge, curve)
+            if code != RUNNING:
+                return int(code)
+            clip_norm(slope, plan.clip)
+            update(theta, slope, moments, plan.rate)
+            clock.step[0] += length
+            clock.row[0] += length
+            if not all_finite(theta):
+                clock.stopped_at[0] = clock.step[0]
+                return DIVERGED
+            clock.held[0] = make_room(plan, trajectory, held + length)
+        return RUNNING
+
+    @kernel(allocates=False)
+    def make_room(plan: Plan, trajectory: Trajectory, held: int) -> int:
+        """Move the history to the front when a window would not fit behind it any more."""
+        if held <= 2 * plan.history:
+            return held
+        keep(trajectory, held - plan.history, plan.history)
+        return plan.history
+
+    return loop
+
+
+@kernel(allocates=False)
+def all_finite(theta: Array) -> bool:
+    """Whether no number is nan or infinite (nor all together too large, which comes to the same)."""
+    total = 0.0
+    for i in range(theta.size):
+        total += theta[i]
+    return bool(np.isfinite(total))
+
+
+@kernel(allocates=False)
+def window_length(plan: Plan, clock: Clock, stream: Stream) -> int:
+    """The steps of the next window: it ends with the stream's rows, the run, or an episode."""
+    row = clock.row[0]
+    if not plan.learns:
+        return int(clock.filled[0])
+    if plan.window == 1:  # as the compiler may know
+        return 1
+    longest = min(plan.window, clock.filled[0] - row, plan.steps - clock.step[0])
+    for i in range(longest):
+        if stream.ends[row + i]:
+            return i + 1
+    return int(longest)
+
+
+def observe_kernel(met: Kernel, score: Kernel) -> Kernel:
+    """Make the kernel that looks at the steps of a window, one after the other."""
+
+    @kernel(allocates=False)
+    def observe(
+        plan: Plan, clock: Clock, stream: Stream, length: int, judge: Memory, curve: Curve
+    ) -> int:
+        for i in range(length):
+            t, step = clock.row[0] + i, clock.step[0] + i + 1
+            if not np.isfinite(stream.losses[t]):
+                clock.stopped_at[0] = step
+                return DIVERGED
+            point = curve_point(curve, step)
+            curve.loss[point] += stream.losses[t]
+            for b in range(stream.mask.shape[1]):
+                if stream.mask[t, b] > 0:
+                    curve.weight[point] += stream.mask[t, b]
+                    curve.score[point] += score(stream, t, b)
+                    curve.targets[point] += 1
+            if clock.solved_at[0] == 0 and met(judge, stream, t):
+                clock.solved_at[0] = step
+                if plan.stop:  # the update of this window is not applied
+                    clock.step[0] = step
+                    return SOLVED
+        return RUNNING
+
+    return observe
+
+
+@kernel(allocates=False)
+def curve_point(curve: Curve, step: int) -> int:
+    """The point of the learning curve that a step belongs to."""
+    point = (step - 1) // curve.every[0]
+    if point < CURVE:
+        return int(point)
+    for sums in (curve.loss, curve.weight, curve.score, curve.targets):
+        for i in range(CURVE // 2):
+            sums[i] = sums[2 * i] + sums[2 * i + 1]
+        for i in range(CURVE // 2, CURVE):
+            sums[i] = 0
+    curve.every[0] *= 2
+    return CURVE // 2

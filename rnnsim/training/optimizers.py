@@ -1,0 +1,203 @@
+"""How the parameters move along a gradient: SGD, momentum, RMSProp, Adam; and gradient clipping.
+
+Parameters and gradient are one flat array each, so that an optimizer is one loop over numbers. An
+optimizer is a kernel ``update(theta, grad, memory, rate)``.
+"""
+
+from __future__ import annotations
+
+import math
+from abc import abstractmethod
+from collections.abc import Mapping
+from typing import Annotated, Any, NamedTuple
+
+import msgspec
+import numpy as np
+
+from rnnsim.arrays import aligned_zeros
+from rnnsim.errors import RnnsimError, UnknownName, nearest
+from rnnsim.kernels import kernel
+from rnnsim.options import Options, Positive
+from rnnsim.typing import Array, Kernel, Memory
+
+Decay = Annotated[float, msgspec.Meta(ge=0, lt=1)]
+
+
+class Optimizer(Options, frozen=True):
+    """An optimizer; its fields are its options, validated on construction."""
+
+    @abstractmethod
+    def memory(self, size: int, dtype: Any) -> Memory:
+        """Allocate what it remembers of ``size`` parameters."""
+
+    @abstractmethod
+    def update(self) -> Kernel:
+        """Make the kernel ``update(theta, grad, memory, rate)``, in place."""
+
+
+class SGDMemory(NamedTuple):
+    updates: Array  # (1,) how many there have been
+
+
+class SGD(Optimizer, frozen=True):
+    """Gradient descent: theta -= rate * grad."""
+
+    name = "sgd"
+
+    def memory(self, size: int, dtype: Any) -> SGDMemory:
+        return SGDMemory(np.zeros(1, np.int64))
+
+    def update(self) -> Kernel:
+        return sgd
+
+
+@kernel(allocates=False)
+def sgd(theta: Array, grad: Array, memory: SGDMemory, rate: float) -> None:
+    memory.updates[0] += 1
+    for i in range(theta.size):
+        theta[i] -= rate * grad[i]
+
+
+class MomentumMemory(NamedTuple):
+    velocity: Array
+    decay: float
+
+
+class Momentum(Optimizer, frozen=True):
+    """Gradient descent with momentum: v = decay v + grad, theta -= rate v [Polyak 1964]."""
+
+    name = "momentum"
+
+    decay: Decay = 0.9
+
+    def memory(self, size: int, dtype: Any) -> MomentumMemory:
+        return MomentumMemory(aligned_zeros((size,), dtype), self.decay)
+
+    def update(self) -> Kernel:
+        return momentum
+
+
+@kernel(allocates=False)
+def momentum(theta: Array, grad: Array, memory: MomentumMemory, rate: float) -> None:
+    for i in range(theta.size):
+        memory.velocity[i] = memory.decay * memory.velocity[i] + grad[i]
+        theta[i] -= rate * memory.velocity[i]
+
+
+class RMSPropMemory(NamedTuple):
+    square: Array
+    decay: float
+    epsilon: float
+
+
+class RMSProp(Optimizer, frozen=True):
+    """RMSProp: the gradient over the root of its mean square [Tieleman & Hinton 2012]."""
+
+    name = "rmsprop"
+
+    decay: Decay = 0.9
+    epsilon: Positive = 1e-8
+
+    def memory(self, size: int, dtype: Any) -> RMSPropMemory:
+        return RMSPropMemory(aligned_zeros((size,), dtype), self.decay, self.epsilon)
+
+    def update(self) -> Kernel:
+        return rmsprop
+
+
+@kernel(allocates=False)
+def rmsprop(theta: Array, grad: Array, memory: RMSPropMemory, rate: float) -> None:
+    decay = memory.decay
+    for i in range(theta.size):
+        memory.square[i] = decay * memory.square[i] + (1 - decay) * grad[i] * grad[i]
+        theta[i] -= rate * grad[i] / (math.sqrt(memory.square[i]) + memory.epsilon)
+
+
+class AdamMemory(NamedTuple):
+    mean: Array
+    square: Array
+    updates: Array  # (1,) how many there have been
+    beta1: float
+    beta2: float
+    epsilon: float
+
+
+class Adam(Optimizer, frozen=True):
+    """Adam: running means of the gradient and its square [Kingma & Ba 2015]."""
+
+    name = "adam"
+
+    beta1: Decay = 0.9
+    beta2: Decay = 0.999
+    epsilon: Positive = 1e-8
+
+    def memory(self, size: int, dtype: Any) -> AdamMemory:
+        return AdamMemory(
+            aligned_zeros((size,), dtype), aligned_zeros((size,), dtype), np.zeros(1, np.int64),
+            self.beta1, self.beta2, self.epsilon,
+        )  # fmt: skip
+
+    def update(self) -> Kernel:
+        return adam
+
+
+@kernel(allocates=False, reassociates=False)  # or it would divide each number by what is one for all
+def adam(theta: Array, grad: Array, memory: AdamMemory, rate: float) -> None:
+    memory.updates[0] += 1
+    beta1, beta2 = memory.beta1, memory.beta2
+    step = rate / (1 - beta1 ** memory.updates[0])
+    unbias = 1 / math.sqrt(1 - beta2 ** memory.updates[0])
+    for i in range(theta.size):
+        memory.mean[i] = beta1 * memory.mean[i] + (1 - beta1) * grad[i]
+        memory.square[i] = beta2 * memory.square[i] + (1 - beta2) * grad[i] * grad[i]
+        theta[i] -= step * memory.mean[i] / (math.sqrt(memory.square[i]) * unbias + memory.epsilon)
+
+
+OPTIMIZERS: dict[str, type[Optimizer]] = {
+    optimizer.name: optimizer for optimizer in (SGD, Momentum, RMSProp, Adam)
+}
+
+
+def optimizer_type(name: str) -> type[Optimizer]:
+    """Find an optimizer by name.
+
+    Raises
+    ------
+    UnknownName
+        If there is none.
+    """
+    if name not in OPTIMIZERS:
+        raise UnknownName(nearest("optimizer", name, OPTIMIZERS))
+    return OPTIMIZERS[name]
+
+
+def make_optimizer(optimizer: str | Optimizer, options: Mapping[str, Any]) -> Optimizer:
+    """Make an optimizer from its name and its options, or take one that is made."""
+    if isinstance(optimizer, str):
+        return optimizer_type(optimizer).from_options(options)
+    if not isinstance(optimizer, Optimizer):
+        raise RnnsimError(f"optimizer is one of {', '.join(OPTIMIZERS)}, not {optimizer!r}")
+    return optimizer
+
+
+@kernel(allocates=False)
+def clip_norm(grad: Array, largest: float) -> None:
+    """Scale a gradient down to a norm of ``largest`` if it is longer [Pascanu et al. 2013]."""
+    if math.isinf(largest):
+        return
+    square = 0.0
+    for i in range(grad.size):
+        square += grad[i] * grad[i]
+    if not square > largest * largest:
+        return
+    if math.isinf(square):  # but perhaps no entry is: bring them to 1 before they are squared
+        top = 0.0
+        for i in range(grad.size):
+            top = max(top, abs(grad[i]))
+        square = 0.0
+        for i in range(grad.size):
+            grad[i] /= top
+            square += grad[i] * grad[i]
+    factor = largest / math.sqrt(square)
+    for i in range(grad.size):
+        grad[i] *= factor

@@ -1,0 +1,114 @@
+"""Kernels whose compiler knows the sizes: they do the same, and only for those sizes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numba
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+import rnnsim
+from rnnsim.arrays import constant
+from rnnsim.cli import main
+from rnnsim.compiler.compose import compiled
+from rnnsim.compiler.fingerprint import fingerprint
+from rnnsim.compiler.specialising import LONGEST, known_of, tailor
+from rnnsim.kernels import kernel
+from rnnsim.registry import installed
+from rnnsim.runs.compilation import suggested_tasks
+from rnnsim.training.experiment import configure
+from rnnsim.training.trainer import Trainer
+
+needs_jit = pytest.mark.skipif(
+    numba.config.DISABLE_JIT, reason="uncompiled, nothing is known beforehand"
+)
+
+
+class Pair(NamedTuple):
+    numbers: Any
+    factor: int
+
+
+def total_of(known: Any) -> Any:
+    tailored = tailor(known)
+
+    @kernel(inlines_all=True)
+    def total(pair: Pair) -> float:
+        numbers, factor = tailored(pair)
+        found = 0.0
+        for i in range(numbers.size):
+            found += numbers[i] * factor
+        return found
+
+    return total
+
+
+# --- what is known ---------------------------------------------------------------------------------
+
+
+def test_shapes_are_known_and_what_is_read_only() -> None:
+    fixed = constant(np.arange(3))
+    found = known_of((np.zeros((2, 0)), fixed, 1.5, 7, Pair(np.ones(4), 2)))
+    assert found == ((2, 0), fixed, None, None, ((4,), None))
+    assert known_of(constant(np.zeros(LONGEST))) == (LONGEST,)
+    assert known_of(constant(np.zeros(0))) == (0,)
+
+
+@needs_jit
+def test_what_is_known_is_in_the_code() -> None:
+    """The control of all that follows: other sizes, numbers and contents than those are not seen."""
+    five, others = np.arange(1.0, 6.0), np.full(5, 10.0)
+    assert compiled(total_of(known_of(Pair(five, 2))))(Pair(five, 2)) == 30
+    three = compiled(total_of(((3,), None)))
+    assert three(Pair(five, 2)) == 12
+    assert three(Pair(others, 3)) == 90
+    assert compiled(total_of(((3,), 4)))(Pair(five, 2)) == 24
+    held = compiled(total_of(known_of(Pair(constant(five), 2))))
+    assert held(Pair(constant(others), 2)) == 30
+
+
+def test_kernels_for_other_sizes_are_other_kernels() -> None:
+    """By the fingerprint the cache finds them."""
+    known = [((3,), None), ((4,), None), ((3,), 4), (constant(np.arange(3)), None)]
+    known.append((constant(np.arange(3) + 1), None))
+    found = [fingerprint(total_of(one)) for one in known]
+    assert len(set(found)) == len(found)
+    assert found == [fingerprint(total_of(one)) for one in known]
+
+
+# --- runs ------------------------------------------------------------------------------------------
+
+
+@needs_jit
+@pytest.mark.parametrize("rule", sorted(installed().rules))
+def test_a_tailored_run_learns_the_same(rule: str) -> None:
+    """But for rounding; a run of another learning rate is further away, which is the control."""
+    task = suggested_tasks(rule)[0]
+
+    def learnt(**choices: Any) -> np.ndarray:
+        trainer = Trainer(configure(rule, task, steps=120, stop=False, **choices))
+        list(trainer.chunks())
+        assert trainer.step >= 60
+        return trainer.training.theta
+
+    plain, tailored = learnt(), learnt(tailored=True)
+    scale = np.abs(plain).max()
+    assert np.abs(tailored - plain).max() < 1e-10 * scale
+    rate = configure(rule, task).learning_rate
+    assert np.abs(learnt(learning_rate=1.001 * rate) - plain).max() > 1e-8 * scale
+
+
+@needs_jit
+def test_a_tailored_run_is_judged_and_says_what_it_was(tmp_path: Path) -> None:
+    plain = rnnsim.run("bptt", "delayed-xor", steps=300, stop=False)
+    arguments = ["run", "bptt", "delayed-xor", "--steps", "300", "--no-stop", "--tailored"]
+    said = CliRunner().invoke(main, [*arguments, "--save", str(tmp_path / "run")])
+    assert said.exit_code == 0, said.output
+    saved = rnnsim.load(tmp_path / "run")
+    assert saved.summary["settings"]["tailored"] is True
+    np.testing.assert_allclose(saved.summary["result"]["loss"], plain.loss, rtol=1e-9)
+    for name, found in saved.params.items():
+        np.testing.assert_allclose(found, getattr(plain.params, name), rtol=1e-9, atol=1e-12)

@@ -1,0 +1,272 @@
+"""A network's one-step derivatives agree with one another; what bptt stores, and what it costs."""
+
+from __future__ import annotations
+
+from collections import Counter
+from types import SimpleNamespace
+from typing import Any
+
+import naive
+import numba
+import numpy as np
+import pytest
+from cases import TYPICAL, Case, assert_equal_gradients, make_case
+
+import rnnsim
+from rnnsim import kernels
+from rnnsim.compiler import cache
+from rnnsim.compiler.compose import compiled
+from rnnsim.kernels import kernel
+from rnnsim.network import empty_stream
+from rnnsim.networks.recurrent.network import RecurrentNetwork
+from rnnsim.numerics.parallel import in_parallel
+from rnnsim.rule import Window
+from rnnsim_rules.bptt import BPTT
+
+# --- one step of a network -----------------------------------------------------------------------------
+
+
+class Step:
+    """One step from a random state, and every derivative that the network gives of it."""
+
+    def __init__(self, case: Case, reset: bool = False) -> None:
+        self.case, self.network = case, case.network
+        rng = np.random.default_rng(5)
+        self.batch, self.n = 3, case.network.n_hidden
+        self.x = rng.standard_normal((self.batch, self.n))
+        self.u = rng.standard_normal((1, self.batch, case.network.n_in))
+        self.resets = np.zeros((1, self.batch), bool)
+        self.resets[0, 1] = reset
+        self.flat = case.network.pack(case.params)
+        self.params = case.network.views(self.flat)
+        self.trajectory = self.run(self.flat, self.x)
+
+    def run(self, flat: np.ndarray, x: np.ndarray) -> Any:
+        stream = empty_stream(1, self.batch, self.network.n_in, self.network.n_out, np.float64)
+        stream = stream._replace(inputs=self.u, resets=self.resets)
+        state = self.network.state(self.batch)
+        state.x[:] = x
+        trajectory = self.network.trajectory(1, self.batch)
+        compiled(self.network.forward)(self.network.views(flat), state, stream, 0, trajectory, 0, 1)
+        return trajectory
+
+    def differences_of_state(self, row: np.ndarray) -> np.ndarray:
+        """row . dx(t)/dx(t-1), by finite differences."""
+        return naive.finite_differences(
+            lambda x: float((row * self.run(self.flat, x).states[0]).sum()), self.x
+        )
+
+    def differences_of_params(self, row: np.ndarray) -> Any:
+        """row . dx(t)/dparams, x(t-1) held still, by finite differences."""
+        return self.network.views(
+            naive.finite_differences(
+                lambda flat: float((row * self.run(flat, self.x).states[0]).sum()), self.flat
+            )
+        )
+
+    def jacobian(self, b: int) -> np.ndarray:
+        J = np.full((self.n, self.n), np.nan)
+        compiled(self.network.jacobian)(self.params, self.trajectory, 0, b, J)
+        return J
+
+    def pull(self, rows: np.ndarray, own_error: bool = False) -> tuple[np.ndarray, np.ndarray]:
+        after = rows.swapaxes(0, 1).copy()  # sequences first
+        blame, before = np.full_like(after, np.nan), np.full_like(after, np.nan)
+        for begin, end in ((0, 1), (1, self.batch)):  # as cores share them
+            compiled(self.network.pullback)(
+                self.params, self.trajectory, 0, begin, end, own_error, after, blame, before
+            )
+        return blame.swapaxes(0, 1), before.swapaxes(0, 1)
+
+
+@pytest.fixture(params=[False, True], ids=["running", "reset"])
+def step(request: pytest.FixtureRequest) -> Step:
+    case = make_case(TYPICAL)
+    everywhere = RecurrentNetwork(2, 5, 3, leak=0.7)  # every connection exists
+    return Step(Case(everywhere, case.params, case.arguments, case.net, case.data), reset=request.param)
+
+
+ROWS = np.random.default_rng(6).standard_normal((4, 3, 5))  # R, B, n
+
+
+def test_pullback_is_the_derivative_of_the_step(step: Step) -> None:
+    _, before = step.pull(ROWS)
+    for r in range(len(ROWS)):
+        np.testing.assert_allclose(before[r], step.differences_of_state(ROWS[r]), rtol=0, atol=1e-10)
+    assert np.abs(before[:, [0, 2]]).min(axis=(0, 2)).max() > 0
+    assert before[:, 1].any() != step.resets[0, 1]  # nothing crosses a reset
+
+
+def test_pullback_lets_the_own_error_join(step: Step) -> None:
+    step.trajectory.error[0] = np.random.default_rng(8).standard_normal((3, 5))
+    for found, expected in zip(
+        step.pull(ROWS, own_error=True), step.pull(ROWS + step.trajectory.error[0]), strict=True
+    ):
+        np.testing.assert_allclose(found, expected, rtol=0, atol=1e-14)
+
+
+def test_the_jacobian_is_that_of_pullback(step: Step) -> None:
+    _, before = step.pull(ROWS)
+    for b in range(step.batch):
+        np.testing.assert_allclose(ROWS[:, b] @ step.jacobian(b), before[:, b], rtol=0, atol=1e-13)
+
+
+def test_push_is_the_jacobian_times_a_vector(step: Step) -> None:
+    out = np.full_like(ROWS, np.nan)
+    compiled(step.network.push)(step.params, step.trajectory, 0, ROWS.copy(), out)
+    for b in range(step.batch):
+        np.testing.assert_allclose(out[:, b], ROWS[:, b] @ step.jacobian(b).T, rtol=0, atol=1e-13)
+    assert np.abs(out[:, 0] - ROWS[:, 0] @ step.jacobian(0)).max() > 0.1  # and not its transpose
+
+
+def test_immediate_is_the_derivative_by_the_parameters(step: Step) -> None:
+    grad = step.network.views(np.zeros(step.network.n_params))
+    compiled(step.network.immediate)(step.params, step.trajectory, 0, ROWS[0].copy(), grad)
+    expected = step.differences_of_params(ROWS[0])
+    assert_equal_gradients(grad, expected._asdict(), 1e-9)
+    blame, _ = step.pull(ROWS[:1])
+    collected = step.network.views(np.zeros(step.network.n_params))
+    compiled(step.network.collect)(
+        step.params, step.trajectory, 0, blame[None].swapaxes(1, 2).copy(), collected
+    )
+    assert_equal_gradients(collected, grad._asdict(), 1e-13)
+
+
+def test_collect_rows_keeps_rows_and_sequences_apart(step: Step) -> None:
+    rows = np.random.default_rng(9).standard_normal((5, 3, 5))  # n rows, one for each p^l
+    blame, _ = step.pull(rows)
+    p = np.zeros((3, 5, step.network.n_columns))
+    compiled(step.network.collect_rows)(
+        step.params, step.trajectory, 0, blame[None].swapaxes(1, 2).copy(), p
+    )
+    for r in range(5):
+        row = np.zeros((3, 5))
+        row[:, r] = 1  # contract() gives the sum over sequences of p[b, r]
+        found = step.network.views(np.zeros(step.network.n_params))
+        compiled(step.network.contract)(step.trajectory, row, p, found)
+        assert_equal_gradients(found, step.differences_of_params(rows[r])._asdict(), 1e-9)
+
+
+def test_pushforward_from_nothing_is_immediate(step: Step) -> None:
+    step.trajectory.error[0] = ROWS[0]
+    grad, expected = (step.network.views(np.zeros(step.network.n_params)) for _ in range(2))
+    p = step.network.sensitivities(step.batch, 1)
+    compiled(step.network.pushforward)(step.params, step.trajectory, 0, 1, p, grad)
+    compiled(step.network.immediate)(step.params, step.trajectory, 0, ROWS[0].copy(), expected)
+    assert_equal_gradients(grad, expected._asdict(), 1e-13)
+
+
+def test_a_state_is_saved_and_restored() -> None:
+    network = make_case(TYPICAL).network
+    state, kept = network.state(2), network.states(4, 2)
+    state.x[:] = np.arange(10).reshape(2, 5)
+    compiled(network.save)(state, kept, 3)
+    state.x[:] = 0
+    compiled(network.restore)(kept, 3, state)
+    assert (state.x == np.arange(10).reshape(2, 5)).all()
+
+
+def test_keep_moves_rows_that_overlap() -> None:
+    network = make_case(TYPICAL).network
+    trajectory = network.trajectory(6, 2)
+    rows = ("inputs", "entering", "slopes", "states", "error")
+    for name in rows:
+        getattr(trajectory, name)[:] = np.arange(6)[:, None, None]
+    trajectory.resets[:] = np.arange(6)[:, None] == 4
+    compiled(network.keep)(trajectory, 2, 4)
+    for name in rows:
+        assert (getattr(trajectory, name)[:4] == np.arange(2, 6)[:, None, None]).all(), name
+    assert trajectory.resets[:4].all(1).tolist() == [False, False, True, False]
+
+
+# --- what bptt stores, and what it costs ---------------------------------------------------------------
+
+
+def growth(rule: BPTT) -> float:
+    """By how much its memory grows from 1,000 steps to 100,000, above that of a window of one."""
+    network = make_case(TYPICAL).network
+    none, short, long = (rule.memory_bytes(network, 2, steps) for steps in (1, 1_000, 100_000))
+    return (long - none) / (short - none)
+
+
+def test_checkpoints_store_as_the_square_root_of_the_steps() -> None:
+    assert growth(BPTT(checkpoint=True)) == pytest.approx(10, rel=0.2)
+    assert growth(BPTT()) == pytest.approx(100, rel=0.02)  # the control: it grows with the steps
+
+
+def steps_run(T: int, **options: Any) -> int:
+    """How many steps a gradient runs, counted by an activation of the user's own."""
+    calls: Counter[str] = Counter()
+
+    def f(a: float) -> float:
+        calls["f"] += 1
+        return float(np.tanh(a))
+
+    network = RecurrentNetwork(1, 2, 1, activation=(f, lambda a: float(1 / np.cosh(a) ** 2)))
+    rng = np.random.default_rng(0)
+    rnnsim.gradient(network, network.init(), rng.random((T, 1)), rng.random((T, 1)), "bptt", **options)
+    assert calls["f"] % 2 == 0  # two units
+    return calls["f"] // 2
+
+
+@pytest.mark.usefixtures("uncompiled")
+@pytest.mark.parametrize("T", [1, 2, 3, 10, 36, 37, 100])
+def test_checkpoints_cost_at_most_one_more_forward_pass(T: int) -> None:
+    assert steps_run(T) == T
+    run = steps_run(T, checkpoint=True)
+    assert run <= 2 * T
+    assert T < 10 or run > T  # they do run again
+
+
+@pytest.mark.usefixtures("uncompiled")
+@pytest.mark.parametrize("length", [1, 2, 3, 4, 5, 15, 16, 17, 40])
+def test_checkpoints_leave_the_state_where_the_window_ended(length: int) -> None:
+    """The next window goes on from there, also where a window is shorter than there is room for."""
+    case = make_case(TYPICAL)
+    network, rule = case.network, BPTT(checkpoint=True)
+    rng = np.random.default_rng(2)
+    stream = empty_stream(length, 1, 2, 3, np.float64)
+    stream.inputs[:] = rng.standard_normal((length, 1, 2))
+    states = []
+    for how in (rule, BPTT()):
+        memory, state = how.memory(network, 1, 40, np.random.default_rng(0)), network.state(1)
+        trajectory = network.trajectory(how.rows(40), 1)
+        grad = network.views(np.zeros(network.n_params))
+        how.learn(network)(
+            case.params, state, stream, 0, trajectory, Window(0, length, 0, True, True), memory, grad
+        )
+        states.append(SimpleNamespace(x=state.x.copy(), grad=grad))
+    np.testing.assert_allclose(states[0].x, states[1].x, rtol=0, atol=1e-14)
+    assert_equal_gradients(states[0].grad, states[1].grad._asdict(), 1e-12)
+
+
+# --- how often a kernel is compiled ------------------------------------------------------------------
+
+
+@kernel
+def shifted(x: Any, i: int) -> float:
+    return float(x[i]) + i
+
+
+@kernel
+def put_shifted(i: int, x: Any, out: Any) -> None:
+    out[i] = shifted(x, i)
+
+
+@kernel
+def with_constants(x: Any, out: Any, i: int) -> float:
+    in_parallel(put_shifted, out.size, x, out)
+    return shifted(x, 0) + shifted(x, 1) + shifted(x, i) + shifted(out, i)
+
+
+@pytest.mark.skipif(numba.config.DISABLE_JIT, reason="nothing is compiled")
+def test_a_kernel_is_compiled_once_for_its_types(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not for each constant, nor for the number of a part; the control: for another dtype it is."""
+    monkeypatch.setattr(cache, "SEPARATE", False)  # what is found in the cache is not compiled
+    x, out = np.arange(5.0), np.zeros(5)
+    function = compiled(with_constants)
+    assert function(x, out, 2) == 0 + (1 + 1) + (2 + 2) + (4 + 2)
+    np.testing.assert_array_equal(out, 2 * x)
+    assert len(kernels._registered[shifted].signatures) == 1
+    function(x.astype(np.float32), out.astype(np.float32), 2)
+    assert len(kernels._registered[shifted].signatures) == 2
