@@ -13,8 +13,8 @@ import numpy as np
 
 from rnnsim import registry
 from rnnsim.arrays import aligned_zeros
-from rnnsim.benchmarking.suite.alone import Work, history_rows, over_sequence, tailored_over_sequence
-from rnnsim.compiler.binding import bound
+from rnnsim.benchmarking.suite.alone import Work, history_rows, over_sequence, specialised_over_sequence
+from rnnsim.compiler.binding import bind_arguments
 from rnnsim.network import Network
 from rnnsim.numerics.threads import shared_work
 from rnnsim.rule import DONE, Rule
@@ -70,17 +70,19 @@ class Alone:
         self._slope = aligned_zeros(flat.shape, flat.dtype)
         self._memory = self.rule.memory(network, self.batch, window, np.random.default_rng(0))
         self._work = Work(
-            network.operands(flat),
+            network.kernel_params(flat),
             network.state(self.batch),
             self.stream,
             network.trajectory(history_rows(self.rule, window), self.batch),
             self._memory,
-            network.operands(self._slope),
+            network.kernel_params(self._slope),
             window,
             history,
         )
-        run = over_sequence(self.rule.learn(network), network.keep)
-        self._run = bound(tailored_over_sequence(run, self._work) if tailored else run, self._work)
+        run = over_sequence(self.rule.learn(network), network.keep_history)
+        self._run = bind_arguments(
+            specialised_over_sequence(run, self._work) if tailored else run, self._work
+        )
         self.grads = network.views(self._slope)
 
     def __call__(self) -> None:

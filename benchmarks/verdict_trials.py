@@ -4,7 +4,7 @@
 
 A trial of *the same* compares one revision with itself, in two environments, over a suite of all rules:
 each row that counts as worse is a false alarm. A trial of *slower* compares it with a copy in which
-every fourth call of one kernel, ``pushforward`` in rtrl, is made twice: it is caught if a row of rtrl
+every fourth call of one kernel, ``propagate`` in rtrl, is made twice: it is caught if a row of rtrl
 counts as worse. Trials are appended to a file, so that they can be made a few at a time; the summary is
 of all that it holds.
 """
@@ -41,26 +41,26 @@ class Doubled(NamedTuple):
 
 
 class RTRL(RTRL, frozen=True):
-    """Every fourth call of pushforward is made again, for nothing."""
+    """Every fourth call of propagate is made again, for nothing."""
 
     def memory(self, network, batch, window, rng):
         return Doubled(
             network.sensitivities(batch, window),
             network.sensitivities(batch, window),
-            network.operands(np.zeros(network.n_params, network.dtype)),
+            network.kernel_params(np.zeros(network.n_params, network.dtype)),
             np.zeros(1, np.int64),
         )
 
     def credit(self, network):
-        pushforward = network.pushforward
+        propagate = network.propagate
 
         @kernel(allocates=False)
         def credit(params, trajectory, window, memory, grad):
             first, length = window.first, window.length
-            pushforward(params, trajectory, first, length, memory.sensitivities, grad)
+            propagate(params, trajectory, first, length, memory.sensitivities, grad)
             memory.calls[0] += 1
             if memory.calls[0] % 4 == 0:
-                pushforward(params, trajectory, first, length, memory.others, memory.nowhere)
+                propagate(params, trajectory, first, length, memory.others, memory.nowhere)
 
         return credit
 '''
@@ -113,7 +113,7 @@ def summary(trials: Sequence[Mapping[str, Any]]) -> str:
     rows = max((made["rows"] for made in same), default=0)
     return (
         f"identical code: {alarms} false alarms in {len(same)} comparisons of {rows} rows; "
-        f"pushforward slowed by 25%: caught {caught} times of {len(slower)}; "
+        f"propagate slowed by 25%: caught {caught} times of {len(slower)}; "
         f"load average {min(loads, default=0):.1f} to {max(loads, default=0):.1f} "
         f"on {os.cpu_count()} cores"
     )

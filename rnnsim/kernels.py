@@ -14,7 +14,7 @@ from typing import Any, NamedTuple, TypeVar, overload
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-class Traits(NamedTuple):
+class KernelOptions(NamedTuple):
     """What a kernel says of itself (:func:`kernel`)."""
 
     allocates: bool = True
@@ -54,14 +54,14 @@ def kernel(
         False keeps sums in the order in which they are written, for arithmetic that relies on how they
         are rounded.
     inlined : bool
-        False has one copy of it, called from everywhere: for what is long beside a call.
+        False has one copy of it, called from splat: for what is long beside a call.
     inlines_all : bool
         True has everything that it calls inlined, however long: for a kernel that is tailored to sizes
         (:mod:`rnnsim.compiler.specialising`), of an outermost one.
     """
 
     def mark(function: F) -> F:
-        traits = Traits(allocates, reassociates, inlined, inlines_all)
+        traits = KernelOptions(allocates, reassociates, inlined, inlines_all)
         function.__kernel__ = traits  # type: ignore[attr-defined]
         return function
 
@@ -96,6 +96,6 @@ def native(code: str | Callable[..., Any], *parameters: Any) -> Callable[[F], F]
     return mark
 
 
-def traits_of(function: Callable[..., Any]) -> Traits:
+def options_of(function: Callable[..., Any]) -> KernelOptions:
     """What a kernel says of itself."""
-    return getattr(function, "__kernel__", Traits())
+    return getattr(function, "__kernel__", KernelOptions())

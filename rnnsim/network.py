@@ -9,7 +9,7 @@ and a learning rule needs only their one-step derivatives. A network gives them 
 
     T steps, B sequences side by side, R adjoint rows, m inputs, k outputs,
     N the size of the state, K the size of the *drive*: that through which the parameters act within
-    one step (the net inputs of a recurrent network). dE/d(drive) is the step's *blame*.
+    one step (the net inputs of a recurrent network). dE/d(drive) is the step's *delta*.
 
 A trajectory holds the last steps in rows; ``t`` is always such a row. Its ``error`` is dE(t)/dstate,
 the direct part, of the state at which the network reads its output: the one that leaves step t in a
@@ -18,32 +18,32 @@ recurrent network, the one that enters it in a fast-weight network (``reads``). 
 ``forward(params, state, stream, row, trajectory, first, count)``
     Run ``count`` steps from row ``row`` of the stream and write them into the trajectory from row
     ``first`` on; outputs and losses go into the stream. ``state`` is carried on.
-``direct(params, trajectory, first, count, grad)``
+``readout_grad(params, trajectory, first, count, grad)``
     Add the gradient of the parameters that only the retrieval reads (V and c): no rule's business.
 ``constrain(trajectory, grad)``
     Take back what belongs to no parameter (absent connections).
-``keep(trajectory, first, count)``
+``keep_history(trajectory, first, count)``
     Move ``count`` rows from row ``first`` to the front: the history of the next window.
 
 ``save(state, states, i)``, ``restore(states, i, state)``
     Keep a state in place ``i`` of ``network.states(count, batch)``, and take it back.
 
-``pullback(params, trajectory, t, begin, end, own_error, after, blame, before)``
+``vjp(params, trajectory, t, begin, end, own_error, after, delta, before)``
     One step of the adjoint, of the sequences begin, ..., end - 1. ``after`` (B, R, N) is dE/dstate(t)
     by the later steps; with ``own_error`` the step's own error joins, wherever the network reads it (so
-    ``after`` may be changed). Writes ``blame`` (B, R, K) and ``before`` (B, R, N), dE/dstate(t-1);
+    ``after`` may be changed). Writes ``delta`` (B, R, K) and ``before`` (B, R, N), dE/dstate(t-1);
     nothing crosses a reset.
-``collect(params, trajectory, first, blame, grad)``
-    Add the gradient of swept steps; blame (count, B, 1, K), as few, large products.
-``collect_rows(params, trajectory, first, blame, p)``
+``collect(params, trajectory, first, delta, grad)``
+    Add the gradient of swept steps; delta (count, B, 1, K), as few, large products.
+``collect_rows(params, trajectory, first, delta, p)``
     The same for each adjoint row and sequence apart: add to p (B, R, P). Dense sensitivities only.
 ``contract(trajectory, row, p, grad)``
     Add ``row . p``, row (B, N), p (B, N, P), to the gradient. Dense sensitivities only.
-``pushforward(params, trajectory, first, count, sensitivities, grad)``
+``propagate(params, trajectory, first, count, sensitivities, grad)``
     Carry p = dstate/dparams over ``count`` steps and add each step's dE/dstate . p to the gradient,
     in the same pass; the sensitivities are the network's own (``network.sensitivities``), so that
     structured zeros are never stored.
-``push(params, trajectory, t, v, out)``
+``jvp(params, trajectory, t, v, out)``
     ``out = J v`` for tangents v (R, B, N), J = dstate(t)/dstate(t-1).
 ``jacobian(params, trajectory, t, b, J)``
     The entries of J (N, N) for sequence b.
@@ -51,8 +51,8 @@ recurrent network, the one that enters it in a fast-weight network (``reads``). 
     Add ``row . (dstate(t)/dparams of this step alone)``; row (B, N).
 
 Cores may share a batch of a network that ``shares``: its parameters, state and trajectory are arrays
-and numbers, and no two sequences write to one place. The trajectory then has ``alone`` (1,): where it is
-set, ``forward``, ``direct`` and ``collect`` leave the other cores alone, which have shards of the batch
+and numbers, and no two sequences write to one place. The trajectory then has ``single_threaded`` (1,): where it is
+set, ``forward``, ``readout_grad`` and ``collect`` leave the other cores alone, which have shards of the batch
 by themselves (:mod:`rnnsim.numerics.shards`).
 
 ``prepare``, ``project``, ``step`` and ``readout`` are the parts of ``forward`` for networks that can
@@ -61,8 +61,8 @@ the sequences begin, ..., end - 1, ``project(params, trajectory, t, count, begin
 inputs of ``count`` steps in (one, or those of all sequences), ``step(params, trajectory, t, place,
 begin, end)``, t being the ``place``-th of them, and ``readout(params, stream, row, trajectory, t, count,
 begin, end)``, which leaves ``losses`` (R, B) in the trajectory.
-``exchange(trajectory, t, b, other)`` has two of them change places in all that ``step`` and ``pullback``
-read and write; ``recast(params, trajectory, t, other_params, other)`` copies what ``pullback`` reads of
+``swap_sequences(trajectory, t, b, other)`` has two of them change places in all that ``step`` and ``vjp``
+read and write; ``convert(params, trajectory, t, other_params, other)`` copies what ``vjp`` reads of
 step t to row 0 of a trajectory of another dtype.
 """
 
@@ -102,7 +102,7 @@ class Stream(NamedTuple):
 def empty_stream(
     rows: int, batch: int, n_in: int, n_out: int, dtype: Any, *, legal: bool = False
 ) -> Stream:
-    """Allocate a stream of ``rows`` steps: a target everywhere, no resets, no ends."""
+    """Allocate a stream of ``rows`` steps: a target splat, no resets, no ends."""
     return Stream(
         inputs=np.zeros((rows, batch, n_in), dtype),
         targets=np.zeros((rows, batch, n_out), dtype),
@@ -128,26 +128,26 @@ class Network(ABC):
     dtype: np.dtype[Any]
 
     forward: Kernel
-    direct: Kernel
+    readout_grad: Kernel
     constrain: Kernel
-    keep: Kernel
+    keep_history: Kernel
     save: Kernel
     restore: Kernel
 
     # Any and not Kernel | None: a rule that names a kernel in ``needs`` may rely on it.
-    pullback: Any = None
+    vjp: Any = None
     collect: Any = None
     collect_rows: Any = None
     contract: Any = None
-    pushforward: Any = None
-    push: Any = None
+    propagate: Any = None
+    jvp: Any = None
     jacobian: Any = None
     immediate: Any = None
     prepare: Any = None
     project: Any = None
     step: Any = None
-    exchange: Any = None
-    recast: Any = None
+    swap_sequences: Any = None
+    convert: Any = None
     readout: Any = None
 
     @property
@@ -207,7 +207,7 @@ class Network(ABC):
         """Allocate the rows of a trajectory."""
 
     def sensitivities(self, batch: int, window: int) -> Memory:
-        """Allocate p = dstate/dparams = 0, in the structure that ``pushforward`` carries.
+        """Allocate p = dstate/dparams = 0, in the structure that ``propagate`` carries.
 
         ``window`` is the most steps that it is to carry them at a time.
         """
@@ -239,7 +239,7 @@ class Network(ABC):
             start = stop
         return self.params_type(*arrays)
 
-    def operands(self, flat: Array) -> Params:
+    def kernel_params(self, flat: Array) -> Params:
         """Give the parameters, or their gradient, as the kernels take them: by default as views.
 
         A NamedTuple of arrays, of a class that can be imported by its name (for the cache).

@@ -1,4 +1,4 @@
-"""The contract of a learning rule: who is to blame for the error?
+"""The contract of a learning rule: who is to delta for the error?
 
 A rule is a :class:`Rule` with its options as fields, a ``memory`` that it allocates and a ``credit``
 kernel that adds a window's gradient to ``grad``. It asks a network for one-step derivatives alone
@@ -12,7 +12,7 @@ A rule in full::
         name = "my-rule"
         claim = "approximate"
         cost = Cost(time="n^2", memory="n T")
-        needs = ("pullback", "collect")
+        needs = ("vjp", "collect")
 
         def memory(self, network, batch, window, rng): ...  # a NamedTuple of arrays
         def credit(self, network): ...  # a kernel (params, trajectory, window, memory, grad)
@@ -143,7 +143,7 @@ class Rule(Options, frozen=True):
         A rule overrides this only if it runs the network itself: ``bptt`` in shards of
         a batch or from checkpoints, ``recurrent-backprop`` at its steady state.
         """
-        forward, direct, constrain = network.forward, network.direct, network.constrain
+        forward, readout_grad, constrain = network.forward, network.readout_grad, network.constrain
         credit = self.credit(network)
 
         @kernel(allocates=False)
@@ -159,7 +159,7 @@ class Rule(Options, frozen=True):
         ) -> int:
             forward(params, state, stream, row, trajectory, window.first, window.length)
             if window.learns:
-                direct(params, trajectory, window.first, window.length, grad)
+                readout_grad(params, trajectory, window.first, window.length, grad)
                 credit(params, trajectory, window, memory, grad)
                 constrain(trajectory, grad)
             return DONE

@@ -29,14 +29,14 @@ from rnnsim.numerics.shards import sharded_learn, sharded_memory
 from rnnsim.rule import DONE, Cost, Rule, Window
 from rnnsim.typing import Array, Kernel, Memory, Params, State, Trajectory
 
-ROWS = 128  # of a stretch of the sweep, where the network is not larger
+ROWS = 128  # of a chunk of the sweep, where the network is not larger
 
 
 class Sweep(NamedTuple):
-    """What a backward sweep holds. It goes stretch by stretch: blame is then in the cache."""
+    """What a backward sweep holds. It goes chunk by chunk: delta is then in the cache."""
 
     adjoint: Array  # (2, B, 1, N) dE/dstate(t) and dE/dstate(t-1), in turn
-    blame: Array  # (steps of a stretch, B, 1, K) s(t)
+    delta: Array  # (steps of a chunk, B, 1, K) s(t)
 
 
 class CheckpointedSweep(NamedTuple):
@@ -55,25 +55,25 @@ def segment_length(window: int) -> int:
 def sweep_memory(network: Network, batch: int, steps: int) -> Sweep:
     """Allocate the memory of a sweep over at most so many steps.
 
-    A stretch has as many rows as the gradient of W: that one is in the way no more than they are.
+    A chunk has as many rows as the gradient of W: that one is in the way no more than they are.
     """
-    stretch = min(steps, -(-max(ROWS, network.n_drive) // batch))
+    chunk = min(steps, -(-max(ROWS, network.n_drive) // batch))
     return Sweep(
         adjoint=aligned_zeros((2, batch, 1, network.n_state), network.dtype),
-        blame=aligned_zeros((stretch, batch, 1, network.n_drive), network.dtype),
+        delta=aligned_zeros((chunk, batch, 1, network.n_drive), network.dtype),
     )
 
 
 @cache
-def pull_kernel(pullback: Kernel) -> Kernel:
-    """Make ``pull``, which takes the adjoint of some sequences back through a stretch.
+def sweep_chunk_kernel(vjp: Kernel) -> Kernel:
+    """Make ``sweep_chunk``, which takes the adjoint of some sequences back through a chunk.
 
     It starts at the adjoint in ``adjoint[0]``, which the later steps have left, and leaves there that of
     the step before the first. The errors of the last ``own`` of the steps are swept.
     """
 
     @kernel(allocates=False, inlined=False)
-    def pull(
+    def sweep_chunk(
         params: Params,
         trajectory: Trajectory,
         first: int,
@@ -86,46 +86,48 @@ def pull_kernel(pullback: Kernel) -> Kernel:
         """Sweep the sequences begin, ..., end - 1."""
         for back in range(count):  # from adjoint[0] to adjoint[1] and back, and so on
             after, before = memory.adjoint[back % 2], memory.adjoint[1 - back % 2]
-            t, blame = first + count - 1 - back, memory.blame[count - 1 - back]
-            pullback(params, trajectory, t, begin, end, back < own, after, blame, before)
+            t, delta = first + count - 1 - back, memory.delta[count - 1 - back]
+            vjp(params, trajectory, t, begin, end, back < own, after, delta, before)
         if count % 2 == 1:
             copy(memory.adjoint[1, begin:end], memory.adjoint[0, begin:end])
 
-    return pull
+    return sweep_chunk
 
 
-def pull_all_kernel(network: Network) -> Kernel:
+def sweep_chunk_all_kernel(network: Network) -> Kernel:
     """Make the same for all sequences, which cores share where the network's kernels can."""
-    pull = pull_kernel(network.pullback)
+    sweep_chunk = sweep_chunk_kernel(network.vjp)
 
     @kernel(allocates=False)
-    def pull_shared(
+    def sweep_chunk_shared(
         params: Params, trajectory: Trajectory, first: int, count: int, own: int, memory: Sweep
     ) -> None:
-        _, B, _, K = memory.blame.shape
-        parts = 1 if trajectory.alone[0] else parts_of(B, count * B * K * K)
-        in_parts(pull, B, parts, params, trajectory, first, count, own, memory)
+        _, B, _, K = memory.delta.shape
+        parts = 1 if trajectory.single_threaded[0] else parts_of(B, count * B * K * K)
+        in_parts(sweep_chunk, B, parts, params, trajectory, first, count, own, memory)
 
     @kernel(allocates=False)
-    def pull_all(
+    def sweep_chunk_all(
         params: Params, trajectory: Trajectory, first: int, count: int, own: int, memory: Sweep
     ) -> None:
-        pull(params, trajectory, first, count, own, memory, 0, memory.blame.shape[1])
+        sweep_chunk(params, trajectory, first, count, own, memory, 0, memory.delta.shape[1])
 
-    return pull_shared if network.shares else pull_all
+    return sweep_chunk_shared if network.shares else sweep_chunk_all
 
 
 @kernel(allocates=False)
-def nothing_more(params: Params, trajectory: Trajectory, first: int, count: int, grad: Params) -> None:
+def no_readout_grad(
+    params: Params, trajectory: Trajectory, first: int, count: int, grad: Params
+) -> None:
     """The retrieval's own parameters have their gradient elsewhere."""
 
 
-def sweep_kernel(network: Network, direct: Kernel = nothing_more) -> Kernel:
-    """Make the backward sweep over rows first, ..., first + count - 1, stretch by stretch.
+def sweep_kernel(network: Network, readout_grad: Kernel = no_readout_grad) -> Kernel:
+    """Make the backward sweep over rows first, ..., first + count - 1, chunk by chunk.
 
-    ``direct`` of a stretch is done with it, while its states are in the cache.
+    ``readout_grad`` of a chunk is done with it, while its states are in the cache.
     """
-    pull, collect = pull_all_kernel(network), network.collect
+    sweep_chunk, collect = sweep_chunk_all_kernel(network), network.collect
 
     @kernel(allocates=False)
     def sweep(
@@ -137,13 +139,13 @@ def sweep_kernel(network: Network, direct: Kernel = nothing_more) -> Kernel:
         memory: Sweep,
         grad: Params,
     ) -> None:
-        most, swept = memory.blame.shape[0], 0
+        most, swept = memory.delta.shape[0], 0
         while swept < count:
             steps = min(most, count - swept)
             begin = first + count - swept - steps
-            pull(params, trajectory, begin, steps, own - swept, memory)
-            collect(params, trajectory, begin, memory.blame[:steps], grad)
-            direct(params, trajectory, begin, steps, grad)
+            sweep_chunk(params, trajectory, begin, steps, own - swept, memory)
+            collect(params, trajectory, begin, memory.delta[:steps], grad)
+            readout_grad(params, trajectory, begin, steps, grad)
             swept += steps
 
     return sweep
@@ -152,7 +154,7 @@ def sweep_kernel(network: Network, direct: Kernel = nothing_more) -> Kernel:
 def learn_kernel(network: Network) -> Kernel:
     """Make ``learn``: forward, and back through all steps."""
     forward, constrain = network.forward, network.constrain
-    sweep = sweep_kernel(network, network.direct)
+    sweep = sweep_kernel(network, network.readout_grad)
 
     @kernel(allocates=False, inlined=not network.shares)
     def learn(
@@ -179,7 +181,7 @@ def learn_kernel(network: Network) -> Kernel:
 def checkpointed_learn_kernel(network: Network) -> Kernel:
     """Make ``learn`` from checkpoints: segments are run anew, the last one first."""
     forward, constrain, save, restore = network.forward, network.constrain, network.save, network.restore
-    sweep = sweep_kernel(network, network.direct)
+    sweep = sweep_kernel(network, network.readout_grad)
 
     @kernel(allocates=False)
     def learn(
@@ -222,7 +224,7 @@ class BPTT(Rule, frozen=True):
     name = "bptt"
     claim = "exact"
     cost = Cost(time="n^2", memory="n T")
-    needs = ("pullback", "collect")
+    needs = ("vjp", "collect")
     carries = False
 
     checkpoint: Annotated[

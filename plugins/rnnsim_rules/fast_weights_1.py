@@ -4,7 +4,7 @@ A slow net S changes the weights of a fast net F; S has an output s_ab for each 
 
     (18) w_ba(t) = sigma( w_ba(t-1), Box w_ba(t) ),    (19) Box w_ba(t) = s_ab(t)
 
-Each step's error blames the fast weights that were in use, by back-propagation in F, and these blame the
+Each step's error blames the fast weights that were in use, by back-propagation in F, and these delta the
 slow weights that have made them, by traces that are carried forwards:
 
     (21) gamma_ab(t) = dE(t)/dw_ba(t-1) = delta_b(t) o_a(t)

@@ -7,7 +7,7 @@ x, and
     (7) dE/dW_ij = s_i x_j,   dE/db = s,   dE/dU = s u^T
 
 In the network's one-step derivatives: with J = dF/dx at the steady state of one step F, the adjoint is
-lambda = J^T lambda + dE/dx, and s is the blame that ``pullback`` gives of it. The equation is solved
+lambda = J^T lambda + dE/dx, and s is the delta that ``vjp`` gives of it. The equation is solved
 directly, or relaxed (Pineda's adjoint network), which may be done in single precision and refined, or
 its Neumann series sum_i (J^T)^i dE/dx is cut off.
 """
@@ -23,8 +23,13 @@ from rnnsim.arrays import aligned_zeros
 from rnnsim.errors import NoSteadyState, RnnsimError
 from rnnsim.kernels import kernel
 from rnnsim.network import Network, Stream
-from rnnsim.numerics.adjoints import TERMS, AdjointSolver, Refinement, Search
-from rnnsim.numerics.fixed_points import Settling, settling_room, solver_kernel, unsettled_message
+from rnnsim.numerics.adjoints import TERMS, AdjointSolver, AdjointWorkspace, RefinementWorkspace
+from rnnsim.numerics.fixed_points import (
+    SettlingWorkspace,
+    settling_workspace,
+    solver_kernel,
+    unsettled_message,
+)
 from rnnsim.options import Positive
 from rnnsim.rule import DONE, Cost, Rule, Settler, Window
 from rnnsim.typing import Array, Kernel, Memory, Params, State, Trajectory
@@ -36,9 +41,9 @@ NO_ADJOINT = 2
 class Equilibrium(NamedTuple):
     """Room for the steady states and for their adjoint."""
 
-    settling: Settling
-    adjoint: Search | Refinement
-    blame: Array  # (rows, B, 1, K) s
+    settling: SettlingWorkspace
+    adjoint: AdjointWorkspace | RefinementWorkspace
+    delta: Array  # (rows, B, 1, K) s
 
 
 class RecurrentBackprop(Rule, frozen=True):
@@ -47,7 +52,7 @@ class RecurrentBackprop(Rule, frozen=True):
     name = "recurrent-backprop"
     claim = "exact"
     cost = Cost(time="n^2 a relaxation step, n^3 a direct solve", memory="n^2")
-    needs = ("pullback", "collect", "jacobian", "prepare", "project", "step", "exchange", "readout")
+    needs = ("vjp", "collect", "jacobian", "prepare", "project", "step", "swap_sequences", "readout")
     settles = True
 
     solver: Annotated[
@@ -90,14 +95,14 @@ class RecurrentBackprop(Rule, frozen=True):
 
     def memory(self, network: Network, batch: int, window: int, rng: np.random.Generator) -> Memory:
         return Equilibrium(
-            settling_room(self.settler(), network, batch),
+            settling_workspace(self.settler(), network, batch),
             self.adjoint_solver().room(network, batch),
             aligned_zeros((window, batch, 1, network.n_drive), network.dtype),
         )
 
     def learn(self, network: Network) -> Kernel:
         settle = solver_kernel(network, self.solver)
-        direct, constrain, collect = network.direct, network.constrain, network.collect
+        readout_grad, constrain, collect = network.readout_grad, network.constrain, network.collect
         solve_adjoint = self.adjoint_solver().kernel(network)
 
         @kernel(allocates=False)
@@ -116,11 +121,11 @@ class RecurrentBackprop(Rule, frozen=True):
                 return UNSETTLED
             if not window.learns:
                 return DONE
-            direct(params, trajectory, first, count, grad)
+            readout_grad(params, trajectory, first, count, grad)
             for i in range(count):
-                if not solve_adjoint(params, trajectory, first + i, memory.adjoint, memory.blame[i]):
+                if not solve_adjoint(params, trajectory, first + i, memory.adjoint, memory.delta[i]):
                     return NO_ADJOINT
-            collect(params, trajectory, first, memory.blame[:count], grad)
+            collect(params, trajectory, first, memory.delta[:count], grad)
             constrain(trajectory, grad)
             return DONE
 

@@ -26,7 +26,7 @@ class RTRL(Rule, frozen=True):
     name = "rtrl"
     claim = "exact"
     cost = Cost(time="n^4", memory="n^3")
-    needs = ("pushforward",)
+    needs = ("propagate",)
 
     def online_window(self, network: Network) -> int | None:
         return 1
@@ -35,12 +35,12 @@ class RTRL(Rule, frozen=True):
         return network.sensitivities(batch, window)
 
     def credit(self, network: Network) -> Kernel:
-        pushforward = network.pushforward
+        propagate = network.propagate
 
         @kernel(allocates=False)
         def credit(
             params: Params, trajectory: Trajectory, window: Window, memory: Memory, grad: Params
         ) -> None:
-            pushforward(params, trajectory, window.first, window.length, memory, grad)
+            propagate(params, trajectory, window.first, window.length, memory, grad)
 
         return credit

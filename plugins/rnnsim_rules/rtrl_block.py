@@ -35,7 +35,7 @@ class Block(NamedTuple):
     p: Array  # (2, B, n, P) dstate/dparams at the block's start, and room for the next
     current: Integers  # (1,) which of the two it is
     rows: Array  # (2, B, n, n) the n adjoint rows, at t and t-1 in turn; in the end they are J
-    blame: Array  # (h, B, n, n) their blame at each step
+    delta: Array  # (h, B, n, n) their delta at each step
     sweep: Sweep  # of the block's errors
     h: int
 
@@ -46,7 +46,7 @@ class BlockRTRL(Rule, frozen=True):
     name = "rtrl-block"
     claim = "exact"
     cost = Cost(time="n^3", memory="n^3")
-    needs = ("pullback", "collect", "collect_rows", "contract")
+    needs = ("vjp", "collect", "collect_rows", "contract")
 
     h: Annotated[
         Count | None, msgspec.Meta(description="the length of a block (default: n, the units)")
@@ -62,13 +62,13 @@ class BlockRTRL(Rule, frozen=True):
             p=aligned_zeros((2, batch, n, P), dtype),
             current=np.zeros(1, np.int64),
             rows=aligned_zeros((2, batch, n, n), dtype),
-            blame=aligned_zeros((h, batch, n, network.n_drive), dtype),
+            delta=aligned_zeros((h, batch, n, network.n_drive), dtype),
             sweep=sweep_memory(network, batch, h),
             h=h,
         )
 
     def credit(self, network: Network) -> Kernel:
-        pullback, collect_rows, contract = network.pullback, network.collect_rows, network.contract
+        vjp, collect_rows, contract = network.vjp, network.collect_rows, network.contract
         sweep = sweep_kernel(network)
 
         @kernel(allocates=False)
@@ -76,7 +76,7 @@ class BlockRTRL(Rule, frozen=True):
             params: Params, trajectory: Trajectory, first: int, count: int, memory: Block
         ) -> None:
             """Bring p to the block's end, eq. (14)."""
-            rows, blame = memory.rows, memory.blame[:count]
+            rows, delta = memory.rows, memory.delta[:count]
             B, n = rows.shape[1:3]
             rows[0] = 0
             for b in range(B):
@@ -84,11 +84,11 @@ class BlockRTRL(Rule, frozen=True):
                     rows[0, b, l, l] = 1
             for back in range(count):  # from rows[0] to rows[1] and back, and so on
                 i, after, before = count - 1 - back, rows[back % 2], rows[1 - back % 2]
-                pullback(params, trajectory, first + i, 0, B, False, after, blame[i], before)
+                vjp(params, trajectory, first + i, 0, B, False, after, delta[i], before)
             old, new = memory.p[memory.current[0]], memory.p[1 - memory.current[0]]
             for b in range(B):
                 x_times_W(rows[count % 2, b], old[b], new[b])
-            collect_rows(params, trajectory, first, blame, new)
+            collect_rows(params, trajectory, first, delta, new)
             memory.current[0] = 1 - memory.current[0]
 
         @kernel(allocates=False)

@@ -36,7 +36,7 @@ class TruncatedBPTT(Rule, frozen=True):
     name = "truncated-bptt"
     claim = "truncated"
     cost = Cost(time="n^2 h / h'", memory="n h")
-    needs = ("pullback", "collect")
+    needs = ("vjp", "collect")
 
     h: Annotated[int, msgspec.Meta(ge=1, description="how many steps each sweep goes back")] = 20
     h_prime: Annotated[

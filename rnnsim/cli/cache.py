@@ -26,7 +26,7 @@ def command(clear: bool, folder: bool) -> None:
     elif clear:
         click.echo(f"removed {_amount(kernel_files.clear())} from {kernel_files.folder()}")
     else:
-        most = kernel_files.bound() / kernel_files.MEGABYTE
+        most = kernel_files.max_bytes() / kernel_files.MEGABYTE
         found = kernel_files.files()
         for line in _table(found):
             click.echo(line)

@@ -17,7 +17,7 @@ import numpy as np
 
 from rnnsim.compiler.compose import compiled
 from rnnsim.errors import RnnsimError
-from rnnsim.kernels import kernel, native, traits_of
+from rnnsim.kernels import kernel, native, options_of
 from rnnsim.typing import Kernel
 
 NUMBERS: dict[type, Any] = {
@@ -31,7 +31,7 @@ NUMBERS: dict[type, Any] = {
 }
 
 
-def bound(function: Kernel, value: Any, owner: str = "") -> Callable[..., Any]:
+def bind_arguments(function: Kernel, value: Any, owner: str = "") -> Callable[..., Any]:
     """Compile a kernel and give it its first argument.
 
     Parameters
@@ -52,11 +52,11 @@ def bound(function: Kernel, value: Any, owner: str = "") -> Callable[..., Any]:
     import numba
 
     if numba.config.DISABLE_JIT or not is_plain(value):  # type: ignore[attr-defined]
-        return partial(compiled(inside(function), owner), value)
+        return partial(compiled(entry_point(function), owner), value)
     memory = memory_of(value)
     contents = contents_kernel(numba.typeof(value), ctypes.sizeof(memory), classes_of(value))
 
-    @kernel(inlines_all=traits_of(function).inlines_all)
+    @kernel(inlines_all=options_of(function).inlines_all)
     def bound(address: int, *others: int) -> Any:
         return function(contents(address), *others)
 
@@ -70,10 +70,10 @@ def bound(function: Kernel, value: Any, owner: str = "") -> Callable[..., Any]:
     return call
 
 
-def inside(function: Kernel) -> Kernel:
+def entry_point(function: Kernel) -> Kernel:
     """Make an outermost kernel of one: inside of it no reference needs to be counted."""
 
-    @kernel(inlines_all=traits_of(function).inlines_all)
+    @kernel(inlines_all=options_of(function).inlines_all)
     def outermost(value: Any, *others: int) -> Any:
         return function(value, *others)
 

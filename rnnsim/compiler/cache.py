@@ -78,7 +78,7 @@ class KernelCache(_Cache):
         self._name = f"{owner}.{name}" if owner else name
         self._key = key
         self._enabled = SEPARATE and cacheable
-        kernel_files.bound()  # now, and not after the work
+        kernel_files.max_bytes()  # now, and not after the work
 
     @property
     def cache_path(self) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 
 from rnnsim.compiler.marks import OPTIONS, inner_options, native_code
 from rnnsim.errors import RnnsimError
-from rnnsim.kernels import traits_of
+from rnnsim.kernels import options_of
 
 _compiled: dict[str, Callable[..., Any]] = {}  # by fingerprint: the same code may be composed again
 _registered: dict[Callable[..., Any], Any] = {}  # inner kernels, as Numba calls them
@@ -46,17 +46,22 @@ def _compile(function: Callable[..., Any], key: str, owner: str) -> Callable[...
     import numba
 
     from rnnsim.compiler.cache import KernelCache
-    from rnnsim.compiler.fingerprint import reach
-    from rnnsim.compiler.linking import InOnePiece, Outermost, make_callable, make_native
+    from rnnsim.compiler.fingerprint import reachable_functions
+    from rnnsim.compiler.linking import (
+        EntryPointCompiler,
+        InliningCompiler,
+        register_inner,
+        register_native,
+    )
 
     numba.get_num_threads()  # launches the threads that machine code knows by name
-    reached = reach(function)
+    reached = reachable_functions(function)
     for inner in reached:
         if inner is not function and inner not in _registered:
             code = native_code(inner)
             options = inner_options(inner)
-            _registered[inner] = make_native(inner, code) if code else make_callable(inner, options)
-    pipeline = InOnePiece if traits_of(function).inlines_all else Outermost
+            _registered[inner] = register_native(inner, code) if code else register_inner(inner, options)
+    pipeline = InliningCompiler if options_of(function).inlines_all else EntryPointCompiler
     dispatcher = numba.njit(**OPTIONS, pipeline_class=pipeline)(function)
     of_user = any(  # a user's own @njit function that has been compiled already
         getattr(value, "signatures", None) for references in reached.values() for _, value in references

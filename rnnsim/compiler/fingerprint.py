@@ -19,12 +19,12 @@ from typing import Any
 import numpy as np
 
 from rnnsim.compiler.marks import OPTIONS, inner_options, native_code
-from rnnsim.kernels import traits_of
+from rnnsim.kernels import options_of
 
 # Packages whose functions Numba knows by itself; their versions stand for their content.
 KNOWN = {"numpy", "numba", "scipy", "math", "builtins", "cmath", "operator"}
 
-MOST = 256  # fingerprints that are remembered
+MAX_REMEMBERED = 256  # fingerprints that are remembered
 
 References = list[tuple[str, Any]]  # what a function reaches by name
 
@@ -38,10 +38,10 @@ def fingerprint(function: Callable[..., Any]) -> str:
     through its closure and its globals, the values of the other things that it reaches, and the
     versions of Python, NumPy, rnnsim's compiler options and the way it links.
     """
-    reached = reach(function)
-    seen, held = recognition(reached)
+    reached = reachable_functions(function)
+    seen, held = identity_key(reached)
     if seen not in _remembered:
-        if len(_remembered) >= MOST:
+        if len(_remembered) >= MAX_REMEMBERED:
             del _remembered[next(iter(_remembered))]
         _remembered[seen] = held, _hash(reached)
     return _remembered[seen][1]
@@ -50,12 +50,12 @@ def fingerprint(function: Callable[..., Any]) -> str:
 # --- what a function reaches --------------------------------------------------------------------------
 
 
-def reach(root: Callable[..., Any]) -> dict[types.FunctionType, References]:
+def reachable_functions(root: Callable[..., Any]) -> dict[types.FunctionType, References]:
     """The functions that a kernel reaches, itself first, in a fixed order, each with its references."""
     found: dict[types.FunctionType, References] = {}
     waiting: list[Any] = [root]
     for value in waiting:  # which grows
-        function = plain(value)
+        function = python_function(value)
         if isinstance(function, types.FunctionType):
             if function not in found and not is_known(function.__module__):
                 found[function] = references = references_of(function)
@@ -67,7 +67,7 @@ def reach(root: Callable[..., Any]) -> dict[types.FunctionType, References]:
     return found
 
 
-def plain(value: Any) -> Any:
+def python_function(value: Any) -> Any:
     """The function inside a user's own @njit or @vectorize'd one; anything else as it is."""
     if isinstance(value, types.FunctionType):
         return value
@@ -135,7 +135,7 @@ def names_of(code: types.CodeType) -> tuple[str, ...]:
 # --- the hash, and how to do without it ---------------------------------------------------------------
 
 
-def recognition(reached: dict[types.FunctionType, References]) -> tuple[tuple[Any, ...], list[Any]]:
+def identity_key(reached: dict[types.FunctionType, References]) -> tuple[tuple[Any, ...], list[Any]]:
     """What tells, within this process, that all is as it was: far sooner than a hash.
 
     Code and other things are told by their identity, for which they must be held: the second result.
@@ -145,9 +145,9 @@ def recognition(reached: dict[types.FunctionType, References]) -> tuple[tuple[An
     held: list[Any] = []
     for function, references in reached.items():
         held.append(function.__code__)
-        seen += (id(function.__code__), traits_of(function))
+        seen += (id(function.__code__), options_of(function))
         for name, value in references:
-            inner = plain(value)
+            inner = python_function(value)
             if isinstance(inner, types.FunctionType) and inner in order:
                 seen += (name, order[inner])
             elif isinstance(value, np.ndarray):
@@ -169,7 +169,7 @@ def _hash(reached: dict[types.FunctionType, References]) -> str:
     for function, references in reached.items():
         values = [f"{name}={_content_of_value(value, order)}" for name, value in references]
         digest.update(";".join((repr(_content_of_code(function.__code__)), *values)).encode())
-        digest.update(f"{traits_of(function)} {_options_content(inner_options(function))}".encode())
+        digest.update(f"{options_of(function)} {_options_content(inner_options(function))}".encode())
     return digest.hexdigest()
 
 
@@ -193,7 +193,7 @@ def _content_of_code(code: types.CodeType) -> tuple[Any, ...]:
 
 
 def _content_of_value(value: Any, order: dict[types.FunctionType, int]) -> str:
-    function = plain(value)
+    function = python_function(value)
     if isinstance(function, types.FunctionType) and function in order:
         options = getattr(value, "targetoptions", {})  # of a user's own @njit
         return f"function {order[function]} {sorted(options.items(), key=str)}"

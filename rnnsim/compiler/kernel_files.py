@@ -52,7 +52,7 @@ def folder() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "rnnsim"
 
 
-def bound() -> float:
+def max_bytes() -> float:
     """The most bytes that the files may take: ``$RNNSIM_CACHE_SIZE`` megabytes, 0 for no cache at all.
 
     Raises
@@ -99,7 +99,7 @@ def _is_ours(status: os.stat_result) -> bool:
 
 def write(path: Path, content: bytes) -> bool:
     """Keep a file's content, and let go what has not been used for longest; say whether it is kept."""
-    most = bound()
+    most = max_bytes()
     if len(content) > most:
         return False
     draft = path.with_name(f".draft-{os.urandom(8).hex()}.kernel")
@@ -113,13 +113,13 @@ def write(path: Path, content: bytes) -> bool:
         return False
     finally:
         _remove(draft)
-    _make_room(most)
+    _evict(most)
     return True
 
 
 def can_write() -> bool:
     """Whether a kernel can be kept: found out by doing it, as permissions do not tell of a full disk."""
-    if bound() < MEGABYTE:
+    if max_bytes() < MEGABYTE:
         return False
     try:
         folder().mkdir(parents=True, exist_ok=True)
@@ -145,7 +145,7 @@ def clear() -> list[KernelFile]:
     return [file for file in files() if _remove(file.path)]
 
 
-def _make_room(most: float) -> None:
+def _evict(most: float) -> None:
     """Remove what has not been used for longest, until the rest is small enough."""
     _remove_drafts()
     total = 0

@@ -24,10 +24,10 @@ from numba.core.imputils import lower_constant
 from numba.core.typing.templates import infer, infer_global, make_intrinsic_template
 from numba.extending import models, register_model
 
-APART = "cpython"  # what Python calls
+PYTHON_ENTRY = "cpython"  # what Python calls
 
 
-class Part(JITCodeLibrary):
+class DeferredLibrary(JITCodeLibrary):
     """The code of an inner kernel: linked into its callers, never called by address."""
 
     def finalize(self) -> None:
@@ -51,14 +51,14 @@ class Part(JITCodeLibrary):
         return 0
 
 
-class Whole(JITCodeLibrary):
+class LinkedLibrary(JITCodeLibrary):
     """The code of the outermost kernel."""
 
     def finalize(self) -> None:
         """Link all parts in, and the parts of parts."""
         libraries = list(self._linking_libraries)
         for library in libraries:  # which grows
-            if isinstance(library, Part):
+            if isinstance(library, DeferredLibrary):
                 libraries += [part for part in library._linking_libraries if part not in libraries]
         self._linking_libraries = libraries
         super().finalize()  # type: ignore[no-untyped-call]
@@ -77,20 +77,20 @@ def can_mark_functions() -> bool:
     return True
 
 
-class OnePiece(Whole):
+class InlinedLibrary(LinkedLibrary):
     """The code of an outermost kernel, all that it calls being inlined, if it can be marked so."""
 
     def _optimize_final_module(self) -> None:
         for function in self._final_module.functions if can_mark_functions() else ():
-            if not function.is_declaration and APART not in function.name:
+            if not function.is_declaration and PYTHON_ENTRY not in function.name:
                 function.add_function_attribute("alwaysinline")
         super()._optimize_final_module()  # type: ignore[no-untyped-call]
 
 
-class Inner(Compiler):
+class InnerCompiler(Compiler):
     """Compiles a kernel that others call."""
 
-    library: ClassVar[type[JITCodeLibrary]] = Part
+    library: ClassVar[type[JITCodeLibrary]] = DeferredLibrary
 
     def define_pipelines(self) -> Any:
         state = self.state
@@ -100,7 +100,7 @@ class Inner(Compiler):
         return super().define_pipelines()  # type: ignore[no-untyped-call]
 
 
-class Called(types.Dispatcher):
+class InnerKernelType(types.Dispatcher):
     """The type of an inner kernel, where another calls it.
 
     Numba would compile the kernel anew for every constant that it is called with, and for a number
@@ -108,34 +108,34 @@ class Called(types.Dispatcher):
     """
 
     def get_call_type(self, context: Any, args: Any, kws: Any) -> Any:
-        args = tuple(plain(arg) for arg in args)
-        kws = {name: plain(arg) for name, arg in kws.items()}
+        args = tuple(without_literals(arg) for arg in args)
+        kws = {name: without_literals(arg) for name, arg in kws.items()}
         return super().get_call_type(context, args, kws)
 
 
-register_model(Called)(models.OpaqueModel)
+register_model(InnerKernelType)(models.OpaqueModel)
 
 
-@lower_constant(Called)  # type: ignore[untyped-decorator, no-untyped-call]
+@lower_constant(InnerKernelType)  # type: ignore[untyped-decorator, no-untyped-call]
 def no_address(context: Any, builder: Any, kind: Any, value: Any) -> Any:
     """Code that knew where the dispatcher is in this process could not be kept."""
     return context.get_dummy_value()
 
 
-def plain(arg: Any) -> Any:
+def without_literals(arg: Any) -> Any:
     """The type of an argument, a constant's being that of its kind, and whole numbers having a sign."""
     arg = types.unliteral(arg)  # type: ignore[no-untyped-call]
     return types.int64 if isinstance(arg, types.Integer) else arg
 
 
-def make_callable(function: Callable[..., Any], options: dict[str, Any]) -> Any:
+def register_inner(function: Callable[..., Any], options: dict[str, Any]) -> Any:
     """Let kernels call a plain function; the dispatcher that is returned must be kept."""
-    dispatcher = numba.njit(**options, pipeline_class=Inner)(function)
-    infer_global(function, Called(dispatcher))  # type: ignore[no-untyped-call]
+    dispatcher = numba.njit(**options, pipeline_class=InnerCompiler)(function)
+    infer_global(function, InnerKernelType(dispatcher))  # type: ignore[no-untyped-call]
     return dispatcher
 
 
-def make_native(function: Callable[..., Any], code: Callable[..., Any]) -> Any:
+def register_native(function: Callable[..., Any], code: Callable[..., Any]) -> Any:
     """Let kernels call a function that is code in LLVM's language."""
     template = make_intrinsic_template(function, code, function.__name__)  # type: ignore[no-untyped-call]
     infer(template)  # type: ignore[no-untyped-call]
@@ -159,10 +159,10 @@ def no_garbage_collection() -> Iterator[None]:
             gc.enable()
 
 
-class Outermost(Inner):
+class EntryPointCompiler(InnerCompiler):
     """Compiles the kernel that Python calls."""
 
-    library = Whole
+    library = LinkedLibrary
 
     def compile_extra(self, func: Any) -> Any:
         with no_garbage_collection():
@@ -172,7 +172,7 @@ class Outermost(Inner):
         return result
 
 
-class InOnePiece(Outermost):
+class InliningCompiler(EntryPointCompiler):
     """Compiles a kernel that Python calls, and has it call nothing."""
 
-    library = OnePiece
+    library = InlinedLibrary

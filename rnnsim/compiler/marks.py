@@ -7,7 +7,7 @@ from functools import cache
 from importlib import import_module
 from typing import Any, cast
 
-from rnnsim.kernels import NativeCode, traits_of
+from rnnsim.kernels import NativeCode, options_of
 
 # Sums may be reordered and fused, so that they vectorise. Never nnan or ninf: with those the compiler
 # deletes the checks that notice a run that diverges.
@@ -20,7 +20,7 @@ OPTIONS: dict[str, Any] = {
 
 def inner_options(function: Callable[..., Any]) -> dict[str, Any]:
     """The compiler's options for a kernel that others call: no entry for Python, perhaps no counting."""
-    traits = traits_of(function)
+    traits = options_of(function)
     options = {
         **OPTIONS,
         "no_cpython_wrapper": True,

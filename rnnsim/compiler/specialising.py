@@ -19,7 +19,7 @@ from rnnsim.typing import Kernel
 LONGEST = 100_000  # bytes of an array that machine code may hold
 
 
-def known_of(x: Any) -> Any:
+def known_about(x: Any) -> Any:
     """What the compiler may know of x, whatever numbers it holds.
 
     Of an array its shape, or all of it where it is read-only (the geometry of a network); of a tuple
@@ -27,18 +27,18 @@ def known_of(x: Any) -> Any:
     """
     if isinstance(x, np.ndarray):
         return x if not x.flags.writeable and 0 < x.nbytes < LONGEST else x.shape
-    return tuple(known_of(part) for part in x) if isinstance(x, tuple) else None
+    return tuple(known_about(part) for part in x) if isinstance(x, tuple) else None
 
 
-def tailor(known: Any) -> Kernel:
+def specialise(known: Any) -> Kernel:
     """Make the kernel ``tailored(x) -> x``, which tells the compiler what is known of x.
 
-    ``known`` is what :func:`known_of` gives, with a number in place of None where that is known too.
+    ``known`` is what :func:`known_about` gives, with a number in place of None where that is known too.
     Whoever calls it answers for it that x is like that: memory of another shape would be misread.
     """
 
     @native("specialise.specialised", known)
-    def tailored(x: Any) -> Any:
+    def specialised(x: Any) -> Any:
         return x
 
-    return tailored
+    return specialised

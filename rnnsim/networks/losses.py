@@ -67,14 +67,14 @@ NAMED: dict[str, Kernel] = {
 
 
 @cache
-def judge_kernel(loss: Kernel) -> Kernel:
-    """Make ``judge(stream, row, begin, end, losses, output_error)``: eq. (4) of a step.
+def step_loss_kernel(loss: Kernel) -> Kernel:
+    """Make ``step_loss(stream, row, begin, end, losses, output_error)``: eq. (4) of a step.
 
     Of the sequences begin, ..., end - 1: their losses into (B,) and dE/dy into (B, k).
     """
 
     @kernel(allocates=False)
-    def judge(
+    def step_loss(
         stream: Stream, row: int, begin: int, end: int, losses: Array, output_error: Array
     ) -> None:
         B, k = output_error.shape
@@ -88,7 +88,7 @@ def judge_kernel(loss: Kernel) -> Kernel:
                 for o in range(k):
                     error[o] *= weight / B
 
-    return judge
+    return step_loss
 
 
 Pair = tuple[Callable[[Array, Array], float], Callable[[Array, Array], Array]]

@@ -18,7 +18,7 @@ from rnnsim.arrays import aligned_zeros, in_dtype
 from rnnsim.errors import RnnsimError
 from rnnsim.kernels import kernel
 from rnnsim.network import Network
-from rnnsim.numerics.blas import room_for_pivots, solve_transposed
+from rnnsim.numerics.blas import pivot_workspace, solve_transposed
 from rnnsim.numerics.fixed_points import USUAL_STEPS, identity_minus
 from rnnsim.numerics.linalg import copy, larger, largest, parts_of, swap
 from rnnsim.numerics.parallel import in_parts
@@ -34,7 +34,7 @@ GAIN = 5e-7  # to what part of itself single precision can bring a residual; a n
 HIDDEN = 4  # rounding errors of the adjoint that hide a residual
 
 
-class Search(NamedTuple):
+class AdjointWorkspace(NamedTuple):
     """Room for the adjoint of a row."""
 
     adjoint: Array  # (2, B, 1, N) lambda, and what an iteration makes of it
@@ -50,14 +50,14 @@ class Search(NamedTuple):
     resolution: float  # the rounding error of a number of size 1
 
 
-class Refinement(NamedTuple):
+class RefinementWorkspace(NamedTuple):
     """Room for an adjoint and for its digits, a few at a time, in single precision."""
 
-    search: Search
+    work: AdjointWorkspace
     low_params: Params
     low_trajectory: Trajectory  # one row
-    low: Search
-    low_blame: Array  # (B, 1, K)
+    low: AdjointWorkspace
+    low_delta: Array  # (B, 1, K)
 
 
 class AdjointSolver(NamedTuple):
@@ -68,29 +68,29 @@ class AdjointSolver(NamedTuple):
     max_steps: int = Settler().max_steps
     terms: int = TERMS
 
-    def room(self, network: Network, batch: int) -> Search | Refinement:
+    def room(self, network: Network, batch: int) -> AdjointWorkspace | RefinementWorkspace:
         """Allocate what the solution needs; the default tolerance is that of the network's dtype."""
-        search = self._search(network, batch, network.dtype)
+        work = self._workspace(network, batch, network.dtype)
         if self.way != REFINED:
-            return search
+            return work
         single = np.dtype(np.float32)
-        return Refinement(
-            search,
-            in_dtype(network.operands(np.zeros(network.n_params, network.dtype)), single),
+        return RefinementWorkspace(
+            work,
+            in_dtype(network.kernel_params(np.zeros(network.n_params, network.dtype)), single),
             in_dtype(network.trajectory(1, batch), single),
-            self._search(network, batch, single),
+            self._workspace(network, batch, single),
             aligned_zeros((batch, 1, network.n_drive), single),
         )
 
-    def _search(self, network: Network, batch: int, dtype: Any) -> Search:
+    def _workspace(self, network: Network, batch: int, dtype: Any) -> AdjointWorkspace:
         N = network.n_state
         series, size = self.way == NEUMANN, N if self.way == DIRECT else 0
         tolerance = self.tolerance or (LOOSE if series else TOLERANCE[dtype.name])
-        return Search(
+        return AdjointWorkspace(
             adjoint=aligned_zeros((2, batch, 1, N), dtype),
             error=aligned_zeros((batch, N), dtype),
             matrix=aligned_zeros((size, size), dtype),
-            pivots=room_for_pivots(size),
+            pivots=pivot_workspace(size),
             report=np.zeros((batch, 4)),
             found=np.zeros(batch, np.bool_),
             places=np.zeros(batch, np.int64),
@@ -101,9 +101,9 @@ class AdjointSolver(NamedTuple):
         )
 
     def kernel(self, network: Network) -> Kernel:
-        """Make ``solve(params, trajectory, t, room, blame)`` of one row.
+        """Make ``solve(params, trajectory, t, workspace, delta)`` of one row.
 
-        It leaves the blame (B, 1, K) and says whether every sequence has an adjoint.
+        It leaves the delta (B, 1, K) and says whether every sequence has an adjoint.
 
         Raises
         ------
@@ -111,40 +111,40 @@ class AdjointSolver(NamedTuple):
             If the network lacks what the way needs.
         """
         if self.way == DIRECT:
-            return direct_kernel(network.pullback, network.jacobian)
-        iterate = iteration_kernel(network.pullback, network.exchange)
+            return direct_kernel(network.vjp, network.jacobian)
+        iterate = iteration_kernel(network.vjp, network.swap_sequences)
         if self.way != REFINED:
             return sharing_kernel(iterate, network.shares)
-        if network.recast is None:
-            raise RnnsimError(f"adjoint={REFINED} needs recast, which a {network.kind} network lacks")
-        return refinement_kernel(network.pullback, network.recast, iterate, network.shares)
+        if network.convert is None:
+            raise RnnsimError(f"adjoint={REFINED} needs convert, which a {network.kind} network lacks")
+        return refinement_kernel(network.vjp, network.convert, iterate, network.shares)
 
-    def message(self, room: Search | Refinement, before: int = 0) -> str:
+    def message(self, workspace: AdjointWorkspace | RefinementWorkspace, before: int = 0) -> str:
         """Say that there is no adjoint: the residual, the steps and the remedy.
 
         ``before`` counts the input rows before those that were given.
         """
-        search = room.search if isinstance(room, Refinement) else room
-        worst = np.argmax(np.nan_to_num(search.report[:, 0], nan=np.inf))
-        residual, steps, row, longest = search.report[worst]
+        work = workspace.work if isinstance(workspace, RefinementWorkspace) else workspace
+        worst = np.argmax(np.nan_to_num(work.report[:, 0], nan=np.inf))
+        residual, steps, row, longest = work.report[worst]
         size = f", the adjoint {longest:.3g} times" if longest > 100 else ""
         others = " or ".join(f"adjoint={way}" for way in (DIRECT, RELAXATION) if way != self.way)
         return (
             f"the adjoint of input row {before + int(row)} has no solution: after {int(steps)} steps "
             f"(adjoint={self.way}) its residual is {residual:.3g} times the error{size} "
-            f"(tolerance {search.tolerance:.3g}); try smaller weights, or {others}"
+            f"(tolerance {work.tolerance:.3g}); try smaller weights, or {others}"
         )
 
 
 @kernel(allocates=False)
-def is_far(search: Search, b: int, enough: float) -> bool:
+def is_far(work: AdjointWorkspace, b: int, enough: float) -> bool:
     """Whether the residual of a sequence is above ``enough``, and above what rounding makes of lambda.
 
     The root mean square is no larger than the maximum; a sum takes a tenth of the time of a maximum that
     minds nans.
     """
-    old, new, error = search.adjoint[0, b, 0], search.adjoint[1, b, 0], search.error[b]
-    zero, n, hidden = search.error.dtype.type(0), error.size, HIDDEN * search.resolution
+    old, new, error = work.adjoint[0, b, 0], work.adjoint[1, b, 0], work.error[b]
+    zero, n, hidden = work.error.dtype.type(0), error.size, HIDDEN * work.resolution
     total, size = zero, zero
     for i in range(n):
         difference = new[i] + error[i] - old[i]
@@ -152,60 +152,62 @@ def is_far(search: Search, b: int, enough: float) -> bool:
         size += old[i] * old[i]
     if total > 4 * (n * enough**2 + size * hidden**2):
         return True
-    return bool(residual(search, b, b + 1) > max(enough, hidden * largest(old)))
+    return bool(residual(work, b, b + 1) > max(enough, hidden * largest(old)))
 
 
 @kernel(allocates=False)
-def residual(search: Search, begin: int, end: int) -> float:
+def residual(work: AdjointWorkspace, begin: int, end: int) -> float:
     """max |J^T lambda + dE/dx - lambda|, lambda in adjoint[0] and J^T lambda in adjoint[1]."""
     worst = 0.0
     for b in range(begin, end):
-        for i in range(search.error.shape[1]):
-            lambda_, moved = search.adjoint[0, b, 0, i], search.adjoint[1, b, 0, i]
-            worst = larger(worst, moved + search.error[b, i] - lambda_)
+        for i in range(work.error.shape[1]):
+            lambda_, moved = work.adjoint[0, b, 0, i], work.adjoint[1, b, 0, i]
+            worst = larger(worst, moved + work.error[b, i] - lambda_)
     return worst
 
 
 @kernel
-def judged(search: Search, begin: int, end: int, size: float, steps: int, t: int) -> bool:
+def has_converged(work: AdjointWorkspace, begin: int, end: int, size: float, steps: int, t: int) -> bool:
     """Whether the residual is small beside the error; a nan is not.
 
     An adjoint so large that rounding would hide the residual is none, however small that looks: the
     equation is singular but for rounding.
     """
-    scale, longest = largest(search.error[begin:end]), largest(search.adjoint[0, begin:end])
-    unit, report = scale if scale > 0 else 1.0, search.report[begin]
+    scale, longest = largest(work.error[begin:end]), largest(work.adjoint[0, begin:end])
+    unit, report = scale if scale > 0 else 1.0, work.report[begin]
     report[0], report[1] = size / unit, steps
     report[2], report[3] = t, longest / unit
-    most = search.tolerance * scale
-    return bool(size <= most and search.resolution * longest <= most)
+    most = work.tolerance * scale
+    return bool(size <= most and work.resolution * longest <= most)
 
 
 @cache
-def direct_kernel(pullback: Kernel, jacobian: Kernel) -> Kernel:
+def direct_kernel(vjp: Kernel, jacobian: Kernel) -> Kernel:
     """Solve (I - J^T) lambda = dE/dx by LAPACK, and check the residual."""
 
     @kernel
-    def solve(params: Params, trajectory: Trajectory, t: int, search: Search, blame: Array) -> bool:
-        B = search.error.shape[0]
-        copy(trajectory.error[t], search.error)
-        search.report[:] = 0
+    def solve(
+        params: Params, trajectory: Trajectory, t: int, work: AdjointWorkspace, delta: Array
+    ) -> bool:
+        B = work.error.shape[0]
+        copy(trajectory.error[t], work.error)
+        work.report[:] = 0
         for b in range(B):
-            jacobian(params, trajectory, t, b, search.matrix)
-            identity_minus(search.matrix)
-            copy(search.error[b], search.adjoint[0, b, 0])
-            if not solve_transposed(search.matrix, search.adjoint[0, b, 0], search.pivots):
-                report = search.report[b]
+            jacobian(params, trajectory, t, b, work.matrix)
+            identity_minus(work.matrix)
+            copy(work.error[b], work.adjoint[0, b, 0])
+            if not solve_transposed(work.matrix, work.adjoint[0, b, 0], work.pivots):
+                report = work.report[b]
                 report[0], report[1], report[2], report[3] = np.inf, 1, t, np.inf
                 return False
-        pullback(params, trajectory, t, 0, B, False, search.adjoint[0], blame, search.adjoint[1])
-        return judged(search, 0, B, residual(search, 0, B), 1, t)
+        vjp(params, trajectory, t, 0, B, False, work.adjoint[0], delta, work.adjoint[1])
+        return has_converged(work, 0, B, residual(work, 0, B), 1, t)
 
     return solve
 
 
 @cache
-def iteration_kernel(pullback: Kernel, exchange: Kernel) -> Kernel:
+def iteration_kernel(vjp: Kernel, swap_sequences: Kernel) -> Kernel:
     """Iterate lambda <- J^T lambda + dE/dx from dE/dx on, which sums the Neumann series."""
 
     @kernel
@@ -213,8 +215,8 @@ def iteration_kernel(pullback: Kernel, exchange: Kernel) -> Kernel:
         params: Params,
         trajectory: Trajectory,
         t: int,
-        search: Search,
-        blame: Array,
+        work: AdjointWorkspace,
+        delta: Array,
         enough: float,
         begin: int,
         end: int,
@@ -223,35 +225,35 @@ def iteration_kernel(pullback: Kernel, exchange: Kernel) -> Kernel:
 
         Those that have it are put last, out of the way.
         """
-        lambda_, moved = search.adjoint[0], search.adjoint[1]
+        lambda_, moved = work.adjoint[0], work.adjoint[1]
         for b in range(begin, end):
-            copy(search.error[b], lambda_[b, 0])
-        enough *= largest(search.error[begin:end])
+            copy(work.error[b], lambda_[b, 0])
+        enough *= largest(work.error[begin:end])
         moving, steps = end, 0
         while moving > begin:
-            pullback(params, trajectory, t, begin, moving, False, lambda_, blame, moved)
+            vjp(params, trajectory, t, begin, moving, False, lambda_, delta, moved)
             steps += 1
             for b in range(moving - 1, begin - 1, -1):
-                if steps == search.steps or not is_far(search, b, enough):
+                if steps == work.steps or not is_far(work, b, enough):
                     moving -= 1
-                    search.places[moving] = b
-                    exchange_all(trajectory, t, search, blame, b, moving)
+                    work.places[moving] = b
+                    swap_all(trajectory, t, work, delta, b, moving)
                 else:
                     for j in range(lambda_.shape[2]):
-                        lambda_[b, 0, j] = moved[b, 0, j] + search.error[b, j]
+                        lambda_[b, 0, j] = moved[b, 0, j] + work.error[b, j]
         for other in range(begin, end):
-            exchange_all(trajectory, t, search, blame, search.places[other], other)
-        search.found[begin:end] = judged(search, begin, end, residual(search, begin, end), steps, t)
+            swap_all(trajectory, t, work, delta, work.places[other], other)
+        work.found[begin:end] = has_converged(work, begin, end, residual(work, begin, end), steps, t)
 
     @kernel(allocates=False)
-    def exchange_all(
-        trajectory: Trajectory, t: int, search: Search, blame: Array, b: int, other: int
+    def swap_all(
+        trajectory: Trajectory, t: int, work: AdjointWorkspace, delta: Array, b: int, other: int
     ) -> None:
-        exchange(trajectory, t, b, other)
-        swap(search.error[b], search.error[other])
-        swap(search.adjoint[0, b, 0], search.adjoint[0, other, 0])
-        swap(search.adjoint[1, b, 0], search.adjoint[1, other, 0])
-        swap(blame[b, 0], blame[other, 0])
+        swap_sequences(trajectory, t, b, other)
+        swap(work.error[b], work.error[other])
+        swap(work.adjoint[0, b, 0], work.adjoint[0, other, 0])
+        swap(work.adjoint[1, b, 0], work.adjoint[1, other, 0])
+        swap(delta[b, 0], delta[other, 0])
 
     return iterate
 
@@ -261,19 +263,21 @@ def sharing_kernel(iterate: Kernel, shares: bool) -> Kernel:
     """Solve by iteration; cores share the sequences."""
 
     @kernel
-    def solve(params: Params, trajectory: Trajectory, t: int, search: Search, blame: Array) -> bool:
-        B, n = search.error.shape
-        copy(trajectory.error[t], search.error)
-        search.report[:] = 0
+    def solve(
+        params: Params, trajectory: Trajectory, t: int, work: AdjointWorkspace, delta: Array
+    ) -> bool:
+        B, n = work.error.shape
+        copy(trajectory.error[t], work.error)
+        work.report[:] = 0
         parts = parts_of(B, USUAL_STEPS * B * n * n) if shares else 1
-        in_parts(iterate, B, parts, params, trajectory, t, search, blame, search.enough)
-        return bool(search.found.all())
+        in_parts(iterate, B, parts, params, trajectory, t, work, delta, work.enough)
+        return bool(work.found.all())
 
     return solve
 
 
 @cache
-def refinement_kernel(pullback: Kernel, recast: Kernel, iterate: Kernel, shares: bool) -> Kernel:
+def refinement_kernel(vjp: Kernel, convert: Kernel, iterate: Kernel, shares: bool) -> Kernel:
     """Solve by iteration in single precision, of what is left of the equation in full precision."""
 
     @kernel
@@ -281,44 +285,55 @@ def refinement_kernel(pullback: Kernel, recast: Kernel, iterate: Kernel, shares:
         params: Params,
         trajectory: Trajectory,
         t: int,
-        room: Refinement,
-        blame: Array,
+        workspace: RefinementWorkspace,
+        delta: Array,
         begin: int,
         end: int,
     ) -> None:
         """Find the adjoint of these sequences, until it is found or nothing more is gained."""
-        search, low = room.search, room.low
-        lambda_, moved = search.adjoint[0], search.adjoint[1]
+        work, low = workspace.work, workspace.low
+        lambda_, moved = work.adjoint[0], work.adjoint[1]
         lambda_[begin:end] = 0
         moved[begin:end] = 0
-        scale, steps = largest(search.error[begin:end]), 0
+        scale, steps = largest(work.error[begin:end]), 0
         left, before = scale, np.inf
-        while left > search.enough * scale and left < 0.5 * before and steps < search.steps:
+        while left > work.enough * scale and left < 0.5 * before and steps < work.steps:
             for b in range(begin, end):
                 for i in range(lambda_.shape[2]):
-                    low.error[b, i] = (moved[b, 0, i] + search.error[b, i] - lambda_[b, 0, i]) / left
-            gain = max(GAIN, 0.5 * search.enough * scale / left)
-            iterate(room.low_params, room.low_trajectory, 0, low, room.low_blame, gain, begin, end)
+                    low.error[b, i] = (moved[b, 0, i] + work.error[b, i] - lambda_[b, 0, i]) / left
+            gain = max(GAIN, 0.5 * work.enough * scale / left)
+            iterate(
+                workspace.low_params,
+                workspace.low_trajectory,
+                0,
+                low,
+                workspace.low_delta,
+                gain,
+                begin,
+                end,
+            )
             steps += int(low.report[begin, 1])
             for b in range(begin, end):
                 for i in range(lambda_.shape[2]):
                     lambda_[b, 0, i] += left * low.adjoint[0, b, 0, i]
-            pullback(params, trajectory, t, begin, end, False, lambda_, blame, moved)
-            before, left = left, residual(search, begin, end)
-        search.found[begin:end] = judged(search, begin, end, left, steps, t)
+            vjp(params, trajectory, t, begin, end, False, lambda_, delta, moved)
+            before, left = left, residual(work, begin, end)
+        work.found[begin:end] = has_converged(work, begin, end, left, steps, t)
 
     @kernel
-    def solve(params: Params, trajectory: Trajectory, t: int, room: Refinement, blame: Array) -> bool:
-        search = room.search
-        B, n = search.error.shape
-        copy(trajectory.error[t], search.error)
-        blame[:] = 0  # of an error of zero
-        search.report[:] = 0
-        recast(params, trajectory, t, room.low_params, room.low_trajectory)
+    def solve(
+        params: Params, trajectory: Trajectory, t: int, workspace: RefinementWorkspace, delta: Array
+    ) -> bool:
+        work = workspace.work
+        B, n = work.error.shape
+        copy(trajectory.error[t], work.error)
+        delta[:] = 0  # of an error of zero
+        work.report[:] = 0
+        convert(params, trajectory, t, workspace.low_params, workspace.low_trajectory)
         parts = parts_of(B, USUAL_STEPS * B * n * n) if shares else 1
         if shares:
-            room.low_trajectory.alone[0] = parts > 1
-        in_parts(refine, B, parts, params, trajectory, t, room, blame)
-        return bool(search.found.all())
+            workspace.low_trajectory.single_threaded[0] = parts > 1
+        in_parts(refine, B, parts, params, trajectory, t, workspace, delta)
+        return bool(work.found.all())
 
     return solve

@@ -34,6 +34,6 @@ def solve_transposed(A: Array, x: Array, pivots: Integers) -> bool:
     return True
 
 
-def room_for_pivots(n: int) -> Integers:
+def pivot_workspace(n: int) -> Integers:
     """Allocate what ``solve_transposed`` needs beside the numbers."""
     return np.zeros(n, np.int64)

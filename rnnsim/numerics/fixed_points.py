@@ -17,10 +17,10 @@ import numpy as np
 from rnnsim.arrays import aligned_zeros
 from rnnsim.compiler.compose import compiled
 from rnnsim.errors import NoSteadyState, RnnsimError, UnknownName, nearest
-from rnnsim.kernels import kernel, traits_of
+from rnnsim.kernels import kernel, options_of
 from rnnsim.network import Network, Stream
-from rnnsim.numerics.blas import room_for_pivots, solve_transposed
-from rnnsim.numerics.linalg import copy, larger, largest, parts_of, sum_rows, swap, turn
+from rnnsim.numerics.blas import pivot_workspace, solve_transposed
+from rnnsim.numerics.linalg import copy, larger, largest, parts_of, sum_rows, swap, transpose
 from rnnsim.numerics.parallel import in_parts
 from rnnsim.rule import Settler
 from rnnsim.typing import Array, Bools, Integers, Kernel, Params, State, Trajectory
@@ -34,7 +34,7 @@ TOLERANCE = {"float64": 1e-12, "float32": 1e-5}
 USUAL_STEPS = 100  # of relaxation, for a guess how much work there is
 
 
-class Settling(NamedTuple):
+class SettlingWorkspace(NamedTuple):
     """What settling is told, what it reports, and room to work."""
 
     tolerance: float
@@ -46,17 +46,17 @@ class Settling(NamedTuple):
     iterates: Array  # (depth + 1, B, n) the last x, for Anderson
     residuals: Array  # (depth + 1, B, n) and their F(x) - x
     jacobian: Array  # (n, n) J and I - J, for Newton
-    turned: Array  # (n, n) (I - J)^T
+    transposed: Array  # (n, n) (I - J)^T
     move: Array  # (n,) dx
     pivots: Integers  # (n,)
 
 
-def settling_room(settler: Settler, network: Network, batch: int) -> Settling:
+def settling_workspace(settler: Settler, network: Network, batch: int) -> SettlingWorkspace:
     """Allocate what a solver needs; the default tolerance is that of the network's dtype."""
     n, dtype = network.n_state, network.dtype
     slots = settler.depth + 1 if settler.solver == "anderson" else 0
     size = n if settler.solver == "newton" else 0
-    return Settling(
+    return SettlingWorkspace(
         tolerance=TOLERANCE[dtype.name] if settler.tolerance is None else settler.tolerance,
         max_steps=settler.max_steps,
         resolution=float(np.finfo(dtype).eps),
@@ -66,9 +66,9 @@ def settling_room(settler: Settler, network: Network, batch: int) -> Settling:
         iterates=aligned_zeros((slots, batch, n), dtype),
         residuals=aligned_zeros((slots, batch, n), dtype),
         jacobian=aligned_zeros((size, size), dtype),
-        turned=aligned_zeros((size, size), dtype),
+        transposed=aligned_zeros((size, size), dtype),
         move=aligned_zeros((size,), dtype),
-        pivots=room_for_pivots(size),
+        pivots=pivot_workspace(size),
     )
 
 
@@ -92,13 +92,13 @@ def settle_rows(
     if network.step is None:
         raise RnnsimError(f"a {network.kind} network has no steady states")
     rows, batch = trajectory.states.shape[:2]
-    room = settling_room(settler, network, batch)
+    workspace = settling_workspace(settler, network, batch)
     settle = compiled(solver_kernel(network, settler.solver), network.kind)
-    if settle(params, state, stream, 0, trajectory, 0, rows, room) != SETTLED:
-        raise NoSteadyState(unsettled_message(room, settler.solver))
+    if settle(params, state, stream, 0, trajectory, 0, rows, workspace) != SETTLED:
+        raise NoSteadyState(unsettled_message(workspace, settler.solver))
 
 
-def unsettled_message(settling: Settling, solver: str, before: int = 0) -> str:
+def unsettled_message(settling: SettlingWorkspace, solver: str, before: int = 0) -> str:
     """Say that there is no steady state: the residual, the steps and the remedy.
 
     ``before`` counts the input rows before those that the solver was given.
@@ -117,7 +117,7 @@ def unsettled_message(settling: Settling, solver: str, before: int = 0) -> str:
 @cache
 def settle_kernel(
     network_step: Kernel,
-    exchange: Kernel,
+    swap_sequences: Kernel,
     prepare: Kernel,
     project: Kernel,
     readout: Kernel,
@@ -130,47 +130,55 @@ def settle_kernel(
     ``cheap`` says that ``advance`` takes less time than to judge a state, and may be called from
     several threads; ``shares``, that the network's kernels may be.
     """
-    allocates = traits_of(advance).allocates
+    allocates = options_of(advance).allocates
 
     @kernel(allocates=allocates, inlined=False)
     def settle_part(
-        params: Params, trajectory: Trajectory, t: int, room: Settling, begin: int, end: int
+        params: Params,
+        trajectory: Trajectory,
+        t: int,
+        workspace: SettlingWorkspace,
+        begin: int,
+        end: int,
     ) -> None:
         """Iterate until these sequences have settled; those that have are put last, out of the way."""
-        room.report[begin:end] = 0
+        workspace.report[begin:end] = 0
         moving = end
-        for iteration in range(room.max_steps):
+        for iteration in range(workspace.max_steps):
             network_step(params, trajectory, t, 0, begin, moving)
-            last = iteration == room.max_steps - 1
+            last = iteration == workspace.max_steps - 1
             for b in range(moving - 1, begin - 1, -1):
-                if last or not cheap or not is_far(trajectory, t, b, room.tolerance):
-                    residual, size = judge(trajectory, t, b)
-                    if residual <= room.tolerance and room.resolution * size <= room.tolerance:
+                if last or not cheap or not is_far(trajectory, t, b, workspace.tolerance):
+                    residual, size = residual_and_size(trajectory, t, b)
+                    if (
+                        residual <= workspace.tolerance
+                        and workspace.resolution * size <= workspace.tolerance
+                    ):
                         moving -= 1
-                        room.places[moving] = b
-                        exchange(trajectory, t, b, moving)
-                        exchange_iterates(room, b, moving)
+                        workspace.places[moving] = b
+                        swap_sequences(trajectory, t, b, moving)
+                        swap_iterates(workspace, b, moving)
                         continue
-                    room.report[b, 0], room.report[b, 1] = residual, iteration + 1
-                    room.report[b, 2], room.report[b, 3] = size, t
+                    workspace.report[b, 0], workspace.report[b, 1] = residual, iteration + 1
+                    workspace.report[b, 2], workspace.report[b, 3] = size, t
                     if not np.isfinite(residual):
                         return
-                if not advance(params, trajectory, t, b, iteration, room):
+                if not advance(params, trajectory, t, b, iteration, workspace):
                     return
             if moving == begin:
                 for other in range(begin, end):
-                    exchange(trajectory, t, room.places[other], other)
-                room.settled[begin:end] = True
+                    swap_sequences(trajectory, t, workspace.places[other], other)
+                workspace.settled[begin:end] = True
                 return
 
     @kernel(allocates=allocates)
-    def settle_row(params: Params, trajectory: Trajectory, t: int, room: Settling) -> bool:
+    def settle_row(params: Params, trajectory: Trajectory, t: int, workspace: SettlingWorkspace) -> bool:
         """Let each sequence settle; cores share them."""
         B, n = trajectory.states.shape[1:]
-        room.settled[:] = False
+        workspace.settled[:] = False
         parts = parts_of(B, USUAL_STEPS * B * n * n) if cheap and shares else 1
-        in_parts(settle_part, B, parts, params, trajectory, t, room)
-        return bool(room.settled.all())
+        in_parts(settle_part, B, parts, params, trajectory, t, workspace)
+        return bool(workspace.settled.all())
 
     @kernel(allocates=allocates)
     def settle(
@@ -181,7 +189,7 @@ def settle_kernel(
         trajectory: Trajectory,
         first: int,
         count: int,
-        room: Settling,
+        workspace: SettlingWorkspace,
     ) -> int:
         copy(stream.inputs[row : row + count], trajectory.inputs[first : first + count])
         trajectory.resets[first : first + count] = False  # no row follows from another
@@ -190,7 +198,7 @@ def settle_kernel(
         for t in range(first, first + count):
             copy(state.initial, trajectory.entering[t])
             project(params, trajectory, t, 1, 0, B)
-            if not settle_row(params, trajectory, t, room):
+            if not settle_row(params, trajectory, t, workspace):
                 return UNSETTLED
             readout(params, stream, row + t - first, trajectory, t, 1, 0, B)
         sum_rows(trajectory.losses[first : first + count], stream.losses[row : row + count])
@@ -213,7 +221,7 @@ def solver_kernel(network: Network, solver: str) -> Kernel:
     cheap = solver == "relaxation"
     return settle_kernel(
         network.step,
-        network.exchange,
+        network.swap_sequences,
         network.prepare,
         network.project,
         network.readout,
@@ -237,7 +245,7 @@ def is_far(trajectory: Trajectory, t: int, b: int, tolerance: float) -> bool:
 
 
 @kernel(allocates=False)
-def judge(trajectory: Trajectory, t: int, b: int) -> tuple[float, float]:
+def residual_and_size(trajectory: Trajectory, t: int, b: int) -> tuple[float, float]:
     """Give max |F(x) - x| / alpha and max |x| of sequence b; nan if any is."""
     residual, x, y = 0.0, trajectory.entering[t, b], trajectory.states[t, b]
     for i in range(x.size):
@@ -250,7 +258,7 @@ def judge(trajectory: Trajectory, t: int, b: int) -> tuple[float, float]:
 
 @kernel(allocates=False)
 def relax(
-    params: Params, trajectory: Trajectory, t: int, b: int, iteration: int, room: Settling
+    params: Params, trajectory: Trajectory, t: int, b: int, iteration: int, workspace: SettlingWorkspace
 ) -> bool:
     """x <- F(x)."""
     copy(trajectory.states[t, b], trajectory.entering[t, b])
@@ -258,19 +266,21 @@ def relax(
 
 
 @kernel(allocates=False)
-def exchange_iterates(room: Settling, b: int, other: int) -> None:
+def swap_iterates(workspace: SettlingWorkspace, b: int, other: int) -> None:
     """Have what Anderson's method remembers of two sequences change places."""
-    for i in range(room.iterates.shape[0]):
-        swap(room.iterates[i, b], room.iterates[i, other])
-        swap(room.residuals[i, b], room.residuals[i, other])
+    for i in range(workspace.iterates.shape[0]):
+        swap(workspace.iterates[i, b], workspace.iterates[i, other])
+        swap(workspace.residuals[i, b], workspace.residuals[i, other])
 
 
 @kernel
-def mix(params: Params, trajectory: Trajectory, t: int, b: int, iteration: int, room: Settling) -> bool:
+def mix(
+    params: Params, trajectory: Trajectory, t: int, b: int, iteration: int, workspace: SettlingWorkspace
+) -> bool:
     """Anderson: x <- sum_i c_i F(x_i) over the last few, sum_i c_i = 1, of the least residual."""
-    slots, n = room.iterates.shape[0], room.iterates.shape[2]
+    slots, n = workspace.iterates.shape[0], workspace.iterates.shape[2]
     newest = iteration % slots
-    x, r = room.iterates[:, b], room.residuals[:, b]
+    x, r = workspace.iterates[:, b], workspace.residuals[:, b]
     for i in range(n):
         x[newest, i] = trajectory.entering[t, b, i]
         r[newest, i] = trajectory.states[t, b, i] - trajectory.entering[t, b, i]
@@ -299,17 +309,22 @@ def newton_kernel(jacobian: Kernel) -> Kernel:
 
     @kernel(allocates=False)
     def newton(
-        params: Params, trajectory: Trajectory, t: int, b: int, iteration: int, room: Settling
+        params: Params,
+        trajectory: Trajectory,
+        t: int,
+        b: int,
+        iteration: int,
+        workspace: SettlingWorkspace,
     ) -> bool:
-        jacobian(params, trajectory, t, b, room.jacobian)
-        identity_minus(room.jacobian)
-        turn(room.jacobian, room.turned)
-        for i in range(room.move.size):
-            room.move[i] = trajectory.states[t, b, i] - trajectory.entering[t, b, i]
-        if not solve_transposed(room.turned, room.move, room.pivots):
+        jacobian(params, trajectory, t, b, workspace.jacobian)
+        identity_minus(workspace.jacobian)
+        transpose(workspace.jacobian, workspace.transposed)
+        for i in range(workspace.move.size):
+            workspace.move[i] = trajectory.states[t, b, i] - trajectory.entering[t, b, i]
+        if not solve_transposed(workspace.transposed, workspace.move, workspace.pivots):
             return False
-        for i in range(room.move.size):
-            trajectory.entering[t, b, i] += room.move[i]
+        for i in range(workspace.move.size):
+            trajectory.entering[t, b, i] += workspace.move[i]
         return True
 
     return newton

@@ -11,7 +11,7 @@ import numpy as np
 from rnnsim.kernels import kernel
 from rnnsim.numerics.blas import add_xt_y, gemm
 from rnnsim.numerics.parallel import bounds, in_parallel, in_parts
-from rnnsim.numerics.tiles import multiply, multiply_onto, turn_rows
+from rnnsim.numerics.tiles import multiply, multiply_onto, transpose_rows
 from rnnsim.numerics.views import as_matrix, as_vector
 from rnnsim.typing import Array
 
@@ -205,9 +205,9 @@ def y_plus_rows_times_W(y: Array, x: Array, W: Array, out: Array) -> None:
 
 
 @kernel(allocates=False)
-def turn(W: Array, out: Array) -> None:
+def transpose(W: Array, out: Array) -> None:
     """``out = W^T``."""
-    turn_rows(W, 0, W.shape[0], as_vector(out))
+    transpose_rows(W, 0, W.shape[0], as_vector(out))
 
 
 @kernel(allocates=False)
@@ -227,10 +227,10 @@ def gemm_in_pieces(x: Array, W: Array, out: Array, begin: int, end: int) -> None
 
 
 @kernel(allocates=False, inlined=False)
-def add_xt_times_y(x: Array, y: Array, out: Array, alone: bool) -> None:
+def add_xt_times_y(x: Array, y: Array, out: Array, single_threaded: bool) -> None:
     """``out += x^T y``, a sum of outer products; x (R, k), y (R, n), out (k, n).
 
-    ``alone`` leaves the other cores alone.
+    ``single_threaded`` leaves the other cores alone.
     """
     R, k = x.shape
     n = y.shape[1]
@@ -241,7 +241,7 @@ def add_xt_times_y(x: Array, y: Array, out: Array, alone: bool) -> None:
                 for j in range(n):
                     out[i, j] += factor * y[r, j]
     elif n > 0:
-        parts = 1 if alone else parts_of(max(R, k), R * n * k)
+        parts = 1 if single_threaded else parts_of(max(R, k), R * n * k)
         if parts == 1:
             add_in_pieces(x, y, 0, R, out)
         elif k > R:

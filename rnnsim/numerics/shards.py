@@ -68,9 +68,9 @@ def sharded_memory(
         return empty_stream(rows, size, network.columns[0], network.n_out, network.dtype)
 
     def trajectory(rows: int) -> Trajectory:
-        return network.trajectory(rows, size)._replace(alone=np.ones(1, np.bool_))
+        return network.trajectory(rows, size)._replace(single_threaded=np.ones(1, np.bool_))
 
-    own, grad = memory(size), network.operands(aligned_zeros((network.n_params,), network.dtype))
+    own, grad = memory(size), network.kernel_params(aligned_zeros((network.n_params,), network.dtype))
     return Sharded(
         whole,
         np.arange(shards) * size,
@@ -101,7 +101,7 @@ def repeated(fields: Any, sample: Any, times: int) -> Any:
 def sharded_learn(learn: Kernel) -> Kernel:
     """Make a rule's ``learn``, its memory being :class:`Sharded`, of that for a batch which is not cut.
 
-    A shard's trajectory is ``alone``: its core then gives no work to others.
+    A shard's trajectory is ``single_threaded``: its core then gives no work to others.
     """
 
     @kernel(allocates=False, inlined=False)

@@ -16,10 +16,10 @@ def spectral_radius(network: Network, params: Params, trajectory: Trajectory) ->
     jacobian = compiled(network.jacobian, network.kind)
     rows, batch = trajectory.states.shape[:2]
     places, N = list(np.ndindex(rows, batch)), network.n_state
-    room = np.empty((max(1, min(len(places), AT_ONCE // N**2)), N, N), network.dtype)
+    workspace = np.empty((max(1, min(len(places), AT_ONCE // N**2)), N, N), network.dtype)
     largest = 0.0
-    for first in range(0, len(places), len(room)):
-        J = room[: len(places) - first]
+    for first in range(0, len(places), len(workspace)):
+        J = workspace[: len(places) - first]
         for i in range(len(J)):
             jacobian(params, trajectory, *places[first + i], J[i])
         # no eigenvalue is larger than these norms, which are cheap

@@ -24,7 +24,7 @@ from rnnsim.typing import Array
 ROWS = 4  # of a tile
 TALL = 8  # rows of one that is a vector wide: as many sums as the adder takes to be busy
 LARGE = 1 << 19  # bytes of a matrix from which panels pay
-TURNED = 32  # columns that are turned before the next rows
+TRANSPOSED = 32  # columns that are turned before the next rows
 
 
 @native("tiles.wide")
@@ -136,7 +136,7 @@ def multiply_narrow(x: Array, W: Array, start: Array, out: Array) -> None:
 
 
 @kernel(allocates=False)
-def lay_in_panels(W: Array, out: Array) -> None:
+def pack_panels(W: Array, out: Array) -> None:
     """Have W (k, n) lie in panels in out (k, n): some rows into all panels, then the next."""
     k, n = W.shape
     columns, numbers = min(wide(W), n), as_vector(out)
@@ -152,23 +152,23 @@ def lay_in_panels(W: Array, out: Array) -> None:
 
 
 @kernel(allocates=False)
-def turn_into_panels(W: Array, out: Array) -> None:
+def transpose_into_panels(W: Array, out: Array) -> None:
     """Have ``W^T`` lie in panels in out (n, k); W (k, n)."""
     k, n = W.shape
     columns, numbers = min(wide(W), k), as_vector(out)
     c = 0
     while c < k:
         begin, width = panel_of(c, columns, k)
-        turn_rows(W, begin, width, numbers[begin * n :])
+        transpose_rows(W, begin, width, numbers[begin * n :])
         c = begin + width
 
 
 @kernel(allocates=False, inlined=False)
-def turn_rows(W: Array, begin: int, count: int, out: Array) -> None:
+def transpose_rows(W: Array, begin: int, count: int, out: Array) -> None:
     """Have so many rows of W be the columns of out, a vector here; four at a time."""
     n = W.shape[1]
-    for first in range(0, n, TURNED):
-        last = min(first + TURNED, n)
+    for first in range(0, n, TRANSPOSED):
+        last = min(first + TRANSPOSED, n)
         for i in range(0, count - 3, 4):
             one, two, three, four = W[begin + i], W[begin + i + 1], W[begin + i + 2], W[begin + i + 3]
             for j in range(first, last):

@@ -11,7 +11,7 @@ import numpy as np
 from rnnsim import checks
 from rnnsim.errors import RnnsimError
 from rnnsim.network import Stream
-from rnnsim.training.evaluation import by_itself, perform
+from rnnsim.training.evaluation import plain_forward, run_held_out
 from rnnsim.training.experiment import Experiment
 from rnnsim.typing import Array, Params
 
@@ -132,8 +132,8 @@ def behaviour(
     steps = checks.whole("steps", shown, 2)
     network, task = experiment.network, experiment.task
     rows = max(2 * steps, task.episode_length or 0)
-    through = by_itself(network, experiment.rule.settler() if task.steady else None)
-    stream, trajectory = perform(network, params, task, experiment.seed, rows, 1, through)
+    forward_pass = plain_forward(network, experiment.rule.settler() if task.steady else None)
+    stream, trajectory = run_held_out(network, params, task, experiment.seed, rows, 1, forward_pass)
     filled = len(trajectory.states)
     last = slice(max(0, filled - steps), filled)
     states = trajectory.entering if network.reads == "entering" else trajectory.states

@@ -18,7 +18,7 @@ from rnnsim.task import Task
 from rnnsim.typing import Params, State, Trajectory
 
 # takes a network through all rows of a trajectory: (params, state, stream, trajectory) -> None
-Performer = Callable[[Params, State, Stream, Trajectory], None]
+ForwardPass = Callable[[Params, State, Stream, Trajectory], None]
 
 
 class Evaluation(NamedTuple):
@@ -35,7 +35,7 @@ def evaluate(
     task: Task,
     seed: int,
     score: str,
-    through: Performer,
+    forward_pass: ForwardPass,
 ) -> Evaluation:
     """Run a network over a task's held-out data, from its initial state.
 
@@ -46,7 +46,7 @@ def evaluate(
         Of the held-out data, where they are drawn.
     score : str
         A name of :data:`rnnsim.criterion.SCORES`.
-    through : Performer
+    through : ForwardPass
         What takes the network through them.
 
     Returns
@@ -60,27 +60,27 @@ def evaluate(
         If the task's patterns are to settle and one does not.
     """
     rows, batch = task.held_out_shape()
-    stream, trajectory = perform(network, params, task, seed, rows, batch, through)
+    stream, trajectory = run_held_out(network, params, task, seed, rows, batch, forward_pass)
     filled, radius = len(trajectory.states), None
     if task.steady:
         with shared_work():
-            radius = spectral_radius(network, network.operands(network.pack(params)), trajectory)
+            radius = spectral_radius(network, network.kernel_params(network.pack(params)), trajectory)
     mask = stream.mask[:filled]
-    judge = SCORES[score]
+    score_of = SCORES[score]
     with np.errstate(all="ignore"):  # outputs may be anything, as may a mean of no targets
-        scores = np.array([judge(stream, t, b) for t, b in np.argwhere(mask > 0)])
+        scores = np.array([score_of(stream, t, b) for t, b in np.argwhere(mask > 0)])
         loss, score = stream.losses[:filled].sum() / mask.sum(), scores.sum() / np.float64(scores.size)
     return Evaluation(float(loss), float(score), radius)
 
 
-def perform(
+def run_held_out(
     network: Network,
     params: Params,
     task: Task,
     seed: int,
     rows: int,
     batch: int,
-    through: Performer,
+    forward_pass: ForwardPass,
 ) -> tuple[Stream, Trajectory]:
     """Run a network over held-out data of a task, from its initial state.
 
@@ -92,22 +92,22 @@ def perform(
     """
     stream = empty_stream(rows, batch, task.n_in, task.n_out, network.dtype, legal=task.has_legal)
     source = task.source(np.random.default_rng([seed, 2]), batch, network.dtype, held_out=True)
-    operands, state = network.operands(network.pack(params)), network.state(batch)
+    kernel_params, state = network.kernel_params(network.pack(params)), network.state(batch)
     with shared_work():
         filled = compiled(task.fill(), task.name)(source, stream, rows)
         trajectory = network.trajectory(filled, batch)
-        through(operands, state, stream, trajectory)
+        forward_pass(kernel_params, state, stream, trajectory)
     return stream, trajectory
 
 
-def by_itself(network: Network, settler: Settler | None = None) -> Performer:
+def plain_forward(network: Network, settler: Settler | None = None) -> ForwardPass:
     """A performer that knows no learning rule: the network steps, or settles if there is a settler."""
 
-    def through(params: Params, state: State, stream: Stream, trajectory: Trajectory) -> None:
+    def forward_pass(params: Params, state: State, stream: Stream, trajectory: Trajectory) -> None:
         if settler is not None:
             settle_rows(settler, network, params, stream, state, trajectory)
         else:
             forward = compiled(network.forward, network.kind)
             forward(params, state, stream, 0, trajectory, 0, len(trajectory.states))
 
-    return through
+    return forward_pass

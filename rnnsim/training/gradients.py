@@ -15,7 +15,7 @@ from rnnsim.network import Network, Stream, empty_stream
 from rnnsim.numerics.stability import spectral_radius
 from rnnsim.numerics.threads import shared_work
 from rnnsim.rule import Rule, Settler, Window
-from rnnsim.training.evaluation import by_itself
+from rnnsim.training.evaluation import plain_forward
 from rnnsim.typing import Array, Inputs, Params, Trajectory
 
 
@@ -63,7 +63,7 @@ def gradient(
     rule : str or Rule
         The name of a rule, with its options by keyword, or a rule.
     mask : (T, B) or (T,) array of bool or float, optional
-        The weight of each target; 1 everywhere by default.
+        The weight of each target; 1 splat by default.
     resets : (T, B) or (T,) array of bool, optional
         Before which steps the state is put back to its initial value.
     initial_state : (B, N) or (N,) array, optional
@@ -101,21 +101,21 @@ def gradient(
     memory = chosen.memory(network, batch, width, np.random.default_rng(checks.whole("seed", seed, 0)))
     grad = aligned_zeros(flat.shape, flat.dtype)
     learn = compiled(chosen.learn(network), chosen.name)
-    keep = compiled(network.keep, network.kind) if width < steps else None
-    operands, slope = network.operands(flat), network.operands(grad)
+    keep_history = compiled(network.keep_history, network.kind) if width < steps else None
+    kernel_params, flat_grad = network.kernel_params(flat), network.kernel_params(grad)
     held = 0
     with shared_work():
         for row in range(0, steps, width):
             count = min(width, steps - row)
             now = Window(held, count, row, row + count == steps, True)
-            code = learn(operands, state, stream, row, trajectory, now, memory, slope)
+            code = learn(kernel_params, state, stream, row, trajectory, now, memory, flat_grad)
             if code:
                 raise chosen.explain(code, memory, row + 1)
             filled, held = held + count, min(history, held + count)
-            if held and keep:
-                keep(trajectory, filled - held, held)
+            if held and keep_history:
+                keep_history(trajectory, filled - held, held)
     raise_if_diverged(stream, grad)
-    radius = report_stability(network, operands, trajectory) if chosen.settles else None
+    radius = report_stability(network, kernel_params, trajectory) if chosen.settles else None
     return Gradient(float(stream.losses.sum() / batch), network.views(grad), radius)
 
 
@@ -258,9 +258,9 @@ def _run(
 ) -> Trajectory:
     """Run a network over a stream, which receives the outputs and losses."""
     steps, batch = stream.mask.shape
-    operands = network.operands(network.pack(params))
+    kernel_params = network.kernel_params(network.pack(params))
     state, trajectory = network.state(batch, initial_state), network.trajectory(steps, batch)
-    through = by_itself(network, Settler(solver) if steady_state else None)
+    forward_pass = plain_forward(network, Settler(solver) if steady_state else None)
     with shared_work():
-        through(operands, state, stream, trajectory)
+        forward_pass(kernel_params, state, stream, trajectory)
     return trajectory

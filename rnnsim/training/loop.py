@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from rnnsim.compiler.specialising import known_of, tailor
+from rnnsim.compiler.specialising import known_about, specialise
 from rnnsim.criterion import Criterion
 from rnnsim.kernels import kernel
 from rnnsim.network import Network, Stream
@@ -68,16 +68,16 @@ class Training(NamedTuple):
 
     plan: Plan
     clock: Clock
-    theta: Array  # (n_params,) the parameters, flat
+    flat_params: Array  # (n_params,) the parameters, flat
     params: Params  # and as views
-    slope: Array  # (n_params,) their gradient, flat
+    flat_grad: Array  # (n_params,) their gradient, flat
     grad: Params  # and as views
     state: State
     stream: Stream
     trajectory: Trajectory
     memory: Memory  # the rule's
-    moments: Memory  # the optimizer's
-    judge: Memory  # the criterion's
+    optimizer_memory: Memory  # the optimizer's
+    criterion_memory: Memory  # the criterion's
     curve: Curve
 
 
@@ -96,18 +96,18 @@ def new_curve() -> Curve:
     return Curve(np.ones(1, np.int64), *(np.zeros(CURVE) for _ in range(4)))
 
 
-def tailored_loop(loop: Kernel, training: Training) -> Kernel:
+def specialised_loop(loop: Kernel, training: Training) -> Kernel:
     """Make a loop that is for arrays and windows of these very sizes."""
     of_plan = Plan(*[None] * len(Plan._fields))._replace(**{  # type: ignore[arg-type]
         name: getattr(training.plan, name) for name in ("window", "rows", "history")
     })  # fmt: skip
-    tailored = tailor(Training(*known_of(training))._replace(plan=of_plan))
+    tailored = specialise(Training(*known_about(training))._replace(plan=of_plan))
 
     @kernel(inlines_all=True)
-    def tailored_loop(training: Training, until: int) -> int:
+    def specialised_loop(training: Training, until: int) -> int:
         return int(loop(tailored(training), until))
 
-    return tailored_loop
+    return specialised_loop
 
 
 def loop_kernel(
@@ -117,56 +117,56 @@ def loop_kernel(
 
     It goes on until ``until`` steps are done or the stream is used up.
     """
-    learn, keep, update = rule.learn(network), network.keep, optimizer.update()
+    learn, keep_history, update = rule.learn(network), network.keep_history, optimizer.update()
     observe = observe_kernel(criterion.met(), score)
 
     @kernel(allocates=False)
     def loop(training: Training, until: int) -> int:
         """No reference to an array is counted here: that takes as long as a small net."""
-        (plan, clock, theta, params, slope, grad, state, stream, trajectory, memory, moments, judge,
-         curve) = training  # fmt: skip
+        (plan, clock, flat_params, params, flat_grad, grad, state, stream, trajectory, memory,
+         optimizer_memory, criterion_memory, curve) = training  # fmt: skip
         while clock.step[0] < until and clock.row[0] < clock.filled[0]:
             row, held, step = clock.row[0], clock.held[0], clock.step[0]
             length = window_length(plan, clock, stream)
             window = Window(held, length, step, step + length == plan.steps, plan.learns)
-            for i in range(slope.size):
-                slope[i] = 0
+            for i in range(flat_grad.size):
+                flat_grad[i] = 0
             code = learn(params, state, stream, row, trajectory, window, memory, grad)
             if code != 0:
                 clock.stopped_at[0] = step + 1
                 return int(FAILED + code)
             if not plan.learns:
                 return RUNNING
-            code = observe(plan, clock, stream, length, judge, curve)
+            code = observe(plan, clock, stream, length, criterion_memory, curve)
             if code != RUNNING:
                 return int(code)
-            clip_norm(slope, plan.clip)
-            update(theta, slope, moments, plan.rate)
+            clip_norm(flat_grad, plan.clip)
+            update(flat_params, flat_grad, optimizer_memory, plan.rate)
             clock.step[0] += length
             clock.row[0] += length
-            if not all_finite(theta):
+            if not all_finite(flat_params):
                 clock.stopped_at[0] = clock.step[0]
                 return DIVERGED
-            clock.held[0] = make_room(plan, trajectory, held + length)
+            clock.held[0] = move_history(plan, trajectory, held + length)
         return RUNNING
 
     @kernel(allocates=False)
-    def make_room(plan: Plan, trajectory: Trajectory, held: int) -> int:
+    def move_history(plan: Plan, trajectory: Trajectory, held: int) -> int:
         """Move the history to the front when a window would not fit behind it any more."""
         if held <= 2 * plan.history:
             return held
-        keep(trajectory, held - plan.history, plan.history)
+        keep_history(trajectory, held - plan.history, plan.history)
         return plan.history
 
     return loop
 
 
 @kernel(allocates=False)
-def all_finite(theta: Array) -> bool:
+def all_finite(flat_params: Array) -> bool:
     """Whether no number is nan or infinite (nor all together too large, which comes to the same)."""
     total = 0.0
-    for i in range(theta.size):
-        total += theta[i]
+    for i in range(flat_params.size):
+        total += flat_params[i]
     return bool(np.isfinite(total))
 
 
@@ -190,7 +190,7 @@ def observe_kernel(met: Kernel, score: Kernel) -> Kernel:
 
     @kernel(allocates=False)
     def observe(
-        plan: Plan, clock: Clock, stream: Stream, length: int, judge: Memory, curve: Curve
+        plan: Plan, clock: Clock, stream: Stream, length: int, criterion_memory: Memory, curve: Curve
     ) -> int:
         for i in range(length):
             t, step = clock.row[0] + i, clock.step[0] + i + 1
@@ -204,7 +204,7 @@ def observe_kernel(met: Kernel, score: Kernel) -> Kernel:
                     curve.weight[point] += stream.mask[t, b]
                     curve.score[point] += score(stream, t, b)
                     curve.targets[point] += 1
-            if clock.solved_at[0] == 0 and met(judge, stream, t):
+            if clock.solved_at[0] == 0 and met(criterion_memory, stream, t):
                 clock.solved_at[0] = step
                 if plan.stop:  # the update of this window is not applied
                     clock.step[0] = step

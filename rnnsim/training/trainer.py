@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from rnnsim.arrays import aligned_zeros
-from rnnsim.compiler.binding import bound
+from rnnsim.compiler.binding import bind_arguments
 from rnnsim.compiler.compose import compiled
 from rnnsim.criterion import SCORES, HeldOut
 from rnnsim.errors import Diverged
@@ -28,7 +28,7 @@ from rnnsim.training.loop import (
     loop_kernel,
     new_clock,
     new_curve,
-    tailored_loop,
+    specialised_loop,
     trajectory_rows,
 )
 from rnnsim.typing import Array, Params, State, Trajectory
@@ -53,8 +53,8 @@ class Trainer:
         loop = loop_kernel(network, rule, experiment.optimizer, experiment.criterion, SCORES[task.score])
         self._any_loop = loop  # for arrays of any size
         if experiment.tailored:
-            loop = tailored_loop(loop, self.training)
-        self._loop = bound(loop, self.training, rule.name)
+            loop = specialised_loop(loop, self.training)
+        self._loop = bind_arguments(loop, self.training, rule.name)
         self.seconds = 0.0
         with shared_work():
             self._loop(0)  # compiles, and does no step
@@ -73,7 +73,7 @@ class Trainer:
     @property
     def params(self) -> Params:
         """A copy of the parameters as they are now."""
-        return self.experiment.network.views(self.training.theta.copy())
+        return self.experiment.network.views(self.training.flat_params.copy())
 
     def chunks(self, chunk: int | None = None) -> Iterator[None]:
         """Carry the run on to its end, giving way after ``chunk`` steps, or from time to time.
@@ -153,7 +153,7 @@ class Trainer:
             plan=now.plan._replace(learns=False, steps=rows), clock=clock, params=params,
             state=state, stream=stream, trajectory=trajectory, memory=memory,
         )  # fmt: skip
-        code = bound(self._any_loop, going, rule.name)(rows)
+        code = bind_arguments(self._any_loop, going, rule.name)(rows)
         if code != RUNNING:
             raise rule.explain(code - FAILED, memory, 1)
 
@@ -172,24 +172,24 @@ def allocate(experiment: Experiment) -> Training:
         stop=experiment.stop,
         learns=True,
     )
-    theta = network.pack(experiment.initial_params())
-    slope = aligned_zeros(theta.shape, theta.dtype)
+    flat_params = network.pack(experiment.initial_params())
+    flat_grad = aligned_zeros(flat_params.shape, flat_params.dtype)
     whole = task.episode_length or window  # windows and episodes are never cut by the stream's rows
     row_bytes = batch * (task.n_in + 2 * task.n_out) * network.dtype.itemsize
     rows = whole * max(1, max(CHUNK, min(16 * CHUNK, STREAM // row_bytes)) // whole)
     return Training(
         plan=plan,
         clock=new_clock(),
-        theta=theta,
-        params=network.operands(theta),
-        slope=slope,
-        grad=network.operands(slope),
+        flat_params=flat_params,
+        params=network.kernel_params(flat_params),
+        flat_grad=flat_grad,
+        grad=network.kernel_params(flat_grad),
         state=network.state(batch),
         stream=empty_stream(rows, batch, task.n_in, task.n_out, network.dtype, legal=task.has_legal),
         trajectory=network.trajectory(trajectory_rows(plan), batch),
         memory=rule.memory(network, batch, window, np.random.default_rng([experiment.seed, 3])),
-        moments=experiment.optimizer.memory(theta.size, network.dtype),
-        judge=experiment.criterion.memory(),
+        optimizer_memory=experiment.optimizer.memory(flat_params.size, network.dtype),
+        criterion_memory=experiment.criterion.memory(),
         curve=new_curve(),
     )
 

@@ -10,7 +10,7 @@ import numba
 import numpy as np
 import pytest
 
-from rnnsim.compiler.binding import NUMBERS, bound
+from rnnsim.compiler.binding import NUMBERS, bind_arguments
 from rnnsim.compiler.compose import compiled
 from rnnsim.errors import RnnsimError
 from rnnsim.kernels import kernel
@@ -59,7 +59,7 @@ def tell(x: Mixed) -> Any:
 
 def test_a_bound_kernel_reads_what_it_would_be_given() -> None:
     ours, theirs = mixed(), mixed()
-    run = bound(tell, ours)
+    run = bind_arguments(tell, ours)
     for _ in range(2):
         assert run() == compiled(tell)(theirs)
     assert ours.cube[1, 2, 3] == 25
@@ -76,8 +76,8 @@ def test_the_names_of_fields_are_not_mistaken() -> None:
     """Two classes of one name whose parts are of the same types."""
     one, two = namedtuple("Pair", "a b"), namedtuple("Pair", "b a")
     x, y = np.array([1.0]), np.array([2.0])
-    assert bound(first_of, one(x, y))() == 1
-    assert bound(first_of, two(x, y))() == 2
+    assert bind_arguments(first_of, one(x, y))() == 1
+    assert bind_arguments(first_of, two(x, y))() == 2
 
 
 @kernel
@@ -86,7 +86,7 @@ def draw(pair: Any) -> float:
 
 
 def test_what_cannot_be_laid_out_is_given_at_every_call() -> None:
-    run = bound(draw, (np.random.default_rng(3), np.ones(1)))
+    run = bind_arguments(draw, (np.random.default_rng(3), np.ones(1)))
     found = [run(), run()]
     assert found == pytest.approx(np.random.default_rng(3).random(2) + 1)
 
@@ -96,4 +96,4 @@ def test_another_layout_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     """The control: where a truth value would take eight bytes."""
     monkeypatch.setitem(NUMBERS, bool, ctypes.c_int64)
     with pytest.raises((RnnsimError, numba.core.errors.NumbaError), match="does not lie in memory"):
-        bound(tell, mixed())()
+        bind_arguments(tell, mixed())()

@@ -106,7 +106,7 @@ def test_no_cache_at_all(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
 def test_a_bound_that_is_no_number_is_refused(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RNNSIM_CACHE_SIZE", text)
     with pytest.raises(RnnsimError, match=f"RNNSIM_CACHE_SIZE is '{text}'; it is a number of megabytes"):
-        kernel_files.bound()
+        kernel_files.max_bytes()
 
 
 def test_what_is_not_a_kernel_stays(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:

@@ -15,7 +15,7 @@ from rnnsim.arrays import constant
 from rnnsim.cli import main
 from rnnsim.compiler.compose import compiled
 from rnnsim.compiler.fingerprint import fingerprint
-from rnnsim.compiler.specialising import LONGEST, known_of, tailor
+from rnnsim.compiler.specialising import LONGEST, known_about, specialise
 from rnnsim.kernels import kernel
 from rnnsim.registry import installed
 from rnnsim.runs.compilation import suggested_tasks
@@ -33,7 +33,7 @@ class Pair(NamedTuple):
 
 
 def total_of(known: Any) -> Any:
-    tailored = tailor(known)
+    tailored = specialise(known)
 
     @kernel(inlines_all=True)
     def total(pair: Pair) -> float:
@@ -51,22 +51,22 @@ def total_of(known: Any) -> Any:
 
 def test_shapes_are_known_and_what_is_read_only() -> None:
     fixed = constant(np.arange(3))
-    found = known_of((np.zeros((2, 0)), fixed, 1.5, 7, Pair(np.ones(4), 2)))
+    found = known_about((np.zeros((2, 0)), fixed, 1.5, 7, Pair(np.ones(4), 2)))
     assert found == ((2, 0), fixed, None, None, ((4,), None))
-    assert known_of(constant(np.zeros(LONGEST))) == (LONGEST,)
-    assert known_of(constant(np.zeros(0))) == (0,)
+    assert known_about(constant(np.zeros(LONGEST))) == (LONGEST,)
+    assert known_about(constant(np.zeros(0))) == (0,)
 
 
 @needs_jit
 def test_what_is_known_is_in_the_code() -> None:
     """The control of all that follows: other sizes, numbers and contents than those are not seen."""
     five, others = np.arange(1.0, 6.0), np.full(5, 10.0)
-    assert compiled(total_of(known_of(Pair(five, 2))))(Pair(five, 2)) == 30
+    assert compiled(total_of(known_about(Pair(five, 2))))(Pair(five, 2)) == 30
     three = compiled(total_of(((3,), None)))
     assert three(Pair(five, 2)) == 12
     assert three(Pair(others, 3)) == 90
     assert compiled(total_of(((3,), 4)))(Pair(five, 2)) == 24
-    held = compiled(total_of(known_of(Pair(constant(five), 2))))
+    held = compiled(total_of(known_about(Pair(constant(five), 2))))
     assert held(Pair(constant(others), 2)) == 30
 
 
@@ -92,7 +92,7 @@ def test_a_tailored_run_learns_the_same(rule: str) -> None:
         trainer = Trainer(configure(rule, task, steps=120, stop=False, **choices))
         list(trainer.chunks())
         assert trainer.step >= 60
-        return trainer.training.theta
+        return trainer.training.flat_params
 
     plain, tailored = learnt(), learnt(tailored=True)
     scale = np.abs(plain).max()

@@ -71,19 +71,19 @@ class Step:
 
     def pull(self, rows: np.ndarray, own_error: bool = False) -> tuple[np.ndarray, np.ndarray]:
         after = rows.swapaxes(0, 1).copy()  # sequences first
-        blame, before = np.full_like(after, np.nan), np.full_like(after, np.nan)
+        delta, before = np.full_like(after, np.nan), np.full_like(after, np.nan)
         for begin, end in ((0, 1), (1, self.batch)):  # as cores share them
-            compiled(self.network.pullback)(
-                self.params, self.trajectory, 0, begin, end, own_error, after, blame, before
+            compiled(self.network.vjp)(
+                self.params, self.trajectory, 0, begin, end, own_error, after, delta, before
             )
-        return blame.swapaxes(0, 1), before.swapaxes(0, 1)
+        return delta.swapaxes(0, 1), before.swapaxes(0, 1)
 
 
 @pytest.fixture(params=[False, True], ids=["running", "reset"])
 def step(request: pytest.FixtureRequest) -> Step:
     case = make_case(TYPICAL)
-    everywhere = RecurrentNetwork(2, 5, 3, leak=0.7)  # every connection exists
-    return Step(Case(everywhere, case.params, case.arguments, case.net, case.data), reset=request.param)
+    splat = RecurrentNetwork(2, 5, 3, leak=0.7)  # every connection exists
+    return Step(Case(splat, case.params, case.arguments, case.net, case.data), reset=request.param)
 
 
 ROWS = np.random.default_rng(6).standard_normal((4, 3, 5))  # R, B, n
@@ -113,7 +113,7 @@ def test_the_jacobian_is_that_of_pullback(step: Step) -> None:
 
 def test_push_is_the_jacobian_times_a_vector(step: Step) -> None:
     out = np.full_like(ROWS, np.nan)
-    compiled(step.network.push)(step.params, step.trajectory, 0, ROWS.copy(), out)
+    compiled(step.network.jvp)(step.params, step.trajectory, 0, ROWS.copy(), out)
     for b in range(step.batch):
         np.testing.assert_allclose(out[:, b], ROWS[:, b] @ step.jacobian(b).T, rtol=0, atol=1e-13)
     assert np.abs(out[:, 0] - ROWS[:, 0] @ step.jacobian(0)).max() > 0.1  # and not its transpose
@@ -124,20 +124,20 @@ def test_immediate_is_the_derivative_by_the_parameters(step: Step) -> None:
     compiled(step.network.immediate)(step.params, step.trajectory, 0, ROWS[0].copy(), grad)
     expected = step.differences_of_params(ROWS[0])
     assert_equal_gradients(grad, expected._asdict(), 1e-9)
-    blame, _ = step.pull(ROWS[:1])
+    delta, _ = step.pull(ROWS[:1])
     collected = step.network.views(np.zeros(step.network.n_params))
     compiled(step.network.collect)(
-        step.params, step.trajectory, 0, blame[None].swapaxes(1, 2).copy(), collected
+        step.params, step.trajectory, 0, delta[None].swapaxes(1, 2).copy(), collected
     )
     assert_equal_gradients(collected, grad._asdict(), 1e-13)
 
 
 def test_collect_rows_keeps_rows_and_sequences_apart(step: Step) -> None:
     rows = np.random.default_rng(9).standard_normal((5, 3, 5))  # n rows, one for each p^l
-    blame, _ = step.pull(rows)
+    delta, _ = step.pull(rows)
     p = np.zeros((3, 5, step.network.n_columns))
     compiled(step.network.collect_rows)(
-        step.params, step.trajectory, 0, blame[None].swapaxes(1, 2).copy(), p
+        step.params, step.trajectory, 0, delta[None].swapaxes(1, 2).copy(), p
     )
     for r in range(5):
         row = np.zeros((3, 5))
@@ -151,7 +151,7 @@ def test_pushforward_from_nothing_is_immediate(step: Step) -> None:
     step.trajectory.error[0] = ROWS[0]
     grad, expected = (step.network.views(np.zeros(step.network.n_params)) for _ in range(2))
     p = step.network.sensitivities(step.batch, 1)
-    compiled(step.network.pushforward)(step.params, step.trajectory, 0, 1, p, grad)
+    compiled(step.network.propagate)(step.params, step.trajectory, 0, 1, p, grad)
     compiled(step.network.immediate)(step.params, step.trajectory, 0, ROWS[0].copy(), expected)
     assert_equal_gradients(grad, expected._asdict(), 1e-13)
 
@@ -173,7 +173,7 @@ def test_keep_moves_rows_that_overlap() -> None:
     for name in rows:
         getattr(trajectory, name)[:] = np.arange(6)[:, None, None]
     trajectory.resets[:] = np.arange(6)[:, None] == 4
-    compiled(network.keep)(trajectory, 2, 4)
+    compiled(network.keep_history)(trajectory, 2, 4)
     for name in rows:
         assert (getattr(trajectory, name)[:4] == np.arange(2, 6)[:, None, None]).all(), name
     assert trajectory.resets[:4].all(1).tolist() == [False, False, True, False]

@@ -13,10 +13,10 @@ from rnnsim.compiler.compose import compiled
 from rnnsim.errors import RnnsimError
 from rnnsim.kernels import kernel
 from rnnsim.numerics import linalg
-from rnnsim.numerics.blas import gemm, room_for_pivots, solve_transposed
+from rnnsim.numerics.blas import gemm, pivot_workspace, solve_transposed
 from rnnsim.numerics.linalg import copy
 from rnnsim.numerics.threads import shared_work
-from rnnsim.numerics.tiles import lay_in_panels, multiply, multiply_panels, turn_into_panels
+from rnnsim.numerics.tiles import multiply, multiply_panels, pack_panels, transpose_into_panels
 from rnnsim.numerics.views import as_matrix, as_vector
 
 Product = Callable[..., Any]
@@ -56,14 +56,14 @@ def in_tiles(x: Any, W: Any, out: Any) -> None:
 @kernel
 def in_panels(x: Any, W: Any, out: Any) -> None:
     panels = np.empty(W.shape, W.dtype)
-    lay_in_panels(W, panels)
+    pack_panels(W, panels)
     multiply_panels(x, panels, out[:0], out)
 
 
 @kernel
 def in_turned_panels(x: Any, Wt: Any, out: Any) -> None:
     panels = np.empty((Wt.shape[1], Wt.shape[0]), Wt.dtype)
-    turn_into_panels(Wt, panels)
+    transpose_into_panels(Wt, panels)
     multiply_panels(x, panels, out[:0], out)
 
 
@@ -163,11 +163,11 @@ def test_lapack_solves_with_the_transpose(dtype: str) -> None:
     A = (np.eye(6) + 0.3 * rng.standard_normal((6, 6))).astype(dtype)
     b = rng.standard_normal(6).astype(dtype)
     used_up, x = A.copy(), b.copy()
-    assert compiled(solved_by_it)(used_up, x, room_for_pivots(6))
+    assert compiled(solved_by_it)(used_up, x, pivot_workspace(6))
     assert np.abs(A.T @ x - b).max() < 100 * TOLERANCE[dtype]
     assert np.abs(A @ x - b).max() > 0.1  # the control
     A[:, 2] = 0
-    assert not compiled(solved_by_it)(A, b.copy(), room_for_pivots(6))
+    assert not compiled(solved_by_it)(A, b.copy(), pivot_workspace(6))
 
 
 def test_views_are_of_the_same_numbers() -> None:

@@ -61,27 +61,27 @@ class Leakless(BPTT, frozen=True):
         return super().learn(with_pullback(network, leakless_pullback))
 
 
-def with_pullback(network: RecurrentNetwork, pullback: Any) -> RecurrentNetwork:
+def with_pullback(network: RecurrentNetwork, vjp: Any) -> RecurrentNetwork:
     broken = RecurrentNetwork.__new__(RecurrentNetwork)
-    broken.__dict__.update(network.__dict__, pullback=pullback)
+    broken.__dict__.update(network.__dict__, vjp=vjp)
     return broken
 
 
 @kernel
 def transposed_pullback(
     params: Any, trajectory: Any, t: int, begin: int, end: int, own_error: bool, after: Any,
-    blame: Any, before: Any,
+    delta: Any, before: Any,
 ) -> None:  # fmt: skip
     _, R, n = after.shape
     for b in range(begin, end):
         for r in range(R):
             if own_error:
                 after[b, r] += trajectory.error[t, b]
-            blame[b, r] = trajectory.leak * trajectory.slopes[t, b] * after[b, r]
+            delta[b, r] = trajectory.leak * trajectory.slopes[t, b] * after[b, r]
             before[b, r] = (1 - trajectory.leak) * after[b, r]
             for i in range(n):
                 for j in range(n):
-                    before[b, r, i] += params.W[i, j] * blame[b, r, j]
+                    before[b, r, i] += params.W[i, j] * delta[b, r, j]
             if trajectory.resets[t, b]:
                 before[b, r] = 0
 
@@ -89,18 +89,18 @@ def transposed_pullback(
 @kernel
 def leakless_pullback(
     params: Any, trajectory: Any, t: int, begin: int, end: int, own_error: bool, after: Any,
-    blame: Any, before: Any,
+    delta: Any, before: Any,
 ) -> None:  # fmt: skip
     _, R, n = after.shape
     for b in range(begin, end):
         for r in range(R):
             if own_error:
                 after[b, r] += trajectory.error[t, b]
-            blame[b, r] = trajectory.leak * trajectory.slopes[t, b] * after[b, r]
+            delta[b, r] = trajectory.leak * trajectory.slopes[t, b] * after[b, r]
             before[b, r] = 0
             for i in range(n):
                 for j in range(n):
-                    before[b, r, i] += params.W[j, i] * blame[b, r, j]
+                    before[b, r, i] += params.W[j, i] * delta[b, r, j]
             if trajectory.resets[t, b]:
                 before[b, r] = 0
 

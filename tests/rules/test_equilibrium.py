@@ -227,14 +227,14 @@ def test_where_rounding_hides_the_rest_an_iteration_ends() -> None:
     network = RecurrentNetwork(0, 3, 3, activation="identity", dtype="float32")
     W = 0.975 * np.linalg.qr(np.random.default_rng(0).standard_normal((3, 3)))[0]
     solver = AdjointSolver("relaxation")
-    room, trajectory = solver.room(network, 1), network.trajectory(1, 1)
+    workspace, trajectory = solver.room(network, 1), network.trajectory(1, 1)
     trajectory.slopes[:], trajectory.error[:] = 1, 1
-    params, blame = network.init()._replace(W=W.astype("f")), np.zeros((1, 1, 3), "f")
-    assert solver.kernel(network)(params, trajectory, 0, room, blame)
-    residual, steps, _, _ = room.report[0]
-    assert residual > room.enough  # the control
+    params, delta = network.init()._replace(W=W.astype("f")), np.zeros((1, 1, 3), "f")
+    assert solver.kernel(network)(params, trajectory, 0, workspace, delta)
+    residual, steps, _, _ = workspace.report[0]
+    assert residual > workspace.enough  # the control
     assert steps < 1000
-    np.testing.assert_allclose(blame[0, 0], np.linalg.solve(np.eye(3) - W.T, np.ones(3)), rtol=1e-4)
+    np.testing.assert_allclose(delta[0, 0], np.linalg.solve(np.eye(3) - W.T, np.ones(3)), rtol=1e-4)
 
 
 @pytest.mark.usefixtures("uncompiled")

@@ -1,6 +1,6 @@
 """Controls: fast-weight networks with broken derivatives, which each check of a gradient must reject.
 
-Their outputs and losses are right. What the rules ask for (``pullback``, ``collect``, ``pushforward``)
+Their outputs and losses are right. What the rules ask for (``vjp``, ``collect``, ``propagate``)
 is computed from a trajectory, and each control changes one thing in it.
 """
 
@@ -110,7 +110,7 @@ def break_case(case: FastCase, broken: Callable[[Any], Any]) -> FastCase:
 
         return sees
 
-    names = ("pullback", "collect", "pushforward")
+    names = ("vjp", "collect", "propagate")
     return with_kernels(case, **{name: seeing(getattr(case.network, name)) for name in names})
 
 
@@ -164,14 +164,14 @@ def test_a_gradient_that_is_a_little_small_is_rejected(check: Check, composition
 def test_traces_that_are_lost_are_rejected(check: Check, field: str, composition: Composition) -> None:
     """Those of the weights into hidden units, or into S's outputs, once a window of two steps."""
     case = make_fast_case(SMALL, composition)
-    pushforward = case.network.pushforward
+    propagate = case.network.propagate
 
     def forgets(params: Any, trajectory: Any, first: int, count: int, traces: Any, grad: Any) -> None:
         getattr(traces, field)[:] = 0
-        pushforward(params, trajectory, first, count, traces, grad)
+        propagate(params, trajectory, first, count, traces, grad)
 
     check(case, "rtrl", {"window": 2})
-    reject(check, with_kernels(case, pushforward=forgets), "rtrl", {"window": 2})
+    reject(check, with_kernels(case, propagate=forgets), "rtrl", {"window": 2})
 
 
 # Each control is broken in the one way that its name says: it is right where that makes no difference.

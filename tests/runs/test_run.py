@@ -13,7 +13,7 @@ from rnnsim.criterion import Average, HeldOut, Streak
 from rnnsim.networks.recurrent.network import RecurrentNetwork
 from rnnsim.registry import installed
 from rnnsim.runs.running import result_of
-from rnnsim.training.evaluation import by_itself, evaluate
+from rnnsim.training.evaluation import evaluate, plain_forward
 from rnnsim.training.experiment import configure
 from rnnsim.training.trainer import Trainer
 
@@ -85,9 +85,9 @@ def test_the_update_of_the_window_that_solved_is_not_applied(window: int) -> Non
     assert stopped.solved_at is not None
     before = (stopped.solved_at - 1) // window * window
     assert before > 0
-    theta = stopped.training.theta
-    np.testing.assert_array_equal(theta, train(window=window, steps=before).training.theta)
-    after = train(window=window, steps=before + window).training.theta
+    theta = stopped.training.flat_params
+    np.testing.assert_array_equal(theta, train(window=window, steps=before).training.flat_params)
+    after = train(window=window, steps=before + window).training.flat_params
     assert not np.array_equal(theta, after)
 
 
@@ -163,9 +163,9 @@ def test_held_out_data_are_judged_as_by_the_network_alone(
     experiment = looked_at.experiment
     settler = experiment.rule.settler() if RULES[name].settles else None
     expected = evaluate(experiment.network, run.params, experiment.task, experiment.seed,
-                        experiment.task.score, by_itself(experiment.network, settler))  # fmt: skip
+                        experiment.task.score, plain_forward(experiment.network, settler))  # fmt: skip
     assert found == expected
-    np.testing.assert_array_equal(run.training.theta, looked_at.training.theta)
+    np.testing.assert_array_equal(run.training.flat_params, looked_at.training.flat_params)
     np.testing.assert_array_equal(run.training.curve.loss, looked_at.training.curve.loss)
 
 
@@ -183,7 +183,7 @@ def test_learning_from_held_out_data_would_be_noticed(
     monkeypatch.setattr(plan, "_replace", replaced_but_learning)
     for _ in looked_at.chunks(20):
         looked_at.evaluate()
-    assert not np.array_equal(run.training.theta, looked_at.training.theta)
+    assert not np.array_equal(run.training.flat_params, looked_at.training.flat_params)
 
 
 def test_held_out_data_may_diverge_without_a_word() -> None:

@@ -182,7 +182,7 @@ def test_clipping_hides_no_divergence(bad: float) -> None:
 
 def outcome(run: Trainer) -> tuple[Any, ...]:
     metrics = result_of(run).metrics
-    return (run.training.theta.tobytes(), run.solved_at, run.step,
+    return (run.training.flat_params.tobytes(), run.solved_at, run.step,
             *(metrics[name].tobytes() for name in metrics))  # fmt: skip
 
 
@@ -255,7 +255,7 @@ def test_a_run_that_diverges_stops_at_once_and_names_the_step(
     assert diverges_at(**given, steps=at) == at
     through = train(**given, steps=at - 1)
     assert through.step == at - 1
-    assert np.isfinite(through.training.theta).all()
+    assert np.isfinite(through.training.flat_params).all()
     assert np.isfinite(through.training.stream.losses[: at - 1]).all()
 
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from rnnsim.arrays import aligned_zeros
 from rnnsim.compiler.compose import compiled
-from rnnsim.compiler.specialising import known_of, tailor
+from rnnsim.compiler.specialising import known_about, specialise
 from rnnsim.kernels import kernel
 from rnnsim.network import Network, Stream
 from rnnsim.numerics.threads import shared_work
@@ -34,7 +34,7 @@ class Work(NamedTuple):
 
 
 @cache
-def over_sequence(learn: Kernel, keep: Kernel) -> Kernel:
+def over_sequence(learn: Kernel, keep_history: Kernel) -> Kernel:
     """Make the kernel that gives a sequence to a rule, window by window, until one fails."""
 
     @kernel
@@ -49,22 +49,22 @@ def over_sequence(learn: Kernel, keep: Kernel) -> Kernel:
                 return int(code)
             held += count
             if held > 2 * history:  # as in the loop: rarely, or moving would be most of the work
-                keep(trajectory, held - history, history)
+                keep_history(trajectory, held - history, history)
                 held = history
         return 0
 
     return over_sequence
 
 
-def tailored_over_sequence(run: Kernel, work: Work) -> Kernel:
+def specialised_over_sequence(run: Kernel, work: Work) -> Kernel:
     """Make the same kernel for arrays and windows of these very sizes."""
-    tailored = tailor(Work(*known_of(work))._replace(window=work.window, history=work.history))
+    tailored = specialise(Work(*known_about(work))._replace(window=work.window, history=work.history))
 
     @kernel(inlines_all=True)
-    def tailored_over_sequence(work: Work) -> int:
+    def specialised_over_sequence(work: Work) -> int:
         return int(run(tailored(work)))
 
-    return tailored_over_sequence
+    return specialised_over_sequence
 
 
 def small(network: Network) -> Array:
@@ -82,16 +82,16 @@ def history_rows(rule: Rule, window: int) -> int:
 def alone(network: Network, rule: Rule, window: int) -> Callable[[Stream], None]:
     """A rule's whole work over a sequence, in windows of so many steps."""
     flat = small(network)
-    operands = network.operands(flat)
-    grad = network.operands(aligned_zeros(flat.shape, flat.dtype))
+    kernel_params = network.kernel_params(flat)
+    grad = network.kernel_params(aligned_zeros(flat.shape, flat.dtype))
     history = rule.history(window)
     state, trajectory = network.state(1), network.trajectory(history_rows(rule, window), 1)
     memory = rule.memory(network, 1, window, np.random.default_rng(0))
-    run = compiled(over_sequence(rule.learn(network), network.keep))
+    run = compiled(over_sequence(rule.learn(network), network.keep_history))
 
     def learn(stream: Stream) -> None:
         with shared_work():
-            code = run(Work(operands, state, stream, trajectory, memory, grad, window, history))
+            code = run(Work(kernel_params, state, stream, trajectory, memory, grad, window, history))
         if code:
             raise rule.explain(code, memory, 1)
 
@@ -100,13 +100,13 @@ def alone(network: Network, rule: Rule, window: int) -> Callable[[Stream], None]
 
 def forward_alone(network: Network, window: int) -> Callable[[Stream], None]:
     """A network's forward pass over a sequence, so many steps of trajectory at a time."""
-    operands = network.operands(small(network))
+    kernel_params = network.kernel_params(small(network))
     state, trajectory = network.state(1), network.trajectory(window, 1)
     run = compiled(forward_over_sequence(network.forward))
 
     def forward(stream: Stream) -> None:
         with shared_work():
-            run(operands, state, stream, trajectory, window)
+            run(kernel_params, state, stream, trajectory, window)
 
     return forward
 

@@ -1,6 +1,6 @@
 """How much arithmetic a rule does: its kernels, run as plain Python on numbers that count.
 
-The count is exact and everywhere the same, as no time is, and so is the exponent with which it grows.
+The count is exact and splat the same, as no time is, and so is the exponent with which it grows.
 It does not see what reading memory costs, nor how well a loop vectorises: that is for the times.
 """
 
@@ -92,16 +92,16 @@ def operations(network: Network, rule: Rule, window: int, steps: int) -> int:
     """Count those of a rule over a sequence, its kernels not compiled."""
     flat = small(network)
     work = Work(
-        network.operands(flat),
+        network.kernel_params(flat),
         network.state(1),
         random_stream(network, steps),
         network.trajectory(history_rows(rule, window), 1),
         rule.memory(network, 1, window, np.random.default_rng(0)),
-        network.operands(np.zeros_like(flat)),
+        network.kernel_params(np.zeros_like(flat)),
         window,
         rule.history(window),
     )
-    run = over_sequence(rule.learn(network), network.keep)
+    run = over_sequence(rule.learn(network), network.keep_history)
     before = Number.operations
     with patch.object(np.linalg, "solve", eliminate):  # LAPACK knows no such numbers
         code = run(counting(work))

@@ -100,7 +100,7 @@ def share_calls(
     data, count, step = (cgutils.alloca_once_value(builder, x) for x in (of_all, shares, word(1)))
     first = cgutils.alloca_once_value(builder, builder.bitcast(data, address))
     given = [builder.bitcast(x, address) for x in (function, first, count, step, data)]
-    with without_interpreter(context, builder):
+    with without_gil(context, builder):
         builder.call(layer, [*given, word(0), word(1), shares])
     code, what = cgutils.unpack_tuple(builder, builder.load(raised))
     is_error = builder.icmp_signed("!=", code, code.type(0))
@@ -140,7 +140,7 @@ def share_function(
 
 
 @contextmanager
-def without_interpreter(context: Any, builder: Any) -> Iterator[None]:
+def without_gil(context: Any, builder: Any) -> Iterator[None]:
     """Give the interpreter's lock away: a part may ask for it, as printing does."""
     python = context.get_python_api(builder)
     had = python.gil_ensure()

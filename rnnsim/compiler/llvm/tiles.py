@@ -67,7 +67,7 @@ def tile(rows: int, width: int | None) -> Any:
                 ]
                 for i, row in enumerate(sums):
                     x_j = builder.load(place(of_x.data, below(r, i), k, loop.index))
-                    x_everywhere = everywhere(builder, x_j, vector)
+                    x_everywhere = splat(builder, x_j, vector)
                     for sum_, w_j in zip(row, w, strict=True):
                         builder.store(fma(builder, x_everywhere, w_j, builder.load(sum_)), sum_)
             for i, row in enumerate(sums):
@@ -80,7 +80,7 @@ def tile(rows: int, width: int | None) -> Any:
     return code
 
 
-def everywhere(builder: Any, number: Any, vector: Any) -> Any:
+def splat(builder: Any, number: Any, vector: Any) -> Any:
     """A vector of the same number."""
 
     anything, first = ir.Constant(vector, ir.Undefined), ir.Constant(ir.IntType(32), 0)

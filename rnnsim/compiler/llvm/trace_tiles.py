@@ -10,7 +10,7 @@ from numba.core import cgutils, types
 
 from rnnsim.arrays import LINE
 from rnnsim.compiler.llvm.arrays import arrays_of, refuse_unless_contiguous
-from rnnsim.compiler.llvm.tiles import everywhere, fma
+from rnnsim.compiler.llvm.tiles import fma, splat
 from rnnsim.compiler.machine import VECTOR
 
 ACROSS = LINE // VECTOR  # vectors of a line
@@ -26,7 +26,7 @@ class Tile:
             [[cgutils.alloca_once(builder, self.vector) for _ in range(ACROSS)] for _ in range(rows)]
             for _ in range(2)
         )
-        self.least = everywhere(builder, tiny, self.vector)
+        self.least = splat(builder, tiny, self.vector)
 
     def along(self, begin: Any) -> list[Any]:
         """Where the vectors of a line are."""
@@ -55,7 +55,7 @@ class Tile:
         """Eqs. (23) and (22): a line of each, and where the activities of the rows are."""
         builder, by = self.builder, list(zip(*map(self.line, (gamma, decay, reach)), strict=True))
         for r, (traces, sums) in enumerate(zip(self.traces, self.sums, strict=True)):
-            o = everywhere(builder, builder.load(after(builder, first, r)), self.vector)
+            o = splat(builder, builder.load(after(builder, first, r)), self.vector)
             for trace, sum_, (gamma_c, decay_c, reach_c) in zip(traces, sums, by, strict=True):
                 p = builder.load(trace)
                 builder.store(fma(builder, gamma_c, p, builder.load(sum_)), sum_)

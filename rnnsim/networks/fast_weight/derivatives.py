@@ -1,8 +1,8 @@
 """The one-step derivatives of the fast-weight network (theory.md 2), as in :mod:`rnnsim.network`.
 
-w_c(t) = sigma(w_c(t-1), Box w_c(t)): the Jacobian is diagonal, dsigma/dw, and the drive's blame is
+w_c(t) = sigma(w_c(t-1), Box w_c(t)): the Jacobian is diagonal, dsigma/dw, and the drive's delta is
 dsigma/dBox w times the adjoint. Under ``slow`` the entering state of a start is itself Box w of the row,
-so that its adjoint is blame too.
+so that its adjoint is delta too.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from rnnsim.typing import Array
 
 
 @kernel(allocates=False)
-def pullback(
+def vjp(
     params: SlowWeights,
     trajectory: FastTrajectory,
     t: int,
@@ -25,7 +25,7 @@ def pullback(
     end: int,
     own_error: bool,
     after: Array,
-    blame: Array,
+    delta: Array,
     before: Array,
 ) -> None:
     """From dE/dw(t) to dE/dBox w(t) and dE/dw(t-1), where the step's own error joins."""
@@ -34,7 +34,7 @@ def pullback(
         by_state, by_drive = trajectory.by_state[t, b], trajectory.by_drive[t, b]
         for r in range(R):
             for c in range(N):
-                blame[b, r, c] = by_drive[c] * after[b, r, c]
+                delta[b, r, c] = by_drive[c] * after[b, r, c]
                 before[b, r, c] = by_state[c] * after[b, r, c]
             if own_error:
                 for c in range(N):
@@ -42,21 +42,21 @@ def pullback(
             if trajectory.starts[t, b]:
                 for c in range(N):
                     if trajectory.slow_start:
-                        blame[b, r, c] += before[b, r, c]
+                        delta[b, r, c] += before[b, r, c]
                     before[b, r, c] = 0
 
 
 @kernel
 def collect(
-    params: SlowWeights, trajectory: FastTrajectory, first: int, blame: Array, grad: SlowWeights
+    params: SlowWeights, trajectory: FastTrajectory, first: int, delta: Array, grad: SlowWeights
 ) -> None:
     """From dE/dBox w to dE/ds, eqs. (19) and (20), and by back-propagation in S to dE/dW_S."""
-    count, B, _, _ = blame.shape
+    count, B, _, _ = delta.shape
     A, outputs = trajectory.slow.shape[2], trajectory.slow_layers.units[-2]
-    error = np.zeros((count * B, A - outputs), blame.dtype)
+    error = np.zeros((count * B, A - outputs), delta.dtype)
     for t in range(count):
         for b in range(B):
-            blame_outputs(trajectory, first + t, b, blame[t, b, 0], error[t * B + b])
+            output_errors(trajectory, first + t, b, delta[t, b, 0], error[t * B + b])
     collect_products(
         params.flat,
         trajectory.slow_layers,
@@ -68,16 +68,16 @@ def collect(
 
 
 @kernel(allocates=False)
-def blame_outputs(trajectory: FastTrajectory, t: int, b: int, blame: Array, error: Array) -> None:
+def output_errors(trajectory: FastTrajectory, t: int, b: int, delta: Array, error: Array) -> None:
     """Add dE/dBox w dBox w/ds to the errors of S's outputs."""
     for i in range(trajectory.origin.shape[0]):
         by_origin = trajectory.by_origin[t, b, i]
-        for c in range(blame.size):
-            error[trajectory.origin[i, c]] += by_origin[c] * blame[c]
+        for c in range(delta.size):
+            error[trajectory.origin[i, c]] += by_origin[c] * delta[c]
 
 
 @kernel(allocates=False)
-def push(params: SlowWeights, trajectory: FastTrajectory, t: int, v: Array, out: Array) -> None:
+def jvp(params: SlowWeights, trajectory: FastTrajectory, t: int, v: Array, out: Array) -> None:
     """out = J v for tangents v, out (R, B, N)."""
     R, B, N = v.shape
     for r in range(R):
@@ -103,11 +103,11 @@ def immediate(
 ) -> None:
     """Add row . (dw(t)/dW_S with w(t-1) held still, where no start has set it)."""
     B, N = row.shape
-    blame = np.empty((1, B, 1, N), row.dtype)
+    delta = np.empty((1, B, 1, N), row.dtype)
     for b in range(B):
         for c in range(N):
             by_drive = trajectory.by_drive[t, b, c]
             if trajectory.slow_start and trajectory.starts[t, b]:
                 by_drive += trajectory.by_state[t, b, c]
-            blame[0, b, 0, c] = by_drive * row[b, c]
-    collect(params, trajectory, t, blame, grad)
+            delta[0, b, 0, c] = by_drive * row[b, c]
+    collect(params, trajectory, t, delta, grad)

@@ -96,7 +96,7 @@ def change_between(g: Kernel, dg_da: Kernel, dg_db: Kernel) -> Kernel:
 
 @cache
 def forward_kernel(
-    feed_slow: Kernel, change: Kernel, feed_fast: Kernel, sigma: Kernel, judge: Kernel
+    feed_slow: Kernel, change: Kernel, feed_fast: Kernel, sigma: Kernel, step_loss: Kernel
 ) -> Kernel:
     """Make ``forward``: eqs. (16) to (18), and gamma."""
 
@@ -132,7 +132,7 @@ def forward_kernel(
                 sigma(entering, drive, trajectory.constant, trajectory.states[t, b],
                       trajectory.by_state[t, b], trajectory.by_drive[t, b])  # fmt: skip
                 copy(trajectory.states[t, b], w)
-            judge(stream, row + t - first, 0, state.w.shape[0], trajectory.losses[t],
+            step_loss(stream, row + t - first, 0, state.w.shape[0], trajectory.losses[t],
                   trajectory.output_error[t])  # fmt: skip
         sum_rows(trajectory.losses[first : first + count], stream.losses[row : row + count])
         find_gamma(trajectory, first, count)
@@ -164,7 +164,7 @@ def find_gamma(trajectory: FastTrajectory, first: int, count: int) -> None:
 
 
 @kernel(allocates=False)
-def direct(
+def readout_grad(
     params: SlowWeights, trajectory: FastTrajectory, first: int, count: int, grad: SlowWeights
 ) -> None:
     """F's output is read through the state alone: no slow weight is in it."""
@@ -190,7 +190,7 @@ def restore(states: FastState, i: int, state: FastState) -> None:
 
 
 @kernel(allocates=False)
-def keep(trajectory: FastTrajectory, first: int, count: int) -> None:
+def keep_history(trajectory: FastTrajectory, first: int, count: int) -> None:
     """Move the rows that a rule may still ask for to the front."""
     move_rows(trajectory.slow, first, count)
     move_rows(trajectory.slow_slopes, first, count)

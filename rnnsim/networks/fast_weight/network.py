@@ -25,7 +25,7 @@ from rnnsim.networks.fast_weight.layered import (
 from rnnsim.networks.fast_weight.options import FastWeightChoices
 from rnnsim.networks.fast_weight.sigma import Two, sigma_kernel
 from rnnsim.networks.initial_weights import check_scheme, draw_weights
-from rnnsim.networks.losses import Pair, judge_kernel, loss_kernel
+from rnnsim.networks.losses import Pair, loss_kernel, step_loss_kernel
 from rnnsim.options import Options
 from rnnsim.typing import Array, Inputs, Params
 
@@ -143,7 +143,7 @@ class FastWeightNetwork(Network):
             reading.change_kernel(self.architecture, self.g),
             feed_kernel(fast),
             sigma_kernel(self.sigma, self.dtype),
-            judge_kernel(loss_kernel(self.loss)),
+            step_loss_kernel(loss_kernel(self.loss)),
         )
 
     @classmethod
@@ -244,7 +244,7 @@ class FastWeightNetwork(Network):
     def params_type(self) -> Any:
         return reading.slow_weights_type(tuple(self.shapes))
 
-    def operands(self, flat: Array) -> running.SlowWeights:
+    def kernel_params(self, flat: Array) -> running.SlowWeights:
         return running.SlowWeights(flat)
 
     def init(self, seed: int = 0, *, scheme: str = "interval", gain: float = 0.1) -> Params:
@@ -360,14 +360,14 @@ class FastWeightNetwork(Network):
 
     # --- kernels ---
 
-    pullback = staticmethod(derivatives.pullback)
+    vjp = staticmethod(derivatives.vjp)
     collect = staticmethod(derivatives.collect)
-    pushforward = staticmethod(traced.pushforward)
-    push = staticmethod(derivatives.push)
+    propagate = staticmethod(traced.propagate)
+    jvp = staticmethod(derivatives.jvp)
     jacobian = staticmethod(derivatives.jacobian)
     immediate = staticmethod(derivatives.immediate)
-    direct = staticmethod(running.direct)
+    readout_grad = staticmethod(running.readout_grad)
     constrain = staticmethod(running.constrain)
-    keep = staticmethod(running.keep)
+    keep_history = staticmethod(running.keep_history)
     save = staticmethod(running.save)
     restore = staticmethod(running.restore)

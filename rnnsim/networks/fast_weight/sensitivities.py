@@ -70,7 +70,7 @@ def width_of(N: int, dtype: Any) -> int:
 
 
 @kernel(allocates=False)
-def pushforward(
+def propagate(
     params: SlowWeights,
     trajectory: FastTrajectory,
     first: int,

@@ -21,7 +21,7 @@ from rnnsim.typing import Array, Params
 
 
 @kernel(allocates=False)
-def pullback(
+def vjp(
     params: Params,
     trajectory: RecurrentTrajectory,
     t: int,
@@ -29,7 +29,7 @@ def pullback(
     end: int,
     own_error: bool,
     after: Array,
-    blame: Array,
+    delta: Array,
     before: Array,
 ) -> None:
     """Eq. (10): s(t) = alpha D(t) lambda(t), and (1-alpha) lambda(t) + W^T s(t) goes on to t-1."""
@@ -38,18 +38,18 @@ def pullback(
     for b in range(begin, end):
         slopes, error = trajectory.slopes[t, b], trajectory.error[t, b]
         for r in range(R):
-            lambda_, s_r = after[b, r], blame[b, r]
+            lambda_, s_r = after[b, r], delta[b, r]
             if own_error:
                 add_to(lambda_, error)
             for i in range(n):
                 s_r[i] = leak * slopes[i] * lambda_[i]
     rows = (end - begin) * R
-    s, onward = as_matrix(blame[begin:end], rows, n), as_matrix(before[begin:end], rows, n)
+    s, onward = as_matrix(delta[begin:end], rows, n), as_matrix(before[begin:end], rows, n)
     if R > 1:
         x_times_W(s, params.W, onward)
-    elif trajectory.has_turned[0] and trajectory.W_panels.size > 0:  # cores share sequences
+    elif trajectory.has_transposed[0] and trajectory.W_panels.size > 0:  # cores share sequences
         multiply_panels(s, trajectory.W_panels, onward[:0], onward)
-    elif trajectory.alone[0]:
+    elif trajectory.single_threaded[0]:
         multiply(s, params.W, onward)
     else:
         rows_times_W(s, params.W, onward, 0, rows)
@@ -63,7 +63,7 @@ def pullback(
 
 
 @kernel(allocates=False)
-def recast(
+def convert(
     params: Params,
     trajectory: RecurrentTrajectory,
     t: int,
@@ -78,16 +78,16 @@ def recast(
 
 @kernel(allocates=False)
 def collect(
-    params: Params, trajectory: RecurrentTrajectory, first: int, blame: Array, grad: Params
+    params: Params, trajectory: RecurrentTrajectory, first: int, delta: Array, grad: Params
 ) -> None:
     """Eq. (9), of all swept steps in one product each."""
-    count, B, _, n = blame.shape
+    count, B, _, n = delta.shape
     m = trajectory.inputs.shape[2]
-    s, alone = as_matrix(blame, count * B, n), trajectory.alone[0]
+    s, single_threaded = as_matrix(delta, count * B, n), trajectory.single_threaded[0]
     entering = as_matrix(trajectory.entering[first : first + count], count * B, n)
     inputs = as_matrix(trajectory.inputs[first : first + count], count * B, m)
-    add_xt_times_y(s, entering, grad.W, alone)
-    add_xt_times_y(s, inputs, grad.U, alone)
+    add_xt_times_y(s, entering, grad.W, single_threaded)
+    add_xt_times_y(s, inputs, grad.U, single_threaded)
     add_rows(s, grad.b)
 
 
@@ -107,7 +107,7 @@ def jacobian(params: Params, trajectory: RecurrentTrajectory, t: int, b: int, J:
 
 
 @kernel(allocates=False)
-def push(params: Params, trajectory: RecurrentTrajectory, t: int, v: Array, out: Array) -> None:
+def jvp(params: Params, trajectory: RecurrentTrajectory, t: int, v: Array, out: Array) -> None:
     """out = J v for tangents v, out (R, B, n)."""
     R, B, n = v.shape
     leak = trajectory.leak
@@ -126,8 +126,8 @@ def push(params: Params, trajectory: RecurrentTrajectory, t: int, v: Array, out:
 def immediate(params: Params, trajectory: RecurrentTrajectory, t: int, row: Array, grad: Params) -> None:
     """Add row . (dx(t)/dw with x(t-1) held still), which is row_i alpha f'(a_i) z_j."""
     B, n = row.shape
-    blame = np.empty((1, B, 1, n), row.dtype)
+    delta = np.empty((1, B, 1, n), row.dtype)
     for b in range(B):
         for i in range(n):
-            blame[0, b, 0, i] = trajectory.leak * trajectory.slopes[t, b, i] * row[b, i]
-    collect(params, trajectory, t, blame, grad)
+            delta[0, b, 0, i] = trajectory.leak * trajectory.slopes[t, b, i] * row[b, i]
+    collect(params, trajectory, t, delta, grad)

@@ -18,12 +18,12 @@ from rnnsim.numerics.linalg import (
     parts_of,
     sum_rows,
     swap,
-    turn,
+    transpose,
     x_times_Wt,
     y_plus_rows_times_W,
 )
 from rnnsim.numerics.parallel import in_parts
-from rnnsim.numerics.tiles import lay_in_panels, multiply_onto, multiply_panels, turn_into_panels
+from rnnsim.numerics.tiles import multiply_onto, multiply_panels, pack_panels, transpose_into_panels
 from rnnsim.numerics.views import as_matrix, as_vector, rows_of
 from rnnsim.typing import Array, Bools, Kernel, Params
 
@@ -47,12 +47,14 @@ class RecurrentTrajectory(NamedTuple):
     losses: Array  # (R, B)
     output_error: Array  # (R, B, k) dE/dy(t)
     error: Array  # (R, B, n) dE/dx(t), the direct part
-    W_turned: Array  # (n, n) W^T, or (0, 0) where there are never rows enough for it; so the others
-    U_turned: Array  # (m, n)
-    V_turned: Array  # (n, k)
-    W_panels: Array  # (n, n) W in panels, and W_turned too is; or (0, 0) where rows are few or W small
-    has_turned: Bools  # (1,) whether they are those of this window
-    alone: Bools  # (1,) whether other cores are to be left alone: they have other sequences
+    W_transposed: Array  # (n, n) W^T, or (0, 0) where there are never rows enough for it; so the others
+    U_transposed: Array  # (m, n)
+    V_transposed: Array  # (n, k)
+    W_panels: (
+        Array  # (n, n) W in panels, and W_transposed too is; or (0, 0) where rows are few or W small
+    )
+    has_transposed: Bools  # (1,) whether they are those of this window
+    single_threaded: Bools  # (1,) whether other cores are to be left alone: they have other sequences
     leak: Any  # alpha
     units: Array  # (k,) the units that are read, where the readout is not linear
     connectivity: Bools  # (n, n), or (0, 0) where every connection exists
@@ -66,20 +68,20 @@ def load(stream: Stream, row: int, trajectory: RecurrentTrajectory, first: int, 
 
 
 @cache
-def prepare_kernel(turn_readout: Kernel) -> Kernel:
+def prepare_kernel(transpose_readout: Kernel) -> Kernel:
     """Make ``prepare``: where there are many rows, weights are turned, and products faster."""
 
     @kernel(allocates=False)
     def prepare(params: Params, trajectory: RecurrentTrajectory, rows: int) -> None:
-        trajectory.has_turned[0] = trajectory.W_turned.size > 0 and rows >= ROWS
-        if trajectory.has_turned[0]:
+        trajectory.has_transposed[0] = trajectory.W_transposed.size > 0 and rows >= ROWS
+        if trajectory.has_transposed[0]:
             if trajectory.W_panels.size > 0:
-                lay_in_panels(params.W, trajectory.W_panels)
-                turn_into_panels(params.W, trajectory.W_turned)
+                pack_panels(params.W, trajectory.W_panels)
+                transpose_into_panels(params.W, trajectory.W_transposed)
             else:
-                turn(params.W, trajectory.W_turned)
-            turn(params.U, trajectory.U_turned)
-            turn_readout(params, trajectory)
+                transpose(params.W, trajectory.W_transposed)
+            transpose(params.U, trajectory.U_transposed)
+            transpose_readout(params, trajectory)
 
     return prepare
 
@@ -91,9 +93,9 @@ def project(
     """The drive: U u(t) + b."""
     inputs = rows_of(trajectory.inputs, t, count, begin, end)
     drive = rows_of(trajectory.drive, 0, count, begin, end)
-    if trajectory.has_turned[0]:
+    if trajectory.has_transposed[0]:
         b = as_matrix(params.b, 1, params.b.size)
-        multiply_onto(inputs, trajectory.U_turned, b, drive)
+        multiply_onto(inputs, trajectory.U_transposed, b, drive)
     else:
         x_times_Wt(inputs, params.U, drive)
         for r in range(drive.shape[0]):
@@ -111,10 +113,10 @@ def step_kernel(activate: Kernel) -> Kernel:
         entering, states = trajectory.entering[t, begin:end], trajectory.states[t, begin:end]
         drive = trajectory.drive[place, begin:end]
         net = trajectory.slopes[t, begin:end]  # activate() replaces the net input by the slope
-        if trajectory.has_turned[0] and trajectory.W_panels.size > 0:
-            multiply_panels(entering, trajectory.W_turned, drive, net)
-        elif trajectory.has_turned[0]:
-            y_plus_rows_times_W(drive, entering, trajectory.W_turned, net)
+        if trajectory.has_transposed[0] and trajectory.W_panels.size > 0:
+            multiply_panels(entering, trajectory.W_transposed, drive, net)
+        elif trajectory.has_transposed[0]:
+            y_plus_rows_times_W(drive, entering, trajectory.W_transposed, net)
         else:
             x_times_Wt(entering, params.W, net)
             add_to(as_vector(net), as_vector(drive))
@@ -130,7 +132,7 @@ def step_kernel(activate: Kernel) -> Kernel:
 
 
 @kernel(allocates=False)
-def exchange(trajectory: RecurrentTrajectory, t: int, b: int, other: int) -> None:
+def swap_sequences(trajectory: RecurrentTrajectory, t: int, b: int, other: int) -> None:
     """Have two sequences change places in a step, whose drive is the first."""
     swap(trajectory.entering[t, b], trajectory.entering[t, other])
     swap(trajectory.drive[0, b], trajectory.drive[0, other])
@@ -197,7 +199,7 @@ def forward_kernel(prepare: Kernel, step: Kernel, readout: Kernel) -> Kernel:
         load(stream, row, trajectory, first, count)
         B, n = state.x.shape
         prepare(params, trajectory, count * B)
-        parts = 1 if trajectory.alone[0] else parts_of(B, count * B * n * n)
+        parts = 1 if trajectory.single_threaded[0] else parts_of(B, count * B * n * n)
         in_parts(run, B, parts, params, state, stream, row, trajectory, first, count)
         sum_rows(trajectory.losses[first : first + count], stream.losses[row : row + count])
 
@@ -226,7 +228,7 @@ def constrain(trajectory: RecurrentTrajectory, grad: Params) -> None:
 
 
 @kernel(allocates=False)
-def keep(trajectory: RecurrentTrajectory, first: int, count: int) -> None:
+def keep_history(trajectory: RecurrentTrajectory, first: int, count: int) -> None:
     """Move the rows that a rule may still ask for to the front."""
     move_rows(trajectory.inputs, first, count)
     move_rows(trajectory.resets, first, count)

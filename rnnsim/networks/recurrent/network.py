@@ -14,7 +14,7 @@ from rnnsim.errors import RnnsimError
 from rnnsim.network import Network
 from rnnsim.networks.activations import Function, activation_kernel
 from rnnsim.networks.initial_weights import check_scheme, draw_weights
-from rnnsim.networks.losses import Pair, judge_kernel, loss_kernel
+from rnnsim.networks.losses import Pair, loss_kernel, step_loss_kernel
 from rnnsim.networks.recurrent import derivatives as derivatives
 from rnnsim.networks.recurrent import forward as running
 from rnnsim.networks.recurrent import readout as reading
@@ -117,13 +117,13 @@ class RecurrentNetwork(Network):
     def _compose(self, activate: Kernel, loss: Kernel) -> None:
         """Make the kernels that depend on the activation, the readout and the loss."""
         linear = self.units is None
-        turn = reading.turn_linear if linear else reading.turn_units
+        transpose_weights = reading.transpose_linear if linear else reading.transpose_units
         read = reading.read_linear if linear else reading.read_units
-        blame = reading.blame_linear if linear else reading.blame_units
-        self.direct = reading.direct_linear if linear else reading.direct_units
-        self.prepare = running.prepare_kernel(turn)
+        delta = reading.read_linear_vjp if linear else reading.read_units_vjp
+        self.readout_grad = reading.readout_grad_linear if linear else reading.readout_grad_units
+        self.prepare = running.prepare_kernel(transpose_weights)
         self.step = running.step_kernel(activate)
-        self.readout = reading.readout_kernel(read, blame, judge_kernel(loss))
+        self.readout = reading.readout_kernel(read, delta, step_loss_kernel(loss))
         self.forward = running.forward_kernel(self.prepare, self.step, self.readout)
 
     def _units(self, readout: str | Sequence[int]) -> Array | None:
@@ -249,7 +249,7 @@ class RecurrentNetwork(Network):
         def zeros(*shape: int) -> Array:
             return aligned_zeros(shape, self.dtype)
 
-        def turned(*shape: int) -> tuple[int, ...]:
+        def transposed(*shape: int) -> tuple[int, ...]:
             return shape if rows * batch >= ROWS else (0, 0)
 
         in_panels = batch >= tiles.ROWS and n * n * self.dtype.itemsize >= tiles.LARGE
@@ -263,12 +263,12 @@ class RecurrentNetwork(Network):
             losses=aligned_zeros((rows, batch), np.float64),
             output_error=zeros(rows, batch, k),
             error=zeros(rows, batch, n),
-            W_turned=zeros(*turned(n, n)),
-            U_turned=zeros(*turned(m, n)),
-            V_turned=zeros(*turned(n, k)),
-            W_panels=zeros(*turned(n, n)) if in_panels else zeros(0, 0),
-            has_turned=np.zeros(1, np.bool_),
-            alone=np.zeros(1, np.bool_),
+            W_transposed=zeros(*transposed(n, n)),
+            U_transposed=zeros(*transposed(m, n)),
+            V_transposed=zeros(*transposed(n, k)),
+            W_panels=zeros(*transposed(n, n)) if in_panels else zeros(0, 0),
+            has_transposed=np.zeros(1, np.bool_),
+            single_threaded=np.zeros(1, np.bool_),
             leak=self.dtype.type(self.leak),
             units=np.zeros(0, np.int64) if self.units is None else self.units,
             connectivity=none if self.connectivity is None else self.connectivity,
@@ -279,18 +279,18 @@ class RecurrentNetwork(Network):
 
     # --- kernels ---
 
-    pullback = staticmethod(derivatives.pullback)
+    vjp = staticmethod(derivatives.vjp)
     collect = staticmethod(derivatives.collect)
     collect_rows = staticmethod(dense.collect_rows)
     contract = staticmethod(dense.contract)
-    pushforward = staticmethod(dense.pushforward)
-    push = staticmethod(derivatives.push)
+    propagate = staticmethod(dense.propagate)
+    jvp = staticmethod(derivatives.jvp)
     jacobian = staticmethod(derivatives.jacobian)
-    recast = staticmethod(derivatives.recast)
+    convert = staticmethod(derivatives.convert)
     immediate = staticmethod(derivatives.immediate)
     project = staticmethod(running.project)
-    exchange = staticmethod(running.exchange)
+    swap_sequences = staticmethod(running.swap_sequences)
     constrain = staticmethod(running.constrain)
-    keep = staticmethod(running.keep)
+    keep_history = staticmethod(running.keep_history)
     save = staticmethod(running.save)
     restore = staticmethod(running.restore)

@@ -1,6 +1,6 @@
 """What a recurrent network tells of its state (theory.md 1, eqs. 3 and 4), and dE/dx(t).
 
-``read`` takes a step's outputs from its states, and ``blame`` takes dE/dy(t) back to them: by a linear
+``read`` takes a step's outputs from its states, and ``delta`` takes dE/dy(t) back to them: by a linear
 readout, or by chosen units. Both are of rows: the sequences begin, ..., end - 1 in one step, or all
 sequences in ``count`` steps.
 """
@@ -12,14 +12,14 @@ from functools import cache
 from rnnsim.compiler.machine import VECTOR
 from rnnsim.kernels import kernel
 from rnnsim.network import Stream
-from rnnsim.numerics.linalg import add_rows, add_to, add_xt_times_y, turn, x_times_Wt
+from rnnsim.numerics.linalg import add_rows, add_to, add_xt_times_y, transpose, x_times_Wt
 from rnnsim.numerics.tiles import multiply, multiply_onto
 from rnnsim.numerics.views import as_matrix, rows_of
 from rnnsim.typing import Array, Kernel, Params, Trajectory
 
 
 @cache
-def readout_kernel(read: Kernel, blame: Kernel, judge: Kernel) -> Kernel:
+def readout_kernel(read: Kernel, read_vjp: Kernel, step_loss: Kernel) -> Kernel:
     """Make the readout: eqs. (3) and (4), and dE/dx(t)."""
 
     @kernel(allocates=False)
@@ -36,9 +36,11 @@ def readout_kernel(read: Kernel, blame: Kernel, judge: Kernel) -> Kernel:
         states = rows_of(trajectory.states, t, count, begin, end)
         read(params, trajectory, states, rows_of(stream.outputs, row, count, begin, end))
         for i in range(count):
-            judge(stream, row + i, begin, end, trajectory.losses[t + i], trajectory.output_error[t + i])
+            step_loss(
+                stream, row + i, begin, end, trajectory.losses[t + i], trajectory.output_error[t + i]
+            )
         output_error = rows_of(trajectory.output_error, t, count, begin, end)
-        blame(params, trajectory, output_error, rows_of(trajectory.error, t, count, begin, end))
+        read_vjp(params, trajectory, output_error, rows_of(trajectory.error, t, count, begin, end))
 
     return readout
 
@@ -47,18 +49,18 @@ def readout_kernel(read: Kernel, blame: Kernel, judge: Kernel) -> Kernel:
 
 
 @kernel(allocates=False)
-def turn_linear(params: Params, trajectory: Trajectory) -> None:
+def transpose_linear(params: Params, trajectory: Trajectory) -> None:
     """V^T, for ``read_linear``."""
-    turn(params.V, trajectory.V_turned)
+    transpose(params.V, trajectory.V_transposed)
 
 
 @kernel(allocates=False)
 def read_linear(params: Params, trajectory: Trajectory, states: Array, outputs: Array) -> None:
     """y(t) = V x(t) + c."""
     k = params.c.size
-    if trajectory.has_turned[0] and k >= VECTOR // states.itemsize:  # or tiles are of no use
+    if trajectory.has_transposed[0] and k >= VECTOR // states.itemsize:  # or tiles are of no use
         c = as_matrix(params.c, 1, k)
-        multiply_onto(states, trajectory.V_turned, c, outputs)
+        multiply_onto(states, trajectory.V_transposed, c, outputs)
     else:
         x_times_Wt(states, params.V, outputs)
         for r in range(outputs.shape[0]):
@@ -66,19 +68,21 @@ def read_linear(params: Params, trajectory: Trajectory, states: Array, outputs: 
 
 
 @kernel(allocates=False)
-def blame_linear(params: Params, trajectory: Trajectory, output_error: Array, error: Array) -> None:
+def read_linear_vjp(params: Params, trajectory: Trajectory, output_error: Array, error: Array) -> None:
     """dE/dx(t) = V^T dE/dy(t)."""
     multiply(output_error, params.V, error)
 
 
 @kernel(allocates=False)
-def direct_linear(params: Params, trajectory: Trajectory, first: int, count: int, grad: Params) -> None:
+def readout_grad_linear(
+    params: Params, trajectory: Trajectory, first: int, count: int, grad: Params
+) -> None:
     """dE/dV = sum_t dE/dy(t) x(t)^T, dE/dc = sum_t dE/dy(t)."""
     B, n = trajectory.states.shape[1:]
     k = trajectory.output_error.shape[2]
     error = as_matrix(trajectory.output_error[first : first + count], count * B, k)
     states = as_matrix(trajectory.states[first : first + count], count * B, n)
-    add_xt_times_y(error, states, grad.V, trajectory.alone[0])
+    add_xt_times_y(error, states, grad.V, trajectory.single_threaded[0])
     add_rows(error, grad.c)
 
 
@@ -86,7 +90,7 @@ def direct_linear(params: Params, trajectory: Trajectory, first: int, count: int
 
 
 @kernel(allocates=False)
-def turn_units(params: Params, trajectory: Trajectory) -> None:
+def transpose_units(params: Params, trajectory: Trajectory) -> None:
     """There is nothing to turn."""
 
 
@@ -99,7 +103,7 @@ def read_units(params: Params, trajectory: Trajectory, states: Array, outputs: A
 
 
 @kernel(allocates=False)
-def blame_units(params: Params, trajectory: Trajectory, output_error: Array, error: Array) -> None:
+def read_units_vjp(params: Params, trajectory: Trajectory, output_error: Array, error: Array) -> None:
     """dE/dx_O(t) = dE/dy(t)."""
     error[:] = 0
     for r in range(error.shape[0]):
@@ -108,5 +112,7 @@ def blame_units(params: Params, trajectory: Trajectory, output_error: Array, err
 
 
 @kernel(allocates=False)
-def direct_units(params: Params, trajectory: Trajectory, first: int, count: int, grad: Params) -> None:
+def readout_grad_units(
+    params: Params, trajectory: Trajectory, first: int, count: int, grad: Params
+) -> None:
     """Chosen units are read without parameters."""

@@ -75,7 +75,7 @@ def cut_into_blocks(n: int, columns: int, steps: int) -> tuple[int, int]:
 
 
 @kernel(allocates=False)
-def pushforward(
+def propagate(
     params: Params,
     trajectory: RecurrentTrajectory,
     first: int,
@@ -160,14 +160,14 @@ def add_immediate(factor: Array, z: Array, error: Array, p: Array, begin: int, e
 
 @kernel
 def collect_rows(
-    params: Params, trajectory: RecurrentTrajectory, first: int, blame: Array, p: Array
+    params: Params, trajectory: RecurrentTrajectory, first: int, delta: Array, p: Array
 ) -> None:
     """Eq. (9) for each adjoint row and sequence apart: the local part of eq. (14)."""
-    count, B, R, n = blame.shape
+    count, B, R, n = delta.shape
     m = trajectory.inputs.shape[2]
     q = n + m + 1
     z = np.ones((count, q), p.dtype)
-    s = as_matrix(blame, count * B, R * n)
+    s = as_matrix(delta, count * B, R * n)
     if B > 1:
         s = np.empty((count, R * n), p.dtype)
     for b in range(B):
@@ -175,7 +175,7 @@ def collect_rows(
             copy(trajectory.entering[first + t, b], z[t, :n])
             copy(trajectory.inputs[first + t, b], z[t, n : n + m])
             if B > 1:
-                copy(as_vector(blame[t, b]), s[t])
+                copy(as_vector(delta[t, b]), s[t])
         add_xt_times_y(s, z, as_matrix(p[b], R * n, q), False)
 
 
