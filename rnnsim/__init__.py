@@ -13,6 +13,7 @@ from rnnsim.networks.recurrent.network import RecurrentNetwork
 from rnnsim.registry import rules, tasks
 from rnnsim.runs.running import Run, run
 from rnnsim.training.gradients import gradient, loss, simulate
+from rnnsim.version import __version__
 
 __all__ = [
     "Diverged",
@@ -23,6 +24,7 @@ __all__ = [
     "RnnsimWarning",
     "Run",
     "UnknownName",
+    "__version__",
     "gradient",
     "input_for",
     "load",

@@ -1,21 +1,24 @@
 """Kernels: plain functions that Numba compiles, composed by closing over one another.
 
 A kernel is an ordinary Python function. A factory returns kernels that close over the kernels that
-it was given (an activation inside a network's ``forward`` inside the loop), and :func:`rnnsim.compiler.compiled`
-turns the outermost one into machine code, everything inside inlined. Here a function is only marked:
-Numba is imported when something is compiled, so that listing rules stays quick.
+it was given (an activation in a network's ``forward`` in the loop), and
+:func:`rnnsim.compiler.compose.compiled` compiles the outermost one with all that it calls. Here a
+function is only marked: Numba is imported when something is compiled, so that listing rules is fast.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import wraps
 from typing import Any, NamedTuple, TypeVar, overload
+
+import numpy as np
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 
 class KernelOptions(NamedTuple):
-    """What a kernel says of itself (:func:`kernel`)."""
+    """How a kernel is to be compiled (:func:`kernel`)."""
 
     allocates: bool = True
     reassociates: bool = True
@@ -41,23 +44,25 @@ def kernel(
     inlined: bool = True,
     inlines_all: bool = False,
 ) -> F | Callable[[F], F]:
-    """Mark a function as one that Numba compiles: it may use only what Numba knows.
+    """Mark a function as one that Numba compiles: it may use only what Numba supports.
 
     Parameters
     ----------
     allocates : bool
-        False promises that the kernel makes no array and returns none (views within it are fine).
-        Numba then counts no references in it, which saves some tens of nanoseconds for each array
-        that it touches; it refuses to compile an allocation, saying ``NRT required``. Where it is
-        called, it is inlined: a trajectory has a hundred numbers to pass on otherwise.
+        False declares that the kernel allocates no array and returns none (views within it are fine).
+        Numba's reference counting is then off in it, which saves some tens of nanoseconds for each
+        array that it touches; an allocation fails to compile, with the message ``NRT required``. Such
+        a kernel is inlined into its callers: as a function argument, a trajectory would be a hundred
+        numbers.
     reassociates : bool
-        False keeps sums in the order in which they are written, for arithmetic that relies on how they
-        are rounded.
+        False keeps sums in the order in which they are written, for arithmetic that relies on their
+        rounding.
     inlined : bool
-        False has one copy of it, called from splat: for what is long beside a call.
+        False compiles it once, as a function that every caller shares: for a kernel that is long
+        compared with a call.
     inlines_all : bool
-        True has everything that it calls inlined, however long: for a kernel that is tailored to sizes
-        (:mod:`rnnsim.compiler.specialising`), of an outermost one.
+        True inlines everything that it calls, however long: for an outermost kernel that is
+        specialised to sizes (:mod:`rnnsim.compiler.specialising`).
     """
 
     def mark(function: F) -> F:
@@ -69,16 +74,16 @@ def kernel(
 
 
 class NativeCode(NamedTuple):
-    """By what a kernel is replaced when it is compiled (:func:`native`)."""
+    """What replaces a function when it is compiled (:func:`native`)."""
 
     code: str | Callable[..., Any]
     parameters: tuple[Any, ...]
 
 
 def native(code: str | Callable[..., Any], *parameters: Any) -> Callable[[F], F]:
-    """Mark a function of which the compiler is told how to do it otherwise than it is written.
+    """Mark a function that other code replaces when it is compiled.
 
-    As written it runs where ``NUMBA_DISABLE_JIT`` is set.
+    With ``NUMBA_DISABLE_JIT`` it runs as it is written.
 
     Parameters
     ----------
@@ -86,7 +91,7 @@ def native(code: str | Callable[..., Any], *parameters: Any) -> Callable[[F], F]
         What ``numba.extending.intrinsic`` takes; or its name in :mod:`rnnsim.compiler.llvm`, such as
         ``blas.gemm``, which is imported when it is compiled.
     *parameters
-        With which a named function makes the code, if there are any.
+        Arguments of the named function, which then returns the code.
     """
 
     def mark(function: F) -> F:
@@ -96,6 +101,26 @@ def native(code: str | Callable[..., Any], *parameters: Any) -> Callable[[F], F]
     return mark
 
 
+def fieldwise(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Make a function of NamedTuples from a function of arrays.
+
+    It takes a NamedTuple of arrays and numbers, calls ``function`` with each array and the other
+    arguments, and returns the results as a NamedTuple of the same class; numbers are returned as they
+    are. Of another argument that is a NamedTuple too, ``function`` is given the corresponding field.
+    """
+
+    @wraps(function)
+    def over_fields(fields: Any, *others: Any) -> Any:
+        results = []
+        for i, field in enumerate(fields):
+            own = (other[i] if isinstance(other, tuple) else other for other in others)
+            results.append(function(field, *own) if isinstance(field, np.ndarray) else field)
+        return type(fields)(*results)
+
+    over_fields.__each__ = function  # type: ignore[attr-defined]
+    return over_fields
+
+
 def options_of(function: Callable[..., Any]) -> KernelOptions:
-    """What a kernel says of itself."""
+    """The options that a kernel was marked with, or the defaults."""
     return getattr(function, "__kernel__", KernelOptions())

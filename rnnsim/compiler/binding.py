@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from rnnsim.compiler.compose import compiled
+from rnnsim.compiler.pieces import BINDING, in_use
 from rnnsim.errors import RnnsimError
 from rnnsim.kernels import kernel, native, options_of
 from rnnsim.typing import Kernel
@@ -51,7 +52,7 @@ def bind_arguments(function: Kernel, value: Any, owner: str = "") -> Callable[..
     """
     import numba
 
-    if numba.config.DISABLE_JIT or not is_plain(value):  # type: ignore[attr-defined]
+    if numba.config.DISABLE_JIT or not is_plain(value) or not in_use(BINDING):  # type: ignore[attr-defined]
         return partial(compiled(entry_point(function), owner), value)
     memory = memory_of(value)
     contents = contents_kernel(numba.typeof(value), ctypes.sizeof(memory), classes_of(value))

@@ -10,11 +10,8 @@ cache together can only write the same thing. The files are those of :mod:`rnnsi
 from __future__ import annotations
 
 import hashlib
-import itertools
-import os
 import pickle
 import sys
-from collections.abc import Callable
 from typing import Any
 
 import llvmlite
@@ -22,30 +19,13 @@ import numba
 import numpy as np
 import scipy
 from numba.core import compiler, config, types
-from numba.core.bytecode import FunctionIdentity
 from numba.core.caching import _Cache
 from numba.core.runtime.nrt import rtsys
 from numba.core.serialize import dumps
 
+from rnnsim import version
 from rnnsim.compiler import kernel_files
-from rnnsim.version import __version__
-
-
-def _number_functions_apart() -> None:
-    FunctionIdentity._unique_ids = itertools.count(int.from_bytes(os.urandom(6), "big"))
-
-
-# Numba numbers the functions that it compiles, from 1 on in each process, and in machine code that
-# number alone tells functions of one name apart: two closures of one factory, say. Two processes give
-# one number to different functions, and code of both, loaded into a third, is linked to whichever came
-# first: a quietly wrong result (tests/test_cache.py shows it). So each process starts somewhere else.
-if hasattr(FunctionIdentity, "_unique_ids"):
-    _number_functions_apart()
-    if hasattr(os, "register_at_fork"):
-        os.register_at_fork(after_in_child=_number_functions_apart)
-    SEPARATE = True
-else:  # a Numba that numbers otherwise: better no cache than a wrong one
-    SEPARATE = False
+from rnnsim.compiler.listeners import tell
 
 # Settings of Numba that say nothing of machine code, or say it of another processor; the processor of
 # this process has its own place in the key. All others count: to miss a file costs only time.
@@ -53,9 +33,6 @@ _INDIFFERENT = ("CACHE_", "COLOR_", "CPU_", "CUDA_", "DISABLE_JIT", "NUMBA_", "T
 
 _NAMED: Any = types.BaseNamedTuple
 _TUPLE: Any = types.BaseTuple
-
-# told the owner of each kernel that is to be compiled, and whether it is one that can be kept
-listeners: list[Callable[[str, bool], None]] = []
 
 
 class KernelCache(_Cache):
@@ -77,7 +54,7 @@ class KernelCache(_Cache):
         self._owner = owner or name
         self._name = f"{owner}.{name}" if owner else name
         self._key = key
-        self._enabled = SEPARATE and cacheable
+        self._enabled = cacheable
         kernel_files.max_bytes()  # now, and not after the work
 
     @property
@@ -93,8 +70,7 @@ class KernelCache(_Cache):
         """Give the compiled code for these argument types, or None: it is then compiled."""
         found = self._load(signature, target_context) if self._enabled else None
         if found is None:
-            for listener in listeners:
-                listener(self._owner, self._enabled)
+            tell(self._owner, self._enabled)
         return found
 
     def _load(self, signature: Any, target_context: Any) -> Any:
@@ -152,7 +128,7 @@ def describe(signature: Any) -> str:
 def versions() -> tuple[str, ...]:
     """The versions of whatever has a part in making machine code or is linked to it."""
     packages = (numba, llvmlite, np, scipy)  # scipy: the BLAS, with 32- or 64-bit integers
-    return (sys.version, __version__, *(package.__version__ for package in packages))
+    return (sys.version, version.__version__, *(package.__version__ for package in packages))
 
 
 def settings() -> tuple[tuple[str, str], ...]:

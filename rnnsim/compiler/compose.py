@@ -7,7 +7,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from rnnsim.compiler.marks import OPTIONS, inner_options, native_code
+from rnnsim.compiler import pieces
+from rnnsim.compiler.fingerprint import fingerprint, reachable_functions
+from rnnsim.compiler.listeners import tell
+from rnnsim.compiler.marks import OPTIONS, inner_options, native_code, piece_of, public_options
 from rnnsim.errors import RnnsimError
 from rnnsim.kernels import options_of
 
@@ -34,8 +37,6 @@ def compiled(function: Callable[..., Any], owner: str = "") -> Callable[..., Any
 
     if numba.config.DISABLE_JIT:  # type: ignore[attr-defined]
         return function
-    from rnnsim.compiler.fingerprint import fingerprint
-
     key = fingerprint(function)
     if key not in _compiled:
         _compiled[key] = _compile(function, key, owner)
@@ -45,28 +46,23 @@ def compiled(function: Callable[..., Any], owner: str = "") -> Callable[..., Any
 def _compile(function: Callable[..., Any], key: str, owner: str) -> Callable[..., Any]:
     import numba
 
-    from rnnsim.compiler.cache import KernelCache
-    from rnnsim.compiler.fingerprint import reachable_functions
-    from rnnsim.compiler.linking import (
-        EntryPointCompiler,
-        InliningCompiler,
-        register_inner,
-        register_native,
-    )
-
     numba.get_num_threads()  # launches the threads that machine code knows by name
     reached = reachable_functions(function)
     for inner in reached:
         if inner is not function and inner not in _registered:
-            code = native_code(inner)
-            options = inner_options(inner)
-            _registered[inner] = register_native(inner, code) if code else register_inner(inner, options)
-    pipeline = InliningCompiler if options_of(function).inlines_all else EntryPointCompiler
-    dispatcher = numba.njit(**OPTIONS, pipeline_class=pipeline)(function)
-    of_user = any(  # a user's own @njit function that has been compiled already
-        getattr(value, "signatures", None) for references in reached.values() for _, value in references
-    )
-    dispatcher._cache = KernelCache(owner, function.__name__, key, not of_user)
+            _registered[inner] = _register(inner)
+    dispatcher = _entry_point(function)
+    if pieces.in_use(pieces.CACHE):
+        from rnnsim.compiler.cache import KernelCache
+
+        of_user = any(  # a user's own @njit function that has been compiled already
+            getattr(value, "signatures", None)
+            for references in reached.values()
+            for _, value in references
+        )
+        dispatcher._cache = KernelCache(owner, function.__name__, key, not of_user)
+    else:
+        tell(owner or function.__name__, False)
 
     def call(*arguments: Any) -> Any:
         try:
@@ -76,6 +72,41 @@ def _compile(function: Callable[..., Any], key: str, owner: str) -> Callable[...
 
     call.dispatcher = dispatcher  # type: ignore[attr-defined]
     return call
+
+
+def _register(inner: Callable[..., Any]) -> Any:
+    """Let kernels call a function: as code in LLVM's language, by another kernel, or as it is written."""
+    piece, body, linked = piece_of(inner), inner, pieces.in_use(pieces.LINKING)
+    native = piece is not None and pieces.in_use(piece)
+    if native:
+        body = native_code(inner)
+        if not hasattr(body, "__kernel__"):
+            from rnnsim.compiler.native import register_native
+
+            return register_native(inner, body)
+    if linked:
+        from rnnsim.compiler import linking
+
+        if piece is None or native:
+            return linking.register_inner(inner, body, inner_options(body))
+    from rnnsim.compiler import plain
+
+    options = linking.deferred(inner_options(body)) if linked else public_options(body)
+    return plain.register_inner(inner, body, options)
+
+
+def _entry_point(function: Callable[..., Any]) -> Any:
+    """A dispatcher that Python calls."""
+    if not pieces.in_use(pieces.LINKING):
+        from rnnsim.compiler import plain
+
+        return plain.make_entry_point(function, public_options(function))
+    import numba
+
+    from rnnsim.compiler.linking import EntryPointCompiler, InliningCompiler
+
+    pipeline = InliningCompiler if options_of(function).inlines_all else EntryPointCompiler
+    return numba.njit(**OPTIONS, pipeline_class=pipeline)(function)
 
 
 def _cause(message: str) -> str:

@@ -13,12 +13,12 @@ import types
 from collections.abc import Callable, Iterator
 from enum import Enum
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from rnnsim.compiler.marks import OPTIONS, inner_options, native_code
+from rnnsim.compiler.marks import OPTIONS, inner_options
+from rnnsim.compiler.pieces import names_in_use, sources
 from rnnsim.kernels import options_of
 
 # Packages whose functions Numba knows by itself; their versions stand for their content.
@@ -60,8 +60,10 @@ def reachable_functions(root: Callable[..., Any]) -> dict[types.FunctionType, Re
             if function not in found and not is_known(function.__module__):
                 found[function] = references = references_of(function)
                 waiting += [value for _, value in references if callable(value)]
-                if code := native_code(function):
-                    waiting.append(code)
+                if hasattr(function, "__native__") and callable(function.__native__.code):
+                    waiting.append(function.__native__.code)
+                if hasattr(function, "__each__"):
+                    waiting.append(function.__each__)
         elif isinstance(function, type) and not issubclass(function, tuple | Enum):  # of native code
             waiting += methods_of(function)
     return found
@@ -96,6 +98,7 @@ def references_of(function: types.FunctionType) -> References:
     ]
     reached += [(name, scope[name]) for name in names if name in scope]
     reached.append(("defaults", function.__defaults__ or ()))
+    reached.append(("native", tuple(getattr(function, "__native__", ()))))
     reached += sorted((function.__kwdefaults__ or {}).items())
     found: References = []
     for name, value in reached:
@@ -163,7 +166,8 @@ def identity_key(reached: dict[types.FunctionType, References]) -> tuple[tuple[A
 
 def _hash(reached: dict[types.FunctionType, References]) -> str:
     digest = hashlib.sha256(repr((sys.version_info[:3], np.__version__)).encode())
-    digest.update(_linking())
+    digest.update(sources())
+    digest.update(repr(names_in_use()).encode())
     digest.update(_options_content(OPTIONS).encode())
     order = {function: i for i, function in enumerate(reached)}
     for function, references in reached.items():
@@ -176,12 +180,6 @@ def _hash(reached: dict[types.FunctionType, References]) -> str:
 def _options_content(options: dict[str, Any]) -> str:
     """Options of the compiler, always in the same order."""
     return repr(sorted((k, repr(sorted(v) if isinstance(v, set) else v)) for k, v in options.items()))
-
-
-@cache
-def _linking() -> bytes:
-    """How kernels become one: a part of what machine code depends on."""
-    return Path(__file__).with_name("linking.py").read_bytes()
 
 
 def _content_of_code(code: types.CodeType) -> tuple[Any, ...]:

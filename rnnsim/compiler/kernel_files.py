@@ -27,6 +27,7 @@ MEGABYTES = 512.0  # a run writes one or two
 MEGABYTE = 1_000_000
 
 _NAME = re.compile(r"(?P<kernel>.+)-[0-9a-f]{40}\.kernel")  # nothing else in the folder is touched
+_NOTE = re.compile(r".+-[0-9a-f]{40}\.note")  # what a process has found out for the next
 _DRAFT = re.compile(r"\.draft-[0-9a-f]{16}\.kernel")
 _STALE = 60.0  # seconds after which nobody is still writing a draft
 _CHECKSUM = 32  # bytes at the beginning of a file: the hash of what follows
@@ -73,6 +74,11 @@ def max_bytes() -> float:
 def path_of(kernel: str, digest: str) -> Path:
     """Where a kernel's machine code is; the digest stands for everything that it depends on."""
     return folder() / f"{re.sub(r'[^a-zA-Z0-9_.-]', '_', kernel)}-{digest[:40]}.kernel"
+
+
+def note_path(subject: str, digest: str) -> Path:
+    """Where a note is kept; the digest stands for everything that it depends on."""
+    return folder() / f"{subject}-{digest[:40]}.note"
 
 
 def read(path: Path) -> bytes | None:
@@ -142,6 +148,9 @@ def files() -> list[KernelFile]:
 def clear() -> list[KernelFile]:
     """Remove the files, and give those that are gone."""
     _remove_drafts()
+    for path, _ in _entries():
+        if _NOTE.fullmatch(path.name):
+            _remove(path)
     return [file for file in files() if _remove(file.path)]
 
 

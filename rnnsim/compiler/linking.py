@@ -21,7 +21,7 @@ from numba.core import types
 from numba.core.codegen import JITCodeLibrary
 from numba.core.compiler import Compiler
 from numba.core.imputils import lower_constant
-from numba.core.typing.templates import infer, infer_global, make_intrinsic_template
+from numba.core.typing.templates import infer_global
 from numba.extending import models, register_model
 
 PYTHON_ENTRY = "cpython"  # what Python calls
@@ -128,19 +128,18 @@ def without_literals(arg: Any) -> Any:
     return types.int64 if isinstance(arg, types.Integer) else arg
 
 
-def register_inner(function: Callable[..., Any], options: dict[str, Any]) -> Any:
-    """Let kernels call a plain function; the dispatcher that is returned must be kept."""
-    dispatcher = numba.njit(**options, pipeline_class=InnerCompiler)(function)
+def deferred(options: dict[str, Any]) -> dict[str, Any]:
+    """The options of a kernel that is linked into others."""
+    return {**options, "pipeline_class": InnerCompiler}
+
+
+def register_inner(
+    function: Callable[..., Any], body: Callable[..., Any], options: dict[str, Any]
+) -> Any:
+    """Let kernels call a function, compiled from a body; the dispatcher that is returned must be kept."""
+    dispatcher = numba.njit(**deferred(options))(body)
     infer_global(function, InnerKernelType(dispatcher))  # type: ignore[no-untyped-call]
     return dispatcher
-
-
-def register_native(function: Callable[..., Any], code: Callable[..., Any]) -> Any:
-    """Let kernels call a function that is code in LLVM's language."""
-    template = make_intrinsic_template(function, code, function.__name__)  # type: ignore[no-untyped-call]
-    infer(template)  # type: ignore[no-untyped-call]
-    infer_global(function, types.Function(template))  # type: ignore[no-untyped-call]
-    return template
 
 
 @contextmanager

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import cache
 from importlib import import_module
-from typing import Any, cast
+from typing import Any
 
+from rnnsim.compiler.pieces import BINDING, NATIVE, SHARING, Piece
 from rnnsim.kernels import NativeCode, options_of
 
 # Sums may be reordered and fused, so that they vectorise. Never nnan or ninf: with those the compiler
@@ -32,14 +33,25 @@ def inner_options(function: Callable[..., Any]) -> dict[str, Any]:
     return options
 
 
-@cache
-def native_code(function: Callable[..., Any]) -> Callable[..., Any] | None:
-    """The code in LLVM's language that stands for a kernel, if there is any."""
+def public_options(function: Callable[..., Any]) -> dict[str, Any]:
+    """Those of them that Numba documents."""
+    return {name: inner_options(function)[name] for name in ("error_model", "fastmath")}
+
+
+def piece_of(function: Callable[..., Any]) -> Piece | None:
+    """The piece of the fast back end that a native function belongs to; None for any other."""
     marked: NativeCode | None = getattr(function, "__native__", None)
     if marked is None:
         return None
-    code = marked.code
+    named = isinstance(marked.code, str) and marked.code.partition(".")[0]
+    return {"parallel": SHARING, "bind": BINDING}.get(str(named), NATIVE)
+
+
+@cache
+def native_code(function: Callable[..., Any]) -> Any:
+    """What stands for a native function: code in LLVM's language, or another kernel."""
+    code, parameters = function.__native__  # type: ignore[attr-defined]
     if isinstance(code, str):
         module, _, name = code.partition(".")
-        code = cast("Callable[..., Any]", getattr(import_module(f"rnnsim.compiler.llvm.{module}"), name))
-    return code(*marked.parameters) if marked.parameters else code
+        code = getattr(import_module(f"rnnsim.compiler.llvm.{module}"), name)
+    return code(*parameters) if parameters else code

@@ -17,7 +17,7 @@ def gemm(x: Array, y: Array, out: Array) -> None:
 @native("blas.add_xt_y")
 def add_xt_y(x: Array, y: Array, out: Array, begin: int, end: int) -> None:
     """Rows begin, ..., end - 1 of ``out += x^T y``, by BLAS."""
-    out[begin:end] += x[:, begin:end].T @ y
+    out[begin:end] += np.dot(np.ascontiguousarray(x[:, begin:end]).T, y)
 
 
 @native("blas.solve_transposed")
@@ -29,7 +29,7 @@ def solve_transposed(A: Array, x: Array, pivots: Integers) -> bool:
     """
     try:
         x[:] = np.linalg.solve(A.T, x)
-    except np.linalg.LinAlgError:
+    except Exception:  # noqa: BLE001 (LinAlgError, which Numba knows by no other name)
         return False
     return True
 

@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 
 from rnnsim.arrays import aligned_zeros
-from rnnsim.compiler.compose import compiled
+from rnnsim.compiler import compiled
 from rnnsim.errors import NoSteadyState, RnnsimError, UnknownName, nearest
 from rnnsim.kernels import kernel, options_of
 from rnnsim.network import Network, Stream

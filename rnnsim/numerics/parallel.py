@@ -35,4 +35,5 @@ def in_parts(run: Callable[..., None], rows: int, parts: int, *arguments: Any) -
     The cores share the calls; a single one is made at once.
     """
     for part in range(parts):
-        run(*arguments, *bounds(part, parts, rows))
+        begin, end = bounds(part, parts, rows)
+        run(*arguments, begin, end)

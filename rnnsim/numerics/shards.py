@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from rnnsim.arrays import aligned_zeros
-from rnnsim.kernels import kernel, native
+from rnnsim.kernels import fieldwise, kernel, native
 from rnnsim.network import Network, Stream, empty_stream
 from rnnsim.numerics.linalg import LEAST_ROWS, parts_of
 from rnnsim.numerics.parallel import in_parallel
@@ -140,7 +140,7 @@ def sharded_learn(learn: Kernel) -> Kernel:
             return int(learn(params, state, stream, row, trajectory, window, memory.whole, grad))
         in_parallel(learn_shard, shards, params, state, stream, row, count, memory)
         for i in range(shards):
-            add(1 / shards, share(memory.grads, i, shards), grad)
+            add(share(memory.grads, i, shards), 1 / shards, grad)
         add_losses(memory.streams.losses, shards, count, stream.losses, row)
         return DONE
 
@@ -176,29 +176,28 @@ def copy_sequences(
     out[to : to + count, begin_there : begin_there + b] = source
 
 
-# --- of all fields of a NamedTuple --------------------------------------------------------------------
+# --- of all arrays in a NamedTuple ---
 
 
 @native("fields.share")
-def share(fields: Any, i: int, shards: int) -> Any:
-    """The i-th share of the rows of each array in a NamedTuple."""
-
-    def of(x: Any) -> Any:
-        own = len(x) // shards
-        return x[i * own : (i + 1) * own]
-
-    return type(fields)(*(of(x) if isinstance(x, np.ndarray) else x for x in fields))
+@fieldwise
+def share(x: Array, i: int, shards: int) -> Array:
+    """The i-th share of the rows of an array."""
+    own = len(x) // shards
+    return x[i * own : (i + 1) * own]
 
 
 @native("fields.add")
-def add(factor: float, fields: Any, out: Any) -> None:
-    """``out += factor fields``, array by array."""
-    for x, y in zip(fields, out, strict=True):
-        y += x.dtype.type(factor) * x
+@fieldwise
+def add(x: Array, factor: float, out: Array) -> Array:
+    """``out += factor x``."""
+    out += x.dtype.type(factor) * x
+    return out
 
 
 @native("fields.clear")
-def clear(fields: Any) -> None:
-    """``fields = 0``, array by array."""
-    for x in fields:
-        x[...] = 0
+@fieldwise
+def clear(x: Array) -> Array:
+    """``x = 0``."""
+    x[...] = 0
+    return x

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from rnnsim.compiler.compose import compiled
+from rnnsim.compiler import compiled
 from rnnsim.network import Network
 from rnnsim.typing import Params, Trajectory
 

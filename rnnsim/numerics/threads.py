@@ -10,7 +10,6 @@ long as one that does the work alone. So, from time to time, it is tried how lon
 
 from __future__ import annotations
 
-import ctypes
 import os
 import time
 from collections.abc import Iterator
@@ -21,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from rnnsim.compiler.compose import compiled
+from rnnsim.compiler import SHARING, compiled, in_use
 from rnnsim.errors import RnnsimError
 from rnnsim.kernels import kernel
 from rnnsim.numerics.parallel import in_parallel
@@ -53,7 +52,7 @@ class Cores:
 
         self.most = limit(numba.config.NUMBA_NUM_THREADS)  # type: ignore[attr-defined]
         self.checked = -np.inf
-        self.free = self.most
+        self.free = self.most if in_use(SHARING) else 1
         self.places = np.zeros(self.most)
 
     def look(self) -> int:
@@ -61,7 +60,7 @@ class Cores:
         import numba
 
         now = time.monotonic()
-        if self.most > 1 and now - self.checked > FRESH:
+        if self.most > 1 and in_use(SHARING) and now - self.checked > FRESH:
             before = numba.get_num_threads()
             numba.set_num_threads(self.most)
             self.free = self.most if self._quickest() < BUSY else 1
@@ -109,30 +108,10 @@ def blas_libraries() -> list[Any]:
     import scipy.linalg.cython_blas  # (loads it)
     from threadpoolctl import ThreadpoolController
 
-    find_gemm()
     found = ThreadpoolController().select(user_api="blas").lib_controllers
     home = str(Path(scipy.__file__).parent)
     own = [library for library in found if library.filepath.startswith(home)]  # or scipy.libs beside it
     return own or list(found)
-
-
-def find_gemm() -> None:
-    """Have Numba look up the matrix products of BLAS.
-
-    It does so at the first product, and needs the interpreter for it: in a thread of a parallel kernel
-    it would wait for that forever.
-    """
-    from numba import _helperlib
-
-    size, char, pointer = ctypes.c_ssize_t, ctypes.c_char, ctypes.c_void_p
-    signature = ctypes.PYFUNCTYPE(
-        ctypes.c_int, char, char, char, size, size, size, pointer, pointer, size, pointer, size,
-        pointer, pointer, size,
-    )  # fmt: skip
-    gemm = signature(_helperlib.c_helpers["xxgemm"])  # type: ignore[attr-defined]
-    for kind, real in ((b"d", ctypes.c_double), (b"s", ctypes.c_float)):
-        one, out = ctypes.byref(real(1)), ctypes.byref(real(0))
-        gemm(kind, b"n", b"n", 1, 1, 1, one, one, 1, one, 1, one, out, 1)
 
 
 @contextmanager

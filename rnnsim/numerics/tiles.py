@@ -16,7 +16,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from rnnsim.compiler.machine import VECTOR
+import numpy as np
+
+from rnnsim.compiler import NATIVE, VECTOR, in_use
 from rnnsim.kernels import kernel, native
 from rnnsim.numerics.views import as_vector
 from rnnsim.typing import Array
@@ -25,6 +27,12 @@ ROWS = 4  # of a tile
 TALL = 8  # rows of one that is a vector wide: as many sums as the adder takes to be busy
 LARGE = 1 << 19  # bytes of a matrix from which panels pay
 TRANSPOSED = 32  # columns that are turned before the next rows
+
+
+def panels_pay(rows: int, shape: tuple[int, int], dtype: np.dtype[Any]) -> bool:
+    """Whether a matrix is laid in panels that is multiplied with so many rows again and again."""
+    k, n = shape
+    return rows >= ROWS and k * n * dtype.itemsize >= LARGE and in_use(NATIVE)
 
 
 @native("tiles.wide")
@@ -66,13 +74,13 @@ def multiply(x: Array, W: Array, out: Array) -> None:
 @kernel(allocates=False)
 def multiply_onto(x: Array, W: Array, start: Array, out: Array) -> None:
     """``out = start + x W``; start (R, n), (1, n) or (0, n), and not ``out``."""
-    multiply_tiles(x, W, start, out, W.shape[1])
+    product(x, W, start, out, W.shape[1])
 
 
 @kernel(allocates=False)
 def multiply_panels(x: Array, W: Array, start: Array, out: Array) -> None:
     """The same; W lies in panels."""
-    multiply_tiles(x, W, start, out, min(wide(W), W.shape[1]))
+    product(x, W, start, out, min(wide(W), W.shape[1]))
 
 
 @kernel(allocates=False, inlined=False)
@@ -95,6 +103,20 @@ def multiply_tiles(x: Array, W: Array, start: Array, out: Array, panel: int) -> 
             narrow_tile(x, W, start, out, r, column, begin, width)
     for r in range(low, R):
         multiply_row(x, W, start, out, r, panel)
+
+
+@native(multiply_tiles)
+def product(x: Array, W: Array, start: Array, out: Array, panel: int) -> None:
+    """The same, by BLAS: what tiles take the place of."""
+    k, n = W.shape
+    numbers, c = W.reshape(-1), 0
+    while c < n:
+        begin, width = panel_of(c, panel, n)
+        columns = numbers[begin * k : (begin + width) * k].reshape(k, width)
+        out[:, begin : begin + width] = np.dot(x, columns)
+        c = begin + width
+    if len(start) > 0:
+        out += start
 
 
 @kernel(allocates=False)

@@ -24,4 +24,6 @@ def rows_of(x: Array, t: int, count: int, begin: int, end: int) -> Array:
 
     x (R, B, n); it is one step, or all sequences.
     """
-    return x[t : t + count, begin:end].reshape(count * (end - begin), x.shape[2])
+    R, B, n = x.shape
+    first = t * B + begin
+    return x.reshape(R * B, n)[first : first + count * (end - begin)]

@@ -1,4 +1,4 @@
-"""What a run compiles before its first step and after its last, compiled beforehand."""
+"""Ahead-of-time compilation of all that a run compiles before its first step and after its last."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from rnnsim.training.trainer import Trainer
 
 
 class Compilation(NamedTuple):
-    """What became of a rule and a task."""
+    """The outcome of compiling a rule for a task."""
 
     rule: str
     task: str
-    seconds: float  # that it took; 0: all was in the cache
+    seconds: float  # time it took; 0: everything was in the cache
     error: str = ""  # why it cannot be compiled
 
     def __str__(self) -> str:
@@ -37,27 +37,35 @@ def suggested_tasks(rule: str) -> list[str]:
 def _suggests(task: str, rule: str) -> bool:
     try:
         made = registry.make_task(task, {})
-    except RnnsimError:  # it cannot be made without options
+    except RnnsimError:  # it needs options
         return False
     suggestions = made.suggestions(rule, registry.rule_type(rule).kind)
     return any(suggestion.rule == rule for suggestion in suggestions.values())
 
 
 def fitting_tasks(rule: str, tasks: Iterable[str], most: int | None = None) -> list[str]:
-    """Those of some tasks that a rule can train on as ``rnnsim run RULE TASK`` does."""
+    """Select tasks, at most ``most``, that a rule can train on by ``rnnsim run RULE TASK``."""
     return list(islice((task for task in tasks if _fits(rule, task)), most))
 
 
 def _fits(rule: str, task: str) -> bool:
     try:
         configure(rule, task)
-    except RnnsimError:  # or it needs options, or data that are not installed
+    except RnnsimError:  # it does not fit, or it needs options or data that are not installed
         return False
     return True
 
 
 def compile_all(tasks: Mapping[str, Sequence[str]], jobs: int = 1) -> Iterator[Compilation]:
-    """Compile each rule for its tasks, in one process or several that share the rules."""
+    """Compile each rule for its tasks, the rules being distributed over ``jobs`` processes.
+
+    Parameters
+    ----------
+    tasks : mapping
+        The tasks of each rule, by the rule's name.
+    jobs : int
+        Number of processes.
+    """
     checks.whole("jobs", jobs, 1)
     work = [(rule, of_rule) for rule, of_rule in tasks.items() if of_rule]
     if jobs == 1 or len(work) < 2:
@@ -70,13 +78,13 @@ def compile_all(tasks: Mapping[str, Sequence[str]], jobs: int = 1) -> Iterator[C
 
 
 def _compile_rule(work: tuple[str, Sequence[str]]) -> list[Compilation]:
-    rule, tasks = work  # one after the other: tasks of a rule have much in common
+    rule, tasks = work  # in one process, since a rule's tasks have many kernels in common
     return [compile_one(rule, task) for task in tasks]
 
 
 def compile_one(rule: str, task: str) -> Compilation:
-    """Do what ``rnnsim run RULE TASK`` does, but for its steps."""
-    from rnnsim.compiler.cache import listeners
+    """Do everything that ``rnnsim run RULE TASK`` does except its steps."""
+    from rnnsim.compiler import listeners
 
     def listen(owner: str, cacheable: bool) -> None:
         found.append(owner)
@@ -86,7 +94,7 @@ def compile_one(rule: str, task: str) -> Compilation:
     start = time.perf_counter()
     try:
         trainer = Trainer(configure(rule, task))
-        with suppress(NoSteadyState):  # of a network that has not learnt yet
+        with suppress(NoSteadyState):  # an untrained network may have none
             trainer.evaluate()
     except RnnsimError as error:
         return Compilation(rule, task, 0.0, str(error))

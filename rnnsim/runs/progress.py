@@ -1,4 +1,4 @@
-"""What a run says of itself on the way: that it compiles, and on a terminal a progress bar."""
+"""What a run prints while it works: a note on compilation and, on a terminal, a progress bar."""
 
 from __future__ import annotations
 
@@ -11,24 +11,23 @@ from rnnsim.training.trainer import Trainer
 
 @contextmanager
 def compilation_announced() -> Iterator[None]:
-    """Say, once, that something is being compiled, and whether it will be again the next time."""
-    from rnnsim.compiler import kernel_files
-    from rnnsim.compiler.cache import listeners
+    """Print, once, that something is being compiled, and whether the next run compiles it again."""
+    from rnnsim.compiler import kernel_files, listeners
     from rnnsim.numerics import threads
 
     def announce(owner: str, cacheable: bool) -> None:
         if owner == threads.OWNER:
             return
-        if not told:
+        if not announced:
             then = "the next run finds it done"
             if not cacheable:
                 then = "so will the next run: its machine code holds for one process alone"
             elif not kernel_files.can_write():
                 then = f"so will the next run: nothing can be kept in {kernel_files.folder()}"
             print(f"compiling {owner}, which takes some seconds; {then}", file=sys.stderr)
-        told.append(owner)
+        announced.append(owner)
 
-    told: list[str] = []
+    announced: list[str] = []
     listeners.append(announce)
     try:
         yield
@@ -38,7 +37,7 @@ def compilation_announced() -> Iterator[None]:
 
 @contextmanager
 def progress_bar(trainer: Trainer, shown: bool) -> Iterator[Callable[[], None]]:
-    """Give a function that brings the bar up to where the run stands."""
+    """Yield a function that updates the bar to the trainer's current step."""
     if not shown:
         yield lambda: None
         return
@@ -52,7 +51,7 @@ def progress_bar(trainer: Trainer, shown: bool) -> Iterator[Callable[[], None]]:
         def show() -> None:
             step = trainer.step
             last = (step - 1) // int(curve.every[0])
-            near = slice(max(0, last - 4), last + 1)  # a few points, or a bar would flicker
+            near = slice(max(0, last - 4), last + 1)  # a mean of a few points flickers less
             if curve.targets[near].sum() > 0:
                 loss = curve.loss[near].sum() / curve.weight[near].sum()
                 score = curve.score[near].sum() / curve.targets[near].sum()

@@ -1,4 +1,4 @@
-"""A run in the making: its arrays, and the compiled loop that carries it on."""
+"""A run in progress: its arrays, and the compiled loop that advances it."""
 
 from __future__ import annotations
 
@@ -8,8 +8,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from rnnsim.arrays import aligned_zeros
-from rnnsim.compiler.binding import bind_arguments
-from rnnsim.compiler.compose import compiled
+from rnnsim.compiler import bind_arguments, compiled
 from rnnsim.criterion import SCORES, HeldOut
 from rnnsim.errors import Diverged
 from rnnsim.network import Stream, empty_stream
@@ -33,14 +32,26 @@ from rnnsim.training.loop import (
 )
 from rnnsim.typing import Array, Params, State, Trajectory
 
-# No result depends on these.
-CHUNK = 1024  # about how many steps a stream holds at least
-STREAM = 1 << 19  # bytes of a stream that holds more, up to sixteen times as many
-LOOK = 0.01  # seconds between looks from outside
+# Results do not depend on these.
+CHUNK = 1024  # a stream holds at least about this many steps
+STREAM = 1 << 19  # bytes up to which a stream holds more, at most sixteen times as many
+INTERVAL = 0.01  # seconds of compiled code between returns to Python
 
 
 class Trainer:
-    """The arrays of a run, and the compiled kernels that carry it on."""
+    """The arrays of a run, and the compiled kernels that advance it.
+
+    Parameters
+    ----------
+    experiment : Experiment
+
+    Attributes
+    ----------
+    training : Training
+        The arrays, which the loop updates.
+    seconds : float
+        Run time so far, excluding compilation.
+    """
 
     def __init__(self, experiment: Experiment) -> None:
         self.experiment = experiment
@@ -51,43 +62,44 @@ class Trainer:
         )
         self.training = allocate(experiment)
         loop = loop_kernel(network, rule, experiment.optimizer, experiment.criterion, SCORES[task.score])
-        self._any_loop = loop  # for arrays of any size
+        self._generic_loop = loop  # for arrays of any size
         if experiment.tailored:
             loop = specialised_loop(loop, self.training)
         self._loop = bind_arguments(loop, self.training, rule.name)
         self.seconds = 0.0
         with shared_work():
-            self._loop(0)  # compiles, and does no step
+            self._loop(0)  # compiles, without doing a step
         self._refill()
-        self.seconds = 0.0  # from here on: the run, compilation apart
+        self.seconds = 0.0  # the first refill compiled too
 
     @property
     def step(self) -> int:
-        """How many steps are done."""
+        """Number of steps done."""
         return int(self.training.clock.step[0])
 
     @property
     def solved_at(self) -> int | None:
+        """The 1-based step that completed the criterion, or None."""
         return int(self.training.clock.solved_at[0]) or None
 
     @property
     def params(self) -> Params:
-        """A copy of the parameters as they are now."""
+        """A copy of the current parameters."""
         return self.experiment.network.views(self.training.flat_params.copy())
 
     def chunks(self, chunk: int | None = None) -> Iterator[None]:
-        """Carry the run on to its end, giving way after ``chunk`` steps, or from time to time.
+        """Run to the end, yielding after every ``chunk`` steps, or by default at short intervals.
 
         Raises
         ------
         Diverged
-            At the step at which a number stops being finite.
+            If a loss or a parameter is not finite, with the step at which that happened.
         RnnsimError
-            Whatever the rule has to say, such as that there is no steady state.
+            If the rule fails, for example because there is no steady state.
         """
         experiment, clock = self.experiment, self.training.clock
         held_out = experiment.criterion if isinstance(experiment.criterion, HeldOut) else None
-        code, most = 0, chunk or CHUNK
+        code, most = RUNNING, chunk or CHUNK
         while code != SOLVED and self.step < experiment.steps:
             if clock.row[0] == clock.filled[0]:
                 self._refill()
@@ -100,11 +112,11 @@ class Trainer:
                 code = self._loop(until)
             seconds = time.perf_counter() - start
             self.seconds += seconds
-            if chunk is None and seconds < LOOK / 2:
+            if chunk is None and seconds < INTERVAL / 2:
                 most = min(2 * most, experiment.steps)
             self._raise(code)
             if held_out and self.step // held_out.every > before // held_out.every:
-                code = self._look(held_out)
+                code = self._check_held_out(held_out)
             yield
 
     def _refill(self) -> None:
@@ -114,14 +126,14 @@ class Trainer:
         clock.row[0] = 0
         self.seconds += time.perf_counter() - start
 
-    def _look(self, criterion: HeldOut) -> int:
-        """Whether a criterion on held-out data is met."""
+    def _check_held_out(self, criterion: HeldOut) -> int:
+        """Evaluate a criterion on held-out data; return SOLVED if the run is to stop."""
         score = self.evaluate(criterion.score).score
         if self.solved_at is None and criterion.reached(score):
             self.training.clock.solved_at[0] = self.step
             if self.experiment.stop:
                 return SOLVED
-        return 0
+        return RUNNING
 
     def _raise(self, code: int) -> None:
         experiment = self.experiment
@@ -134,32 +146,34 @@ class Trainer:
             raise type(error)(f"at step {at}: {error}")
 
     def evaluate(self, score: str | None = None) -> Evaluation:
-        """Evaluate the network as it is on held-out data."""
+        """Evaluate the current network on held-out data, by default with the task's score."""
         experiment = self.experiment
         return evaluate(
             experiment.network, self.params, experiment.task, experiment.seed,
-            score or experiment.task.score, self._go_through,
+            score or experiment.task.score, self._forward_pass,
         )  # fmt: skip
 
-    def _go_through(self, params: Params, state: State, stream: Stream, trajectory: Trajectory) -> None:
-        """Take a network through data by the loop, as a rule compiled already, without learning."""
+    def _forward_pass(
+        self, params: Params, state: State, stream: Stream, trajectory: Trajectory
+    ) -> None:
+        """Run the network over data without learning, by the loop, which is compiled already."""
         experiment, now, (rows, batch) = self.experiment, self.training, trajectory.states.shape[:2]
         rule, clock = experiment.rule, new_clock()
         clock.filled[0] = rows
         memory = now.memory
-        if type(rule).learn is not Rule.learn:  # it may use its memory before it learns
+        if type(rule).learn is not Rule.learn:  # its forward pass may use its memory
             memory = rule.memory(experiment.network, batch, rows, np.random.default_rng(0))
-        going = now._replace(
+        forward_only = now._replace(
             plan=now.plan._replace(learns=False, steps=rows), clock=clock, params=params,
             state=state, stream=stream, trajectory=trajectory, memory=memory,
         )  # fmt: skip
-        code = bind_arguments(self._any_loop, going, rule.name)(rows)
+        code = bind_arguments(self._generic_loop, forward_only, rule.name)(rows)
         if code != RUNNING:
             raise rule.explain(code - FAILED, memory, 1)
 
 
 def allocate(experiment: Experiment) -> Training:
-    """Allocate all the arrays of a run, at its beginning."""
+    """Allocate and initialise all arrays of a run."""
     network, rule, task, batch = experiment.network, experiment.rule, experiment.task, experiment.batch
     window = experiment.window
     plan = Plan(
@@ -174,9 +188,9 @@ def allocate(experiment: Experiment) -> Training:
     )
     flat_params = network.pack(experiment.initial_params())
     flat_grad = aligned_zeros(flat_params.shape, flat_params.dtype)
-    whole = task.episode_length or window  # windows and episodes are never cut by the stream's rows
+    unit = task.episode_length or window  # windows and episodes are not cut
     row_bytes = batch * (task.n_in + 2 * task.n_out) * network.dtype.itemsize
-    rows = whole * max(1, max(CHUNK, min(16 * CHUNK, STREAM // row_bytes)) // whole)
+    rows = unit * max(1, max(CHUNK, min(16 * CHUNK, STREAM // row_bytes)) // unit)
     return Training(
         plan=plan,
         clock=new_clock(),
@@ -195,7 +209,21 @@ def allocate(experiment: Experiment) -> Training:
 
 
 def curve_metrics(curve: Curve, steps: int, score: str) -> dict[str, Array]:
-    """Make the learning curve of the sums that the loop wrote, points without targets left out."""
+    """Compute the learning curve from the loop's sums, leaving out points without targets.
+
+    Parameters
+    ----------
+    curve : Curve
+    steps : int
+        Number of steps done.
+    score : str
+        The name of the task's score.
+
+    Returns
+    -------
+    dict of arrays
+        ``step`` (the last step of each point), ``loss`` and the score, per target.
+    """
     every = int(curve.every[0])
     points = -(-steps // every)
     step = np.minimum((np.arange(points) + 1) * every, steps)

@@ -10,8 +10,8 @@ import numba
 import numpy as np
 import pytest
 
+from rnnsim.compiler import compiled
 from rnnsim.compiler.binding import NUMBERS, bind_arguments
-from rnnsim.compiler.compose import compiled
 from rnnsim.errors import RnnsimError
 from rnnsim.kernels import kernel
 

@@ -13,7 +13,7 @@ from click.testing import CliRunner
 import rnnsim
 from rnnsim.arrays import constant
 from rnnsim.cli import main
-from rnnsim.compiler.compose import compiled
+from rnnsim.compiler import compiled
 from rnnsim.compiler.fingerprint import fingerprint
 from rnnsim.compiler.specialising import LONGEST, known_about, specialise
 from rnnsim.kernels import kernel

@@ -71,11 +71,11 @@ def share(typing_context: Any, fields: Any, i: Any, shards: Any) -> Any:
     return fields(fields, types.intp, types.intp), generate
 
 
-def add(typing_context: Any, factor: Any, fields: Any, out: Any) -> Any:
+def add(typing_context: Any, fields: Any, factor: Any, out: Any) -> Any:
     refuse_unless_contiguous(*fields, *out)
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        factor, whole, onto = arguments
+        whole, factor, onto = arguments
         for f, (kind, kind_of_out) in enumerate(zip(fields, out, strict=True)):
             x = context.make_array(kind)(context, builder, builder.extract_value(whole, f))
             y = context.make_array(kind_of_out)(context, builder, builder.extract_value(onto, f))
@@ -86,7 +86,7 @@ def add(typing_context: Any, factor: Any, fields: Any, out: Any) -> Any:
                 builder.store(builder.fadd(builder.load(place), term), place)
         return context.get_dummy_value()
 
-    return types.void(types.float64, fields, out), generate
+    return types.void(fields, types.float64, out), generate
 
 
 def clear(typing_context: Any, fields: Any) -> Any:

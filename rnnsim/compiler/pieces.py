@@ -1,0 +1,189 @@
+"""The pieces of the fast back end, which use what Numba does not promise to keep.
+
+A *piece* does with private parts of Numba, or with LLVM's language, what public Numba does more slowly or
+not at all. Before anything is compiled it is looked up whether this Numba has all that a piece needs. Where
+it has not, the plain form takes its place, and a line on standard error says so. ``RNNSIM_COMPILER=plain``
+does without all pieces.
+
+The look-up imports most of Numba's compiler, which a process that finds its kernels in the cache does not
+need: so its outcome is kept beside them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import sys
+from functools import cache
+from importlib import import_module
+from importlib.metadata import version
+from pathlib import Path
+from typing import NamedTuple
+
+from rnnsim.compiler import kernel_files
+from rnnsim.errors import RnnsimError
+from rnnsim.version import __version__
+
+CHOICE = "RNNSIM_COMPILER"
+FAST, PLAIN = "fast", "plain"
+
+
+class Piece(NamedTuple):
+    """A part of the fast back end."""
+
+    name: str
+    otherwise: str  # what is slower without it
+    needs: tuple[str, ...]  # private names, "module:attribute"
+
+
+def of(module: str, *names: str) -> tuple[str, ...]:
+    """Private names of a module."""
+    return tuple(f"{module}:{name}" for name in names)
+
+
+LINKING = Piece(
+    "linking",
+    "kernels are compiled one by one, which takes about four times as long",
+    (
+        *of("llvmlite.binding", "parse_assembly"),
+        *of("numba.core.codegen", "JITCodeLibrary._finalize_dynamic_globals"),
+        *of("numba.core.codegen", "JITCodeLibrary._optimize_functions"),
+        *of("numba.core.codegen", "JITCodeLibrary._optimize_final_module"),
+        *of("numba.core.codegen", "JITCodeLibrary._ensure_finalized"),
+        *of("numba.core.compiler", "Compiler.define_pipelines", "Compiler.compile_extra"),
+        *of("numba.core.compiler", "CompileResult._find_referenced_environments"),
+        *of("numba.core.imputils", "lower_constant"),
+        *of("numba.core.types", "Dispatcher.get_call_type", "Integer", "unliteral", "int64"),
+        *of("numba.core.typing.templates", "infer_global"),
+        *of("numba.extending", "models.OpaqueModel", "register_model"),
+    ),
+)
+NATIVE = Piece(
+    "native code",
+    "matrix products and views are Numba's own, and loops take two to ten times as long",
+    (
+        *of("llvmlite.ir", "Constant", "Function", "FunctionType", "IRBuilder", "IntType"),
+        *of("llvmlite.ir", "LiteralStructType", "Undefined", "VectorType", "VoidType"),
+        *of("numba.core.base", "BaseContext.make_array", "BaseContext.get_constant"),
+        *of("numba.core.base", "BaseContext.get_data_type", "BaseContext.get_value_type"),
+        *of("numba.core.base", "BaseContext.get_abi_sizeof", "BaseContext.get_dummy_value"),
+        *of("numba.core.base", "BaseContext.make_tuple", "BaseContext.cast"),
+        *of("numba.core.base", "BaseContext.make_constant_array"),
+        *of("numba.core.cgutils", "alloca_once", "alloca_once_value", "for_range", "for_range_slice"),
+        *of("numba.core.cgutils", "get_or_insert_function", "if_unlikely", "memset", "pack_struct"),
+        *of("numba.core.cgutils", "pointer_add", "raw_memcpy", "unpack_tuple", "voidptr_t"),
+        *of("numba.core.errors", "TypingError"),
+        *of("numba.core.imputils", "impl_ret_borrowed"),
+        *of("numba.core.types", "Array", "BaseTuple", "Function", "Integer", "boolean", "float64"),
+        *of("numba.core.types", "intp", "void"),
+        *of("numba.core.typing.templates", "infer", "infer_global", "make_intrinsic_template"),
+        *of("numba.np.arrayobj", "populate_array"),
+        *of("numba.np.linalg", "ensure_blas", "ensure_lapack", "get_blas_kind"),
+    ),
+)
+BINDING = Piece(
+    "binding of arguments",
+    "arguments are taken apart at every call, a fifth of a microsecond for each array",
+    of("numba.core.types", "BaseTuple"),
+)
+SHARING = Piece(
+    "sharing of calls",
+    "one thread does all the work",
+    (
+        *of("numba.core.base", "BaseContext.add_linking_libs", "BaseContext.declare_function"),
+        *of("numba.core.base", "BaseContext.get_python_api"),
+        *of("numba.core.callconv", "CPUCallConv.return_status_propagate", "Status", "excinfo_ptr_t"),
+        *of("numba.core.types", "StarArgTuple"),
+        *of("numba.core.pythonapi", "PythonAPI.gil_ensure", "PythonAPI.gil_release"),
+        *of("numba.core.pythonapi", "PythonAPI.save_thread", "PythonAPI.restore_thread"),
+    ),
+)
+CACHE = Piece(
+    "cache",
+    "machine code is kept in no file, and each process compiles anew",
+    (
+        *of("numba.core.caching", "_Cache"),
+        *of("numba.core.compiler", "CompileResult._rebuild", "CompileResult._reduce"),
+        *of("numba.core.config", "CACHE_DIR"),
+        *of("numba.core.runtime.nrt", "rtsys.initialize"),
+        *of("numba.core.serialize", "dumps"),
+        *of("numba.core.types", "BaseNamedTuple", "BaseTuple"),
+    ),
+)
+PIECES = (LINKING, NATIVE, BINDING, SHARING, CACHE)
+
+# A kernel that others share is called by its machine code, and arguments are read by native code.
+RESTS_ON = {BINDING: (NATIVE,), SHARING: (NATIVE, LINKING)}
+
+
+def in_use(piece: Piece) -> bool:
+    """Whether a piece takes part."""
+    return all(part.name not in absent() for part in (piece, *RESTS_ON.get(piece, ())))
+
+
+def names_in_use() -> tuple[str, ...]:
+    """The names of the pieces that take part: machine code depends on them."""
+    return tuple(piece.name for piece in PIECES if in_use(piece))
+
+
+@cache
+def absent() -> tuple[str, ...]:
+    """The names of the pieces that do not take part.
+
+    Raises
+    ------
+    RnnsimError
+        If ``RNNSIM_COMPILER`` is neither ``fast`` nor ``plain``.
+    """
+    choice = os.environ.get(CHOICE) or FAST
+    if choice not in (FAST, PLAIN):
+        raise RnnsimError(f"{CHOICE} is {choice!r}; it is {FAST} or {PLAIN}")
+    if choice == PLAIN:
+        return tuple(piece.name for piece in PIECES)
+    path = kernel_files.note_path("pieces", hashlib.sha256(repr(_versions()).encode()).hexdigest())
+    if (kept := kernel_files.read(path)) is not None:
+        return tuple(json.loads(kept))
+    found = {piece.name: lacks for piece in PIECES if (lacks := missing(piece))}
+    for piece in PIECES:
+        if piece.name in found:
+            _say(f"has no {found[piece.name]}: {piece.otherwise}")
+    if not found:
+        kernel_files.write(path, json.dumps([]).encode())
+    return tuple(found)
+
+
+def missing(piece: Piece) -> str | None:
+    """The first name that a piece needs and this Numba lacks."""
+    return next((name for name in piece.needs if not _exists(name)), None)
+
+
+def _exists(name: str) -> bool:
+    module, _, attributes = name.partition(":")
+    try:
+        thing = import_module(module)
+    except ImportError:
+        return False
+    for attribute in attributes.split("."):
+        if not hasattr(thing, attribute):
+            return False
+        thing = getattr(thing, attribute)
+    return True
+
+
+def _say(what: str) -> None:
+    print(f"rnnsim: Numba {version('numba')} {what}", file=sys.stderr)
+
+
+def _versions() -> tuple[str, ...]:
+    packages = (version(name) for name in ("numba", "llvmlite"))
+    return (sys.version, __version__, *packages, sources().hex())
+
+
+@cache
+def sources() -> bytes:
+    """A hash of the compiler's own files: how kernels become machine code."""
+    digest = hashlib.sha256()
+    for path in sorted(Path(__file__).parent.glob("**/*.py")):
+        digest.update(path.read_bytes())
+    return digest.digest()

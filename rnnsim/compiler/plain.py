@@ -1,0 +1,59 @@
+"""The plain back end: kernels compiled by public Numba alone, from their bodies in Python.
+
+Inner kernels are registered as jitable, and Numba compiles each of them for each set of argument types.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numba
+from numba.extending import overload, register_jitable
+
+
+def register_inner(
+    function: Callable[..., Any], body: Callable[..., Any], options: dict[str, Any]
+) -> None:
+    """Let kernels call a function, compiled from a body in Python."""
+    each = getattr(body, "__each__", None)
+    if each is not None:
+        register_jitable(**options)(each)
+    bodies = _over_fields(each) if each is not None else _always(body)
+    given: Any = options
+    overload(function, jit_options=given, strict=False)(bodies)
+
+
+def _always(body: Callable[..., Any]) -> Callable[..., Any]:
+    def body_of(*arguments: Any, **named: Any) -> Callable[..., Any]:
+        return body
+
+    return body_of
+
+
+def make_entry_point(function: Callable[..., Any], options: dict[str, Any]) -> Any:
+    """Make a dispatcher that Python calls."""
+    return numba.njit(**options)(function)
+
+
+def _over_fields(each: Callable[..., Any]) -> Callable[..., Any]:
+    """Make what gives Numba the body of a function of all arrays in NamedTuples.
+
+    Numba's loops take no tuples of different types: a line is written for each field.
+    """
+
+    def body_of(fields: Any, *others: Any) -> Any:
+        tuples = [isinstance(kind, numba.types.BaseNamedTuple) for kind in (fields, *others)]
+        names = [f"a{i}" for i in range(len(tuples))]
+        results = []
+        for i, kind in enumerate(fields):
+            own = ", ".join(f"{a}[{i}]" if is_tuple else a for a, is_tuple in zip(names, tuples))
+            is_array = isinstance(kind, numba.types.Array)
+            results.append(f"each({own})" if is_array else f"a0[{i}]")
+        given = ", ".join(names)
+        code = f"def body({given}):\n    return make({', '.join(results)},)\n"
+        scope: dict[str, Any] = {"each": each, "make": fields.instance_class}
+        exec(code, scope)
+        return scope["body"]
+
+    return body_of
