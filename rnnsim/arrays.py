@@ -1,4 +1,4 @@
-"""How arrays lie in memory."""
+"""Allocation of arrays: alignment, large pages, dtypes."""
 
 from __future__ import annotations
 
@@ -11,39 +11,39 @@ import numpy as np
 
 from rnnsim.typing import Array
 
-LINE = 64  # bytes of the cache that come together
-MANY, LARGE = 1 << 18, 1 << 22  # bytes
+LINE = 64  # bytes of a cache line
+MANY, LARGE = 1 << 18, 1 << 22  # bytes from which an array is mapped, and from which huge pages pay
 
 
 def aligned_zeros(shape: tuple[int, ...], dtype: Any) -> Array:
-    """Allocate zeros that begin with a line of the cache: wide loads then never cross one.
+    """Allocate zeros aligned to a cache line, so that vector loads never cross one.
 
     NumPy's own arrays often begin in the middle of one, which costs a product a tenth of its speed, and
     a loop over rows a third.
     """
     size = math.prod(shape) * np.dtype(dtype).itemsize
-    room = zero_bytes(size + LINE)
-    first = -room.ctypes.data % LINE
-    return np.asarray(room[first : first + size].view(dtype).reshape(shape))
+    buffer = zero_bytes(size + LINE)
+    first = -buffer.ctypes.data % LINE
+    return np.asarray(buffer[first : first + size].view(dtype).reshape(shape))
 
 
 def zero_bytes(size: int) -> Array:
-    """Allocate so many zeros. Where they are many, the system gives each page when it is first touched.
+    """Allocate ``size`` zero bytes. If they are many, each page is allocated when it is first touched.
 
-    NumPy's are so only at times: memory that was in use before is cleared at once. As NumPy does, large
-    pages are asked for where they are worth it.
+    ``np.zeros`` does not always do that: it clears memory that the process used before at once. As in
+    NumPy, huge pages are requested for large arrays.
     """
     if size < MANY or not hasattr(mmap, "MAP_PRIVATE"):
         return np.zeros(size, np.uint8)
     pages = mmap.mmap(-1, size, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
     if size >= LARGE and hasattr(mmap, "MADV_HUGEPAGE"):
-        with suppress(OSError):  # the system may have none
+        with suppress(OSError):  # the operating system may not support it
             pages.madvise(mmap.MADV_HUGEPAGE)
     return np.frombuffer(pages, np.uint8)
 
 
 def in_dtype(fields: Any, dtype: Any) -> Any:
-    """Copy a NamedTuple of arrays and numbers; those that are floats have another dtype then."""
+    """Copy a NamedTuple of arrays and numbers, with its floats converted to another dtype."""
 
     def cast(field: Any) -> Any:
         given = np.asarray(field)
@@ -59,6 +59,6 @@ def in_dtype(fields: Any, dtype: Any) -> Any:
 
 
 def constant(x: Array) -> Array:
-    """Make an array read-only: where sizes are known to the compiler, so is what it holds."""
+    """Make an array read-only: a kernel specialised to sizes takes its contents as constants."""
     x.flags.writeable = False
     return x

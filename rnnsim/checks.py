@@ -1,4 +1,4 @@
-"""Checks of what callers give, each with a message that says what would be right."""
+"""Checks of arguments, with error messages that say what is expected."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from rnnsim.typing import Array
 DTYPES = ("float64", "float32")
 
 
-LARGEST = 2**53  # of a number of steps
-LARGEST_SIZE = 10**8  # of what arrays are allocated for
+LARGEST = 2**53  # the largest number of steps
+LARGEST_SIZE = 10**8  # the largest size of a network, for which arrays are allocated
 
 
 def whole(name: str, value: Any, at_least: float = -math.inf, at_most: float = math.inf) -> int:
@@ -57,7 +57,7 @@ def real(
 
 
 def float_dtype(value: Any) -> np.dtype[Any]:
-    """Check that a dtype is one in which the kernels run."""
+    """Check that a dtype is one that the kernels support."""
     try:
         dtype: np.dtype[Any] = np.dtype(value)
     except TypeError:
@@ -88,7 +88,7 @@ def over_time(name: str, array: Any, features: int, dtype: Any) -> Array:
 
 
 def _plain(array: Any, dtype: Any = None) -> Array:
-    """The caller's own array where it will do: to the compiler, a read-only one is of another type."""
+    """Copy an array only where needed. A read-only array would have another Numba type."""
     return np.require(array, dtype, ["C_CONTIGUOUS", "ALIGNED", "WRITEABLE"])
 
 
@@ -101,7 +101,7 @@ def finite(name: str, array: Array) -> Array:
 
 
 def per_step(name: str, array: Any, steps: int, batch: int, dtype: Any) -> Array:
-    """Check an array of one value a step and sequence and give it as (T, B)."""
+    """Check an array of one value for each step and sequence and give it as (T, B)."""
     given = np.asarray(array)
     if given.dtype.kind not in ("biuf" if dtype is not np.bool_ else "b"):
         raise RnnsimError(
@@ -118,7 +118,7 @@ def per_step(name: str, array: Any, steps: int, batch: int, dtype: Any) -> Array
 
 
 def initial_state(given: Any, batch: int, size: int, dtype: Any) -> Array:
-    """Check the state before the first row, of each sequence or one for all, and give it as (B, n)."""
+    """Check the state before the first step, (B, n) or (n,) for all sequences, and give it as (B, n)."""
     state = np.asarray(given)
     if state.shape not in ((batch, size), (size,)):
         raise RnnsimError(
@@ -131,12 +131,12 @@ def initial_state(given: Any, batch: int, size: int, dtype: Any) -> Array:
 
 
 def are_functions(given: Any, count: int) -> bool:
-    """Whether a user gave a function of their own: so many in a tuple, with its derivatives."""
+    """Whether an argument is a user's own function with its derivatives: a tuple of ``count``."""
     return isinstance(given, tuple) and len(given) == count and all(map(callable, given))
 
 
 def unit_indices(name: str, units: Sequence[int], n: int) -> Array:
-    """Check indices of units: whole, different and below n."""
+    """Check indices of units: integers, distinct and below n."""
     indices = [whole(name, unit, 0) for unit in units]
     if not indices or max(indices) >= n or len(set(indices)) < len(indices):
         raise RnnsimError(f"{name} must be different unit indices from 0 to {n - 1}, not {units!r}")

@@ -1,8 +1,8 @@
 """When a task counts as solved, and what is shown beside the loss.
 
-A *score* is a kernel ``score(stream, t, b) -> float`` of one target. A *criterion* keeps a little
-memory and says after each step, by its kernel ``met(memory, stream, t) -> bool``, whether the
-task is solved; or it is looked at from time to time on held-out data (:class:`HeldOut`).
+A *score* is a kernel ``score(stream, t, b) -> float`` of one target. A *criterion* has a memory and a
+kernel ``met(memory, stream, t) -> bool``, called after each step, that returns whether the task is
+solved; or it is evaluated from time to time on held-out data (:class:`HeldOut`).
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def squared(stream: Stream, t: int, b: int) -> float:
 
 @kernel(allocates=False)
 def accuracy(stream: Stream, t: int, b: int) -> float:
-    """1 if the largest output is the right one, else 0; of one output alone, if it is on its side.
+    """1 if the largest output is the target's, else 0; a single output is compared with 0.5.
 
     Where the stream says which outputs are legal, any of them is right.
     """
@@ -78,7 +78,7 @@ HIGHER_IS_BETTER = {"accuracy", "bits"}
 
 
 def past(score: str, threshold: float) -> str:
-    """Say on which side of a threshold a score is good."""
+    """Describe the side of a threshold on which a score is good."""
     return f"at {'least' if score in HIGHER_IS_BETTER else 'most'} {threshold:g}"
 
 
@@ -86,28 +86,40 @@ class Criterion(Protocol):
     """What a criterion offers."""
 
     def __str__(self) -> str:
-        """Say it in words."""
+        """Describe the criterion in words."""
 
     def memory(self) -> Any:
-        """Allocate what it remembers."""
+        """Allocate the memory: a NamedTuple of arrays and numbers."""
 
     def met(self) -> Kernel:
         """Make the kernel ``met(memory, stream, t) -> bool``, called after each step, in order."""
 
 
 class StreakMemory(NamedTuple):
+    """The memory of :class:`Streak`.
+
+    Attributes
+    ----------
+    tolerance : float
+    length : int
+    run : (1,) int array
+        The number of steps in a row so far.
+    asked : (outputs,) int array
+        The last of them, from 1, with a target above 0 for each output; 0 for none.
+    """
+
     tolerance: float
     length: int
-    run: Array  # (1,) how many steps in a row
-    asked: Array  # (outputs,) at which of them a target of each output was last above 0; 0: at none
+    run: Array
+    asked: Array
 
 
 @dataclass(frozen=True)
 class Streak:
-    """The error has stayed within a tolerance for so many steps with a target in a row.
+    """The error has stayed within a tolerance for ``length`` steps with a target in a row.
 
-    Where targets are mostly 0, an answer of 0 may get through by chance. With ``outputs``, each of so
-    many outputs has been asked for in the last ``length`` of those steps: had a target above 0.
+    Where most targets are 0, an output of 0 may meet that by chance. With ``outputs``, each of so many
+    outputs must also have had a target above 0 within the last ``length`` of those steps.
     """
 
     tolerance: float
@@ -148,15 +160,28 @@ def streak_met(memory: StreakMemory, stream: Stream, t: int) -> bool:
 
 
 class AverageMemory(NamedTuple):
+    """The memory of :class:`Average`.
+
+    Attributes
+    ----------
+    threshold : float
+    sign : float
+        1 where higher scores are better, else -1.
+    scores : (length,) array
+        The last scores, a ring buffer.
+    seen : (1,) int array
+        The number of scores so far.
+    """
+
     threshold: float
-    sign: float  # 1 where higher is better
-    scores: Array  # (length,) the last scores, a ring
-    seen: Array  # (1,) how many there have been
+    sign: float
+    scores: Array
+    seen: Array
 
 
 @dataclass(frozen=True)
 class Average:
-    """The mean score of the last so many targets is past a threshold."""
+    """The mean score of the last ``length`` targets is past a threshold."""
 
     score: str
     threshold: float
@@ -185,7 +210,7 @@ def average_met(score: Kernel) -> Kernel:
                 targets += 1
         if memory.seen[0] < length or targets == 0:
             return False
-        total = 0.0  # summed anew: a running sum would keep its rounding, and a nan for ever
+        total = 0.0  # a running sum would accumulate rounding errors and keep a nan for ever
         for i in range(length):
             total += memory.scores[i]
         return bool(memory.sign * (total / length - memory.threshold) >= 0)
@@ -195,7 +220,7 @@ def average_met(score: Kernel) -> Kernel:
 
 @dataclass(frozen=True)
 class HeldOut:
-    """A score on held-out data, looked at every so many steps, is past a threshold."""
+    """A score on held-out data, evaluated every so many steps, is past a threshold."""
 
     score: str
     threshold: float
@@ -206,7 +231,7 @@ class HeldOut:
         return f"held-out {self.score} {goal}, looked at every {self.every} steps"
 
     def memory(self) -> StreakMemory:
-        return Streak(0.0, 1).memory()  # which nobody reads
+        return Streak(0.0, 1).memory()  # not read
 
     def met(self) -> Kernel:
         return never
@@ -218,13 +243,13 @@ class HeldOut:
 
 @dataclass(frozen=True)
 class Never:
-    """The task counts as solved only by a criterion of the user's."""
+    """A task without a criterion of its own: it is solved only by one that the user gives."""
 
     def __str__(self) -> str:
         return "never: it has no criterion of its own"
 
     def memory(self) -> StreakMemory:
-        return Streak(0.0, 1).memory()  # which nobody reads
+        return Streak(0.0, 1).memory()  # not read
 
     def met(self) -> Kernel:
         return never

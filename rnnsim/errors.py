@@ -1,4 +1,4 @@
-"""The errors that rnnsim raises: each says what was wrong and what would be right."""
+"""The errors that rnnsim raises. Messages say what is wrong and what is expected."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 
 class RnnsimError(ValueError):
-    """What the caller gave cannot be used; the message says what would be right."""
+    """An argument cannot be used; the message says what is expected."""
 
 
 class UnknownName(RnnsimError):
@@ -19,15 +19,15 @@ class NoSteadyState(RnnsimError):
 
 
 class Diverged(RnnsimError):
-    """A number stopped being finite; the message names the step."""
+    """A loss, a gradient or a parameter is not finite; the message names the step."""
 
 
 class RnnsimWarning(UserWarning):
-    """The answer is right, but something about it should be known."""
+    """The result is right, but something about it should be known."""
 
 
 def nearest(kind: str, name: object, known: Iterable[str]) -> str:
-    """Say that no such thing has this name, and which names are near it.
+    """Give a message that nothing has this name, with the nearest names.
 
     >>> nearest("rule", "btpp", ["bptt", "rtrl"])
     "no rule is called 'btpp'; did you mean bptt?"

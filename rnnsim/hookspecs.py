@@ -1,6 +1,6 @@
 """The hooks by which a package offers rules, tasks and networks to rnnsim.
 
-A package implements those that it wants with ``pluggy.HookimplMarker("rnnsim")`` in a module that it
+A package implements any of them, marked with ``pluggy.HookimplMarker("rnnsim")``, in a module that it
 names under the entry-point group ``rnnsim``.
 """
 

@@ -5,158 +5,187 @@ A network is a memory function and a retrieval function with parameters,
     state(t) = memory(state(t-1), input(t)),      output(t) = retrieval(state, input(t)),
 
 and a learning rule needs only their one-step derivatives. A network gives them as *kernels*
-(:mod:`rnnsim.kernels`), of which each rule names those that it needs. One alphabet throughout:
+(:mod:`rnnsim.kernels`), of which each rule names those that it needs; :mod:`rnnsim.network_kernels`
+documents the arguments of each. Letters:
 
-    T steps, B sequences side by side, R adjoint rows, m inputs, k outputs,
-    N the size of the state, K the size of the *drive*: that through which the parameters act within
-    one step (the net inputs of a recurrent network). dE/d(drive) is the step's *delta*.
+    T steps, B sequences side by side, R adjoint rows, m inputs, k outputs, N the size of the state,
+    K the size of the *drive*: that through which the parameters act within one step (the net inputs of
+    a recurrent network). dE/d(drive) is the step's *delta*.
 
-A trajectory holds the last steps in rows; ``t`` is always such a row. Its ``error`` is dE(t)/dstate,
-the direct part, of the state at which the network reads its output: the one that leaves step t in a
-recurrent network, the one that enters it in a fast-weight network (``reads``). The kernels:
-
-``forward(params, state, stream, row, trajectory, first, count)``
-    Run ``count`` steps from row ``row`` of the stream and write them into the trajectory from row
-    ``first`` on; outputs and losses go into the stream. ``state`` is carried on.
-``readout_grad(params, trajectory, first, count, grad)``
-    Add the gradient of the parameters that only the retrieval reads (V and c): no rule's business.
-``constrain(trajectory, grad)``
-    Take back what belongs to no parameter (absent connections).
-``keep_history(trajectory, first, count)``
-    Move ``count`` rows from row ``first`` to the front: the history of the next window.
-
-``save(state, states, i)``, ``restore(states, i, state)``
-    Keep a state in place ``i`` of ``network.states(count, batch)``, and take it back.
-
-``vjp(params, trajectory, t, begin, end, own_error, after, delta, before)``
-    One step of the adjoint, of the sequences begin, ..., end - 1. ``after`` (B, R, N) is dE/dstate(t)
-    by the later steps; with ``own_error`` the step's own error joins, wherever the network reads it (so
-    ``after`` may be changed). Writes ``delta`` (B, R, K) and ``before`` (B, R, N), dE/dstate(t-1);
-    nothing crosses a reset.
-``collect(params, trajectory, first, delta, grad)``
-    Add the gradient of swept steps; delta (count, B, 1, K), as few, large products.
-``collect_rows(params, trajectory, first, delta, p)``
-    The same for each adjoint row and sequence apart: add to p (B, R, P). Dense sensitivities only.
-``contract(trajectory, row, p, grad)``
-    Add ``row . p``, row (B, N), p (B, N, P), to the gradient. Dense sensitivities only.
-``propagate(params, trajectory, first, count, sensitivities, grad)``
-    Carry p = dstate/dparams over ``count`` steps and add each step's dE/dstate . p to the gradient,
-    in the same pass; the sensitivities are the network's own (``network.sensitivities``), so that
-    structured zeros are never stored.
-``jvp(params, trajectory, t, v, out)``
-    ``out = J v`` for tangents v (R, B, N), J = dstate(t)/dstate(t-1).
-``jacobian(params, trajectory, t, b, J)``
-    The entries of J (N, N) for sequence b.
-``immediate(params, trajectory, t, row, grad)``
-    Add ``row . (dstate(t)/dparams of this step alone)``; row (B, N).
-
-Cores may share a batch of a network that ``shares``: its parameters, state and trajectory are arrays
-and numbers, and no two sequences write to one place. The trajectory then has ``single_threaded`` (1,): where it is
-set, ``forward``, ``readout_grad`` and ``collect`` leave the other cores alone, which have shards of the batch
-by themselves (:mod:`rnnsim.numerics.shards`).
-
-``prepare``, ``project``, ``step`` and ``readout`` are the parts of ``forward`` for networks that can
-settle (:mod:`rnnsim.numerics.fixed_points`): ``prepare(params, trajectory, rows)`` of so many rows in all; then, of
-the sequences begin, ..., end - 1, ``project(params, trajectory, t, count, begin, end)``, which takes the
-inputs of ``count`` steps in (one, or those of all sequences), ``step(params, trajectory, t, place,
-begin, end)``, t being the ``place``-th of them, and ``readout(params, stream, row, trajectory, t, count,
-begin, end)``, which leaves ``losses`` (R, B) in the trajectory.
-``swap_sequences(trajectory, t, b, other)`` has two of them change places in all that ``step`` and ``vjp``
-read and write; ``convert(params, trajectory, t, other_params, other)`` copies what ``vjp`` reads of
-step t to row 0 of a trajectory of another dtype.
+A trajectory holds the last steps in rows (:class:`TrajectoryFields`), a stream the data
+(:class:`Stream`).
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, Literal, NamedTuple, Self
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 
 from rnnsim import checks
 from rnnsim.arrays import aligned_zeros
 from rnnsim.errors import RnnsimError
+from rnnsim.network_data import (
+    SettlingTrajectoryFields,
+    SharedTrajectoryFields,
+    Stream,
+    TrajectoryFields,
+    empty_stream,
+)
+from rnnsim.network_kernels import (
+    Collect,
+    CollectRows,
+    Constrain,
+    Contract,
+    Convert,
+    Forward,
+    Immediate,
+    Jacobian,
+    Jvp,
+    KeepHistory,
+    Prepare,
+    Project,
+    Propagate,
+    Readout,
+    ReadoutGrad,
+    Restore,
+    Save,
+    Step,
+    SwapSequences,
+    Vjp,
+)
 from rnnsim.options import Options
-from rnnsim.typing import Array, Bools, Kernel, Memory, Params, State, Trajectory
+from rnnsim.typing import Array, Memory, Params, State, Trajectory
 
+__all__ = [
+    "Collect",
+    "CollectRows",
+    "Constrain",
+    "Contract",
+    "Convert",
+    "Forward",
+    "Immediate",
+    "Jacobian",
+    "Jvp",
+    "KeepHistory",
+    "Network",
+    "Prepare",
+    "Project",
+    "Propagate",
+    "Readout",
+    "ReadoutGrad",
+    "Restore",
+    "Save",
+    "SettlingTrajectoryFields",
+    "SharedTrajectoryFields",
+    "Step",
+    "Stream",
+    "SwapSequences",
+    "TrajectoryFields",
+    "Vjp",
+    "empty_stream",
+]
 
-class Stream(NamedTuple):
-    """Data in rows of time steps, and what the network made of it.
-
-    ``mask`` weighs each target (0: there is none); ``resets`` puts the state back before the step;
-    ``ends`` closes a window after the step (the end of an episode). ``legal`` marks every output
-    that counts as right where several do; it has no rows otherwise.
-    """
-
-    inputs: Array  # (T, B, m)
-    targets: Array  # (T, B, k)
-    mask: Array  # (T, B)
-    resets: Bools  # (T, B)
-    ends: Bools  # (T,)
-    legal: Bools  # (T, B, k) or (0, B, k)
-    outputs: Array  # (T, B, k), written by forward
-    losses: Array  # (T,) float64, written by forward: sum over the batch of mask * loss
-
-
-def empty_stream(
-    rows: int, batch: int, n_in: int, n_out: int, dtype: Any, *, legal: bool = False
-) -> Stream:
-    """Allocate a stream of ``rows`` steps: a target splat, no resets, no ends."""
-    return Stream(
-        inputs=np.zeros((rows, batch, n_in), dtype),
-        targets=np.zeros((rows, batch, n_out), dtype),
-        mask=np.ones((rows, batch), dtype),
-        resets=np.zeros((rows, batch), np.bool_),
-        ends=np.zeros(rows, np.bool_),
-        legal=np.zeros((rows if legal else 0, batch, n_out), np.bool_),
-        outputs=np.zeros((rows, batch, n_out), dtype),
-        losses=np.zeros(rows),
-    )
+# Typed Any and not None: a rule that names a kernel in ``needs`` may rely on it.
+ABSENT: Any = None
 
 
 class Network(ABC):
-    """What every network offers. Kernels that it lacks are None, and rules that need them refuse."""
+    """What every network offers.
+
+    Kernels that a network lacks are None, and rules that need them refuse the network. The class of each
+    kernel documents its arguments, and :mod:`rnnsim.network_kernels` what they have in common.
+
+    Attributes
+    ----------
+    kind : str
+        By which users choose it.
+    choices : type of Options
+        What users may choose by name besides the sizes.
+    reads : "leaving" or "entering"
+        Which state the output y(t) is computed from: state(t), or state(t-1).
+    shares : bool
+        Whether kernels may be called from several threads, each for sequences of its own: parameters,
+        state and trajectory are arrays and numbers, no two sequences write to the same element, and
+        the trajectory has :class:`SharedTrajectoryFields`.
+    n_in, n_out : int
+        m and k.
+    dtype : numpy.dtype
+    forward : Forward
+        Run the network over some steps.
+    readout_grad : ReadoutGrad
+        Add the gradient of the parameters that only the retrieval reads.
+    constrain : Constrain
+        Set the gradient of absent connections to zero.
+    keep_history : KeepHistory
+        Move rows of a trajectory to the front.
+    save, restore : Save, Restore
+        Copy a state into an array of states, and back.
+    vjp : Vjp
+        One step of the adjoint: dE/dstate(t) to dE/d(drive) and dE/dstate(t-1).
+    collect : Collect
+        Add the gradient of steps whose delta is known.
+    collect_rows : CollectRows
+        The same of each adjoint row and sequence; dense sensitivities only.
+    contract : Contract
+        Add a row times dense sensitivities to the gradient.
+    propagate : Propagate
+        Carry the sensitivities dstate/dparams through steps, and add the steps' gradient.
+    jvp : Jvp
+        The Jacobian dstate(t)/dstate(t-1) times tangents.
+    jacobian : Jacobian
+        Its entries.
+    immediate : Immediate
+        Add a row times dstate(t)/dparams of one step alone to the gradient.
+    prepare, project, step, readout : Prepare, Project, Step, Readout
+        The parts of ``forward``, for networks that can settle at a steady state. Their trajectory has
+        :class:`SettlingTrajectoryFields`.
+    swap_sequences : SwapSequences
+        Exchange two sequences of a trajectory.
+    convert : Convert
+        Copy what ``vjp`` reads into arrays of another dtype.
+    """
 
     kind: ClassVar[str]
-    choices: ClassVar[type[Options]] = Options  # what users may choose by name beside the sizes
-    reads: ClassVar[Literal["leaving", "entering"]] = "leaving"  # the state that the output is of
-    shares: ClassVar[bool] = False  # whether cores may share a batch, see above
+    choices: ClassVar[type[Options]] = Options
+    reads: ClassVar[Literal["leaving", "entering"]] = "leaving"
+    shares: ClassVar[bool] = False
 
     n_in: int
     n_out: int
     dtype: np.dtype[Any]
 
-    forward: Kernel
-    readout_grad: Kernel
-    constrain: Kernel
-    keep_history: Kernel
-    save: Kernel
-    restore: Kernel
+    forward: Forward
+    readout_grad: ReadoutGrad
+    constrain: Constrain
+    keep_history: KeepHistory
+    save: Save
+    restore: Restore
 
-    # Any and not Kernel | None: a rule that names a kernel in ``needs`` may rely on it.
-    vjp: Any = None
-    collect: Any = None
-    collect_rows: Any = None
-    contract: Any = None
-    propagate: Any = None
-    jvp: Any = None
-    jacobian: Any = None
-    immediate: Any = None
-    prepare: Any = None
-    project: Any = None
-    step: Any = None
-    swap_sequences: Any = None
-    convert: Any = None
-    readout: Any = None
+    vjp: Vjp = ABSENT
+    collect: Collect = ABSENT
+    collect_rows: CollectRows = ABSENT
+    contract: Contract = ABSENT
+    propagate: Propagate = ABSENT
+    jvp: Jvp = ABSENT
+    jacobian: Jacobian = ABSENT
+    immediate: Immediate = ABSENT
+    prepare: Prepare = ABSENT
+    project: Project = ABSENT
+    step: Step = ABSENT
+    swap_sequences: SwapSequences = ABSENT
+    convert: Convert = ABSENT
+    readout: Readout = ABSENT
 
     @property
     def columns(self) -> tuple[int, ...]:
-        """How many columns its inputs may have."""
+        """The numbers of columns that its inputs may have."""
         return (self.n_in,)
 
     def check_inputs(self, inputs: Any) -> Array:
-        """Give inputs as one array (T, B, columns).
+        """Check inputs and give them as one array (T, B, columns).
 
         Raises
         ------
@@ -188,7 +217,7 @@ class Network(ABC):
     @classmethod
     @abstractmethod
     def sized(cls, n_in: int, hidden: int, n_out: int, **options: Any) -> Self:
-        """Make the network that fits a task, ``hidden`` being the size that users choose."""
+        """Make the network for a task's sizes, ``hidden`` being the size that users choose."""
 
     @abstractmethod
     def init(self, seed: int = 0) -> Params:
@@ -196,25 +225,44 @@ class Network(ABC):
 
     @abstractmethod
     def state(self, batch: int, initial_state: Array | None = None) -> State:
-        """Allocate the state of ``batch`` sequences, at its initial value."""
+        """Allocate the state of ``batch`` sequences, at its initial value.
+
+        Parameters
+        ----------
+        batch : int
+            B.
+        initial_state : (B, N) or (N,) array, optional
+            By default the network's own.
+
+        Returns
+        -------
+        NamedTuple of arrays, B rows each
+        """
 
     @abstractmethod
     def states(self, count: int, batch: int) -> State:
-        """Allocate room for ``count`` states, for ``save``."""
+        """Allocate ``count`` states, for ``save``: a leading axis in each array of a state."""
 
     @abstractmethod
     def trajectory(self, rows: int, batch: int) -> Trajectory:
-        """Allocate the rows of a trajectory."""
+        """Allocate a trajectory of ``rows`` steps.
+
+        Returns
+        -------
+        NamedTuple of arrays and numbers
+            With :class:`TrajectoryFields`, and what the network's kernels keep of each step. Its class
+            is at the top level of a module (the kernel cache finds it by its name).
+        """
 
     def sensitivities(self, batch: int, window: int) -> Memory:
-        """Allocate p = dstate/dparams = 0, in the structure that ``propagate`` carries.
+        """Allocate p = dstate/dparams = 0, in the structure that ``propagate`` updates.
 
-        ``window`` is the most steps that it is to carry them at a time.
+        ``window`` is the largest number of steps of one call of ``propagate``.
         """
         raise RnnsimError(f"a {self.kind} network has no sensitivities")
 
     def state_names(self, inputs: Sequence[str], outputs: Sequence[str]) -> tuple[str, ...]:
-        """What each number of the state is, for figures, where the inputs and outputs have names."""
+        """Name each number of the state, for figures, given the names of the inputs and outputs."""
         return tuple(f"unit {i + 1}" for i in range(self.n_state))
 
     def check_params(self, params: Params) -> None:
@@ -222,12 +270,12 @@ class Network(ABC):
 
     @property
     def n_columns(self) -> int:
-        """P, how many columns dense sensitivities have (networks with ``collect_rows``)."""
+        """P, the number of columns of dense sensitivities (networks with ``collect_rows``)."""
         raise RnnsimError(f"a {self.kind} network has no dense sensitivities")
 
     @property
     def n_params(self) -> int:
-        """How many numbers the parameters are."""
+        """The number of entries of all parameters."""
         return sum(int(np.prod(shape)) for shape in self.shapes.values())
 
     def views(self, flat: Array) -> Params:
@@ -240,9 +288,9 @@ class Network(ABC):
         return self.params_type(*arrays)
 
     def kernel_params(self, flat: Array) -> Params:
-        """Give the parameters, or their gradient, as the kernels take them: by default as views.
+        """Give the parameters, or their gradient, as the kernels take them: by default as ``views``.
 
-        A NamedTuple of arrays, of a class that can be imported by its name (for the cache).
+        A NamedTuple of arrays, of a class that can be imported by its name (for the kernel cache).
         """
         return self.views(flat)
 

@@ -18,18 +18,18 @@ WORDS = {"int": "a whole number", "float": "a number", "bool": "true or false",
 
 
 def _number(value: Any) -> Any:
-    """Text such as ``.5``, which is a number to everybody but JSON."""
+    """Write text such as ``.5`` as ``0.5``, since JSON has no number without a leading digit."""
     return re.sub(r"^([+-]?)\.(?=\d)", r"\g<1>0.", value) if isinstance(value, str) else value
 
 
 @cache
 def _fields(options: type[Options]) -> tuple[Any, ...]:
-    """The fields of a class, for which msgspec reads all of its annotations."""
+    """The fields of a class, cached: msgspec evaluates all annotations at each call."""
     return msgspec.structs.fields(options)
 
 
 class Options(msgspec.Struct, frozen=True, kw_only=True):
-    """A thing with options: the fields of the class, each with its default and its bounds.
+    """A class with options: its fields, each with its default and its bounds.
 
     >>> class Delay(Options, frozen=True):
     ...     name = "delay"
@@ -42,7 +42,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
 
     @classmethod
     def from_options(cls, options: Mapping[str, Any]) -> Self:
-        """Make it from options by name; text is read as the type of the option.
+        """Make an instance from options by name; text is converted to the type of the option.
 
         Raises
         ------
@@ -59,10 +59,10 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
         try:
             return msgspec.convert(given, cls, strict=False)
         except msgspec.ValidationError as error:
-            if isinstance(error.__cause__, RnnsimError):  # what __post_init__ had to say
+            if isinstance(error.__cause__, RnnsimError):  # raised by __post_init__
                 raise error.__cause__ from None
             what, _, path = str(error).partition(" - at `$.")
-            if not path:  # of the options together: the class says it itself
+            if not path:  # an error of several options together
                 raise RnnsimError(what) from None
             name = path.rstrip("`").split("[")[0]
             what = re.sub(r", got `.*`$", "", what)
@@ -77,7 +77,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
 
     @classmethod
     def choices_of(cls, option: str) -> tuple[str, ...]:
-        """The words or numbers that an option may be, if it is one of some."""
+        """The values of an option that is a choice, else none."""
         hint = get_type_hints(cls).get(option)
         return tuple(map(str, get_args(hint))) if get_origin(hint) is Literal else ()
 

@@ -1,7 +1,7 @@
-"""The rules, tasks and networks that are installed, rnnsim's own among them, by name.
+"""The rules, tasks and networks that are installed, rnnsim's own included, by name.
 
-Plugins come in through the entry-point group ``rnnsim``, one by one: one that cannot be imported is
-named in a warning, and the others still work.
+Plugins are loaded one by one from the entry-point group ``rnnsim``; a warning names each that cannot be
+imported, and the others still work.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Entry:
-    """A registered thing and where it comes from."""
+    """A registered class and the distribution that it comes from."""
 
     thing: Any
     distribution: str
@@ -37,7 +37,7 @@ class Entry:
 
 @dataclass(frozen=True)
 class Registry:
-    """Everything that is installed, by name."""
+    """The installed rules, tasks and networks, by name."""
 
     rules: Mapping[str, Entry]
     tasks: Mapping[str, Entry]
@@ -45,12 +45,16 @@ class Registry:
 
 
 def collect(plugins: Mapping[str, tuple[Any, str, str]]) -> Registry:
-    """Ask plugins for what they offer.
+    """Call the hooks of plugins and collect what they register.
 
     Parameters
     ----------
     plugins : mapping
         From the name of an entry point to (module, distribution, version).
+
+    Returns
+    -------
+    Registry
 
     Raises
     ------
@@ -58,12 +62,12 @@ def collect(plugins: Mapping[str, tuple[Any, str, str]]) -> Registry:
         If two plugins use one name; both distributions are named.
     """
     found: dict[str, dict[str, Entry]] = {"rule": {}, "task": {}, "network": {}}
-    # hook, base class, and what a class must say of itself: its name first
+    # hook, base class, and the attributes that a class must have, its name first
     kinds = {"rule": ("rnnsim_rules", Rule, ("name", "claim", "cost")),
              "task": ("rnnsim_tasks", Task, ("name",)),
              "network": ("rnnsim_networks", Network, ("kind",))}  # fmt: skip
     for module, distribution, version in plugins.values():
-        # A manager each: what a hook registers is then known to come from this plugin.
+        # One manager for each plugin, so that it is known which plugin registers what.
         manager = pluggy.PluginManager("rnnsim")
         manager.add_hookspecs(hookspecs)
         try:
@@ -78,7 +82,7 @@ def collect(plugins: Mapping[str, tuple[Any, str, str]]) -> Registry:
                 getattr(manager.hook, hook)(register=register)
             except RnnsimError:
                 raise
-            except (Exception, SystemExit) as error:  # noqa: BLE001 (a stranger's hook may fail in any way)
+            except (Exception, SystemExit) as error:  # noqa: BLE001 (a plugin's hook may fail in any way)
                 _warn(f"{hook} of {distribution} {version} failed", error)
     return Registry(found["rule"], found["task"], found["network"])
 
@@ -113,7 +117,7 @@ def _add(
 
 
 def _check_rule(rule: type[Rule], distribution: str) -> None:
-    """Refuse a rule that says of itself what nobody could read."""
+    """Refuse a rule whose class attributes have wrong types."""
     who = f"{distribution} registers the rule {rule.name}"
     if not isinstance(rule.cost, Cost):
         raise RnnsimError(f"{who}, whose cost is {rule.cost!r}; it is a Cost(time=..., memory=...)")
@@ -124,14 +128,14 @@ def _check_rule(rule: type[Rule], distribution: str) -> None:
 
 
 def installed_plugins() -> dict[str, tuple[Any, str, str]]:
-    """Import the plugins of every installed distribution; name those that fail in a warning."""
+    """Import the plugins of every installed distribution; warn of those that fail."""
     found: dict[str, tuple[Any, str, str]] = {}
-    for point in entry_points(group=GROUP):  # of what is there twice: those that imports find
+    for point in entry_points(group=GROUP):  # the first on sys.path of each
         assert point.dist is not None
         name, version = _normalised(point.dist), point.dist.version
         try:
             module = point.load()
-        except (Exception, SystemExit) as error:  # noqa: BLE001 (a stranger's module may fail in any way)
+        except (Exception, SystemExit) as error:  # noqa: BLE001 (a plugin's module may fail in any way)
             plugin = f"the plugin {point.name} ({point.value}) of {name} {version}"
             _warn(f"{plugin} cannot be imported", error)
         else:
@@ -140,7 +144,7 @@ def installed_plugins() -> dict[str, tuple[Any, str, str]]:
 
 
 def _warn(what: str, error: BaseException) -> None:
-    why = " ".join(f"{type(error).__name__}: {error}".split())  # pluggy's errors are several lines
+    why = " ".join(f"{type(error).__name__}: {error}".split())  # pluggy's messages have several lines
     message = f"{what}: {why}; the others still work"
     warnings.warn(message, RnnsimWarning, stacklevel=4)
 
@@ -151,7 +155,7 @@ def _normalised(distribution: Distribution) -> str:
 
 @lru_cache(maxsize=1)
 def installed() -> Registry:
-    """Everything that is installed, looked up once."""
+    """The registry of what is installed, cached."""
     return collect(installed_plugins())
 
 
@@ -166,7 +170,7 @@ def tasks() -> dict[str, str]:
 
 
 def lookup(kind: str, name: str) -> Any:
-    """Find a rule or a task by name.
+    """Find the class of a rule or a task by name.
 
     Raises
     ------
@@ -180,19 +184,19 @@ def lookup(kind: str, name: str) -> Any:
 
 
 def rule_type(rule: str | Rule) -> type[Rule]:
-    """The class of a rule, from its name or from one that is made."""
+    """The class of a rule, from its name or an instance."""
     found: type[Rule] = lookup("rule", rule) if isinstance(rule, str) else type(make_rule(rule, {}))
     return found
 
 
 def task_type(task: str | Task) -> type[Task]:
-    """The class of a task, from its name or from one that is made."""
+    """The class of a task, from its name or an instance."""
     found: type[Task] = lookup("task", task) if isinstance(task, str) else type(make_task(task, {}))
     return found
 
 
 def network_type(kind: str) -> type[Network]:
-    """Find a kind of network.
+    """Find the class of a kind of network.
 
     Raises
     ------
@@ -207,12 +211,12 @@ def network_type(kind: str) -> type[Network]:
 
 
 def make_rule(rule: str | Rule, options: Mapping[str, Any]) -> Rule:
-    """Make a rule from its name and its options, or take one that is made."""
+    """Make a rule from its name and its options, or return an instance as it is."""
     return _make("rule", Rule, rule, options)
 
 
 def make_task(task: str | Task, options: Mapping[str, Any]) -> Task:
-    """Make a task from its name and its options, or take one that is made."""
+    """Make a task from its name and its options, or return an instance as it is."""
     return _make("task", Task, task, options)  # type: ignore[type-abstract]
 
 

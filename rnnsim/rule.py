@@ -1,8 +1,8 @@
-"""The contract of a learning rule: who is to delta for the error?
+"""The contract of a learning rule: how the gradient of the error is computed.
 
 A rule is a :class:`Rule` with its options as fields, a ``memory`` that it allocates and a ``credit``
-kernel that adds a window's gradient to ``grad``. It asks a network for one-step derivatives alone
-(:mod:`rnnsim.network`), so that each rule trains each network that has the derivatives it needs.
+kernel that adds a window's gradient to ``grad``. It uses a network only through its one-step
+derivatives (:mod:`rnnsim.network`), so that each rule trains each network that has those it needs.
 
 A rule in full::
 
@@ -33,42 +33,75 @@ from rnnsim.typing import Array, Kernel, Memory, Params, State, Trajectory
 
 Claim = Literal["exact", "truncated", "unbiased", "approximate"]
 
-DONE = 0  # what learn() returns where nothing went wrong; anything else is the rule's to explain
+DONE = 0  # what learn() returns on success; Rule.explain() gives the error for any other code
 
 
 class Cost(NamedTuple):
-    """How time per step and memory grow: with n units, h steps of a window, T steps."""
+    """How time and memory grow with n units, blocks or sweeps of h steps, and T steps.
+
+    Attributes
+    ----------
+    time : str
+        Of one step.
+    memory : str
+    """
 
     time: str
     memory: str
 
 
 class Nothing(NamedTuple):
-    """The memory of a rule that has none (Numba knows no empty tuples of arrays)."""
+    """The memory of a rule that keeps nothing: Numba has no type for an empty NamedTuple.
+
+    Attributes
+    ----------
+    nothing : (0,) array
+    """
 
     nothing: Array
 
 
 class Window(NamedTuple):
-    """The steps whose gradient is asked for: rows first, ..., first + length - 1 of the trajectory.
+    """The steps whose gradient is computed: rows first, ..., first + length - 1 of the trajectory.
 
-    Rows before ``first`` are history, as many as the rule asked for and the stream has had.
+    Rows before ``first`` are history: as many as the rule asked for, or as the stream has had.
+
+    Attributes
+    ----------
+    first, length : int
+        The first row of the trajectory, and the number of rows.
+    step : int
+        The number of steps of the stream before the window.
+    last : bool
+        Whether no step comes after the window.
+    learns : bool
+        Whether the gradient is computed; if not, the network only runs forward.
     """
 
     first: int
     length: int
-    step: int  # how many steps the stream has had before the window
-    last: bool  # no step comes after
-    learns: bool  # whether a gradient is asked for; if not, the network only runs
+    step: int
+    last: bool
+    learns: bool
 
 
 class Settler(NamedTuple):
-    """How a network is to settle at its steady states (:mod:`rnnsim.numerics.fixed_points`)."""
+    """How a network settles at its steady states (:mod:`rnnsim.numerics.fixed_points`).
 
-    solver: str = "relaxation"  # or "anderson", "newton"
-    tolerance: float | None = None  # the largest residual; None: that of the network's dtype
+    Attributes
+    ----------
+    solver : "relaxation", "anderson" or "newton"
+    tolerance : float or None
+        The largest residual; None for the default of the network's dtype.
+    max_steps : int
+    depth : int
+        The number of iterates that Anderson's method combines.
+    """
+
+    solver: str = "relaxation"
+    tolerance: float | None = None
     max_steps: int = 10_000
-    depth: int = 5  # how many iterates Anderson's method mixes
+    depth: int = 5
 
 
 class Rule(Options, frozen=True):
@@ -79,20 +112,20 @@ class Rule(Options, frozen=True):
     name : str
         By which users choose it.
     claim : "exact", "truncated", "unbiased" or "approximate"
-        What its gradient is to the true one.
+        How its gradient relates to the true one.
     cost : Cost
     needs : tuple of str
-        The network's kernels that it uses.
+        The kernels of the network that it uses.
     settles : bool
-        Whether the network settles at a steady state for each row, in place of stepping.
+        Whether the network settles at a steady state for each row instead of stepping.
     online : bool
-        Whether the weights may move between windows of one sequence.
+        Whether the weights may change between windows of one sequence.
     carries : bool
-        Whether credit passes from window to window; if not, the claim holds within a window.
+        Whether the gradient reaches back beyond a window; if not, the claim holds within a window.
     kind : str
-        The kind of network that it trains where the user does not say.
+        The kind of network that it trains by default.
     network : mapping
-        Options of that network without which it would be another rule.
+        Options of that network which define the rule.
     """
 
     name: ClassVar[str]
@@ -106,42 +139,57 @@ class Rule(Options, frozen=True):
     network: ClassVar[Mapping[str, Any]] = {}
 
     def memory(self, network: Network, batch: int, window: int, rng: np.random.Generator) -> Memory:
-        """Allocate what the rule carries from window to window, and its room to work.
+        """Allocate what the rule carries from window to window, and its workspace.
 
-        A NamedTuple of arrays and numbers, of a class at the top of a module (the cache finds it by
-        its name). By default there is nothing. A rule that draws random numbers keeps ``rng`` there.
+        Parameters
+        ----------
+        network : Network
+        batch : int
+            B, the number of sequences.
+        window : int
+            The largest number of steps of a window.
+        rng : numpy.random.Generator
+            A rule that draws random numbers keeps it in its memory.
+
+        Returns
+        -------
+        NamedTuple of arrays and numbers
+            Its class is at the top level of a module (the kernel cache finds it by its name).
         """
         return Nothing(np.zeros(0))
 
     def credit(self, network: Network) -> Kernel:
-        """Make the kernel ``credit(params, trajectory, window, memory, grad)``: the rule's whole work.
+        """Make the kernel ``credit(params, trajectory, window, memory, grad)``.
 
-        It adds dE/dparams of the window's steps to ``grad``, whatever belongs to the retrieval
-        (V, c) excepted: the network does that itself.
+        It adds dE/dparams of the window's steps, summed over the batch, to ``grad``; except for the
+        parameters of the retrieval (V and c), whose gradient ``readout_grad`` of the network adds.
+        ``trajectory.error`` is already divided by B.
         """
         raise NotImplementedError
 
     def history(self, window: int) -> int:
-        """How many steps from before a window ``credit`` reads."""
+        """The number of steps before a window that ``credit`` reads."""
         return 0
 
     def online_window(self, network: Network) -> int | None:
-        """How often the weights should move in a stream without end; None: no preference."""
+        """The steps between updates in a stream without end; None for no preference."""
         return None
 
     def settler(self) -> Settler:
-        """How a network is to settle that this rule trains, where it settles."""
+        """How the network settles, for a rule that ``settles``."""
         return Settler()
 
     def rows(self, window: int) -> int:
-        """How many rows of the trajectory a window of so many steps needs."""
+        """The number of rows of the trajectory that a window of so many steps needs."""
         return window
 
     def learn(self, network: Network) -> Kernel:
-        """Make the kernel that runs the network over a window and gives the gradient.
+        """Make the kernel ``learn``, which runs the network over a window and computes the gradient.
 
-        A rule overrides this only if it runs the network itself: ``bptt`` in shards of
-        a batch or from checkpoints, ``recurrent-backprop`` at its steady state.
+        ``learn(params, state, stream, row, trajectory, window, memory, grad) -> code`` reads the stream
+        from ``row`` on, adds to ``grad`` and returns ``DONE``, or a code for :meth:`explain`. A rule
+        overrides this only if it runs the network itself: from checkpoints, in shards of a batch, or
+        at a steady state.
         """
         forward, readout_grad, constrain = network.forward, network.readout_grad, network.constrain
         credit = self.credit(network)
@@ -167,17 +215,17 @@ class Rule(Options, frozen=True):
         return learn
 
     def explain(self, code: int, memory: Memory, step: int) -> RnnsimError:
-        """Say what went wrong where ``learn`` returned ``code``, ``step`` being the window's first."""
+        """Give the error for a ``code`` that ``learn`` returned, ``step`` being the window's first."""
         return RnnsimError(f"{self.name} gave up at step {step} (code {code})")
 
     def memory_bytes(self, network: Network, batch: int, window: int) -> int:
-        """How many bytes the rule holds: its memory and the rows of the trajectory."""
+        """The number of bytes of the rule's memory and of the trajectory."""
         rows = self.history(window) + self.rows(window)
         memory = self.memory(network, batch, window, np.random.default_rng(0))
         return nbytes(memory) + nbytes(network.trajectory(rows, batch))
 
     def check_network(self, network: Network) -> None:
-        """Refuse a network that lacks what this rule needs.
+        """Refuse a network that lacks a kernel in ``needs``.
 
         Raises
         ------

@@ -1,8 +1,9 @@
 """The contract of a task: what the network is to learn, and when it has.
 
 A task fills rows of a :class:`~rnnsim.network.Stream`, step by step (a stream without end) or episode
-by episode. Its ``source`` is a NamedTuple that holds all that generation depends on, its random
-generator included, so that a run can be saved and goes on the same however it was cut into chunks.
+by episode. Its ``source`` is a NamedTuple that holds everything that generation depends on, the random
+generator included, so that a run can be saved, and its result does not depend on the chunks it is
+generated in.
 
 Most tasks are one of two kinds, and write one kernel for one sequence:
 
@@ -29,19 +30,41 @@ from rnnsim.typing import Kernel
 
 
 class Suggestion(NamedTuple):
-    """What a task suggests where the user does not say."""
+    """The settings that a task suggests, used where the user gives none.
 
-    rule: str = "bptt"  # with which ``reached`` was measured
-    kind: str = "recurrent"  # of the network that ``network`` and ``init`` are for
-    network: Mapping[str, Any] = {}  # its options beside the sizes
-    init: Mapping[str, Any] = {}  # options of ``network.init``
+    Attributes
+    ----------
+    rule : str
+        With which ``reached`` was measured.
+    kind : str
+        The kind of network that ``network`` and ``init`` are for.
+    network : mapping
+        Its options besides the sizes.
+    init : mapping
+        Options of ``network.init``.
+    hidden : int
+    optimizer : str
+    learning_rate : float
+    clip : float or None
+        The largest norm of a gradient; None for no limit.
+    window : int or None
+        Steps between updates; None for an episode.
+    batch : int
+    steps : int
+        The largest number; a run stops when the task is solved.
+    """
+
+    rule: str = "bptt"
+    kind: str = "recurrent"
+    network: Mapping[str, Any] = {}
+    init: Mapping[str, Any] = {}
     hidden: int = 16
     optimizer: str = "adam"
     learning_rate: float = 0.01
     clip: float | None = 1.0
-    window: int | None = None  # steps between updates; None: an episode
+    window: int | None = None
     batch: int = 1
-    steps: int = 100_000  # the most; a run stops where the task counts as solved
+    steps: int = 100_000
 
 
 class Task(Options, frozen=True):
@@ -52,27 +75,29 @@ class Task(Options, frozen=True):
     name : str
         By which users choose it.
     n_in, n_out : int
-        m and k, perhaps depending on options (properties).
+        m and k, properties that may depend on options.
     score : str
         What is shown beside the loss: a name of :data:`rnnsim.criterion.SCORES`.
     reached : str
         What the suggested network and rule reached.
+    steady : bool
+        Whether each row is a pattern for a rule that settles.
     """
 
     name: ClassVar[str]
     score: ClassVar[str] = "error"
     reached: ClassVar[str] = ""
-    steady: ClassVar[bool] = False  # each row is a pattern for a rule that settles
+    steady: ClassVar[bool] = False
 
     @property
     @abstractmethod
     def n_in(self) -> int:
-        """m."""
+        """m, the number of inputs."""
 
     @property
     @abstractmethod
     def n_out(self) -> int:
-        """k."""
+        """k, the number of outputs."""
 
     @property
     @abstractmethod
@@ -91,41 +116,41 @@ class Task(Options, frozen=True):
 
     @property
     def published(self) -> Mapping[str, int]:
-        """By rule: the step within which its source says that it solved the task."""
+        """For each rule with a published figure: the step within which it solved the task."""
         return {}
 
     @property
     def input_names(self) -> tuple[str, ...]:
-        """What each input is, for figures."""
+        """The names of the inputs, for figures."""
         return tuple(f"u{i + 1}" for i in range(self.n_in))
 
     @property
     def output_names(self) -> tuple[str, ...]:
-        """What each output is, for figures."""
+        """The names of the outputs, for figures."""
         return tuple(f"y{i + 1}" for i in range(self.n_out))
 
     def held_out_shape(self) -> tuple[int, int]:
-        """How many rows of how many sequences side by side a held-out evaluation takes.
+        """The shape (T, B) of the data of a held-out evaluation.
 
-        Those of a finite data set are all of it, once.
+        A finite data set is used whole, once.
         """
         whole = self.episode_length or 1
         return whole * max(1, 500 // whole), 16
 
     def suggestion(self, rule: str) -> Suggestion:
-        """What to use with this rule where the user does not say."""
+        """The default settings for this rule."""
         return Suggestion()
 
     def suggestions(self, rule: str, kind: str) -> Mapping[str, Suggestion]:
         """The settings that a user may choose from by name, for this rule and kind of network.
 
-        The first is what a run uses where nobody chooses.
+        The first is the default.
         """
         return {"default": self.suggestion(rule)}
 
     @property
     def episode_length(self) -> int | None:
-        """The most steps of an episode, or None where there are no episodes."""
+        """The largest number of steps of an episode, or None where there are no episodes."""
         return None
 
     @property
@@ -137,15 +162,28 @@ class Task(Options, frozen=True):
     def source(self, rng: np.random.Generator, batch: int, dtype: Any, *, held_out: bool = False) -> Any:
         """Allocate what generation depends on, for ``batch`` sequences side by side.
 
-        With ``held_out`` it is of data that no run learns from: another part of a finite data set,
-        other draws of a generator.
+        Parameters
+        ----------
+        rng : numpy.random.Generator
+        batch : int
+            B.
+        dtype : numpy.dtype
+        held_out : bool
+            Whether it is for data that no run learns from: another part of a finite data set, or other
+            draws of a generator.
+
+        Returns
+        -------
+        NamedTuple of arrays, numbers and generators
+            Everything that ``fill`` reads and updates.
         """
 
     @abstractmethod
     def fill(self) -> Kernel:
         """Make the kernel ``fill(source, stream, rows) -> filled``.
 
-        It fills the first rows of a stream: ``rows`` of them, or as many whole episodes as fit.
+        It writes the first rows of a stream: ``rows`` of them, or as many whole episodes as fit.
+        Returns their number.
         """
 
 
@@ -154,7 +192,11 @@ class StreamTask(Task, frozen=True):
 
     @abstractmethod
     def step(self) -> Kernel:
-        """Make the kernel ``step(source, b, u, d) -> weight``."""
+        """Make the kernel ``step(source, b, u, d) -> weight``.
+
+        It writes the input u (m,) and the target d (k,) of the next step of sequence b, and returns
+        the weight of the target, 0 if there is none.
+        """
 
     def fill(self) -> Kernel:
         return stream_fill(self.step())
@@ -178,14 +220,16 @@ def stream_fill(step: Kernel) -> Kernel:
 class EpisodeTask(Task, frozen=True):
     """A task of episodes, the state being reset before each.
 
-    The sequences side by side start together; after its end, the shorter one waits without targets.
+    The B sequences start their episodes together; one that ends early has no targets until the
+    longest ends.
     """
 
     @abstractmethod
     def episode(self) -> Kernel:
         """Make the kernel ``episode(source, b, u, d, weight, legal) -> length``.
 
-        All of u, d, weight and legal are zero beforehand; ``legal`` (L, k) has no rows unless
+        It writes an episode of sequence b into u (L, m), d (L, k), weight (L,) and legal (L, k), which
+        are zero beforehand, and returns its length, at most L; ``legal`` has no rows unless
         ``has_legal``.
         """
 

@@ -1,4 +1,4 @@
-"""The types that signatures are written in."""
+"""The types in signatures."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ Inputs: TypeAlias = NDArray[Any] | tuple[NDArray[Any], NDArray[Any]]
 Kernel: TypeAlias = Callable[..., Any]
 Number: TypeAlias = Any  # a float, or a NumPy scalar of the network's type
 
-# NamedTuples of arrays; which fields they have is the business of the network, rule or task that
-# made them.
+# NamedTuples of arrays and numbers, whose fields are defined by the network, rule or task that makes
+# them (of trajectories: rnnsim.network.TrajectoryFields).
 Params: TypeAlias = Any
 Trajectory: TypeAlias = Any
 Memory: TypeAlias = Any

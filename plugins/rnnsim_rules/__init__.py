@@ -1,4 +1,4 @@
-"""The learning rules that come with rnnsim, registered as a stranger's would be."""
+"""The learning rules that come with rnnsim, registered like those of any plugin."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ hookimpl = pluggy.HookimplMarker("rnnsim")
 
 @hookimpl
 def rnnsim_rules(register: Callable[[type[Rule]], None]) -> None:
-    """Register every rule of this package, one a file."""
+    """Register every rule of this package, one in each file."""
     from rnnsim_rules.bptt import BPTT
     from rnnsim_rules.fast_weights_1 import FastWeights1
     from rnnsim_rules.fast_weights_2 import FastWeights2

@@ -6,9 +6,9 @@ The adjoint lambda(t) = dE/dx(t) is swept back from the end of the window:
          s(t) = alpha D(t) lambda(t)
     (9)  dE/dW = sum_t s(t) x(t-1)^T,   dE/db = sum_t s(t),   dE/dU = sum_t s(t) u(t)^T
 
-Exact for the errors of the window; no credit goes to the steps before it. The states of the whole
-window are stored, or with ``checkpoint`` those of a segment of about sqrt(T) steps and the state that
-enters each segment: the segments are run anew, the last one first.
+Exact for the errors of the window; the sweep does not reach steps before it. The states of the whole
+window are stored, or with ``checkpoint`` those of a segment of about sqrt(T) steps and the state before
+each segment: the segments are then recomputed, the last one first.
 """
 
 from __future__ import annotations
@@ -29,33 +29,51 @@ from rnnsim.numerics.shards import sharded_learn, sharded_memory
 from rnnsim.rule import DONE, Cost, Rule, Window
 from rnnsim.typing import Array, Kernel, Memory, Params, State, Trajectory
 
-ROWS = 128  # of a chunk of the sweep, where the network is not larger
+ROWS = 128  # the smallest number of rows, steps times sequences, of a chunk of the sweep
 
 
 class Sweep(NamedTuple):
-    """What a backward sweep holds. It goes chunk by chunk: delta is then in the cache."""
+    """The memory of a backward sweep, which goes chunk by chunk so that delta stays in the cache.
 
-    adjoint: Array  # (2, B, 1, N) dE/dstate(t) and dE/dstate(t-1), in turn
-    delta: Array  # (steps of a chunk, B, 1, K) s(t)
+    Attributes
+    ----------
+    adjoint : (2, B, 1, N) array
+        dE/dstate(t) and dE/dstate(t-1), alternating.
+    delta : (steps of a chunk, B, 1, K) array
+        s(t).
+    """
+
+    adjoint: Array
+    delta: Array
 
 
 class CheckpointedSweep(NamedTuple):
-    """A sweep, and the states to run the segments from."""
+    """A sweep, and the states from which segments are recomputed.
+
+    Attributes
+    ----------
+    sweep : Sweep
+    checkpoints : NamedTuple of arrays
+        The state before each segment, and that after the last.
+    length : int
+        The number of steps of a segment.
+    """
 
     sweep: Sweep
-    checkpoints: State  # a state of the network for each segment: fields (segments, ...)
-    length: int  # of a segment
+    checkpoints: State
+    length: int
 
 
 def segment_length(window: int) -> int:
-    """The length c of the segments of T steps: T/c checkpoints and c rows are fewest at sqrt(T)."""
+    """The length c of segments of T steps: T/c checkpoints and c rows are fewest at c = sqrt(T)."""
     return max(1, math.isqrt(window - 1) + 1)
 
 
 def sweep_memory(network: Network, batch: int, steps: int) -> Sweep:
-    """Allocate the memory of a sweep over at most so many steps.
+    """Allocate the memory of a sweep over at most ``steps`` steps.
 
-    A chunk has as many rows as the gradient of W: that one is in the way no more than they are.
+    A chunk has at least as many rows as the gradient of W, so that the traffic for adding to the
+    gradient does not dominate.
     """
     chunk = min(steps, -(-max(ROWS, network.n_drive) // batch))
     return Sweep(
@@ -66,10 +84,10 @@ def sweep_memory(network: Network, batch: int, steps: int) -> Sweep:
 
 @cache
 def sweep_chunk_kernel(vjp: Kernel) -> Kernel:
-    """Make ``sweep_chunk``, which takes the adjoint of some sequences back through a chunk.
+    """Make ``sweep_chunk``, which propagates the adjoint of some sequences back through a chunk.
 
-    It starts at the adjoint in ``adjoint[0]``, which the later steps have left, and leaves there that of
-    the step before the first. The errors of the last ``own`` of the steps are swept.
+    ``adjoint[0]`` is dE/dstate after the chunk, through later steps, and on return that before the
+    chunk. The errors of the last ``own`` steps are added.
     """
 
     @kernel(allocates=False, inlined=False)
@@ -84,7 +102,7 @@ def sweep_chunk_kernel(vjp: Kernel) -> Kernel:
         end: int,
     ) -> None:
         """Sweep the sequences begin, ..., end - 1."""
-        for back in range(count):  # from adjoint[0] to adjoint[1] and back, and so on
+        for back in range(count):  # adjoint[0] and adjoint[1] alternate
             after, before = memory.adjoint[back % 2], memory.adjoint[1 - back % 2]
             t, delta = first + count - 1 - back, memory.delta[count - 1 - back]
             vjp(params, trajectory, t, begin, end, back < own, after, delta, before)
@@ -95,7 +113,7 @@ def sweep_chunk_kernel(vjp: Kernel) -> Kernel:
 
 
 def sweep_chunk_all_kernel(network: Network) -> Kernel:
-    """Make the same for all sequences, which cores share where the network's kernels can."""
+    """Make the same for all sequences, divided among threads where the network ``shares``."""
     sweep_chunk = sweep_chunk_kernel(network.vjp)
 
     @kernel(allocates=False)
@@ -119,13 +137,13 @@ def sweep_chunk_all_kernel(network: Network) -> Kernel:
 def no_readout_grad(
     params: Params, trajectory: Trajectory, first: int, count: int, grad: Params
 ) -> None:
-    """The retrieval's own parameters have their gradient elsewhere."""
+    """The gradient of the parameters of the retrieval is added elsewhere."""
 
 
 def sweep_kernel(network: Network, readout_grad: Kernel = no_readout_grad) -> Kernel:
     """Make the backward sweep over rows first, ..., first + count - 1, chunk by chunk.
 
-    ``readout_grad`` of a chunk is done with it, while its states are in the cache.
+    ``readout_grad`` of a chunk follows at once, while its states are in the cache.
     """
     sweep_chunk, collect = sweep_chunk_all_kernel(network), network.collect
 
@@ -152,7 +170,7 @@ def sweep_kernel(network: Network, readout_grad: Kernel = no_readout_grad) -> Ke
 
 
 def learn_kernel(network: Network) -> Kernel:
-    """Make ``learn``: forward, and back through all steps."""
+    """Make ``learn``: a forward pass, then a backward sweep over all steps."""
     forward, constrain = network.forward, network.constrain
     sweep = sweep_kernel(network, network.readout_grad)
 
@@ -179,7 +197,7 @@ def learn_kernel(network: Network) -> Kernel:
 
 
 def checkpointed_learn_kernel(network: Network) -> Kernel:
-    """Make ``learn`` from checkpoints: segments are run anew, the last one first."""
+    """Make ``learn`` from checkpoints: segments are recomputed, the last one first."""
     forward, constrain, save, restore = network.forward, network.constrain, network.save, network.restore
     sweep = sweep_kernel(network, network.readout_grad)
 
@@ -203,11 +221,11 @@ def checkpointed_learn_kernel(network: Network) -> Kernel:
             save(state, memory.checkpoints, i)
             count = min(length, window.length - i * length)
             forward(params, state, stream, row + i * length, trajectory, window.first, count)
-        save(state, memory.checkpoints, segments)  # where the next window goes on
+        save(state, memory.checkpoints, segments)  # the state of the next window
         memory.sweep.adjoint[0] = 0
         for i in range(segments - 1, -1, -1):
             count = min(length, window.length - i * length)
-            if i < segments - 1:  # the last segment is still there
+            if i < segments - 1:  # the trajectory still holds the last segment
                 restore(memory.checkpoints, i, state)
                 forward(params, state, stream, row + i * length, trajectory, window.first, count)
             sweep(params, trajectory, window.first, count, count, memory.sweep, grad)

@@ -6,10 +6,10 @@ x, and
     (6) (D^-1 - W^T) s = dE/dx       or, defined also where f' = 0,   s = D (W^T s + dE/dx)
     (7) dE/dW_ij = s_i x_j,   dE/db = s,   dE/dU = s u^T
 
-In the network's one-step derivatives: with J = dF/dx at the steady state of one step F, the adjoint is
-lambda = J^T lambda + dE/dx, and s is the delta that ``vjp`` gives of it. The equation is solved
-directly, or relaxed (Pineda's adjoint network), which may be done in single precision and refined, or
-its Neumann series sum_i (J^T)^i dE/dx is cut off.
+With J = dF/dx of one step F at the steady state, the adjoint is lambda = J^T lambda + dE/dx, and s is
+the delta that ``vjp`` computes from it. The equation is solved directly, or by relaxation (Pineda's
+adjoint network), possibly in single precision with refinement, or by its truncated Neumann series
+sum_i (J^T)^i dE/dx (:mod:`rnnsim.numerics.adjoints`).
 """
 
 from __future__ import annotations
@@ -39,11 +39,19 @@ NO_ADJOINT = 2
 
 
 class Equilibrium(NamedTuple):
-    """Room for the steady states and for their adjoint."""
+    """The workspace for the steady states and for their adjoints.
+
+    Attributes
+    ----------
+    settling : SettlingWorkspace
+    adjoint : AdjointWorkspace or RefinementWorkspace
+    delta : (rows, B, 1, K) array
+        s of each row.
+    """
 
     settling: SettlingWorkspace
     adjoint: AdjointWorkspace | RefinementWorkspace
-    delta: Array  # (rows, B, 1, K) s
+    delta: Array
 
 
 class RecurrentBackprop(Rule, frozen=True):

@@ -6,8 +6,8 @@ With p^l_ij(t) = dx_l(t)/dw_ij, p(0) = 0:
                      + alpha f'(a_l(t)) [ sum_r W_lr p^r_ij(t-1) + delta_li z_j(t) ]
     (13) dE(t)/dw_ij = sum_l (dE(t)/dx_l(t)) p^l_ij(t)
 
-The network carries p, since only it knows which entries of p can be other than zero; p lives on from
-window to window, so that nothing grows with time and no credit is cut.
+The network stores and propagates p, since which entries of p are structural zeros depends on it. p is
+kept from window to window, so that memory does not grow with time and no gradient is truncated.
 """
 
 from __future__ import annotations
@@ -21,7 +21,11 @@ from rnnsim.typing import Kernel, Memory, Params, Trajectory
 
 
 class RTRL(Rule, frozen=True):
-    """Real-time recurrent learning: sensitivities carried forwards."""
+    """Real-time recurrent learning: sensitivities carried forwards.
+
+    The network computes its equations: (12) and (13) in rnnsim/networks/recurrent/sensitivities.py; of
+    a fast-weight network (22) and (23) in rnnsim/networks/fast_weight/sensitivities.py.
+    """
 
     name = "rtrl"
     claim = "exact"

@@ -1,6 +1,6 @@
 """Exact gradients in blocks, at O(n^3) a step [S92b] (theory.md 1.5).
 
-The same p as in ``rtrl``, but brought forwards a block of h steps at a time:
+The same p as in ``rtrl``, advanced by a block of h steps at a time:
 
     (14) p(t0+h) = J p(t0) + local,   J = dx(t0+h)/dx(t0),   local = each step's direct contribution
                                       pushed to the block's end
@@ -30,13 +30,28 @@ from rnnsim_rules.bptt import Sweep, sweep_kernel, sweep_memory
 
 
 class Block(NamedTuple):
-    """What lives on from block to block (p), and room to work."""
+    """The sensitivities p, which are kept from block to block, and the workspace.
 
-    p: Array  # (2, B, n, P) dstate/dparams at the block's start, and room for the next
-    current: Integers  # (1,) which of the two it is
-    rows: Array  # (2, B, n, n) the n adjoint rows, at t and t-1 in turn; in the end they are J
-    delta: Array  # (h, B, n, n) their delta at each step
-    sweep: Sweep  # of the block's errors
+    Attributes
+    ----------
+    p : (2, B, n, P) array
+        Two buffers for dstate/dparams: at the start of the block, and at its end.
+    current : (1,) int array
+        Which buffer is that of the start.
+    rows : (2, B, n, n) array
+        The n adjoint rows at t and t-1, alternating; after the sweep they are J.
+    delta : (h, B, n, n) array
+        Their delta at each step.
+    sweep : Sweep
+        Of the errors of the block.
+    h : int
+    """
+
+    p: Array
+    current: Integers
+    rows: Array
+    delta: Array
+    sweep: Sweep
     h: int
 
 
@@ -75,14 +90,14 @@ class BlockRTRL(Rule, frozen=True):
         def advance(
             params: Params, trajectory: Trajectory, first: int, count: int, memory: Block
         ) -> None:
-            """Bring p to the block's end, eq. (14)."""
+            """Advance p to the end of the block, eq. (14)."""
             rows, delta = memory.rows, memory.delta[:count]
             B, n = rows.shape[1:3]
             rows[0] = 0
             for b in range(B):
                 for l in range(n):  # noqa: E741 (p^l, as in the source)
                     rows[0, b, l, l] = 1
-            for back in range(count):  # from rows[0] to rows[1] and back, and so on
+            for back in range(count):  # rows[0] and rows[1] alternate
                 i, after, before = count - 1 - back, rows[back % 2], rows[1 - back % 2]
                 vjp(params, trajectory, first + i, 0, B, False, after, delta[i], before)
             old, new = memory.p[memory.current[0]], memory.p[1 - memory.current[0]]

@@ -3,7 +3,8 @@
 At t = h', 2h', ... and at the end, the errors of the steps since the previous such time are swept
 back from t through the steps t, t-1, ..., t-h+1; x(t-h) counts as a constant. An error at tau passes
 through h - (t - tau) steps. The grid counts from the stream's first step, whatever the windows are,
-so a window's credit may reach into its history, and its last errors may wait for the next window.
+so a sweep may reach into the history of a window, and the last errors of a window may be swept in the
+next one.
 """
 
 from __future__ import annotations
@@ -23,7 +24,16 @@ from rnnsim_rules.bptt import Sweep, sweep_kernel, sweep_memory
 
 
 class TruncatedSweep(NamedTuple):
-    """A sweep, how far back it goes, and how often."""
+    """The memory of the sweeps.
+
+    Attributes
+    ----------
+    sweep : Sweep
+    h : int
+        The number of steps of a sweep.
+    h_prime : int
+        The number of steps between sweeps.
+    """
 
     sweep: Sweep
     h: int
@@ -69,12 +79,12 @@ class TruncatedBPTT(Rule, frozen=True):
             grad: Params,
         ) -> None:
             h, h_prime = memory.h, memory.h_prime
-            swept = window.step - window.step % h_prime  # the errors up to here had their sweep
+            swept = window.step - window.step % h_prime  # errors of earlier steps are swept already
             for i in range(window.length):
                 now = window.step + i + 1
                 if now % h_prime == 0 or (window.last and i == window.length - 1):
                     t = window.first + i
-                    depth = min(h, t + 1)  # at its beginning, the stream has fewer rows than h
+                    depth = min(h, t + 1)  # fewer than h rows at the beginning of the stream
                     memory.sweep.adjoint[0] = 0
                     sweep(params, trajectory, t + 1 - depth, depth, now - swept, memory.sweep, grad)
                     swept = now

@@ -1,4 +1,4 @@
-"""The networks that come with rnnsim, registered as a stranger's would be."""
+"""The networks that come with rnnsim, registered like those of any plugin."""
 
 from __future__ import annotations
 

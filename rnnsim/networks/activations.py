@@ -1,8 +1,8 @@
 """The activations f of the units, each with its derivative.
 
-An activation is a kernel ``activate(a, x)`` on arrays of one shape: it reads the net inputs ``a``,
-writes ``f(a)`` into ``x`` and replaces ``a`` by the slopes ``f'(a)``. In place, because nothing
-needs the net input after its slope is known.
+An activation is a kernel ``activate(a, x)`` on vectors of one length: it reads the net inputs ``a``,
+writes ``f(a)`` into ``x`` and overwrites ``a`` with the slopes ``f'(a)``, since the net input is not
+needed again.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ Function = Callable[[float], float]
 @kernel(allocates=False)
 def relu(a: Array, x: Array) -> None:
     for i in range(a.size):
-        # written so that a nan stays a nan
+        # this comparison keeps a nan
         x[i] = 0 if a[i] <= 0 else a[i]
         a[i] = 0 if a[i] <= 0 else 1  # f'(0) = 0
 
@@ -40,7 +40,7 @@ def identity(a: Array, x: Array) -> None:
 
 @cache
 def elementwise(function: Kernel) -> Kernel:
-    """Make the activation of a function that gives the value and the slope for one net input."""
+    """Make the activation of a function that returns f(a) and f'(a) of one net input."""
 
     @kernel(allocates=False)
     def activate(a: Array, x: Array) -> None:
@@ -56,13 +56,13 @@ NAMES = ("tanh", "logistic", "relu", "softplus", "identity")
 
 
 def named(name: str, dtype: np.dtype[Any]) -> Kernel:
-    """The kernel of this name for numbers of this type."""
+    """The activation of this name for arrays of this dtype."""
     if name in Elementary._fields:
         return elementwise(getattr(ELEMENTARY[dtype.name], name))
     return {"relu": relu, "identity": identity}[name]
 
 
-# f^-1, and the range of f in which it exists (both ends excluded), for the inverse question (5).
+# f^-1 and the open interval in which it exists, for eq. (5).
 INVERSES: dict[str, tuple[Callable[[Array], Array], float, float]] = {
     "tanh": (np.arctanh, -1.0, 1.0),
     "logistic": (lambda x: np.log(x) - np.log1p(-x), 0.0, 1.0),
@@ -80,6 +80,8 @@ def activation_kernel(activation: str | tuple[Function, Function], dtype: np.dty
     ------
     UnknownName
         If no activation has this name.
+    RnnsimError
+        If it is neither a name nor a pair of functions.
     """
     if isinstance(activation, str):
         if activation not in NAMES:

@@ -12,7 +12,7 @@ SCHEMES = ("scaled-normal", "uniform", "interval", "orthogonal")
 
 
 def check_scheme(scheme: str, gain: float) -> None:
-    """Refuse a scheme that there is not, and a gain that is no number.
+    """Refuse an unknown scheme, and a gain that is not a finite number.
 
     Raises
     ------
@@ -30,7 +30,7 @@ def draw_weights(
     shape: tuple[int, ...],
     exists: Array | None = None,
 ) -> Array:
-    """Draw weights (to, from).
+    """Draw a matrix of weights (to, from).
 
     Parameters
     ----------
@@ -40,15 +40,19 @@ def draw_weights(
         ``interval``: within gain, whatever the fan-in [S92]; ``orthogonal``: orthonormal rows or
         columns, times gain.
     gain : float
-    shape : (rows, columns)
+    shape : (int, int)
     exists : bool array of this shape, optional
-        Which connections there are: the fan-in counts these, the others are 0.
+        Which connections exist; the fan-in counts these, and the other weights are 0.
+
+    Returns
+    -------
+    array of this shape, float64
     """
     rows, columns = shape
     if scheme == "orthogonal":
         square = rng.standard_normal((max(shape), max(shape)))
         rotation, triangle = np.linalg.qr(square)
-        rotation *= np.sign(np.diag(triangle))  # uniform over the orthogonal group
+        rotation *= np.sign(np.diag(triangle))  # makes Q uniform over the orthogonal group
         return np.asarray(gain * rotation[:rows, :columns])
     fan_in = np.full((rows, 1), columns) if exists is None else exists.sum(1, keepdims=True)
     scale = gain if scheme == "interval" else gain / np.sqrt(np.maximum(fan_in, 1))

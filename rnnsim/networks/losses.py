@@ -1,7 +1,7 @@
 """The loss of one output row against its target (theory.md 1, eq. 4), with its derivative.
 
 A loss is a kernel ``loss(y, d, dy) -> float`` on vectors of length k: it returns the loss and writes
-dloss/dy into ``dy``.
+dloss/dy into ``dy``, neither of them divided by B.
 """
 
 from __future__ import annotations
@@ -70,7 +70,8 @@ NAMED: dict[str, Kernel] = {
 def step_loss_kernel(loss: Kernel) -> Kernel:
     """Make ``step_loss(stream, row, begin, end, losses, output_error)``: eq. (4) of a step.
 
-    Of the sequences begin, ..., end - 1: their losses into (B,) and dE/dy into (B, k).
+    For the sequences begin, ..., end - 1 it writes ``losses`` (B,), mask * loss, and ``output_error``
+    (B, k), dE/dy, which is divided by B.
     """
 
     @kernel(allocates=False)
@@ -81,7 +82,7 @@ def step_loss_kernel(loss: Kernel) -> Kernel:
         for b in range(begin, end):
             error, weight = output_error[b], stream.mask[row, b]
             losses[b] = 0
-            if weight == 0:  # no target, which may then be anything
+            if weight == 0:  # there is no target: the entry may be nan
                 error[:] = 0
             else:
                 losses[b] = weight * loss(stream.outputs[row, b], stream.targets[row, b], error)
@@ -102,6 +103,8 @@ def loss_kernel(loss: str | Pair) -> Kernel:
     ------
     UnknownName
         If no loss has this name.
+    RnnsimError
+        If it is neither a name nor a pair of functions.
     """
     if isinstance(loss, str):
         if loss not in NAMED:

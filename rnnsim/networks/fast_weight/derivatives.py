@@ -1,8 +1,8 @@
 """The one-step derivatives of the fast-weight network (theory.md 2), as in :mod:`rnnsim.network`.
 
-w_c(t) = sigma(w_c(t-1), Box w_c(t)): the Jacobian is diagonal, dsigma/dw, and the drive's delta is
-dsigma/dBox w times the adjoint. Under ``slow`` the entering state of a start is itself Box w of the row,
-so that its adjoint is delta too.
+w_c(t) = sigma(w_c(t-1), Box w_c(t)): the Jacobian is diagonal, dsigma/dw, and delta is dsigma/dBox w
+times the adjoint. With initial fast weights ``slow``, the state that enters the first step is itself
+Box w of the row, so that its adjoint is a part of delta.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def vjp(
     delta: Array,
     before: Array,
 ) -> None:
-    """From dE/dw(t) to dE/dBox w(t) and dE/dw(t-1), where the step's own error joins."""
+    """From dE/dw(t) to dE/dBox w(t) and dE/dw(t-1), to which the step's own error is added."""
     _, R, N = after.shape
     for b in range(begin, end):
         by_state, by_drive = trajectory.by_state[t, b], trajectory.by_drive[t, b]
@@ -69,7 +69,7 @@ def collect(
 
 @kernel(allocates=False)
 def output_errors(trajectory: FastTrajectory, t: int, b: int, delta: Array, error: Array) -> None:
-    """Add dE/dBox w dBox w/ds to the errors of S's outputs."""
+    """Add dE/dBox w dBox w/ds to the errors of the outputs of S."""
     for i in range(trajectory.origin.shape[0]):
         by_origin = trajectory.by_origin[t, b, i]
         for c in range(delta.size):
@@ -101,7 +101,7 @@ def jacobian(params: SlowWeights, trajectory: FastTrajectory, t: int, b: int, J:
 def immediate(
     params: SlowWeights, trajectory: FastTrajectory, t: int, row: Array, grad: SlowWeights
 ) -> None:
-    """Add row . (dw(t)/dW_S with w(t-1) held still, where no start has set it)."""
+    """Add row . dw(t)/dW_S with w(t-1) held constant, unless S has set it in this row."""
     B, N = row.shape
     delta = np.empty((1, B, 1, N), row.dtype)
     for b in range(B):

@@ -1,8 +1,8 @@
 """The fast-weight network's forward kernels (theory.md 2), as :mod:`rnnsim.network` describes them.
 
-The state is the fast weights of F, the drive is Box w, so N = K = |W_F|. S sees no state: its outputs
-of a whole window are computed first. F's output y(t), and so the error, is read at w(t-1), the state
-that enters the step.
+The state is the fast weights of F, the drive is Box w, so N = K = |W_F|. S does not depend on the state:
+its outputs of a whole window are computed first. The output y(t) of F, and so the error, is a function
+of w(t-1), the state that enters the step.
 """
 
 from __future__ import annotations
@@ -18,49 +18,103 @@ from rnnsim.typing import Array, Bools, Kernel
 
 
 class SlowWeights(NamedTuple):
-    """W_S as the kernels take it: all layers in one flat array."""
+    """W_S as the kernels take it.
+
+    Attributes
+    ----------
+    flat : (P,) array
+        All layers, one after the other.
+    """
 
     flat: Array
 
 
 class FastState(NamedTuple):
-    """Where the sequences stand."""
+    """The state of B sequences.
 
-    w: Array  # (B, N)
-    initial: Array  # (B, N), where a reset puts them, unless S does
-    fresh: Bools  # (B,) whether S has yet to set the initial fast weights
+    Attributes
+    ----------
+    w : (B, N) array
+        The fast weights w(t).
+    initial : (B, N) array
+        The initial fast weights, unless S sets them.
+    fresh : (B,) bool array
+        Whether S has yet to set the initial fast weights.
+    """
+
+    w: Array
+    initial: Array
+    fresh: Bools
 
 
 class FastTrajectory(NamedTuple):
-    """The last steps, in rows; and the constants of the network."""
+    """The last steps, one in each of T rows, and the constants of the network.
 
-    slow: Array  # (R, B, A) S's activity: inputs, hidden, outputs
-    slow_slopes: Array  # (R, B, A) f' of each unit
-    fast: Array  # (R, B, A') F's activity
-    fast_slopes: Array  # (R, B, A')
-    starts: Bools  # (R, B) whether the entering fast weights are initial ones
-    entering: Array  # (R, B, N) w(t-1), after the reset if there is one
-    drive: Array  # (R, B, N) Box w(t)
-    states: Array  # (R, B, N) w(t)
-    by_state: Array  # (R, B, N) dsigma/dw(t-1)
-    by_drive: Array  # (R, B, N) dsigma/dBox w
-    by_origin: Array  # (R, B, 1 or 2, N) dBox w/ds, of each output of S that Box w is a function of
-    losses: Array  # (R, B)
-    output_error: Array  # (R, B, k) dE/dy(t)
-    error: Array  # (R, B, N) gamma(t) = dE(t)/dw(t-1)
-    delta: Array  # (A',) room for back-propagation in F
-    origin: Array  # (1 or 2, N) those outputs of S: s_ab, or s_a and s_b
+    A and A' are the numbers of units of S and F, inputs included.
+
+    Attributes
+    ----------
+    slow, slow_slopes : (T, B, A) arrays
+        The activity of S (inputs, hidden units, outputs), and f' of each unit.
+    fast, fast_slopes : (T, B, A') arrays
+        The same of F.
+    starts : (T, B) bool array
+        Whether the fast weights that enter the step are initial ones.
+    entering : (T, B, N) array
+        w(t-1), or the initial fast weights where there is a reset.
+    drive : (T, B, N) array
+        Box w(t).
+    states : (T, B, N) array
+        w(t).
+    by_state, by_drive : (T, B, N) arrays
+        dsigma/dw(t-1) and dsigma/dBox w.
+    by_origin : (T, B, 1 or 2, N) array
+        dBox w/ds, of each output of S that Box w is a function of.
+    losses : (T, B) array
+        mask * loss.
+    output_error : (T, B, k) array
+        dE/dy(t), divided by B.
+    error : (T, B, N) array
+        gamma(t) = dE(t)/dw(t-1), the direct part.
+    delta : (A',) array
+        Workspace for back-propagation in F.
+    origin : (1 or 2, N) int array
+        The outputs of S that Box w is a function of: s_ab, or s_a and s_b.
+    slow_layers, fast_layers : Layers
+        The geometry of S and F.
+    constant : float
+        tau or lambda of sigma.
+    slow_start : bool
+        Whether S sets the initial fast weights.
+    """
+
+    slow: Array
+    slow_slopes: Array
+    fast: Array
+    fast_slopes: Array
+    starts: Bools
+    entering: Array
+    drive: Array
+    states: Array
+    by_state: Array
+    by_drive: Array
+    by_origin: Array
+    losses: Array
+    output_error: Array
+    error: Array
+    delta: Array
+    origin: Array
     slow_layers: Layers
     fast_layers: Layers
-    constant: Any  # sigma's tau or lambda
-    slow_start: bool  # whether S sets the initial fast weights
+    constant: Any
+    slow_start: bool
 
 
 @kernel(allocates=False)
 def load(
     stream: Stream, row: int, state: FastState, trajectory: FastTrajectory, first: int, count: int
 ) -> None:
-    """Take the inputs and the resets of the next steps; one array of inputs may serve both nets."""
+    """Copy the inputs and the resets of the next steps; both nets may have the same inputs."""
     m, m_fast = trajectory.slow_layers.units[1], trajectory.fast_layers.units[1]
     shift = m if stream.inputs.shape[2] == m + m_fast else 0
     for i in range(count):
@@ -75,13 +129,13 @@ def load(
 
 @kernel(allocates=False)
 def change_directly(s: Array, origin: Array, box: Array, by_origin: Array) -> None:
-    """Architecture 1, eq. (19): Box w_ba = s_ab. (by_origin is 1 from the beginning.)"""
+    """Architecture 1, eq. (19): Box w_ba = s_ab; by_origin was allocated as 1."""
     copy(s, box)
 
 
 @cache
 def change_between(g: Kernel, dg_da: Kernel, dg_db: Kernel) -> Kernel:
-    """Make architecture 2's change, eq. (20): Box w_ba = g(s_a, s_b), with g's partial derivatives."""
+    """Make the kernel of eq. (20): Box w_ba = g(s_a, s_b), with the partial derivatives of g."""
 
     @kernel(allocates=False)
     def change(s: Array, origin: Array, box: Array, by_origin: Array) -> None:
@@ -152,46 +206,46 @@ def find_gamma(trajectory: FastTrajectory, first: int, count: int) -> None:
             copy(trajectory.output_error[t, b], delta[outputs:])
             feed_back(trajectory.entering[t, b], layers, trajectory.fast_slopes[t, b], delta)
             for l in range(1, layers.source.size):  # noqa: E741 (layer l)
-                begin, place = layers.units[l], layers.weight[l]
+                begin, offset = layers.units[l], layers.weight[l]
                 x = o[layers.source[l] : begin]
                 for i in range(begin, layers.units[l + 1]):
-                    delta_i, of_i = delta[i], gamma[place : place + x.size]
+                    delta_i, of_i = delta[i], gamma[offset : offset + x.size]
                     for j in range(x.size):
                         of_i[j] = delta_i * x[j]
                     if layers.bias[l] >= 0:
-                        gamma[place + x.size] = delta_i
-                    place += layers.stride[l]
+                        gamma[offset + x.size] = delta_i
+                    offset += layers.stride[l]
 
 
 @kernel(allocates=False)
 def readout_grad(
     params: SlowWeights, trajectory: FastTrajectory, first: int, count: int, grad: SlowWeights
 ) -> None:
-    """F's output is read through the state alone: no slow weight is in it."""
+    """No slow weight acts on the output but through the state."""
 
 
 @kernel(allocates=False)
 def constrain(trajectory: FastTrajectory, grad: SlowWeights) -> None:
-    """Every slow weight exists."""
+    """All slow weights exist."""
 
 
 @kernel(allocates=False)
 def save(state: FastState, states: FastState, i: int) -> None:
-    """Keep a state in place i of ``states``."""
+    """Copy a state to index i of ``states``."""
     copy(state.w, states.w[i])
     copy(state.fresh, states.fresh[i])
 
 
 @kernel(allocates=False)
 def restore(states: FastState, i: int, state: FastState) -> None:
-    """Take a state back from place i of ``states``."""
+    """Copy a state back from index i of ``states``."""
     copy(states.w[i], state.w)
     copy(states.fresh[i], state.fresh)
 
 
 @kernel(allocates=False)
 def keep_history(trajectory: FastTrajectory, first: int, count: int) -> None:
-    """Move the rows that a rule may still ask for to the front."""
+    """Move the rows that a rule reads as history to the front."""
     move_rows(trajectory.slow, first, count)
     move_rows(trajectory.slow_slopes, first, count)
     move_rows(trajectory.starts, first, count)

@@ -1,9 +1,9 @@
-"""A layered feed-forward net: its geometry, the way forwards and the way back.
+"""A layered feed-forward net: its geometry, forward pass and back-propagation.
 
 Layer 0 is the input; layers 1, ..., L have weights and perhaps biases. The *activity* of a net is one
-row of numbers, the inputs first, then layer by layer; with shortcuts a layer reads all that comes
-before it, without them the layer before alone. Weights are one flat array, so that kernels compiled
-once serve every depth and width.
+vector, the inputs first, then layer by layer; with shortcuts a layer is connected to all earlier layers,
+without them to the previous one only. Weights are one flat array, so that a compiled kernel serves every
+depth and width.
 """
 
 from __future__ import annotations
@@ -20,51 +20,67 @@ from rnnsim.numerics.linalg import SMALL, add_rows, add_xt_times_y, copy, x_time
 from rnnsim.numerics.views import as_matrix, as_vector
 from rnnsim.typing import Array, Kernel
 
-FEW = 4  # inputs below which a unit's are added up number by number
+FEW = 4  # fan-in below which the products of a unit are not summed as vectors
 
 
 class Layers(NamedTuple):
-    """The geometry; the entries of layer l are at index l."""
+    """The geometry of a net; index l is that of layer l.
 
-    units: Array  # (L + 2,) layer l's units are units[l], ..., units[l + 1] - 1 of the activity
-    source: Array  # (L + 1,) it reads units source[l], ..., units[l] - 1
-    weight: Array  # (L + 1,) where its weights begin
-    stride: Array  # (L + 1,) from one unit's weights to the next unit's
-    bias: Array  # (L + 1,) where its biases begin, or -1 where there are none
-    bias_stride: Array  # (L + 1,) from one unit's bias to the next unit's
+    Attributes
+    ----------
+    units : (L + 2,) int array
+        The units of layer l are elements units[l], ..., units[l + 1] - 1 of the activity.
+    source : (L + 1,) int array
+        Its inputs are units source[l], ..., units[l] - 1.
+    weight : (L + 1,) int array
+        The index of its first weight.
+    stride : (L + 1,) int array
+        From the weights of one unit to those of the next.
+    bias : (L + 1,) int array
+        The index of its first bias, or -1 without biases.
+    bias_stride : (L + 1,) int array
+        From the bias of one unit to that of the next.
+    """
+
+    units: Array
+    source: Array
+    weight: Array
+    stride: Array
+    bias: Array
+    bias_stride: Array
 
 
 def make_layers(sizes: Sequence[int], bias: bool, shortcuts: bool, *, rows: bool = False) -> Layers:
     """Lay out a net of layers of these sizes, inputs first.
 
-    With ``rows`` each unit's bias is the last of its weights (b in the last column); otherwise a
-    layer's biases follow its weights.
+    With ``rows`` the bias of a unit is the last of its weights (b in the last column); otherwise the
+    biases of a layer follow its weights.
     """
     units = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
     source, weight, stride, biases, bias_stride = np.zeros((5, len(sizes)), np.int64)
-    place = 0
+    offset = 0
     for l in range(1, len(sizes)):  # noqa: E741 (layer l)
         source[l] = 0 if shortcuts else units[l - 1]
         fan_in, n = units[l] - source[l], sizes[l]
-        weight[l] = place
+        weight[l] = offset
         stride[l] = fan_in + (rows and bias)
-        biases[l] = -1 if not bias else place + fan_in if rows else place + n * fan_in
+        biases[l] = -1 if not bias else offset + fan_in if rows else offset + n * fan_in
         bias_stride[l] = stride[l] if rows else 1
-        place += n * (fan_in + bias)
+        offset += n * (fan_in + bias)
     return Layers(*map(constant, (units, source, weight, stride, biases, bias_stride)))
 
 
 def fan_ins(layers: Layers) -> list[int]:
-    """How many units each layer reads, the bias not counted."""
+    """The fan-in of each layer, without the bias."""
     return [int(n) for n in layers.units[1:-1] - layers.source[1:]]
 
 
 @cache
 def by_layer(activations: tuple[Kernel, ...]) -> Kernel:
-    """Make ``activate(l, a, x)`` of the layers' activations, layer l counted from the output back.
+    """Make ``activate(l, a, x)`` from the activations of the layers, l = 0 being the output layer.
 
-    The deepest activation also serves all layers beyond, and equal ones are not told apart, so that
-    nets that differ in depth alone share their machine code.
+    The last activation is also that of all deeper layers, and a run of equal ones is one branch, so that
+    nets that differ only in depth share their machine code.
     """
     own, *others = activations
     if all(other is own for other in others):
@@ -87,9 +103,9 @@ def by_layer(activations: tuple[Kernel, ...]) -> Kernel:
 
 @kernel(allocates=False, reassociates=False)
 def add_in_order(w: Array, x: Array, total: float) -> float:
-    """``total + w . x``, number by number.
+    """``total + w . x``, with scalar loads.
 
-    A vector of weights that the optimizer has just written in other pieces is not at hand.
+    A vector load of weights that the optimizer has just stored in other pieces would wait for the cache.
     """
     for j in range(x.size):
         total += w[j] * x[j]
@@ -98,27 +114,27 @@ def add_in_order(w: Array, x: Array, total: float) -> float:
 
 @cache
 def feed_kernel(activate: Kernel) -> Kernel:
-    """Make ``feed(weights, layers, activity, slopes)``: from the inputs to all later units."""
+    """Make ``feed(weights, layers, activity, slopes)``: the forward pass from the inputs."""
 
     @kernel(allocates=False)
     def feed(weights: Array, layers: Layers, activity: Array, slopes: Array) -> None:
         L = layers.source.size - 1
         for l in range(1, L + 1):  # noqa: E741
             begin, end, source = layers.units[l], layers.units[l + 1], layers.source[l]
-            x, place, bias = activity[source:begin], layers.weight[l], layers.bias[l]
+            x, offset, bias = activity[source:begin], layers.weight[l], layers.bias[l]
             for i in range(end - begin):
                 net = weights.dtype.type(0)
                 if bias >= 0:
                     net = weights[bias]
                     bias += layers.bias_stride[l]
-                w = weights[place : place + x.size]
+                w = weights[offset : offset + x.size]
                 if x.size < FEW:
                     net = add_in_order(w, x, net)
                 else:
                     for j in range(x.size):
                         net += w[j] * x[j]
-                slopes[begin + i] = net  # activate() replaces the net input by the slope
-                place += layers.stride[l]
+                slopes[begin + i] = net  # activate() overwrites the net input with the slope
+                offset += layers.stride[l]
             activate(L - l, slopes[begin:end], activity[begin:end])
 
     return feed
@@ -128,24 +144,25 @@ def feed_kernel(activate: Kernel) -> Kernel:
 def feed_back(weights: Array, layers: Layers, slopes: Array, delta: Array) -> None:
     """Back-propagation: from dE/do of the output units to dE/dnet of all units.
 
-    ``delta`` holds dE/do of the outputs and zero for the hidden units; of the inputs it says nothing.
+    ``delta`` (A,) is dE/do of the outputs and zero for the hidden units; it is updated in place, except
+    for the inputs.
     """
     inputs = layers.units[1]
     for l in range(layers.source.size - 1, 0, -1):  # noqa: E741
         begin, source = layers.units[l], layers.source[l]
-        place = layers.weight[l]
+        offset = layers.weight[l]
         for i in range(begin, layers.units[l + 1]):
             delta[i] *= slopes[i]
             for j in range(max(source, inputs), begin):
-                delta[j] += weights[place + j - source] * delta[i]
-            place += layers.stride[l]
+                delta[j] += weights[offset + j - source] * delta[i]
+            offset += layers.stride[l]
 
 
 @cache
 def feed_rows_kernel(activate: Kernel) -> Kernel:
-    """Make ``feed`` for activities (T, B, A), of which a layer is one product.
+    """Make ``feed`` for activities (T, B, A), with one product for each layer.
 
-    Biases follow weights.
+    The biases of a layer follow its weights.
     """
     feed = feed_kernel(activate)
 
@@ -184,7 +201,7 @@ def feed_rows_kernel(activate: Kernel) -> Kernel:
 def collect_products(
     weights: Array, layers: Layers, activity: Array, slopes: Array, output_error: Array, grad: Array
 ) -> None:
-    """Back-propagate rows of dE/do at the outputs (R, n), and add the gradient of all weights."""
+    """Back-propagate rows of dE/do of the outputs (R, n), and add the gradient of all weights."""
     R, L = activity.shape[0], layers.source.size - 1
     inputs = layers.units[1]
     delta = np.zeros(activity.shape, weights.dtype)
@@ -210,20 +227,20 @@ def collect_products(
 
 @kernel
 def layer_weights(weights: Array, layers: Layers, l: int) -> Array:  # noqa: E741
-    """The weights of layer l (to, from), as a view; biases apart."""
+    """The weights of layer l (to, from) without biases, as a view."""
     n, fan_in = layers.units[l + 1] - layers.units[l], layers.units[l] - layers.source[l]
     return as_matrix(weights[layers.weight[l] : layers.weight[l] + n * fan_in], n, fan_in)
 
 
 @kernel(allocates=False)
 def gather(activity: Array, begin: int, out: Array) -> None:
-    """Take the columns from ``begin`` on into an array of their own."""
+    """Copy the columns from ``begin`` on into a contiguous array."""
     for r in range(out.shape[0]):
         copy(activity[r, begin : begin + out.shape[1]], out[r])
 
 
 @kernel(allocates=False)
 def scatter(x: Array, activity: Array, begin: int) -> None:
-    """Put columns back, from ``begin`` on."""
+    """Copy a contiguous array into the columns from ``begin`` on."""
     for r in range(x.shape[0]):
         copy(x[r], activity[r, begin : begin + x.shape[1]])

@@ -34,9 +34,9 @@ class FastWeightNetwork(Network):
     """A slow net S that changes the weights of a fast net F at each step (theory.md 2, eqs. 16-20).
 
     ``y(t) = F(input; w(t-1))`` and ``w(t) = sigma(w(t-1), Box w(t))``, Box w being S's outputs, or a
-    function of two of them. As the output of a step is F's before S has changed it, no error is of a
-    slow weight in its own step: ``bptt`` with a window of 1, or ``truncated-bptt`` with h = 1, learns
-    nothing.
+    function of two of them. As the output of a step is computed before the fast weights change, no error
+    depends on the slow weights through its own step: ``bptt`` with a window of 1, or ``truncated-bptt``
+    with h = 1, learns nothing.
 
     Parameters
     ----------
@@ -44,14 +44,14 @@ class FastWeightNetwork(Network):
         1: S has an output for each fast weight. 2 (FROM/TO): it has one for each unit of F from which
         fast weights leave and one for each to which they lead, and ``Box w_ba = g(s_a, s_b)``.
     n_slow_in, n_in, n_out : int
-        The inputs of S; the inputs and outputs of F.
+        The numbers of inputs of S, and of inputs and outputs of F.
     slow_hidden, fast_hidden : sequence of int
         The sizes of their hidden layers.
     hidden_activation, output_activation : str or (f, df) or pair (slow, fast)
-        Names or functions as of :class:`~rnnsim.RecurrentNetwork`, for both nets; or for each of them
-        one for all its layers or a list with one for each.
+        Names or functions as of :class:`~rnnsim.RecurrentNetwork`, for both nets; or a pair, each for
+        all layers of a net or a list with one for each layer.
     slow_bias, fast_bias : bool
-        Whether the nets have a bias unit. F's is a source of fast weights as other units are.
+        Whether the nets have a bias unit. Fast weights leave the bias unit of F like any other unit.
     shortcuts : bool or (slow, fast)
         Whether each layer is connected to all later ones.
     sigma : str or (s, ds_dw, ds_dbox)
@@ -60,9 +60,9 @@ class FastWeightNetwork(Network):
     tau, retention : float
         The constants of sum-and-squash and of decay.
     g : "product" or (g, dg_da, dg_db)
-        Of architecture 2; three functions of (s_a, s_b), a FROM and b TO.
+        Of architecture 2: three functions of (s_a, s_b), a being the FROM and b the TO unit.
     initial : float or "slow"
-        The initial fast weights: a constant, or Box w of the first row and of each reset's.
+        The initial fast weights: a constant, or Box w of the first row and of the row of each reset.
     loss : str or (value, gradient)
         As of :class:`~rnnsim.RecurrentNetwork`.
     dtype : "float64" or "float32"
@@ -118,7 +118,7 @@ class FastWeightNetwork(Network):
         self._compose()
 
     def _lay_out(self) -> None:
-        """Give both nets their geometry. S's outputs depend on F's weights."""
+        """Lay out both nets. The outputs of S are determined by the fast weights of F."""
         slow_shortcuts, fast_shortcuts = self.shortcuts
         sizes = (self.n_in, *self.fast_hidden, self.n_out)
         self.fast_layers = make_layers(sizes, self.fast_bias, fast_shortcuts, rows=True)
@@ -131,7 +131,7 @@ class FastWeightNetwork(Network):
         self.slow_layers = make_layers(slow_sizes, self.slow_bias, slow_shortcuts)
 
     def _compose(self) -> None:
-        """Make the kernels that depend on the activations, g, sigma and the loss."""
+        """Compose ``forward``, which depends on the activations, g, sigma and the loss."""
         slow, fast = (
             by_layer(reading.activations_of_layers(
                 self.hidden_activation, self.output_activation, net, len(hidden), self.dtype
@@ -148,10 +148,11 @@ class FastWeightNetwork(Network):
 
     @classmethod
     def sized(cls, n_in: int, hidden: int, n_out: int, **options: Any) -> Self:
-        """Make the network that fits a task of ``n_in`` columns.
+        """Make the network for a task of ``n_in`` columns.
 
-        The first ``n_slow_in`` of them are S's and the rest F's; without it both see all. ``hidden``
-        units are S's one hidden layer, 0 being none, where ``slow_hidden`` does not say otherwise.
+        The first ``n_slow_in`` of them are inputs of S and the rest of F; without ``n_slow_in`` all are
+        inputs of both. S has one hidden layer of ``hidden`` units, or none for 0, unless ``slow_hidden``
+        is given.
         """
         n_slow_in, slow_hidden = options.pop("n_slow_in", None), options.pop("slow_hidden", None)
         if n_slow_in is not None:
@@ -179,7 +180,7 @@ class FastWeightNetwork(Network):
 
     @property
     def columns(self) -> tuple[int, ...]:
-        """Both nets' inputs side by side, S's first; or, where they are as many, one for both."""
+        """The inputs of both nets side by side, S first; or n_in for both, where they have as many."""
         both = self.n_slow_in + self.n_in
         return (self.n_in, both) if self.n_slow_in == self.n_in else (both,)
 
@@ -215,7 +216,7 @@ class FastWeightNetwork(Network):
 
     @property
     def n_traces(self) -> int:
-        """How many traces ``sensitivities`` holds a sequence: N (phi + H), or N (2 phi + H)."""
+        """The number of traces of one sequence in ``sensitivities``: N (phi + H), or N (2 phi + H)."""
         hidden, output = self._trace_shapes
         return int(np.prod(hidden) + np.prod(output))
 
@@ -261,7 +262,7 @@ class FastWeightNetwork(Network):
         Returns
         -------
         NamedTuple of arrays
-            W1 (to, from), b1 (to), W2, ...: S's layers.
+            W1 (to, from), b1 (to), W2, ...: the layers of S.
 
         Raises
         ------
@@ -279,7 +280,7 @@ class FastWeightNetwork(Network):
     # --- state, trajectory and traces ---
 
     def state_names(self, inputs: Sequence[str], outputs: Sequence[str]) -> tuple[str, ...]:
-        """Each fast weight by the unit that it leaves and the one to which it leads."""
+        """Name each fast weight by the unit that it leaves and the one to which it leads."""
         hidden = [f"hidden {i + 1}" for i in range(sum(self.fast_hidden))]
         units = [*inputs[len(inputs) - self.n_in :], *hidden, *outputs]
         from_to = reading.origins(2, self.fast_layers).T
@@ -305,7 +306,7 @@ class FastWeightNetwork(Network):
         A, A_fast = int(self.slow_layers.units[-1]), int(self.fast_layers.units[-1])
         N = self.n_state
         by_origin = of(*self.origin.shape)
-        by_origin[:] = 1  # which architecture 1 leaves so, eq. (19)
+        by_origin[:] = 1  # eq. (19); forward writes it in architecture 2 only
         constant = {"sum-and-squash": self.tau, "decay": self.retention}.get(str(self.sigma), 0.0)
         return running.FastTrajectory(
             slow=of(A),
@@ -333,7 +334,8 @@ class FastWeightNetwork(Network):
     def sensitivities(self, batch: int, window: int) -> traced.Traces:
         (H, N), (kinds, _, phi) = self._trace_shapes
         units = self.slow_layers.units
-        moves = min(window, traced.TOGETHER) + (self.initial == "slow")  # a start is a move more
+        # Initial fast weights that S sets take one more update, which sets p.
+        moves = min(window, traced.TOGETHER) + (self.initial == "slow")
         width = traced.width_of(N, self.dtype)
         blocks = -(-N // width)
         parts = traced.PARTS if blocks > 1 else 1

@@ -1,4 +1,4 @@
-"""What users may say of a fast-weight network, and what is made of it."""
+"""Options of a fast-weight network: parsing, validation and the kernels that they select."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from rnnsim.typing import Array, Kernel
 
 
 class FastWeightChoices(Options, frozen=True):
-    """What users may choose of a fast-weight network beside its sizes, and of its initial weights."""
+    """Options of a fast-weight network besides its sizes, and of its initial weights."""
 
     name = "fast-weight network"
 
@@ -46,7 +46,7 @@ class FastWeightChoices(Options, frozen=True):
 
 
 def layer_sizes(name: str, given: Any) -> tuple[int, ...]:
-    """Read the sizes of hidden layers: one number, a sequence of them, or text such as ``8,8``."""
+    """Parse the sizes of hidden layers: one number, a sequence of them, or text such as ``8,8``."""
     if isinstance(given, str):
         try:
             given = [int(part) for part in given.split(",") if part.strip()]
@@ -57,7 +57,7 @@ def layer_sizes(name: str, given: Any) -> tuple[int, ...]:
 
 
 def yes_or_no(name: str, given: Any) -> bool:
-    """Read a bool, also from text."""
+    """Parse a bool, also from text."""
     words = {"true": True, "false": False}
     value = words.get(given.lower()) if isinstance(given, str) else given
     if not isinstance(value, bool | np.bool_):
@@ -66,14 +66,14 @@ def yes_or_no(name: str, given: Any) -> bool:
 
 
 def pair_of_text(given: Any) -> Any:
-    """Take text with a comma apart; anything else stays as it is."""
+    """Split text at commas; return anything else as it is."""
     if isinstance(given, str) and "," in given:
         return tuple(part.strip() for part in given.split(","))
     return given
 
 
 def for_both(name: str, given: Any) -> tuple[bool, bool]:
-    """Read a bool for both nets, or one for each (slow, fast); in text, ``true,false``."""
+    """Parse a bool for both nets, or a pair (slow, fast); in text, ``true,false``."""
     given = pair_of_text(given)
     if isinstance(given, tuple | list):
         if len(given) != 2:
@@ -84,7 +84,7 @@ def for_both(name: str, given: Any) -> tuple[bool, bool]:
 
 
 def initial_fast_weights(given: Any) -> float | str:
-    """Read the initial fast weights: a number, or ``slow``."""
+    """Parse the initial fast weights: a number, or ``slow``."""
     if isinstance(given, str):
         if given == "slow":
             return given
@@ -96,10 +96,10 @@ def initial_fast_weights(given: Any) -> float | str:
 
 
 def activations_of(name: str, given: Any, net: int, layers: int, dtype: np.dtype[Any]) -> list[Kernel]:
-    """The activations of the layers of one net (0: slow, 1: fast), of what was said for both.
+    """The activations of the layers of one net (0: slow, 1: fast), from an option for both.
 
-    ``given`` is a name or a pair (f, df), for all; or a pair (slow, fast), each of them that or one
-    for each layer. In text, a pair is ``tanh,relu``.
+    ``given`` is a name or a pair (f, df), for all layers; or a pair (slow, fast), each of them for all
+    layers or a list with one for each. In text, a pair is ``tanh,relu``.
     """
     given = pair_of_text(given)
     if not isinstance(given, str) and not checks.are_functions(given, 2):
@@ -118,7 +118,7 @@ def activations_of(name: str, given: Any, net: int, layers: int, dtype: np.dtype
 def activations_of_layers(
     hidden: Any, output: Any, net: int, layers: int, dtype: np.dtype[Any]
 ) -> tuple[Kernel, ...]:
-    """The activations of a net with so many hidden layers, from the output back."""
+    """The activations of a net with ``layers`` hidden layers, from the output layer backwards."""
     own = activations_of("hidden_activation", hidden, net, layers, dtype)
     return (*activations_of("output_activation", output, net, 1, dtype), *reversed(own))
 
@@ -139,7 +139,7 @@ def product_by_b(s_a: float, s_b: float) -> float:
 
 
 def change_kernel(architecture: int, g: str | tuple[Two, Two, Two]) -> Kernel:
-    """Give the kernel by which S's outputs change the fast weights, eq. (19) or (20).
+    """Give the kernel that computes Box w from the outputs of S, eq. (19) or (20).
 
     Raises
     ------
@@ -157,10 +157,10 @@ def change_kernel(architecture: int, g: str | tuple[Two, Two, Two]) -> Kernel:
 
 
 def origins(architecture: int, layers: Layers) -> Array:
-    """Which outputs of S the change of each fast weight is a function of: (1 or 2, N).
+    """The outputs of S that Box w of each fast weight is a function of, (1 or 2, N).
 
-    Architecture 1: its own. Architecture 2: the FROM unit's (F's inputs, hidden units, bias), and the
-    TO unit's (hidden units, outputs).
+    Architecture 1: one for each. Architecture 2: that of the FROM unit (inputs, hidden units and bias of
+    F), and that of the TO unit (hidden units and outputs).
     """
     inputs, outputs = int(layers.units[1]), int(layers.units[-2])
     biased = bool(layers.bias[1] >= 0)
@@ -175,7 +175,7 @@ def origins(architecture: int, layers: Layers) -> Array:
 
 @cache
 def slow_weights_type(names: tuple[str, ...]) -> Any:
-    """The NamedTuple of W_S: W1, b1, W2, ...; it can be pickled, though made at run time."""
+    """The NamedTuple of W_S, W1, b1, W2, ...: made at run time, with instances that can be pickled."""
 
     def reduce(self: Any) -> Any:
         return slow_weights, (names, tuple(self))
@@ -187,5 +187,5 @@ def slow_weights_type(names: tuple[str, ...]) -> Any:
 
 
 def slow_weights(names: tuple[str, ...], arrays: tuple[Array, ...]) -> Any:
-    """Make the NamedTuple of W_S."""
+    """Make an instance of the NamedTuple of W_S."""
     return slow_weights_type(names)(*arrays)

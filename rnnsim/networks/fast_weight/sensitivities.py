@@ -1,13 +1,13 @@
-"""The traces p = dw/dW_S of the fast-weight network (theory.md 2), held only where they can be non-zero.
+"""The traces p = dw/dW_S of the fast-weight network (theory.md 2, eqs. 22-25), without structural zeros.
 
-A weight into one of S's outputs touches only the fast weights whose change is a function of that output:
-all weights of one output, or in architecture 2 of s_a and of s_b, give each fast weight phi traces. The
-H weights into S's hidden units can touch every fast weight. That is N (phi + H) or N (2 phi + H) numbers
-a sequence, in place of N |W_S|.
+A weight into an output of S acts only on the fast weights whose Box w is a function of that output: each
+fast weight has phi traces of the weights into s_ab, or in architecture 2 phi of those into s_a and phi
+of those into s_b. The H weights into hidden units of S can act on every fast weight. That is N (phi + H)
+or N (2 phi + H) numbers for each sequence, instead of N |W_S|.
 
-The Jacobian is diagonal: each fast weight's traces are moved apart from all others'. So the fast weights
-are cut into *blocks*, and a block is carried through all steps of a window, some at a time, while its
-traces and what moves them stay in the caches of one core.
+The Jacobian is diagonal, so the traces of each fast weight are independent of all others. The fast
+weights are divided into *blocks*, and a block is advanced through all steps of a window, several at a
+time, while its traces and the factors of their updates stay in the caches of one core.
 """
 
 from __future__ import annotations
@@ -31,39 +31,65 @@ from rnnsim.numerics.linalg import copy
 from rnnsim.numerics.parallel import bounds, in_parallel
 from rnnsim.typing import Array, Integers
 
-TOGETHER = 8  # steps that a tile of traces is carried at a time, at most
-WIDTH = 64  # fast weights of a block, at most: what moves them and a tile are in the nearest cache
-LEAST_WIDTH = 16  # of a block that is there for the sake of the cores
-PARTS = 4  # of the blocks, for the cores; their number changes no sum
-SHARED = 1 << 15  # traces moved from which sharing them pays
+TOGETHER = 8  # the largest number of steps by which a tile of traces is advanced at a time
+WIDTH = 64  # the largest number of fast weights of a block: their factors and a tile fit the L1 cache
+LEAST_WIDTH = 16  # the smallest, where blocks exist only to be divided among threads
+PARTS = 4  # of the blocks, for threads; being constant, it keeps sums independent of the threads
+SHARED = 1 << 15  # updates of traces from which several threads are faster
 
-# A trace to which nothing is added decays below the smallest normal number, where arithmetic takes many
-# times as long. This much at each step, which changes no gradient, keeps it above.
+# A trace to which nothing is added decays into the subnormal numbers, with which arithmetic is many
+# times slower. Adding this at each step, which changes no gradient, prevents that.
 TINY = {"float64": 1e-280, "float32": 1e-30}
 
 
 class Traces(NamedTuple):
-    """p(t), and for each part of the blocks what the next moves, s = 0, 1, ..., do to it.
+    """p(t), and for each part of the blocks the factors of its next S updates.
 
-    A block's C columns are successive fast weights c; those beyond N are idle.
+    An update is a step, or sets p to that of initial fast weights. The C columns of a block are
+    successive fast weights c; columns beyond N are unused. Box w_c depends on 1 or 2 outputs of S.
+
+    Attributes
+    ----------
+    hidden : (B, blocks, H, C) array
+        dw_c/dW of the weights into hidden units, in the order of W_S.
+    output : (B, blocks, 1 or 2, phi, C) array
+        dw_c/dW of the weights into the outputs that w_c depends on.
+    row : (parts, S) int array
+        The row of the trajectory.
+    gamma, decay : (parts, S, C) arrays
+        dE/dw and dsigma/dw.
+    source : (parts, S, A) array
+        The activity of S; the last is the bias unit.
+    by_output : (parts, 1 or 2, S, C) array
+        dsigma/dnet of these outputs.
+    by_hidden : (parts, h, S, C) array
+        dsigma/dnet of the hidden units.
+    upward : (blocks, phi - 1, 1 or 2, C) array
+        The weights into these outputs.
+    sums : (parts, weights) array
+        The gradient that a part adds to slow weights on which several parts act.
+    apart : (parts, 1 or 2, phi, C) array
+        The gradient of the weights into these outputs, of each c.
+    tiny : float
+        Added to every trace, see TINY.
     """
 
-    hidden: Array  # (B, blocks, H, C) dw_c/dW of the weights into hidden units, in W_S's order
-    output: Array  # (B, blocks, 1 or 2, phi, C) dw_c/dW of those into the outputs that c depends on
-    row: Integers  # (parts, s) the step's row of the trajectory
-    gamma: Array  # (parts, s, C) dE/dw
-    decay: Array  # (parts, s, C) dsigma/dw
-    source: Array  # (parts, s, A) activities of S, the last is the bias unit's
-    by_output: Array  # (parts, 1 or 2, s, C) dsigma/dnet of the outputs that c depends on
-    by_hidden: Array  # (parts, h, s, C) dsigma/dnet of the hidden units
-    upward: Array  # (blocks, phi - 1, 1 or 2, C) the weights into those outputs
-    sums: Array  # (parts, weights) each part's gradient by the slow weights that several parts have
-    apart: Array  # (parts, 1 or 2, phi, C) and by the weights into outputs, of each c
-    tiny: Any  # added to every trace, see TINY
+    hidden: Array
+    output: Array
+    row: Integers
+    gamma: Array
+    decay: Array
+    source: Array
+    by_output: Array
+    by_hidden: Array
+    upward: Array
+    sums: Array
+    apart: Array
+    tiny: Any
 
 
 def width_of(N: int, dtype: Any) -> int:
-    """How wide blocks are: lines of the cache."""
+    """The width of blocks, a multiple of a cache line."""
     blocks = max(-(-N // WIDTH), min(PARTS, N // LEAST_WIDTH), 1)
     line = LINE // int(np.dtype(dtype).itemsize)
     return -(-N // (blocks * line)) * line
@@ -78,7 +104,7 @@ def propagate(
     traces: Traces,
     grad: SlowWeights,
 ) -> None:
-    """Eqs. (22) and (23)."""
+    """Eqs. (22) and (23): advance the traces, and add gamma . p to the gradient."""
     layers, weights, blocks = trajectory.slow_layers, params.flat, traces.hidden.shape[1]
     if traces.by_hidden.shape[1] > 0:
         spread(weights, layers, trajectory.origin, traces.upward)
@@ -94,20 +120,20 @@ def propagate(
 
 @kernel(allocates=False)
 def columns_of(block: int, width: int, N: int) -> tuple[int, int]:
-    """The first fast weight of a block, and how many it has."""
+    """The first fast weight of a block, and their number."""
     return block * width, min(width, N - block * width)
 
 
 @kernel(allocates=False)
 def spread(weights: Array, layers: Layers, origin: Integers, upward: Array) -> None:
-    """Have the weights into S's outputs lie by the fast weight, once for a window."""
+    """Copy the weights into the outputs of S in the order of fast weights, once for a window."""
     blocks, fan_in, kinds, width = upward.shape
-    N, place = origin.shape[1], layers.weight[-1]
+    N, offset = origin.shape[1], layers.weight[-1]
     for block in range(blocks):
         first, count = columns_of(block, width, N)
         for i in range(kinds):
             for c in range(count):
-                from_ = weights[place + origin[i, first + c] * fan_in :]
+                from_ = weights[offset + origin[i, first + c] * fan_in :]
                 for j in range(fan_in):
                     upward[block, j, i, c] = from_[j]
 
@@ -117,7 +143,7 @@ def carry_part(
     part: int, weights: Array, trajectory: FastTrajectory, first: int, count: int, traces: Traces,
     grad: Array,
 ) -> None:  # fmt: skip
-    """Carry one part. In architecture 1 an output's weights touch one fast weight, so need no sum."""
+    """Advance one part. In architecture 1 no two parts add to the weights into the same output."""
     sums = traces.sums[part]
     of_outputs = grad if trajectory.origin.shape[0] == 1 else sums
     carry(weights, trajectory, first, count, traces, part, PARTS, sums, of_outputs)
@@ -128,7 +154,7 @@ def carry(
     weights: Array, trajectory: FastTrajectory, first: int, count: int, traces: Traces, part: int,
     parts: int, of_hidden: Array, of_outputs: Array,
 ) -> None:  # fmt: skip
-    """Carry one part of the blocks through the window, and add the gradient."""
+    """Advance the traces of one part of the blocks through a window, and add the gradient."""
     layers = trajectory.slow_layers
     B, blocks, H, _ = traces.hidden.shape
     begin, end = bounds(part, parts, blocks)
@@ -155,14 +181,17 @@ def carry(
             add_outputs(layers, trajectory.origin, traces.apart[part], block, of_outputs)
 
 
-# --- what moves the traces of a block ---
+# --- the factors of the updates of a block ---
 
 
 @kernel(allocates=False)
 def prepare(
     trajectory: FastTrajectory, t: int, end: int, b: int, block: int, traces: Traces, part: int
 ) -> tuple[int, int]:
-    """The next moves, as many as there is room for up to a reset; how many, and the step after them."""
+    """Prepare the updates up to the next reset, as far as the workspace allows.
+
+    Returns their number, and the step after them.
+    """
     s = 0
     if trajectory.starts[t, b] and trajectory.slow_start:
         prepare_move(trajectory, t, b, block, traces, part, s, True)
@@ -181,12 +210,12 @@ def prepare_move(
     trajectory: FastTrajectory, t: int, b: int, block: int, traces: Traces, part: int, s: int,
     begins: bool,
 ) -> None:  # fmt: skip
-    """One move: an ordinary step's, or to the p of initial fast weights that S sets, dBox w/dW_S."""
-    outputs = trajectory.slow_layers.units[-2]  # where S's begin
+    """Prepare one update: a step, or p of initial fast weights that S sets, dBox w/dW_S."""
+    outputs = trajectory.slow_layers.units[-2]  # the first output of S
     first, count = columns_of(block, traces.gamma.shape[2], trajectory.origin.shape[1])
     gamma, decay = traces.gamma[part, s], traces.decay[part, s]
     idle = 0 if begins else count
-    if begins or traces.hidden.shape[1] > 1:  # a single block leaves nothing where it is idle
+    if begins or traces.hidden.shape[1] > 1:  # a single block never writes its unused columns
         gamma[idle:] = 0
         decay[idle:] = 0
     if not begins:
@@ -209,7 +238,7 @@ def differentiate_slow(
     weights: Array, trajectory: FastTrajectory, ready: int, b: int, block: int, count: int,
     traces: Traces, part: int,
 ) -> None:  # fmt: skip
-    """kappa of eq. (24), of each fast weight of a block: from S's outputs back to the hidden units."""
+    """kappa of eq. (24) for each fast weight of a block, from the outputs of S to its hidden units."""
     layers, slow_slopes = trajectory.slow_layers, trajectory.slow_slopes
     inputs, L = layers.units[1], layers.source.size - 1
     source, highest = layers.source[L], layers.units[L - 1]
@@ -218,7 +247,7 @@ def differentiate_slow(
             slopes, kappa = slow_slopes[traces.row[part, s], b], traces.by_hidden[part, j - inputs, s]
             if j < source:
                 kappa[:] = 0
-            else:  # the highest layer has no other to wait for
+            else:  # only the last hidden layer is complete after this
                 slope = slopes[j] if j >= highest else slopes.dtype.type(1)
                 differentiate_outputs(slope, traces.by_output[part], s, traces.upward[block, j - source],
                                       kappa[:count])  # fmt: skip
@@ -230,7 +259,7 @@ def differentiate_slow(
 
 @kernel(allocates=False)
 def differentiate_outputs(slope: float, by_output: Array, s: int, upward: Array, kappa: Array) -> None:
-    """What one hidden unit does to fast weights by way of the outputs that each depends on."""
+    """kappa of one hidden unit, through the outputs that each fast weight depends on."""
     up, by = upward[0], by_output[0, s]
     if by_output.shape[0] == 1:
         for c in range(kappa.size):
@@ -245,29 +274,29 @@ def differentiate_outputs(slope: float, by_output: Array, s: int, upward: Array,
 def differentiate_layer(
     weights: Array, layers: Layers, l: int, slopes: Array, by_hidden: Array, s: int, count: int,  # noqa: E741
 ) -> None:  # fmt: skip
-    """Back-propagation from the hidden units of layer l to those below."""
+    """Back-propagate from the hidden units of layer l to earlier ones."""
     inputs, begin, source = layers.units[1], layers.units[l], layers.source[l]
-    place = layers.weight[l]
+    offset = layers.weight[l]
     for i in range(begin, layers.units[l + 1]):
         kappa = by_hidden[i - inputs, s, :count]
-        if l < layers.source.size - 2:  # the highest layer has its slopes
+        if l < layers.source.size - 2:  # the last hidden layer has its slopes already
             for c in range(kappa.size):
                 kappa[c] *= slopes[i]
         for j in range(max(source, inputs), begin):
-            weight, lower = weights[place + j - source], by_hidden[j - inputs, s]
+            weight, lower = weights[offset + j - source], by_hidden[j - inputs, s]
             for c in range(kappa.size):
                 lower[c] += weight * kappa[c]
-        place += layers.stride[l]
+        offset += layers.stride[l]
 
 
-# --- p itself ---
+# --- the updates of p ---
 
 
 @kernel(allocates=False)
 def carry_hidden(
     layers: Layers, traces: Traces, part: int, moves: int, b: int, block: int, width: int, grad: Array
 ) -> None:
-    """The traces of the weights into hidden units, by all fast weights of a block."""
+    """Advance the traces of the weights into hidden units, for all fast weights of a block."""
     p, tiny = traces.hidden[b, block], traces.tiny
     gamma, decay, source = traces.gamma[part], traces.decay[part], traces.source[part]
     one = source.shape[1] - 1
@@ -290,7 +319,7 @@ def carry_hidden(
 def carry_outputs(
     layers: Layers, traces: Traces, part: int, moves: int, b: int, block: int, width: int
 ) -> None:
-    """The traces of the weights into the outputs that each fast weight depends on."""
+    """Advance the traces of the weights into the outputs that each fast weight depends on."""
     tiny, bias = traces.tiny, layers.bias[-1]
     gamma, decay, source = traces.gamma[part], traces.decay[part], traces.source[part]
     one, low, end = source.shape[1] - 1, layers.source[-1], layers.units[-2]
@@ -310,9 +339,9 @@ def carry_narrow(
     trajectory: FastTrajectory, traces: Traces, part: int, ready: int, b: int, block: int, width: int,
     grad: Array,
 ) -> None:  # fmt: skip
-    """The same in a block that is narrower than a line of the cache, number by number.
+    """The same in a block that is narrower than a cache line, with scalar loads.
 
-    What moves the traces was written so: as a vector it is not at hand before it is in the cache.
+    The factors were just stored as scalars: a vector load of them would wait for the cache.
     """
     layers, tiny = trajectory.slow_layers, traces.tiny
     source, end = layers.source[-1], layers.units[-2]
@@ -337,7 +366,7 @@ def carry_narrow(
 
 @kernel(allocates=False)
 def add_outputs(layers: Layers, origin: Integers, apart: Array, block: int, grad: Array) -> None:
-    """The gradient of the weights into output origin[i, c], by fast weight c."""
+    """Add the gradient of the weights into output origin[i, c], of each fast weight c."""
     kinds, _, width = apart.shape
     fan_in = layers.units[-2] - layers.source[-1]
     first, count = columns_of(block, width, origin.shape[1])

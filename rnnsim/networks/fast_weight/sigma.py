@@ -1,4 +1,4 @@
-"""sigma, by which a fast weight takes up its change: w(t) = sigma(w(t-1), Box w(t)) [S92] (eq. 18).
+"""sigma, the update of a fast weight: w(t) = sigma(w(t-1), Box w(t)) [S92] (theory.md 2, eq. 18).
 
 A sigma is a kernel ``sigma(w, box, constant, out, by_w, by_box)`` on arrays of one length: it writes
 w(t) and the partial derivatives of sigma by w(t-1) and by Box w.
@@ -23,7 +23,7 @@ Two = Callable[[float, float], float]
 
 @cache
 def sum_and_squash(logistic: Kernel, half: float) -> Kernel:
-    """``1 / (1 + exp(-tau (w + Box w - 1/2)))``; 1/2 as a number of the network's type."""
+    """``1 / (1 + exp(-tau (w + Box w - 1/2)))``; ``half`` is 1/2 in the network's dtype."""
 
     @kernel(allocates=False)
     def squash(w: Array, box: Array, tau: float, out: Array, by_w: Array, by_box: Array) -> None:
@@ -46,7 +46,7 @@ def additive(w: Array, box: Array, unused: float, out: Array, by_w: Array, by_bo
 
 @kernel(allocates=False)
 def decay(w: Array, box: Array, retention: float, out: Array, by_w: Array, by_box: Array) -> None:
-    """``retention w + Box w``; the source's letter is lambda."""
+    """``retention w + Box w``; theory.md calls the constant lambda."""
     for c in range(w.size):
         out[c] = retention * w[c] + box[c]
         by_w[c] = retention
@@ -57,7 +57,7 @@ NAMES = ("sum-and-squash", "additive", "decay")
 
 
 def named(name: str, dtype: np.dtype[Any]) -> Kernel:
-    """The kernel of this name for numbers of this type."""
+    """The sigma of this name for arrays of this dtype."""
     if name == "sum-and-squash":
         return sum_and_squash(ELEMENTARY[dtype.name].logistic, dtype.type(0.5))
     return {"additive": additive, "decay": decay}[name]
@@ -70,6 +70,8 @@ def sigma_kernel(sigma: str | tuple[Two, Two, Two], dtype: np.dtype[Any]) -> Ker
     ------
     UnknownName
         If no sigma has this name.
+    RnnsimError
+        If it is neither a name nor three functions.
     """
     if isinstance(sigma, str):
         if sigma not in NAMES:

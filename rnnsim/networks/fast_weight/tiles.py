@@ -1,13 +1,13 @@
 # mypy: disable-error-code="no-untyped-call"
-"""A tile of traces, carried through several moves while it is in registers.
+"""A tile of traces, advanced by several updates while it is in registers.
 
-A tile is the traces of some slow weights, which leave neighbouring units of S for the same hidden unit,
-by some fast weights c. At each move s
+A tile is the traces of some fast weights c with respect to some slow weights, which lead from
+neighbouring units of S to the same unit. At each update s
 
     grad += gamma(s) . p,      p = decay(s) p + o_i(s) reach(s)        eqs. (23) and (22)
 
-with gamma, decay and reach of each c, and o_i of each slow weight. What the tile's rows share is loaded
-once for all of them, p and the sums once for all moves.
+with gamma, decay and reach of each c, and o_i of each slow weight. What the rows of the tile share is
+loaded once for all of them, p and the sums once for all updates.
 """
 
 from __future__ import annotations
@@ -24,28 +24,29 @@ ROWS = 4  # of a tile
 
 
 def carry_of(rows: int, *, apart: bool) -> Any:
-    """Make ``carry`` for so many slow weights."""
+    """Make ``carry`` for ``rows`` slow weights."""
 
     @native("trace_tiles.carry", rows, apart)
     def carry(
         p: Array, h: int, gamma: Array, decay: Array, reach: Array, source: Array, i: int,
         moves: int, width: int, tiny: float, grad: Array,
     ) -> None:  # fmt: skip
-        """Carry traces p[h], ... by the first fast weights, and add their gradients to grad[h], ....
+        """Advance traces p[h], ... of the first fast weights, and add their gradients to grad[h], ....
 
-        p (H, C), gamma, decay and reach (s, C), source (s, A) the activities, of which these weights'
-        are i, ...; grad (H,), or (H, C) where gradients are left apart. As many lines of the cache as
-        ``width`` numbers need are carried, whole.
+        p (H, C); gamma, decay and reach (S, C); source (S, A), the activities, of which i, ... are those
+        of these weights; grad (H,), or (H, C) with the gradient of each c ``apart``. ``width`` fast
+        weights are rounded up to whole cache lines.
         """
-        line, own = LINE // p.itemsize, slice(h, h + rows)
-        c = slice(-(-width // line) * line)
+        line = LINE // p.itemsize
+        C = -(-width // line) * line
         for s in range(moves):
-            old, o = p[own, c], source[s, i : i + rows, np.newaxis]
-            if apart:
-                grad[own, c] += gamma[s, c] * old
-            else:
-                grad[own] += old @ gamma[s, c]
-            p[own, c] = decay[s, c] * old + (o * reach[s, c] + tiny)
+            for r in range(rows):
+                old, o = p[h + r, :C].copy(), source[s, i + r]
+                if apart:
+                    grad[h + r, :C] += gamma[s, :C] * old
+                else:
+                    grad[h + r] += np.sum(gamma[s, :C] * old)
+                p[h + r, :C] = decay[s, :C] * old + (o * reach[s, :C] + tiny)
 
     return carry
 

@@ -32,7 +32,7 @@ def vjp(
     delta: Array,
     before: Array,
 ) -> None:
-    """Eq. (10): s(t) = alpha D(t) lambda(t), and (1-alpha) lambda(t) + W^T s(t) goes on to t-1."""
+    """Eq. (10): delta is s(t) = alpha D(t) lambda(t), before is (1-alpha) lambda(t) + W^T s(t)."""
     _, R, n = after.shape
     leak = trajectory.leak
     for b in range(begin, end):
@@ -47,7 +47,7 @@ def vjp(
     s, onward = as_matrix(delta[begin:end], rows, n), as_matrix(before[begin:end], rows, n)
     if R > 1:
         x_times_W(s, params.W, onward)
-    elif trajectory.has_transposed[0] and trajectory.W_panels.size > 0:  # cores share sequences
+    elif trajectory.has_transposed[0] and trajectory.W_panels.size > 0:  # callers start the threads
         multiply_panels(s, trajectory.W_panels, onward[:0], onward)
     elif trajectory.single_threaded[0]:
         multiply(s, params.W, onward)
@@ -70,7 +70,7 @@ def convert(
     other_params: Params,
     other: RecurrentTrajectory,
 ) -> None:
-    """What eq. (10) reads, in another dtype: W, the slopes and where there are resets."""
+    """Copy what eq. (10) reads, W, the slopes and the resets, into arrays of another dtype."""
     copy(params.W, other_params.W)
     copy(trajectory.slopes[t], other.slopes[0])
     copy(trajectory.resets[t], other.resets[0])
@@ -80,7 +80,7 @@ def convert(
 def collect(
     params: Params, trajectory: RecurrentTrajectory, first: int, delta: Array, grad: Params
 ) -> None:
-    """Eq. (9), of all swept steps in one product each."""
+    """Eq. (9): one product over all steps for each of W and U."""
     count, B, _, n = delta.shape
     m = trajectory.inputs.shape[2]
     s, single_threaded = as_matrix(delta, count * B, n), trajectory.single_threaded[0]
@@ -124,7 +124,7 @@ def jvp(params: Params, trajectory: RecurrentTrajectory, t: int, v: Array, out: 
 
 @kernel
 def immediate(params: Params, trajectory: RecurrentTrajectory, t: int, row: Array, grad: Params) -> None:
-    """Add row . (dx(t)/dw with x(t-1) held still), which is row_i alpha f'(a_i) z_j."""
+    """Add row . dx(t)/dw with x(t-1) held constant, which is row_i alpha f'(a_i) z_j."""
     B, n = row.shape
     delta = np.empty((1, B, 1, n), row.dtype)
     for b in range(B):

@@ -29,47 +29,89 @@ from rnnsim.typing import Array, Bools, Kernel, Params
 
 
 class RecurrentState(NamedTuple):
-    """Where the sequences stand."""
+    """The state of B sequences.
 
-    x: Array  # (B, n)
-    initial: Array  # (B, n), where a reset puts them
+    Attributes
+    ----------
+    x : (B, n) array
+        x(t).
+    initial : (B, n) array
+        The initial state, that of the first step and after a reset.
+    """
+
+    x: Array
+    initial: Array
 
 
 class RecurrentTrajectory(NamedTuple):
-    """The last steps, in rows; and the constants of the network."""
+    """The last steps, one in each of T rows, and the constants of the network.
 
-    inputs: Array  # (R, B, m) u(t)
-    resets: Bools  # (R, B)
-    entering: Array  # (R, B, n) x(t-1), after the reset if there is one
-    drive: Array  # (S, B, n) U u(t) + b of the steps at hand
-    slopes: Array  # (R, B, n) f'(a(t))
-    states: Array  # (R, B, n) x(t)
-    losses: Array  # (R, B)
-    output_error: Array  # (R, B, k) dE/dy(t)
-    error: Array  # (R, B, n) dE/dx(t), the direct part
-    W_transposed: Array  # (n, n) W^T, or (0, 0) where there are never rows enough for it; so the others
-    U_transposed: Array  # (m, n)
-    V_transposed: Array  # (n, k)
-    W_panels: (
-        Array  # (n, n) W in panels, and W_transposed too is; or (0, 0) where rows are few or W small
-    )
-    has_transposed: Bools  # (1,) whether they are those of this window
-    single_threaded: Bools  # (1,) whether other cores are to be left alone: they have other sequences
-    leak: Any  # alpha
-    units: Array  # (k,) the units that are read, where the readout is not linear
-    connectivity: Bools  # (n, n), or (0, 0) where every connection exists
+    Attributes
+    ----------
+    inputs : (T, B, m) array
+        u(t).
+    resets : (T, B) bool array
+    entering : (T, B, n) array
+        x(t-1), or the initial state where there is a reset.
+    drive : (S, B, n) array
+        U u(t) + b of the S steps that were projected last.
+    slopes : (T, B, n) array
+        f'(a(t)).
+    states : (T, B, n) array
+        x(t).
+    losses : (T, B) array
+        mask * loss.
+    output_error : (T, B, k) array
+        dE/dy(t), divided by B.
+    error : (T, B, n) array
+        dE/dx(t), the direct part.
+    W_transposed, U_transposed, V_transposed : (n, n), (m, n) and (n, k) arrays
+        W^T, U^T and V^T; (0, 0) where T B is too small for them to be useful.
+    W_panels : (n, n) array
+        W in panels (:mod:`rnnsim.numerics.tiles`), W_transposed being in panels too; (0, 0) where B or
+        W is small.
+    has_transposed : (1,) bool array
+        Whether the last ``prepare`` wrote W_transposed and the others.
+    single_threaded : (1,) bool array
+        Whether kernels start no threads, since other threads run other sequences.
+    leak : float
+        alpha.
+    units : (k,) int array
+        The units that are outputs, where the readout is not linear.
+    connectivity : (n, n) bool array
+        Which connections exist; (0, 0) where all do.
+    """
+
+    inputs: Array
+    resets: Bools
+    entering: Array
+    drive: Array
+    slopes: Array
+    states: Array
+    losses: Array
+    output_error: Array
+    error: Array
+    W_transposed: Array
+    U_transposed: Array
+    V_transposed: Array
+    W_panels: Array
+    has_transposed: Bools
+    single_threaded: Bools
+    leak: Any
+    units: Array
+    connectivity: Bools
 
 
 @kernel(allocates=False)
 def load(stream: Stream, row: int, trajectory: RecurrentTrajectory, first: int, count: int) -> None:
-    """Take the inputs and the resets of the next steps."""
+    """Copy the inputs and the resets of the next steps."""
     copy(stream.inputs[row : row + count], trajectory.inputs[first : first + count])
     copy(stream.resets[row : row + count], trajectory.resets[first : first + count])
 
 
 @cache
 def prepare_kernel(transpose_readout: Kernel) -> Kernel:
-    """Make ``prepare``: where there are many rows, weights are turned, and products faster."""
+    """Make ``prepare``: products of many rows are faster with transposed weights."""
 
     @kernel(allocates=False)
     def prepare(params: Params, trajectory: RecurrentTrajectory, rows: int) -> None:
@@ -108,11 +150,11 @@ def step_kernel(activate: Kernel) -> Kernel:
 
     @kernel(allocates=False)
     def step(
-        params: Params, trajectory: RecurrentTrajectory, t: int, place: int, begin: int, end: int
+        params: Params, trajectory: RecurrentTrajectory, t: int, index: int, begin: int, end: int
     ) -> None:
         entering, states = trajectory.entering[t, begin:end], trajectory.states[t, begin:end]
-        drive = trajectory.drive[place, begin:end]
-        net = trajectory.slopes[t, begin:end]  # activate() replaces the net input by the slope
+        drive = trajectory.drive[index, begin:end]
+        net = trajectory.slopes[t, begin:end]  # activate() overwrites the net input with the slope
         if trajectory.has_transposed[0] and trajectory.W_panels.size > 0:
             multiply_panels(entering, trajectory.W_transposed, drive, net)
         elif trajectory.has_transposed[0]:
@@ -133,7 +175,7 @@ def step_kernel(activate: Kernel) -> Kernel:
 
 @kernel(allocates=False)
 def swap_sequences(trajectory: RecurrentTrajectory, t: int, b: int, other: int) -> None:
-    """Have two sequences change places in a step, whose drive is the first."""
+    """Swap two sequences in step t, whose drive is in row 0."""
     swap(trajectory.entering[t, b], trajectory.entering[t, other])
     swap(trajectory.drive[0, b], trajectory.drive[0, other])
     swap(trajectory.slopes[t, b], trajectory.slopes[t, other])
@@ -144,7 +186,7 @@ def swap_sequences(trajectory: RecurrentTrajectory, t: int, b: int, other: int) 
 def enter(
     state: RecurrentState, trajectory: RecurrentTrajectory, t: int, is_first: bool, begin: int, end: int
 ) -> None:
-    """x(t-1), or where a reset puts it."""
+    """Write x(t-1), or the initial state at a reset, into ``entering``."""
     for b in range(begin, end):
         if trajectory.resets[t, b]:
             copy(state.initial[b], trajectory.entering[t, b])
@@ -156,10 +198,10 @@ def enter(
 
 @cache
 def forward_kernel(prepare: Kernel, step: Kernel, readout: Kernel) -> Kernel:
-    """Make ``forward`` out of its parts; cores share the sequences.
+    """Make ``forward`` from its parts; the sequences are divided among threads.
 
-    It goes through a few steps at a time, those of sixteen rows: what they need and make is then in the
-    nearest cache, from the drive to dE/dx(t), and products have rows enough.
+    A few steps are processed at a time, 16 rows in all: their data then stay in the L1 cache from the
+    drive to dE/dx(t), and products have enough rows.
     """
 
     @kernel(allocates=False, inlined=False)
@@ -174,7 +216,7 @@ def forward_kernel(prepare: Kernel, step: Kernel, readout: Kernel) -> Kernel:
         begin: int,
         end: int,
     ) -> None:
-        """Take the sequences begin, ..., end - 1 through all the steps."""
+        """Run all steps of the sequences begin, ..., end - 1."""
         most = trajectory.drive.shape[0] if end - begin == state.x.shape[0] else 1
         for begun in range(first, first + count, most):
             steps = min(most, first + count - begun)
@@ -208,19 +250,19 @@ def forward_kernel(prepare: Kernel, step: Kernel, readout: Kernel) -> Kernel:
 
 @kernel(allocates=False)
 def save(state: RecurrentState, states: RecurrentState, i: int) -> None:
-    """Keep a state in place i of ``states``."""
+    """Copy a state to index i of ``states``."""
     copy(state.x, states.x[i])
 
 
 @kernel(allocates=False)
 def restore(states: RecurrentState, i: int, state: RecurrentState) -> None:
-    """Take a state back from place i of ``states``."""
+    """Copy a state back from index i of ``states``."""
     copy(states.x[i], state.x)
 
 
 @kernel(allocates=False)
 def constrain(trajectory: RecurrentTrajectory, grad: Params) -> None:
-    """An absent connection has no weight and no gradient."""
+    """Set the gradient of absent connections to zero."""
     for i in range(trajectory.connectivity.shape[0]):
         for j in range(trajectory.connectivity.shape[1]):
             if not trajectory.connectivity[i, j]:
@@ -229,7 +271,7 @@ def constrain(trajectory: RecurrentTrajectory, grad: Params) -> None:
 
 @kernel(allocates=False)
 def keep_history(trajectory: RecurrentTrajectory, first: int, count: int) -> None:
-    """Move the rows that a rule may still ask for to the front."""
+    """Move the rows that a rule reads as history to the front."""
     move_rows(trajectory.inputs, first, count)
     move_rows(trajectory.resets, first, count)
     move_rows(trajectory.entering, first, count)

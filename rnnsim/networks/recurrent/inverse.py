@@ -1,7 +1,7 @@
-"""The inverse question: which input makes these states steady, or this path a trajectory?
+"""The inverse problem: the input that makes given states steady, or a given path a trajectory.
 
-The answer is unique [Seung] (theory.md 1.1, eq. 5): ``b = f^-1(x) - W x`` for a steady state, and
-``b(t) = f^-1(x(t)) - W x(t-1)`` for a path; with a leak, f^-1 is taken of what the step adds,
+It is unique [Seung] (theory.md 1.1, eq. 5): ``b = f^-1(x) - W x`` for a steady state, and
+``b(t) = f^-1(x(t)) - W x(t-1)`` for a path; with a leak, the argument of f^-1 is
 ``(x(t) - (1-alpha) x(t-1)) / alpha``, which for a steady state is x itself.
 """
 
@@ -61,7 +61,7 @@ def input_for(
     p = network.views(network.pack(params))
     x = checks.finite("states", checks.over_time("states", states, network.n_hidden, network.dtype))
     if steady_state:
-        before, reached = x, x  # what a leak takes away, it adds
+        before, reached = x, x  # at a steady state, the leak cancels
     else:
         before = np.empty_like(x)
         before[0] = network.state(x.shape[1], initial_state).initial
@@ -71,7 +71,7 @@ def input_for(
 
 
 def _net_input(network: RecurrentNetwork, f: Array, inverse: Any) -> Array:
-    """Invert the activation, where it can be."""
+    """Invert the activation; refuse values outside its range."""
     if inverse is None:
         if not isinstance(network.activation, str):
             raise RnnsimError("the activation is a function of your own; give its inverse as inverse=")

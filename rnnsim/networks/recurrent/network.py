@@ -27,25 +27,43 @@ from rnnsim.typing import Array, Kernel, Params
 
 
 class LinearReadout(NamedTuple):
-    """The parameters of a network with a linear readout."""
+    """The parameters of a network with a linear readout.
 
-    W: Array  # (n, n), from column to row
-    U: Array  # (n, m)
-    b: Array  # (n)
-    V: Array  # (k, n)
-    c: Array  # (k)
+    Attributes
+    ----------
+    W : (n, n) array
+        From column to row.
+    U : (n, m) array
+    b : (n,) array
+    V : (k, n) array
+    c : (k,) array
+    """
+
+    W: Array
+    U: Array
+    b: Array
+    V: Array
+    c: Array
 
 
 class UnitReadout(NamedTuple):
-    """The parameters of a network some of whose units are its outputs."""
+    """The parameters of a network whose outputs are some of its units.
 
-    W: Array  # (n, n), from column to row
-    U: Array  # (n, m)
-    b: Array  # (n)
+    Attributes
+    ----------
+    W : (n, n) array
+        From column to row.
+    U : (n, m) array
+    b : (n,) array
+    """
+
+    W: Array
+    U: Array
+    b: Array
 
 
 class RecurrentChoices(Options, frozen=True):
-    """What users may choose of a recurrent network beside its sizes, and of its initial weights."""
+    """Options of a recurrent network besides its sizes, and of its initial weights."""
 
     name = "recurrent network"
 
@@ -65,7 +83,7 @@ class RecurrentNetwork(Network):
     Parameters
     ----------
     n_in, n_hidden, n_out : int
-        m, n and k: how many inputs, units and outputs.
+        m, n and k, the numbers of inputs, units and outputs.
     activation : str or (f, df)
         ``tanh``, ``logistic``, ``relu``, ``softplus``, ``identity``, or a function of the net input
         with its derivative.
@@ -115,7 +133,7 @@ class RecurrentNetwork(Network):
         self._compose(activation_kernel(activation, self.dtype), loss_kernel(loss))
 
     def _compose(self, activate: Kernel, loss: Kernel) -> None:
-        """Make the kernels that depend on the activation, the readout and the loss."""
+        """Compose the kernels that depend on the activation, the readout and the loss."""
         linear = self.units is None
         transpose_weights = reading.transpose_linear if linear else reading.transpose_units
         read = reading.read_linear if linear else reading.read_units
@@ -252,7 +270,7 @@ class RecurrentNetwork(Network):
         def transposed(*shape: int) -> tuple[int, ...]:
             return shape if rows * batch >= ROWS else (0, 0)
 
-        in_panels = batch >= tiles.ROWS and n * n * self.dtype.itemsize >= tiles.LARGE
+        in_panels = tiles.panels_pay(batch, (n, n), self.dtype)
         return running.RecurrentTrajectory(
             inputs=zeros(rows, batch, m),
             resets=np.zeros((rows, batch), np.bool_),

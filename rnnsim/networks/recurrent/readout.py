@@ -1,15 +1,15 @@
-"""What a recurrent network tells of its state (theory.md 1, eqs. 3 and 4), and dE/dx(t).
+"""The readout of a recurrent network (theory.md 1, eqs. 3 and 4), and dE/dx(t).
 
-``read`` takes a step's outputs from its states, and ``delta`` takes dE/dy(t) back to them: by a linear
-readout, or by chosen units. Both are of rows: the sequences begin, ..., end - 1 in one step, or all
-sequences in ``count`` steps.
+``read`` computes outputs from states, and ``read_vjp`` dE/dx(t) from dE/dy(t), for a linear readout or
+for chosen units. Both work on rows: the sequences begin, ..., end - 1 of one step, or all sequences of
+``count`` steps.
 """
 
 from __future__ import annotations
 
 from functools import cache
 
-from rnnsim.compiler.machine import VECTOR
+from rnnsim.compiler import VECTOR
 from rnnsim.kernels import kernel
 from rnnsim.network import Stream
 from rnnsim.numerics.linalg import add_rows, add_to, add_xt_times_y, transpose, x_times_Wt
@@ -50,7 +50,7 @@ def readout_kernel(read: Kernel, read_vjp: Kernel, step_loss: Kernel) -> Kernel:
 
 @kernel(allocates=False)
 def transpose_linear(params: Params, trajectory: Trajectory) -> None:
-    """V^T, for ``read_linear``."""
+    """Write V^T, for ``read_linear``."""
     transpose(params.V, trajectory.V_transposed)
 
 
@@ -58,7 +58,8 @@ def transpose_linear(params: Params, trajectory: Trajectory) -> None:
 def read_linear(params: Params, trajectory: Trajectory, states: Array, outputs: Array) -> None:
     """y(t) = V x(t) + c."""
     k = params.c.size
-    if trajectory.has_transposed[0] and k >= VECTOR // states.itemsize:  # or tiles are of no use
+    # A tile is at least a vector wide.
+    if trajectory.has_transposed[0] and k >= VECTOR // states.itemsize:
         c = as_matrix(params.c, 1, k)
         multiply_onto(states, trajectory.V_transposed, c, outputs)
     else:
@@ -91,7 +92,7 @@ def readout_grad_linear(
 
 @kernel(allocates=False)
 def transpose_units(params: Params, trajectory: Trajectory) -> None:
-    """There is nothing to turn."""
+    """Chosen units have no weights to transpose."""
 
 
 @kernel(allocates=False)
@@ -115,4 +116,4 @@ def read_units_vjp(params: Params, trajectory: Trajectory, output_error: Array, 
 def readout_grad_units(
     params: Params, trajectory: Trajectory, first: int, count: int, grad: Params
 ) -> None:
-    """Chosen units are read without parameters."""
+    """Chosen units have no parameters."""

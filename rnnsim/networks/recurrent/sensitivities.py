@@ -1,4 +1,4 @@
-"""The recurrent network's sensitivities p = dx/dw (theory.md 1.4, 1.5), held dense.
+"""The recurrent network's sensitivities p = dx/dw as dense arrays (theory.md 1.4, 1.5).
 
 For each sequence ``p[l, i q + j] = dx_l/dw_ij`` with w_ij the weight from z_j = [x(t-1), u(t), 1]_j to
 unit i, q = n + m + 1 and P = n q.
@@ -20,33 +20,58 @@ from rnnsim.numerics.tiles import multiply
 from rnnsim.numerics.views import as_matrix, as_vector
 from rnnsim.typing import Array, Bools, Params
 
-TOGETHER = 16  # steps that a block of p is carried at a time, at most
-CACHE = 600_000  # bytes of a core's own cache that what these steps do may take
-NARROW = 32  # columns of a block that cores share
-SHARED = 1 << 22  # multiplications from which sharing them between cores pays
+TOGETHER = 16  # the largest number of steps by which a block of p is advanced at a time
+CACHE = 600_000  # bytes of the L2 cache for the matrices of these steps
+NARROW = 32  # columns of a block, where blocks are divided among threads
+SHARED = 1 << 22  # multiplications from which several threads are faster
 
 
 class Moves(NamedTuple):
-    """What the next few steps do to p, in places s = 0, 1, ...: eqs. (12) and (13) as a product."""
+    """The factors of eqs. (12) and (13), as one product, for S successive steps.
 
-    matrix: Array  # (s, B, n + 1, n) J = (1-alpha) I + alpha D W, and under it the row e^T J
-    z: Array  # (s, B, q) [x(t-1), u(t), 1]
-    factor: Array  # (s, B, n) alpha f'(a_i)
-    error: Array  # (s, B, n) e = dE(t)/dx(t)
-    resets: Bools  # (s, B)
+    Attributes
+    ----------
+    matrix : (S, B, n + 1, n) array
+        J = (1-alpha) I + alpha D W, with e^T J as its last row.
+    z : (S, B, q) array
+        [x(t-1), u(t), 1].
+    factor : (S, B, n) array
+        alpha f'(a_i).
+    error : (S, B, n) array
+        e = dE(t)/dx(t).
+    resets : (S, B) bool array
+    """
+
+    matrix: Array
+    z: Array
+    factor: Array
+    error: Array
+    resets: Bools
 
 
 class Sensitivities(NamedTuple):
-    """p(t) in blocks of columns, twice, to be written from one place to the other."""
+    """p(t) in blocks of columns, double buffered.
 
-    p: Array  # (2, B, blocks, n + 1, width); the last row receives dE(t)/dw
-    current: Array  # (1,) which of the two is p(t)
+    Attributes
+    ----------
+    p : (2, B, blocks, n + 1, width) array
+        Two buffers; the last row of a block is dE(t)/dw.
+    current : (1,) int array
+        Which buffer holds p(t).
+    moves : Moves
+        The factors of the next steps.
+    total : (B, blocks, width) array
+        The sum of the last rows over steps.
+    """
+
+    p: Array
+    current: Array
     moves: Moves
-    total: Array  # (B, blocks, width) the sum of the last rows
+    total: Array
 
 
 def sensitivities(n: int, m: int, batch: int, window: int, dtype: np.dtype[Any]) -> Sensitivities:
-    """Allocate p = 0, and room for a few steps of a window."""
+    """Allocate p = 0, and the workspace for a few steps of a window."""
     q, matrix = n + m + 1, n * (n + 1) * dtype.itemsize
     steps = min(window, TOGETHER, max(1, CACHE // matrix))
     blocks, width = cut_into_blocks(n, n * q, steps)
@@ -65,9 +90,10 @@ def sensitivities(n: int, m: int, batch: int, window: int, dtype: np.dtype[Any])
 
 
 def cut_into_blocks(n: int, columns: int, steps: int) -> tuple[int, int]:
-    """How many blocks of how many columns: one where one core does all, else narrow ones.
+    """The number of blocks and their width: one block for a single thread, else narrow ones.
 
-    A narrow block is in the nearest cache for all its steps. The sizes alone decide, not the cores.
+    A narrow block stays in the L1 cache for all its steps. The result depends on the sizes alone, not on
+    the number of threads.
     """
     blocks = -(-columns // NARROW) if steps * n * n * columns >= SHARED else 1
     width = -(-columns // blocks)
@@ -85,9 +111,9 @@ def propagate(
 ) -> None:
     """Eqs. (12) and (13) in one product per step.
 
-    p(t) = J p(t-1) + alpha D (delta z), and the row e^T J under J gives e . p(t) beside it, so that p is
-    read once. The columns of p have nothing to do with one another: each block of them is carried
-    through several steps while it is in a core's cache.
+    p(t) = J p(t-1) + alpha D (delta z), and the row e^T J below J gives e . p(t) in the same product, so
+    that p is read once. The columns of p are independent: each block of them is advanced by several
+    steps while it is in the cache.
     """
     moves, total = sensitivities.moves, sensitivities.total
     B, n = trajectory.states.shape[1:]
@@ -112,7 +138,7 @@ def propagate(
 
 @kernel(allocates=False)
 def prepare(i: int, params: Params, trajectory: RecurrentTrajectory, first: int, moves: Moves) -> None:
-    """What one of the next steps does to p of one sequence: the i-th of all steps and sequences."""
+    """Compute the factors of step and sequence number i, of all steps and sequences."""
     s, b = i // moves.z.shape[1], i % moves.z.shape[1]
     t, n = first + s, params.b.size
     m = trajectory.inputs.shape[2]
@@ -129,7 +155,7 @@ def prepare(i: int, params: Params, trajectory: RecurrentTrajectory, first: int,
 
 @kernel(allocates=False, inlined=False)
 def carry_block(i: int, moves: Moves, p: Array, current: int, steps: int, total: Array) -> None:
-    """Carry one block of columns through several steps: the i-th of all sequences' blocks."""
+    """Advance one block of columns by several steps: number i of the blocks of all sequences."""
     b, block = i // total.shape[1], i % total.shape[1]
     n, width, columns = moves.factor.shape[2], p.shape[4], moves.factor.shape[2] * moves.z.shape[2]
     begin = block * width
@@ -147,7 +173,7 @@ def carry_block(i: int, moves: Moves, p: Array, current: int, steps: int, total:
 
 @kernel(allocates=False)
 def add_immediate(factor: Array, z: Array, error: Array, p: Array, begin: int, end: int) -> None:
-    """Add alpha f'(a_i) z_j to p^i_ij, and e_i times that to the last row, where the block has them."""
+    """Add alpha f'(a_i) z_j to p^i_ij, and e_i times that to the last row, for a block's columns."""
     n, q = factor.size, z.size
     for i in range(begin // q, (end - 1) // q + 1):
         low, high = max(begin, i * q), min(end, (i + 1) * q)
@@ -162,7 +188,7 @@ def add_immediate(factor: Array, z: Array, error: Array, p: Array, begin: int, e
 def collect_rows(
     params: Params, trajectory: RecurrentTrajectory, first: int, delta: Array, p: Array
 ) -> None:
-    """Eq. (9) for each adjoint row and sequence apart: the local part of eq. (14)."""
+    """Eq. (9) for each adjoint row and sequence: the local part of eq. (14)."""
     count, B, R, n = delta.shape
     m = trajectory.inputs.shape[2]
     q = n + m + 1
@@ -194,7 +220,7 @@ def contract(trajectory: RecurrentTrajectory, row: Array, p: Array, grad: Params
 
 @kernel(allocates=False)
 def unpack(total: Array, grad: Params) -> None:
-    """Add a gradient in the order of p's columns to the gradients of W, U and b."""
+    """Add a gradient in the order of the columns of p to the gradients of W, U and b."""
     n, m = grad.U.shape
     w = as_matrix(as_vector(total)[: n * (n + m + 1)], n, n + m + 1)
     for i in range(n):
