@@ -1,9 +1,9 @@
 """How kernels become machine code.
 
-The rest of the package uses what is named here. Behind it are two back ends: a fast one, made of pieces
-that use private parts of Numba (:mod:`rnnsim.compiler.pieces`), and a plain one, which uses public Numba
-alone (:mod:`rnnsim.compiler.plain`) and takes the place of each piece that does not fit the Numba that is
-installed.
+This is the interface that the rest of the package uses. Behind it are two back ends. The fast one is
+made of pieces that depend on private parts of Numba (:mod:`rnnsim.compiler.pieces`). The plain one uses
+public Numba alone (:mod:`rnnsim.compiler.plain`), and replaces each piece that the installed Numba does
+not support.
 """
 
 from rnnsim.compiler.binding import bind_arguments

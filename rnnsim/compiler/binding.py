@@ -1,9 +1,9 @@
 # mypy: disable-error-code="no-untyped-call"
-"""Kernels that are given their arguments once.
+"""Kernels whose arguments are unboxed once and not at every call.
 
-Numba takes arguments apart at every call: a fifth of a microsecond for each array, of which a rule's
-work has eighty. A *bound* kernel finds them in memory, in the form that machine code has them in. Who
-calls it every hundred microseconds is glad of it; a loop over thousands of steps has no need.
+Numba unboxes arguments at each call, which takes a fifth of a microsecond for each array; a rule has
+some eighty of them. A bound kernel reads them from memory, laid out as machine code has them. That
+matters for calls of about a hundred microseconds, not for a loop over thousands of steps.
 """
 
 from __future__ import annotations
@@ -33,22 +33,22 @@ NUMBERS: dict[type, Any] = {
 
 
 def bind_arguments(function: Kernel, value: Any, owner: str = "") -> Callable[..., Any]:
-    """Compile a kernel and give it its first argument.
+    """Compile a kernel and bind its first argument.
 
     Parameters
     ----------
     function : Callable
-        Its other arguments, if it has any, are whole numbers.
+        Its other arguments, if any, are integers.
     value : array, number or tuple of such
-        The kernel may change what is in the arrays, and so may whoever calls it. Where something else is
-        in the tuple (a random generator), the kernel takes it at every call.
+        Kernel and caller may both change the contents of the arrays. If the tuple contains anything else
+        (a random generator), it is unboxed at every call.
     owner : str
-        As for :func:`rnnsim.kernels.compiled`.
+        As for :func:`rnnsim.compiler.compiled`.
 
     Returns
     -------
     Callable
-        Takes the other arguments, and returns what the kernel returns.
+        Takes the other arguments and returns the kernel's result.
     """
     import numba
 
@@ -61,7 +61,7 @@ def bind_arguments(function: Kernel, value: Any, owner: str = "") -> Callable[..
     def bound(address: int, *others: int) -> Any:
         return function(contents(address), *others)
 
-    bound.__name__ = function.__name__  # for those who look at the cache
+    bound.__name__ = function.__name__  # shown by ``rnnsim cache``
     run, address = compiled(bound, owner), ctypes.addressof(memory)
 
     def call(*others: int) -> Any:
@@ -72,28 +72,28 @@ def bind_arguments(function: Kernel, value: Any, owner: str = "") -> Callable[..
 
 
 def entry_point(function: Kernel) -> Kernel:
-    """Make an outermost kernel of one: inside of it no reference needs to be counted."""
+    """Wrap a kernel as an entry point: only the wrapper counts references."""
 
     @kernel(inlines_all=options_of(function).inlines_all)
     def outermost(value: Any, *others: int) -> Any:
         return function(value, *others)
 
-    outermost.__name__ = function.__name__  # for those who look at the cache
+    outermost.__name__ = function.__name__  # shown by ``rnnsim cache``
     return outermost
 
 
 def is_plain(value: Any) -> bool:
-    """Whether there are only arrays and numbers in a value."""
+    """Whether a value consists of arrays and numbers only."""
     if isinstance(value, tuple):
         return all(map(is_plain, value))
     return isinstance(value, np.ndarray) or type(value) in NUMBERS
 
 
 def memory_of(value: Any) -> Any:
-    """A value as it lies in the memory of machine code: a structure of C, with its arrays' addresses."""
+    """A value in the memory layout of machine code: a C structure with the addresses of its arrays."""
     if isinstance(value, np.ndarray):
         sizes = ctypes.c_ssize_t * value.ndim
-        uncounted = (None, None)  # nobody counts references: Python keeps the arrays
+        uncounted = (None, None)  # meminfo and parent: Python keeps the arrays alive
         parts = [*map(ctypes.c_void_p, uncounted), ctypes.c_ssize_t(value.size)]
         parts += [ctypes.c_ssize_t(value.itemsize), ctypes.c_void_p(value.ctypes.data)]
         return structure([*parts, sizes(*value.shape), sizes(*value.strides)])
@@ -103,20 +103,20 @@ def memory_of(value: Any) -> Any:
 
 
 def structure(parts: list[Any]) -> Any:
-    """A structure of C with these parts."""
+    """A C structure with these parts."""
     fields = [(f"part{i}", type(part)) for i, part in enumerate(parts)]
     return type("Structure", (ctypes.Structure,), {"_fields_": fields})(*parts)
 
 
 def classes_of(value: Any) -> tuple[type, ...]:
-    """The classes of the tuples in a value: the names of fields are a part of what is compiled."""
+    """The classes of the tuples in a value: their field names are part of what is compiled."""
     if not isinstance(value, tuple):
         return ()
     return (type(value), *(inner for part in value for inner in classes_of(part)))
 
 
 def contents_kernel(kind: Any, size: int, classes: tuple[type, ...]) -> Kernel:
-    """Make ``contents(address)``, which reads a value of a type of Numba's, of so many bytes."""
+    """Make ``contents(address)``, which reads a value of a Numba type with ``size`` bytes."""
 
     @native("bind.contents", kind, size)
     def contents(address: int) -> Any:

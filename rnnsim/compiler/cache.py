@@ -1,10 +1,10 @@
-"""Machine code on disk, so that a kernel is compiled once and not once a process.
+"""A cache of machine code on disk, shared by processes.
 
-Numba's own cache looks at the file of the outermost function alone and goes stale when a helper in
-another file is edited. Here the name of a file *is* the hash of everything that its content depends
-on: the code (:mod:`rnnsim.compiler.fingerprint`), the argument types, the packages that compile it,
-their settings and the processor. So a file is either right or not found, and processes that fill the
-cache together can only write the same thing. The files are those of :mod:`rnnsim.compiler.kernel_files`.
+Numba's own cache checks the file of the entry point only and goes stale when a helper in another file
+is edited. Here the name of a cache file is the hash of everything that its content depends on: the code
+(:mod:`rnnsim.compiler.fingerprint`), the argument types, the packages that compile it, their settings
+and the processor. So a file is either valid or not found, and concurrent processes write the same
+content. :mod:`rnnsim.compiler.kernel_files` reads and writes the files.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ from rnnsim import version
 from rnnsim.compiler import kernel_files
 from rnnsim.compiler.listeners import tell
 
-# Settings of Numba that say nothing of machine code, or say it of another processor; the processor of
-# this process has its own place in the key. All others count: to miss a file costs only time.
+# Settings of Numba without influence on machine code, or on another processor's; the processor is in the
+# key anyway. All others count: a needless miss costs only time.
 _INDIFFERENT = ("CACHE_", "COLOR_", "CPU_", "CUDA_", "DISABLE_JIT", "NUMBA_", "THREADING_")
 
 _NAMED: Any = types.BaseNamedTuple
@@ -36,18 +36,18 @@ _TUPLE: Any = types.BaseTuple
 
 
 class KernelCache(_Cache):
-    """What a Numba dispatcher asks for compiled code and gives it to.
+    """The cache object of a Numba dispatcher.
 
     Parameters
     ----------
     owner : str
-        Whose kernel it is: a rule's, a task's.
+        The rule or task that the kernel belongs to.
     name : str
-        What the kernel does.
+        The name of the kernel.
     key : str
-        The fingerprint of the kernel and of all that it calls.
+        Its fingerprint.
     cacheable : bool
-        False where it calls what was compiled, and numbered, elsewhere.
+        False if it calls a user's compiled function, whose symbol names hold in this process only.
     """
 
     def __init__(self, owner: str, name: str, key: str, cacheable: bool = True) -> None:
@@ -55,7 +55,7 @@ class KernelCache(_Cache):
         self._name = f"{owner}.{name}" if owner else name
         self._key = key
         self._enabled = cacheable
-        kernel_files.max_bytes()  # now, and not after the work
+        kernel_files.max_bytes()  # raises on a bad setting before anything is compiled
 
     @property
     def cache_path(self) -> str:
@@ -67,7 +67,7 @@ class KernelCache(_Cache):
         return kernel_files.path_of(self._name, hashlib.sha256(repr(content).encode()).hexdigest())
 
     def load_overload(self, signature: Any, target_context: Any) -> Any:
-        """Give the compiled code for these argument types, or None: it is then compiled."""
+        """Load the code for these argument types; None if it has to be compiled."""
         found = self._load(signature, target_context) if self._enabled else None
         if found is None:
             tell(self._owner, self._enabled)
@@ -85,10 +85,10 @@ class KernelCache(_Cache):
         return compiler.CompileResult._rebuild(target_context, *payload)  # type: ignore[no-untyped-call]
 
     def save_overload(self, signature: Any, data: Any) -> None:
-        """Keep the compiled code; a folder that cannot be written to costs time, not an error."""
+        """Write the compiled code; an unwritable folder is no error."""
         if not self._enabled or any(not lifted.can_cache for lifted in data.lifted):
             return
-        if data.library.has_dynamic_globals:  # addresses of this process: a large array that it reaches
+        if data.library.has_dynamic_globals:  # addresses in this process, of a large global array
             return
         content = dumps(data._reduce())  # type: ignore[no-untyped-call]
         kernel_files.write(self._path(signature, data.codegen), content)
@@ -100,14 +100,14 @@ class KernelCache(_Cache):
         self._enabled = False
 
     def flush(self) -> None:
-        """Nothing to do: a file that no longer fits is never found."""
+        """Do nothing: an outdated file is never found."""
 
 
 def _prepare(target_context: Any) -> None:
-    """Make what loaded machine code is linked to: reference counting, and the secret of Python's hashes.
+    """Initialise what loaded machine code is linked to: NRT, and the key of Python's hashes.
 
-    Numba's own cache does it by ``target_context.refresh()``, which brings in all that a compiler needs
-    to know, and takes longer than everything else that a run does before its first step.
+    Numba's own cache calls ``target_context.refresh()``, which imports all of the compiler and takes
+    longer than everything else that a run does before its first step.
     """
     import numba.cpython.hashing  # noqa: F401
 
@@ -115,7 +115,7 @@ def _prepare(target_context: Any) -> None:
 
 
 def describe(signature: Any) -> str:
-    """Tell argument types apart; Numba's words for a named tuple leave its fields and its module out."""
+    """Describe argument types; Numba's repr of a named tuple omits its fields and module."""
     if isinstance(signature, _NAMED):
         of = signature.instance_class
         fields = ", ".join(f"{name}={describe(t)}" for name, t in zip(signature.fields, signature))
@@ -126,13 +126,13 @@ def describe(signature: Any) -> str:
 
 
 def versions() -> tuple[str, ...]:
-    """The versions of whatever has a part in making machine code or is linked to it."""
+    """The versions of everything that generates machine code or is linked to it."""
     packages = (numba, llvmlite, np, scipy)  # scipy: the BLAS, with 32- or 64-bit integers
     return (sys.version, version.__version__, *(package.__version__ for package in packages))
 
 
 def settings() -> tuple[tuple[str, str], ...]:
-    """The settings of Numba: bounds checks, the level of optimisation, SVML, ...."""
+    """Numba's settings: bounds checks, the optimisation level, SVML, ...."""
     names = (name for name in sorted(vars(config)) if name.isupper())
     counting = (name for name in names if not name.startswith(_INDIFFERENT))
     return tuple((name, repr(getattr(config, name))) for name in counting)

@@ -1,4 +1,4 @@
-"""Composing kernels: the outermost one becomes machine code, with all that it calls inside it."""
+"""Compiles an entry point together with all kernels that it calls."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from rnnsim.compiler.marks import OPTIONS, inner_options, native_code, piece_of,
 from rnnsim.errors import RnnsimError
 from rnnsim.kernels import options_of
 
-_compiled: dict[str, Callable[..., Any]] = {}  # by fingerprint: the same code may be composed again
-_registered: dict[Callable[..., Any], Any] = {}  # inner kernels, as Numba calls them
+_compiled: dict[str, Callable[..., Any]] = {}  # by fingerprint: equal compositions are compiled once
+_registered: dict[Callable[..., Any], Any] = {}  # inner kernels, kept alive for Numba's typing
 
 
 def compiled(function: Callable[..., Any], owner: str = "") -> Callable[..., Any]:
-    """Compile a kernel and all that it calls, or take it from the cache on disk.
+    """Compile a kernel and all that it calls, or load it from the cache on disk.
 
     Parameters
     ----------
     function : Callable
-        The outermost kernel. It is compiled for each set of argument types that it is called with.
+        The entry point. It is compiled for each set of argument types that it is called with.
     owner : str
-        Whose kernel it is (a rule's, a task's), for those who look at the cache.
+        The rule or task that the kernel belongs to, shown by ``rnnsim cache``.
 
     Returns
     -------
@@ -46,7 +46,7 @@ def compiled(function: Callable[..., Any], owner: str = "") -> Callable[..., Any
 def _compile(function: Callable[..., Any], key: str, owner: str) -> Callable[..., Any]:
     import numba
 
-    numba.get_num_threads()  # launches the threads that machine code knows by name
+    numba.get_num_threads()  # starts the threading layer, whose symbols machine code refers to
     reached = reachable_functions(function)
     for inner in reached:
         if inner is not function and inner not in _registered:
@@ -55,7 +55,7 @@ def _compile(function: Callable[..., Any], key: str, owner: str) -> Callable[...
     if pieces.in_use(pieces.CACHE):
         from rnnsim.compiler.cache import KernelCache
 
-        of_user = any(  # a user's own @njit function that has been compiled already
+        of_user = any(  # a user's own @njit function, compiled with names of this process
             getattr(value, "signatures", None)
             for references in reached.values()
             for _, value in references
@@ -75,28 +75,44 @@ def _compile(function: Callable[..., Any], key: str, owner: str) -> Callable[...
 
 
 def _register(inner: Callable[..., Any]) -> Any:
-    """Let kernels call a function: as code in LLVM's language, by another kernel, or as it is written."""
-    piece, body, linked = piece_of(inner), inner, pieces.in_use(pieces.LINKING)
-    native = piece is not None and pieces.in_use(piece)
-    if native:
-        body = native_code(inner)
-        if not hasattr(body, "__kernel__"):
-            from rnnsim.compiler.native import register_native
+    """Let kernels call a function: as LLVM IR, through another kernel, or compiled from its body."""
+    piece = piece_of(inner)
+    if piece is None:
+        return _register_body(inner, inner)
+    if not pieces.in_use(piece):
+        return _register_overload(inner)
+    replacement = native_code(inner)
+    if hasattr(replacement, "__kernel__"):
+        return _register_body(inner, replacement)
+    from rnnsim.compiler.native import register_native
 
-            return register_native(inner, body)
-    if linked:
-        from rnnsim.compiler import linking
+    return register_native(inner, replacement)
 
-        if piece is None or native:
-            return linking.register_inner(inner, body, inner_options(body))
+
+def _register_body(function: Callable[..., Any], body: Callable[..., Any]) -> Any:
+    if not pieces.in_use(pieces.LINKING):
+        from rnnsim.compiler import plain
+
+        return plain.register_inner(function, body, public_options(body))
+    from rnnsim.compiler import linking
+
+    return linking.register_inner(function, body, inner_options(body))
+
+
+def _register_overload(function: Callable[..., Any]) -> Any:
+    """Register the body of a native function as an overload, which may be used within itself."""
     from rnnsim.compiler import plain
 
-    options = linking.deferred(inner_options(body)) if linked else public_options(body)
-    return plain.register_inner(inner, body, options)
+    options = public_options(function)
+    if pieces.in_use(pieces.LINKING):
+        from rnnsim.compiler import linking
+
+        options = linking.deferred(inner_options(function))
+    return plain.register_inner(function, function, options)
 
 
 def _entry_point(function: Callable[..., Any]) -> Any:
-    """A dispatcher that Python calls."""
+    """Make the dispatcher that Python calls."""
     if not pieces.in_use(pieces.LINKING):
         from rnnsim.compiler import plain
 
@@ -110,7 +126,7 @@ def _entry_point(function: Callable[..., Any]) -> Any:
 
 
 def _cause(message: str) -> str:
-    """Find the cause in Numba's message, which has a paragraph for each function on the way."""
+    """Extract the cause from Numba's message, which has a paragraph for each caller too."""
     innermost = message.split("Failed in nopython mode pipeline")[-1]
     place = re.search(r'File "([^"]+)", line (\d+)', innermost)
     where = f" ({Path(place[1]).name}, line {place[2]})" if place else ""
@@ -118,6 +134,6 @@ def _cause(message: str) -> str:
     cause = lines[0] if lines else message.strip()
     reasons = re.findall(r"raised a specific error:\s+(?:TypingError: )?(.+)", innermost)
     called = re.search(r"<function (\w+)", cause)
-    if called and len(reasons) == 1:  # of a native function, which has a single form
+    if called and len(reasons) == 1:  # a native function has a single signature
         cause = f"{called[1]}: {reasons[0]}"
     return f"Numba cannot compile a function{where}: {cause}"

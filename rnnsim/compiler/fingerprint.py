@@ -1,8 +1,7 @@
-"""What the machine code of a kernel depends on.
+"""A hash of everything that the machine code of a kernel depends on.
 
-A kernel's bytecode, and whatever it refers to, is read anew each time that it is asked for: so a helper
-that was edited, or a number that was changed, is noticed, in functions without a source file (lambdas,
-notebooks) too.
+The bytecode of a kernel and everything that it refers to are read at each call, so that an edited
+helper or a changed constant is noticed, also in functions without a source file (lambdas, notebooks).
 """
 
 from __future__ import annotations
@@ -21,22 +20,22 @@ from rnnsim.compiler.marks import OPTIONS, inner_options
 from rnnsim.compiler.pieces import names_in_use, sources
 from rnnsim.kernels import options_of
 
-# Packages whose functions Numba knows by itself; their versions stand for their content.
+# Packages whose functions Numba implements; they enter the hash by their versions.
 KNOWN = {"numpy", "numba", "scipy", "math", "builtins", "cmath", "operator"}
 
-MAX_REMEMBERED = 256  # fingerprints that are remembered
+MAX_REMEMBERED = 256  # fingerprints
 
-References = list[tuple[str, Any]]  # what a function reaches by name
+References = list[tuple[str, Any]]  # names in a function's code, with their values
 
 _remembered: dict[tuple[Any, ...], tuple[list[Any], str]] = {}
 
 
 def fingerprint(function: Callable[..., Any]) -> str:
-    """Hash everything that a kernel's machine code depends on, but for the argument types.
+    """Hash everything that a kernel's machine code depends on, except the argument types.
 
-    That is the bytecode and the constants of the function and of every function that it reaches
-    through its closure and its globals, the values of the other things that it reaches, and the
-    versions of Python, NumPy, rnnsim's compiler options and the way it links.
+    That is the bytecode and constants of the function and of every function reachable through closures
+    and globals, the values of all other references, the versions of Python and NumPy, the compiler
+    options, the source of rnnsim's compiler and the pieces of it that are in use.
     """
     reached = reachable_functions(function)
     seen, held = identity_key(reached)
@@ -47,14 +46,14 @@ def fingerprint(function: Callable[..., Any]) -> str:
     return _remembered[seen][1]
 
 
-# --- what a function reaches --------------------------------------------------------------------------
+# --- references ---------------------------------------------------------------------------------------
 
 
 def reachable_functions(root: Callable[..., Any]) -> dict[types.FunctionType, References]:
-    """The functions that a kernel reaches, itself first, in a fixed order, each with its references."""
+    """All functions reachable from a kernel, itself first, in a fixed order, with their references."""
     found: dict[types.FunctionType, References] = {}
     waiting: list[Any] = [root]
-    for value in waiting:  # which grows
+    for value in waiting:  # grows while it is iterated over
         function = python_function(value)
         if isinstance(function, types.FunctionType):
             if function not in found and not is_known(function.__module__):
@@ -64,13 +63,15 @@ def reachable_functions(root: Callable[..., Any]) -> dict[types.FunctionType, Re
                     waiting.append(function.__native__.code)
                 if hasattr(function, "__each__"):
                     waiting.append(function.__each__)
-        elif isinstance(function, type) and not issubclass(function, tuple | Enum):  # of native code
+        elif isinstance(function, type) and not issubclass(
+            function, tuple | Enum
+        ):  # used by native code
             waiting += methods_of(function)
     return found
 
 
 def python_function(value: Any) -> Any:
-    """The function inside a user's own @njit or @vectorize'd one; anything else as it is."""
+    """The Python function of a user's own @njit or @vectorize function; anything else unchanged."""
     if isinstance(value, types.FunctionType):
         return value
     return getattr(getattr(value, "_dispatcher", value), "py_func", value)
@@ -78,19 +79,19 @@ def python_function(value: Any) -> Any:
 
 @cache
 def is_known(module: str | None) -> bool:
-    """Whether a module is one that the versions stand for."""
+    """Whether a module belongs to one of the ``KNOWN`` packages."""
     return (module or "").split(".")[0] in KNOWN
 
 
 def methods_of(kind: type) -> list[Callable[..., Any]]:
-    """The functions that a class of ours, or of a plugin's, is made of."""
+    """The methods of a class, unless it belongs to a ``KNOWN`` package."""
     if is_known(kind.__module__):
         return []
     return [value for value in vars(kind).values() if isinstance(value, types.FunctionType)]
 
 
 def references_of(function: types.FunctionType) -> References:
-    """What a function reaches by name: its closure, its globals, its defaults."""
+    """What a function refers to: its closure, globals and defaults, and its native code."""
     names, scope = names_of(function.__code__), function.__globals__
     reached = [
         (name, cell.cell_contents)
@@ -112,7 +113,7 @@ def references_of(function: types.FunctionType) -> References:
 def parts_of(
     name: str, value: Any, names: tuple[str, ...], within: tuple[Any, ...]
 ) -> Iterator[tuple[str, Any]]:
-    """Take tuples apart, and modules, of which a function reaches only what it has the name of."""
+    """Expand tuples, and modules into the attributes whose names the function uses."""
     if isinstance(value, tuple):
         yield name, type(value)
         for i, part in enumerate(value):
@@ -130,18 +131,19 @@ def parts_of(
 
 @cache
 def names_of(code: types.CodeType) -> tuple[str, ...]:
-    """The names in a function's code, and in the functions within it, in order."""
+    """The names used in a code object and in nested ones, sorted."""
     inner = (names_of(const) for const in code.co_consts if isinstance(const, types.CodeType))
     return tuple(sorted(set(code.co_names).union(*inner)))
 
 
-# --- the hash, and how to do without it ---------------------------------------------------------------
+# --- the hash, and a cheap key for it ---------------------------------------------------------------
 
 
 def identity_key(reached: dict[types.FunctionType, References]) -> tuple[tuple[Any, ...], list[Any]]:
-    """What tells, within this process, that all is as it was: far sooner than a hash.
+    """A key that within this process implies an equal hash, and costs far less.
 
-    Code and other things are told by their identity, for which they must be held: the second result.
+    Objects are compared by identity. The second result holds references to them, so that no other object
+    can have their id.
     """
     order = {function: i for i, function in enumerate(reached)}
     seen: list[Any] = []
@@ -178,7 +180,7 @@ def _hash(reached: dict[types.FunctionType, References]) -> str:
 
 
 def _options_content(options: dict[str, Any]) -> str:
-    """Options of the compiler, always in the same order."""
+    """The options in a fixed order."""
     return repr(sorted((k, repr(sorted(v) if isinstance(v, set) else v)) for k, v in options.items()))
 
 
@@ -193,7 +195,7 @@ def _content_of_code(code: types.CodeType) -> tuple[Any, ...]:
 def _content_of_value(value: Any, order: dict[types.FunctionType, int]) -> str:
     function = python_function(value)
     if isinstance(function, types.FunctionType) and function in order:
-        options = getattr(value, "targetoptions", {})  # of a user's own @njit
+        options = getattr(value, "targetoptions", {})  # of a user's @njit function
         return f"function {order[function]} {sorted(options.items(), key=str)}"
     if isinstance(value, np.ndarray):
         return f"{value.dtype} {value.shape} {hashlib.sha256(value.tobytes()).hexdigest()}"

@@ -1,8 +1,8 @@
-"""The folder of compiled kernels: files that are whole or absent, of which the oldest in use go first.
+"""The folder of compiled kernels: complete files, evicted least recently used first.
 
-Nobody is asked or waited for. A file is written beside its place and moved there at once; one that is
-damaged, or that somebody else could have put there, counts as absent; one that goes while another
-process reads it costs that process nothing. Where nothing can be written, nothing is kept.
+There are no locks. A file is written under a temporary name and renamed; a damaged file, or one that
+belongs to another user, counts as absent; a file may be removed while another process reads it. If the
+folder cannot be written to, nothing is kept.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ SIZE = "RNNSIM_CACHE_SIZE"
 MEGABYTES = 512.0  # a run writes one or two
 MEGABYTE = 1_000_000
 
-_NAME = re.compile(r"(?P<kernel>.+)-[0-9a-f]{40}\.kernel")  # nothing else in the folder is touched
-_NOTE = re.compile(r".+-[0-9a-f]{40}\.note")  # what a process has found out for the next
+_NAME = re.compile(r"(?P<kernel>.+)-[0-9a-f]{40}\.kernel")  # other files in the folder are never touched
+_NOTE = re.compile(r".+-[0-9a-f]{40}\.note")  # what one process found out for later ones
 _DRAFT = re.compile(r"\.draft-[0-9a-f]{16}\.kernel")
-_STALE = 60.0  # seconds after which nobody is still writing a draft
-_CHECKSUM = 32  # bytes at the beginning of a file: the hash of what follows
+_STALE = 60.0  # seconds after which a draft is a leftover of a killed process
+_CHECKSUM = 32  # bytes at the beginning of a file: SHA-256 of the rest
 
 
 class KernelFile(NamedTuple):
@@ -43,7 +43,7 @@ class KernelFile(NamedTuple):
 
 
 def folder() -> Path:
-    """The folder: ``$RNNSIM_CACHE_DIR``, or the user's own cache folder."""
+    """The folder: ``$RNNSIM_CACHE_DIR``, or one in the user's cache folder."""
     if chosen := os.environ.get(FOLDER):
         return Path(chosen)
     if sys.platform == "darwin":
@@ -54,7 +54,7 @@ def folder() -> Path:
 
 
 def max_bytes() -> float:
-    """The most bytes that the files may take: ``$RNNSIM_CACHE_SIZE`` megabytes, 0 for no cache at all.
+    """The maximum size of all files in bytes: ``$RNNSIM_CACHE_SIZE`` megabytes, 0 for no cache.
 
     Raises
     ------
@@ -72,17 +72,17 @@ def max_bytes() -> float:
 
 
 def path_of(kernel: str, digest: str) -> Path:
-    """Where a kernel's machine code is; the digest stands for everything that it depends on."""
+    """The file of a kernel; the digest identifies everything that it depends on."""
     return folder() / f"{re.sub(r'[^a-zA-Z0-9_.-]', '_', kernel)}-{digest[:40]}.kernel"
 
 
 def note_path(subject: str, digest: str) -> Path:
-    """Where a note is kept; the digest stands for everything that it depends on."""
+    """The file of a note; the digest identifies everything that it depends on."""
     return folder() / f"{subject}-{digest[:40]}.note"
 
 
 def read(path: Path) -> bytes | None:
-    """Give a file's content, and mark it as used; None where there is none that can be trusted."""
+    """Read a file and mark it as used; None if there is none that can be trusted."""
     try:
         with path.open("rb") as file:
             if not _is_ours(os.fstat(file.fileno())):
@@ -91,20 +91,20 @@ def read(path: Path) -> bytes | None:
     except OSError:
         return None
     checksum, content = stored[:_CHECKSUM], stored[_CHECKSUM:]
-    if hashlib.sha256(content).digest() != checksum:  # LLVM can do anything with one that is damaged
+    if hashlib.sha256(content).digest() != checksum:  # damaged machine code can do anything
         return None
-    with contextlib.suppress(OSError):  # in a folder that is read-only
+    with contextlib.suppress(OSError):  # the folder may be read-only
         os.utime(path)
     return content
 
 
 def _is_ours(status: os.stat_result) -> bool:
-    """Whether this user wrote a file, or the system's administrator: it is run as it is."""
+    """Whether a file belongs to this user or to root: its content is executed."""
     return not hasattr(os, "getuid") or status.st_uid in (os.getuid(), 0)
 
 
 def write(path: Path, content: bytes) -> bool:
-    """Keep a file's content, and let go what has not been used for longest; say whether it is kept."""
+    """Write a file, and evict the least recently used ones; return whether it was written."""
     most = max_bytes()
     if len(content) > most:
         return False
@@ -114,8 +114,8 @@ def write(path: Path, content: bytes) -> bool:
         with draft.open("xb") as file:
             file.write(hashlib.sha256(content).digest())
             file.write(content)
-        os.replace(draft, path)  # whole or not at all, whoever else writes
-    except OSError:  # read-only, somebody else's, full
+        os.replace(draft, path)  # atomic, also with concurrent writers
+    except OSError:  # read-only, another user's, or full
         return False
     finally:
         _remove(draft)
@@ -124,7 +124,7 @@ def write(path: Path, content: bytes) -> bool:
 
 
 def can_write() -> bool:
-    """Whether a kernel can be kept: found out by doing it, as permissions do not tell of a full disk."""
+    """Whether a kernel can be written: tried out, as permissions do not reveal a full disk."""
     if max_bytes() < MEGABYTE:
         return False
     try:
@@ -137,7 +137,7 @@ def can_write() -> bool:
 
 
 def files() -> list[KernelFile]:
-    """The files of the folder, those used last first."""
+    """The kernel files, most recently used first."""
     found = []
     for path, status in _entries():
         if name := _NAME.fullmatch(path.name):
@@ -146,7 +146,7 @@ def files() -> list[KernelFile]:
 
 
 def clear() -> list[KernelFile]:
-    """Remove the files, and give those that are gone."""
+    """Remove all files, and return those that were removed."""
     _remove_drafts()
     for path, _ in _entries():
         if _NOTE.fullmatch(path.name):
@@ -155,7 +155,7 @@ def clear() -> list[KernelFile]:
 
 
 def _evict(most: float) -> None:
-    """Remove what has not been used for longest, until the rest is small enough."""
+    """Remove least recently used files until the rest fits."""
     _remove_drafts()
     total = 0
     for file in files():
@@ -165,7 +165,7 @@ def _evict(most: float) -> None:
 
 
 def _remove_drafts() -> None:
-    """Remove what a process that was killed has left."""
+    """Remove leftovers of killed processes."""
     for path, status in _entries():
         if _DRAFT.fullmatch(path.name) and time.time() - status.st_mtime > _STALE:
             _remove(path)
@@ -174,13 +174,13 @@ def _remove_drafts() -> None:
 def _entries() -> Iterator[tuple[Path, os.stat_result]]:
     with contextlib.suppress(OSError), os.scandir(folder()) as entries:
         for entry in entries:
-            with contextlib.suppress(OSError):  # gone in the meantime
+            with contextlib.suppress(OSError):  # removed meanwhile
                 yield Path(entry.path), entry.stat(follow_symlinks=False)
 
 
 def _remove(path: Path) -> bool:
     try:
         path.unlink()
-    except OSError:  # gone already, or not ours; on Windows, being read
+    except OSError:  # removed already, not ours, or open on Windows
         return False
     return True

@@ -1,10 +1,9 @@
-"""One optimisation for a whole composition of kernels, in place of one for each of its parts.
+"""Optimises a composition of kernels once, as one LLVM module.
 
-Numba compiles every function that a kernel calls as a library of its own: optimises it, with all that it
-calls in turn, and makes machine code of it. Of a loop composed of fifty kernels, one within the other,
-nobody calls the inner ones; what counts is the outermost, into which all the others are linked before it
-is optimised. So the inner ones are only lowered to LLVM's language here. Compiling takes a third of the
-time.
+Numba optimises every function that a kernel calls, together with its callees, and generates machine
+code for it. In a loop composed of fifty kernels only the entry point is ever called by address, and all
+others are linked into it before it is optimised. So inner kernels are only lowered to LLVM IR here,
+which cuts compile time to a third.
 """
 
 from __future__ import annotations
@@ -20,18 +19,21 @@ from llvmlite.binding import parse_assembly
 from numba.core import types
 from numba.core.codegen import JITCodeLibrary
 from numba.core.compiler import Compiler
+from numba.core.errors import NumbaError
 from numba.core.imputils import lower_constant
 from numba.core.typing.templates import infer_global
 from numba.extending import models, register_model
 
-PYTHON_ENTRY = "cpython"  # what Python calls
+from rnnsim.errors import RnnsimError
+
+PYTHON_ENTRY = "cpython"  # in the name of the wrapper that Python calls
 
 
 class DeferredLibrary(JITCodeLibrary):
-    """The code of an inner kernel: linked into its callers, never called by address."""
+    """LLVM IR of an inner kernel, to be linked into its callers and never called by address."""
 
     def finalize(self) -> None:
-        """Neither linked with what it calls nor optimised: the whole is."""
+        """Skip linking and optimisation: the entry point's library does both."""
         self._finalize_dynamic_globals()  # type: ignore[no-untyped-call]
         self._finalized = True
 
@@ -40,11 +42,11 @@ class DeferredLibrary(JITCodeLibrary):
 
     @property
     def codegen(self) -> Any:
-        """Asked for by what makes code ready to be called: there is nothing to make ready."""
+        """Numba asks this object to prepare code for calling; there is nothing to prepare."""
         return self
 
     def set_env(self, name: str, env: Any) -> None:
-        """No machine code yet, no environment: the whole gets those of all its parts."""
+        """Skip: without machine code there is no environment; the entry point sets all of them."""
 
     def get_pointer_to_function(self, name: str) -> int:
         self._ensure_finalized()  # type: ignore[no-untyped-call]
@@ -52,12 +54,12 @@ class DeferredLibrary(JITCodeLibrary):
 
 
 class LinkedLibrary(JITCodeLibrary):
-    """The code of the outermost kernel."""
+    """The library of an entry point, into which all deferred ones are linked."""
 
     def finalize(self) -> None:
-        """Link all parts in, and the parts of parts."""
+        """Link deferred libraries transitively, then optimise."""
         libraries = list(self._linking_libraries)
-        for library in libraries:  # which grows
+        for library in libraries:  # grows while it is iterated over
             if isinstance(library, DeferredLibrary):
                 libraries += [part for part in library._linking_libraries if part not in libraries]
         self._linking_libraries = libraries
@@ -66,7 +68,7 @@ class LinkedLibrary(JITCodeLibrary):
 
 @lru_cache(maxsize=1)
 def can_mark_functions() -> bool:
-    """Whether a function can be marked: older llvmlite marks what it returns instead."""
+    """Whether llvmlite sets attributes of functions; older versions set those of the return value."""
     module = parse_assembly("define void @f() { ret void }")
     for function in module.functions:
         function.add_function_attribute("alwaysinline")
@@ -78,7 +80,7 @@ def can_mark_functions() -> bool:
 
 
 class InlinedLibrary(LinkedLibrary):
-    """The code of an outermost kernel, all that it calls being inlined, if it can be marked so."""
+    """The library of an entry point into which every call is inlined, where llvmlite can ask for it."""
 
     def _optimize_final_module(self) -> None:
         for function in self._final_module.functions if can_mark_functions() else ():
@@ -88,7 +90,7 @@ class InlinedLibrary(LinkedLibrary):
 
 
 class InnerCompiler(Compiler):
-    """Compiles a kernel that others call."""
+    """Compiler of inner kernels."""
 
     library: ClassVar[type[JITCodeLibrary]] = DeferredLibrary
 
@@ -101,10 +103,9 @@ class InnerCompiler(Compiler):
 
 
 class InnerKernelType(types.Dispatcher):
-    """The type of an inner kernel, where another calls it.
+    """The type of an inner kernel at its call sites.
 
-    Numba would compile the kernel anew for every constant that it is called with, and for a number
-    without a sign: here numbers are numbers.
+    Numba would specialise the kernel for literal and for unsigned integers; here all integers are int64.
     """
 
     def get_call_type(self, context: Any, args: Any, kws: Any) -> Any:
@@ -118,25 +119,25 @@ register_model(InnerKernelType)(models.OpaqueModel)
 
 @lower_constant(InnerKernelType)  # type: ignore[untyped-decorator, no-untyped-call]
 def no_address(context: Any, builder: Any, kind: Any, value: Any) -> Any:
-    """Code that knew where the dispatcher is in this process could not be kept."""
+    """Leave the dispatcher's address out of the code, which could not be cached otherwise."""
     return context.get_dummy_value()
 
 
 def without_literals(arg: Any) -> Any:
-    """The type of an argument, a constant's being that of its kind, and whole numbers having a sign."""
+    """The type of an argument without its literal value, and int64 for all integers."""
     arg = types.unliteral(arg)  # type: ignore[no-untyped-call]
     return types.int64 if isinstance(arg, types.Integer) else arg
 
 
 def deferred(options: dict[str, Any]) -> dict[str, Any]:
-    """The options of a kernel that is linked into others."""
+    """The options of a kernel whose library is deferred."""
     return {**options, "pipeline_class": InnerCompiler}
 
 
 def register_inner(
     function: Callable[..., Any], body: Callable[..., Any], options: dict[str, Any]
 ) -> Any:
-    """Let kernels call a function, compiled from a body; the dispatcher that is returned must be kept."""
+    """Let kernels call a function, compiled from ``body``; the caller keeps the dispatcher alive."""
     dispatcher = numba.njit(**deferred(options))(body)
     infer_global(function, InnerKernelType(dispatcher))  # type: ignore[no-untyped-call]
     return dispatcher
@@ -144,10 +145,10 @@ def register_inner(
 
 @contextmanager
 def no_garbage_collection() -> Iterator[None]:
-    """Leave rubbish for later.
+    """Suspend Python's garbage collector.
 
-    A compilation makes millions of objects, and spends a sixth of its time on looking through them in
-    vain. (It takes 470 MB in place of 320.)
+    A compilation creates millions of objects, few of them garbage; collecting takes a sixth of its time.
+    Without it the peak is 470 MB instead of 320.
     """
     collects = gc.isenabled()
     gc.disable()
@@ -159,19 +160,27 @@ def no_garbage_collection() -> Iterator[None]:
 
 
 class EntryPointCompiler(InnerCompiler):
-    """Compiles the kernel that Python calls."""
+    """Compiler of entry points."""
 
     library = LinkedLibrary
 
     def compile_extra(self, func: Any) -> Any:
-        with no_garbage_collection():
-            result = super().compile_extra(func)  # type: ignore[no-untyped-call]
+        try:
+            with no_garbage_collection():
+                result = super().compile_extra(func)  # type: ignore[no-untyped-call]
+        except (NumbaError, RnnsimError):
+            raise
+        except Exception as error:
+            raise RnnsimError(
+                f"Numba {numba.__version__} cannot link kernels as this version of rnnsim does "
+                f"({type(error).__name__}: {error}); RNNSIM_COMPILER=plain does without"
+            ) from error
         for environment in result._find_referenced_environments():
             result.library.codegen.set_env(environment.env_name, environment)
         return result
 
 
 class InliningCompiler(EntryPointCompiler):
-    """Compiles a kernel that Python calls, and has it call nothing."""
+    """Compiler of entry points into which everything is inlined."""
 
     library = InlinedLibrary

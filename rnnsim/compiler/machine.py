@@ -1,4 +1,4 @@
-"""The processor: the vectors that it has, and how many of them a kernel may keep in registers."""
+"""The processor: the width of its vectors, and how many a kernel keeps in registers."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ VECTOR = 32  # bytes
 
 
 def vectors() -> int:
-    """How many vectors wide a tile is: its sums, and what they are made of, are in registers."""
+    """The width of a tile in vectors: its sums and their operands must fit the registers."""
     from llvmlite.binding import get_host_cpu_features
 
     return 4 if get_host_cpu_features().get("avx512vl") else 2  # 32 registers or 16

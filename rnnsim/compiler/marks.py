@@ -1,4 +1,4 @@
-"""What a kernel's marks come to: options of Numba's, and code in LLVM's language."""
+"""Translates the marks of a kernel into options of Numba and native code."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from typing import Any
 from rnnsim.compiler.pieces import BINDING, NATIVE, SHARING, Piece
 from rnnsim.kernels import NativeCode, options_of
 
-# Sums may be reordered and fused, so that they vectorise. Never nnan or ninf: with those the compiler
-# deletes the checks that notice a run that diverges.
+# Reassociation and contraction let sums vectorise. Never nnan or ninf: they let the compiler delete the
+# checks for divergence.
 OPTIONS: dict[str, Any] = {
     "error_model": "numpy",
     "fastmath": {"reassoc", "contract", "nsz"},
@@ -20,7 +20,7 @@ OPTIONS: dict[str, Any] = {
 
 
 def inner_options(function: Callable[..., Any]) -> dict[str, Any]:
-    """The compiler's options for a kernel that others call: no entry for Python, perhaps no counting."""
+    """The options of an inner kernel: no wrapper for Python, and perhaps no reference counting."""
     traits = options_of(function)
     options = {
         **OPTIONS,
@@ -34,7 +34,7 @@ def inner_options(function: Callable[..., Any]) -> dict[str, Any]:
 
 
 def public_options(function: Callable[..., Any]) -> dict[str, Any]:
-    """Those of them that Numba documents."""
+    """The subset of these options that Numba documents."""
     return {name: inner_options(function)[name] for name in ("error_model", "fastmath")}
 
 
@@ -49,7 +49,7 @@ def piece_of(function: Callable[..., Any]) -> Piece | None:
 
 @cache
 def native_code(function: Callable[..., Any]) -> Any:
-    """What stands for a native function: code in LLVM's language, or another kernel."""
+    """The replacement of a native function: a function that emits LLVM IR, or another kernel."""
     code, parameters = function.__native__  # type: ignore[attr-defined]
     if isinstance(code, str):
         module, _, name = code.partition(".")

@@ -1,4 +1,4 @@
-"""Functions whose code is in LLVM's language."""
+"""Registers functions that emit LLVM IR."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from numba.core.typing.templates import infer, infer_global, make_intrinsic_temp
 
 
 def register_native(function: Callable[..., Any], code: Callable[..., Any]) -> Any:
-    """Let kernels call a function that is code in LLVM's language."""
+    """Let kernels call a function, replaced by LLVM IR."""
     template = make_intrinsic_template(function, code, function.__name__)  # type: ignore[no-untyped-call]
     infer(template)  # type: ignore[no-untyped-call]
     infer_global(function, types.Function(template))  # type: ignore[no-untyped-call]

@@ -1,12 +1,12 @@
-"""The pieces of the fast back end, which use what Numba does not promise to keep.
+"""The pieces of the fast back end, each of which depends on private parts of Numba.
 
-A *piece* does with private parts of Numba, or with LLVM's language, what public Numba does more slowly or
-not at all. Before anything is compiled it is looked up whether this Numba has all that a piece needs. Where
-it has not, the plain form takes its place, and a line on standard error says so. ``RNNSIM_COMPILER=plain``
-does without all pieces.
+A piece does with private parts of Numba, or by emitting LLVM IR, what public Numba does more slowly or
+not at all. Before the first compilation each piece is probed: does this Numba have every name that it
+needs? If not, its plain form is used, and a line on standard error says so. ``RNNSIM_COMPILER=plain``
+uses no piece.
 
-The look-up imports most of Numba's compiler, which a process that finds its kernels in the cache does not
-need: so its outcome is kept beside them.
+The probe imports most of Numba's compiler, which a process that loads its kernels from the cache does
+not need, so a successful probe is recorded beside the kernels.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class Piece(NamedTuple):
     """A part of the fast back end."""
 
     name: str
-    otherwise: str  # what is slower without it
+    otherwise: str  # what its plain form costs
     needs: tuple[str, ...]  # private names, "module:attribute"
 
 
@@ -51,10 +51,11 @@ LINKING = Piece(
         *of("numba.core.codegen", "JITCodeLibrary._optimize_functions"),
         *of("numba.core.codegen", "JITCodeLibrary._optimize_final_module"),
         *of("numba.core.codegen", "JITCodeLibrary._ensure_finalized"),
-        *of("numba.core.compiler", "Compiler.define_pipelines", "Compiler.compile_extra"),
+        *of("numba.core.compiler", "Compiler.compile_extra"),
         *of("numba.core.compiler", "CompileResult._find_referenced_environments"),
+        *of("numba.core.errors", "NumbaError"),
         *of("numba.core.imputils", "lower_constant"),
-        *of("numba.core.types", "Dispatcher.get_call_type", "Integer", "unliteral", "int64"),
+        *of("numba.core.types", "Dispatcher", "Integer", "unliteral", "int64"),
         *of("numba.core.typing.templates", "infer_global"),
         *of("numba.extending", "models.OpaqueModel", "register_model"),
     ),
@@ -63,6 +64,7 @@ NATIVE = Piece(
     "native code",
     "matrix products and views are Numba's own, and loops take two to ten times as long",
     (
+        *of("llvmlite.binding", "get_host_cpu_features"),
         *of("llvmlite.ir", "Constant", "Function", "FunctionType", "IRBuilder", "IntType"),
         *of("llvmlite.ir", "LiteralStructType", "Undefined", "VectorType", "VoidType"),
         *of("numba.core.base", "BaseContext.make_array", "BaseContext.get_constant"),
@@ -85,7 +87,7 @@ NATIVE = Piece(
 BINDING = Piece(
     "binding of arguments",
     "arguments are taken apart at every call, a fifth of a microsecond for each array",
-    of("numba.core.types", "BaseTuple"),
+    of("numba.core.base", "BaseContext.get_value_type", "BaseContext.get_abi_sizeof"),
 )
 SHARING = Piece(
     "sharing of calls",
@@ -113,23 +115,23 @@ CACHE = Piece(
 )
 PIECES = (LINKING, NATIVE, BINDING, SHARING, CACHE)
 
-# A kernel that others share is called by its machine code, and arguments are read by native code.
-RESTS_ON = {BINDING: (NATIVE,), SHARING: (NATIVE, LINKING)}
+# Sharing emits calls of linked kernels, and binding reads arguments by native code.
+DEPENDS_ON = {BINDING: (NATIVE,), SHARING: (NATIVE, LINKING)}
 
 
 def in_use(piece: Piece) -> bool:
-    """Whether a piece takes part."""
-    return all(part.name not in absent() for part in (piece, *RESTS_ON.get(piece, ())))
+    """Whether a piece, and every piece that it depends on, is used."""
+    return all(part.name not in absent() for part in (piece, *DEPENDS_ON.get(piece, ())))
 
 
 def names_in_use() -> tuple[str, ...]:
-    """The names of the pieces that take part: machine code depends on them."""
+    """The names of the pieces that are used: machine code depends on them."""
     return tuple(piece.name for piece in PIECES if in_use(piece))
 
 
 @cache
 def absent() -> tuple[str, ...]:
-    """The names of the pieces that do not take part.
+    """The names of the pieces that are not used.
 
     Raises
     ------
@@ -182,7 +184,7 @@ def _versions() -> tuple[str, ...]:
 
 @cache
 def sources() -> bytes:
-    """A hash of the compiler's own files: how kernels become machine code."""
+    """A hash of the compiler's source files."""
     digest = hashlib.sha256()
     for path in sorted(Path(__file__).parent.glob("**/*.py")):
         digest.update(path.read_bytes())

@@ -15,7 +15,7 @@ from numba.extending import overload, register_jitable
 def register_inner(
     function: Callable[..., Any], body: Callable[..., Any], options: dict[str, Any]
 ) -> None:
-    """Let kernels call a function, compiled from a body in Python."""
+    """Let kernels call a function, compiled from ``body``."""
     each = getattr(body, "__each__", None)
     if each is not None:
         register_jitable(**options)(each)
@@ -32,14 +32,14 @@ def _always(body: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def make_entry_point(function: Callable[..., Any], options: dict[str, Any]) -> Any:
-    """Make a dispatcher that Python calls."""
+    """Make the dispatcher that Python calls."""
     return numba.njit(**options)(function)
 
 
 def _over_fields(each: Callable[..., Any]) -> Callable[..., Any]:
-    """Make what gives Numba the body of a function of all arrays in NamedTuples.
+    """Make the overload of a fieldwise function.
 
-    Numba's loops take no tuples of different types: a line is written for each field.
+    Numba cannot loop over tuples of different types, so a call is generated for each field.
     """
 
     def body_of(fields: Any, *others: Any) -> Any:

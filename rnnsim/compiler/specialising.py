@@ -1,10 +1,10 @@
 # mypy: disable-error-code="no-untyped-call"
-"""Sizes that the compiler knows.
+"""Specialises kernels to the shapes of their arrays.
 
-A kernel reads all sizes from its arrays, so that one serves every network; a loop over the three units
-of a small one then takes longer to begin than to run. A *tailored* kernel is for arrays of the very
-shapes that it was compiled for: they are put in place of those that it is given, as constants, before
-anything else looks at them. The compiler then unrolls what is short and drops what never happens.
+A kernel reads all sizes from its arrays, so that one serves every network; in a network of three units
+a loop's set-up then takes longer than its iterations. A specialised kernel replaces the shapes of its
+arguments by constants before anything reads them, so that the compiler unrolls short loops and removes
+dead branches.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ import numpy as np
 from rnnsim.kernels import native
 from rnnsim.typing import Kernel
 
-LONGEST = 100_000  # bytes of an array that machine code may hold
+LONGEST = 100_000  # bytes of an array that may become a constant
 
 
 def known_about(x: Any) -> Any:
-    """What the compiler may know of x, whatever numbers it holds.
+    """What may be compiled in about x.
 
-    Of an array its shape, or all of it where it is read-only (the geometry of a network); of a tuple
-    what it may know of its parts; of anything else None.
+    The shape of an array, or its contents if it is read-only (the geometry of a network); of a tuple the
+    same of its parts; of anything else None.
     """
     if isinstance(x, np.ndarray):
         return x if not x.flags.writeable and 0 < x.nbytes < LONGEST else x.shape
@@ -31,10 +31,10 @@ def known_about(x: Any) -> Any:
 
 
 def specialise(known: Any) -> Kernel:
-    """Make the kernel ``tailored(x) -> x``, which tells the compiler what is known of x.
+    """Make the kernel ``specialised(x) -> x``, which replaces what is known about x by constants.
 
-    ``known`` is what :func:`known_about` gives, with a number in place of None where that is known too.
-    Whoever calls it answers for it that x is like that: memory of another shape would be misread.
+    ``known`` is the result of :func:`known_about`, with a number in place of None where that is known
+    too. The caller guarantees that x matches: memory of another shape would be misread.
     """
 
     @native("specialise.specialised", known)
