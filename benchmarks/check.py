@@ -1,10 +1,10 @@
-"""Run every benchmark once, and hold the figures that are free of noise against those of figures.json.
+"""Run every benchmark once, and compare the deterministic figures with those recorded in figures.json.
 
     python -m benchmarks.check [--update]
 
-It fails on a benchmark that raises, and on a figure that is not within its bound of the recorded one,
-for better or worse: whoever changes one says so with --update. Times are printed and not judged. Where
-plugins are installed, their benchmarks run too; their figures are theirs to keep.
+It fails if a benchmark raises, or if a figure differs from the recorded one by more than its bound, in
+either direction; ``--update`` records an intended change. Times are printed but not compared. The
+benchmarks of installed plugins run too, but their figures are not recorded here.
 """
 
 from __future__ import annotations
@@ -22,19 +22,19 @@ from rnnsim import registry
 from rnnsim.benchmarking.through_asv import Row, Suite, by_key, failures
 
 FIGURES = Path(__file__).parent / "figures.json"
-TRACKED = "figures."  # the module of the suite whose benchmarks are free of noise
+TRACKED = "figures."  # the module of the suite whose benchmarks are deterministic
 
 Figures = dict[str, dict[str, float]]  # by benchmark, then by parameters
 
 
 def select() -> list[str]:
-    """Every benchmark; but compiling anew, which takes half a minute, for one rule alone."""
+    """Select every benchmark, but cold compilation, which takes half a minute, for one rule only."""
     first = min(ours(registry.installed().rules.items()))
     return [r"^(?!starting\.ColdRun)", rf"^starting\.ColdRun.*\('{first}'"]
 
 
 def ours(entries: Iterable[tuple[str, registry.Entry]]) -> list[str]:
-    """Those that come with rnnsim."""
+    """The names of the entries that come with rnnsim."""
     return [name for name, entry in entries if entry.distribution == "rnnsim"]
 
 
@@ -49,13 +49,13 @@ def figures(rows: Sequence[Row]) -> Figures:
 
 
 def within(value: float, recorded: float, bound: Mapping[str, float]) -> bool:
-    """Whether a figure is as near to the recorded one as its bound says."""
+    """Whether a figure is within its bound of the recorded one."""
     return math.isclose(value, recorded, rel_tol=bound.get("relative", 0.0),
                         abs_tol=bound.get("absolute", 0.0))  # fmt: skip
 
 
 def changes(found: Figures, recorded: Figures, bounds: Mapping[str, Mapping[str, float]]) -> list[str]:
-    """Say what is not as recorded."""
+    """Describe the figures that are not as recorded."""
     said = []
     for benchmark in sorted(found.keys() | recorded.keys()):
         now, then = found.get(benchmark, {}), recorded.get(benchmark, {})
@@ -75,19 +75,19 @@ def changes(found: Figures, recorded: Figures, bounds: Mapping[str, Mapping[str,
 
 
 def describe(bound: Mapping[str, float]) -> str:
-    """A bound in words."""
+    """Format a bound in words."""
     parts = [f"{bound['relative']:.0%}"] if bound.get("relative") else []
     parts += [f"{bound['absolute']:g}"] if bound.get("absolute") else []
     return f"give or take {' or '.join(parts)}" if parts else "exactly"
 
 
 def save(found: Figures, record: Mapping[str, Any]) -> None:
-    """Write the figures, the bounds as they were."""
+    """Record the figures, keeping the bounds."""
     FIGURES.write_text(json.dumps({**record, "figures": found}, indent=2) + "\n")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run all, print all, and give the exit status."""
+    """Run the benchmarks, print the results, and return the exit status."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--update", action="store_true", help="record the figures as they are now")
     update = parser.parse_args(arguments).update

@@ -1,4 +1,4 @@
-"""What the side-by-side benchmark times: entries, in groups."""
+"""The units that the side-by-side benchmark times: entries, in groups."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-OURS = "rnnsim"  # the group that the others are compared with
+OURS = "rnnsim"  # the group that the others are compared to
 
 Answer = Mapping[str, np.ndarray]
 
@@ -16,8 +16,8 @@ class Entry(NamedTuple):
     """One way to do a case's work."""
 
     label: str
-    answer: Callable[[], Answer] | None  # what all entries must agree on; a yardstick has none
-    work: Callable[[], int]  # the timed work: how many units (steps, gradients) were done
+    answer: Callable[[], Answer] | None  # result on which all entries must agree; a yardstick has none
+    work: Callable[[], int]  # the timed work; returns the number of units (steps, gradients) done
 
 
-Entries = dict[str, list[Entry]]  # by group; the fastest of a group counts
+Entries = dict[str, list[Entry]]  # by group; the fastest entry of a group counts

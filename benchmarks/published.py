@@ -1,8 +1,8 @@
-"""The experiments of [S92] over many seeds, beside their controls: ``python -m benchmarks.published``.
+"""The experiments of [S92] over many seeds, with controls: ``python -m benchmarks.published``.
 
-Each row of the table is a sweep, and each has its control, the same with a learning rate of 0. Quantiles
-are steps, of all seeds; one that never solved its task is the latest. The harder rows, of eight slots
-and four cars, take fewer seeds, since a run is long.
+Each row of the table is a sweep, followed by its control, the same sweep with a learning rate of 0.
+Quantiles are steps over all seeds; a seed that never solves its task counts as the latest. The harder
+rows, with eight slots and four cars, use fewer seeds, since their runs are long.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from rnnsim.runs.sweeps import sweep, table
 
 
 class Row(NamedTuple):
-    """One line of the table: an experiment, and what is said of it."""
+    """One line of the table: an experiment and its label."""
 
     says: str
     rule: str
     task: str
     choices: dict[str, Any]
-    seeds: int | None = None  # the most
+    seeds: int | None = None  # maximum number
 
 
 ONE, TWO = "fast-weights-1", "fast-weights-2"
@@ -34,7 +34,7 @@ ROWS = [
     Row("flip-flop, architecture 1", ONE, FLIP_FLOP, {}),
     Row("flip-flop, architecture 1, tuned", ONE, FLIP_FLOP, TUNED),
     Row("flip-flop, architecture 2", TWO, FLIP_FLOP, {}),
-    # twice the rate is what it comes to
+    # which is equivalent to twice the learning rate
     Row("flip-flop, architecture 2, E without the 1/2", TWO, FLIP_FLOP, {"learning_rate": 1.0}),
     Row("flip-flop, architecture 2, tuned", TWO, FLIP_FLOP, TUNED),
     Row("variable binding, published criterion", ONE, BINDING, CHANCE),
@@ -50,7 +50,7 @@ ROWS = [
 
 
 def lines(rows: list[Row], seeds: int, jobs: int) -> Iterator[tuple[str, dict[str, str]]]:
-    """The lines of the table, each followed by its control's."""
+    """Yield the lines of the table, each followed by that of its control."""
     for row in rows:
         number = min(seeds, row.seeds or seeds)
         found = sweep(row.rule, row.task, number, control=True, jobs=jobs, progress=True, **row.choices)

@@ -1,4 +1,4 @@
-"""What was measured of a case, and how it is told: ratios, bars, tables, JSON."""
+"""The measurements of a case and their output: ratios, bars, tables, JSON."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ class Row(NamedTuple):
     """One group's times in one case."""
 
     group: str
-    label: str  # of the way that took part
-    others: list[str]  # the ways that were tried and are slower
-    times: list[float]  # microseconds a unit, a number a round
-    ratios: list[float]  # theirs to rnnsim's in the same round; to a yardstick, rnnsim's to its
-    counts: bool  # whether it is what rnnsim is compared with, or there to be looked at
-    bar: float | None  # the least ratio that is wanted, or of a yardstick the largest
+    label: str  # of the entry that was timed
+    others: list[str]  # labels of the entries that were tried and were slower
+    times: list[float]  # microseconds per unit, for each round
+    ratios: list[float]  # its time over rnnsim's in the same round; for a yardstick, the inverse
+    counts: bool  # whether rnnsim is compared to it, or it is only shown
+    bar: float | None  # the minimum ratio that is wanted, or for a yardstick the maximum
     yardstick: bool
 
     @classmethod
@@ -30,7 +30,7 @@ class Row(NamedTuple):
         cls, case: Case, group: str, labels: Sequence[str], way: int,
         times: Sequence[float], ours: Sequence[float],
     ) -> Self:  # fmt: skip
-        """Make the row of a group of which ``way`` took part."""
+        """Make the row of a group whose entry ``way`` was timed."""
         yardstick = group in case.ceilings
         ratios = [theirs / mine for theirs, mine in zip(times, ours, strict=True)]
         return cls(
@@ -59,36 +59,36 @@ class Row(NamedTuple):
 
     @property
     def met(self) -> bool | None:
-        """Whether the bar is met; None where there is none."""
+        """Whether the bar is met; None if there is no bar."""
         if self.bar is None:
             return None
         return self.ratio <= self.bar if self.yardstick else self.ratio >= self.bar
 
 
 class Result(NamedTuple):
-    """A case's rows."""
+    """The rows of a case."""
 
     case: str
     family: str
     unit: str
-    disagreement: float  # the largest, relative
+    disagreement: float  # the largest relative difference between answers
     rows: list[Row]
 
     def row(self, group: str) -> Row | None:
         return next((row for row in self.rows if row.group == group), None)
 
 
-# --- for the eye ---
+# --- text ---
 
 
 def report(result: Result) -> str:
-    """Make a case's lines."""
+    """Format the lines of a case."""
     head = f"{result.case} (us a {result.unit}; all agree to {result.disagreement:.0e})"
     return "\n".join([head, *map(line, result.rows)])
 
 
 def line(row: Row) -> str:
-    """Make a group's line: its time, its ratio, and the way that was the fastest."""
+    """Format the line of a group: its time, its ratio, and the fastest entry."""
     said = f"  {row.group:18s}{row.median:14.3f} us"
     if row.group != OURS:
         low, high = row.spread
@@ -105,7 +105,7 @@ def verdict(met: bool | None) -> str:
 
 
 def mean_lines(results: Iterable[Result]) -> list[str]:
-    """Make a line for each family whose ratios have a common bar, of the cases that there are."""
+    """Format a line for each family whose ratios have a common bar, over the cases in ``results``."""
     lines = []
     for family, wanted in MEANS.items():
         ratios = [
@@ -126,11 +126,11 @@ def geometric_mean(ratios: Sequence[float]) -> float:
     return float(np.exp(np.mean(np.log(ratios))))
 
 
-# --- for the README ---
+# --- Markdown ---
 
 
 def markdown(results: Sequence[Result]) -> str:
-    """Make a table in Markdown: a line for each group that counts."""
+    """Format a Markdown table with a line for each group that counts and for each yardstick."""
     table = [
         "| case | rnnsim | JAX | ratio | PyTorch's ratio | wanted | |",
         "|---|---:|---:|---:|---:|---:|---|",
@@ -161,7 +161,7 @@ def markdown(results: Sequence[Result]) -> str:
 
 
 def duration(microseconds: float) -> str:
-    """Say a time in three digits."""
+    """Format a time with three significant digits."""
     value, unit = (microseconds / 1000, "ms") if microseconds >= 1000 else (microseconds, "us")
     digits = max(0, 2 - int(np.floor(np.log10(value))))
     return f"{value:.{digits}f} {unit}"
@@ -171,7 +171,7 @@ def duration(microseconds: float) -> str:
 
 
 def as_json(result: Result) -> dict[str, Any]:
-    """Make a case's entry in the JSON file: all that was measured, and what it comes to."""
+    """Make a case's entry in the JSON file, with all measurements and derived numbers."""
     rows = [
         {**row._asdict(), "median": row.median, "ratio": row.ratio, "spread": row.spread, "met": row.met}
         for row in result.rows
@@ -180,6 +180,6 @@ def as_json(result: Result) -> dict[str, Any]:
 
 
 def from_json(entry: Mapping[str, Any]) -> Result:
-    """Read a case's entry."""
+    """Read a case's entry in the JSON file."""
     rows = [Row(**{name: row[name] for name in Row._fields}) for row in entry["rows"]]
     return Result(**{**entry, "rows": rows})

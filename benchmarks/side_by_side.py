@@ -1,18 +1,18 @@
-"""Side by side: the same work in rnnsim and in other libraries, at the same time, on the same machine.
+"""Side by side: the same work in rnnsim and in other libraries, interleaved on the same machine.
 
     python -m benchmarks.side_by_side [--case SUBSTRING ...] [--rounds 9] [--json side_by_side.json]
                                       [--markdown] [--read FILE ...]
 
-Each library lives in a process of its own, free to use all cores and the machine's whole instruction
-set. For each case, all of them first show that they compute the same (to 1e-10 in float64, relative,
-where the case does not say why not); then they take turns, A B A B, each for a fraction of a second. A
-group of entries such as "JAX" holds several ways to write the same thing: a trial picks the fastest,
-which alone takes part. A ratio is their time over rnnsim's in the same round: the median of the rounds,
-and in brackets the quartiles. A yardstick, such as a bare matrix product, is told the other way round:
-how many times its time rnnsim takes.
+Each library runs in a process of its own, free to use all cores and the whole instruction set. For each
+case, it is first checked that all compute the same (to a relative 1e-10 in float64, unless the case
+states a reason for another tolerance); then they are timed alternately, A B A B, each for a fraction of
+a second. A group of entries such as "JAX" contains several ways to write the same computation: a trial
+picks the fastest, and only that one is timed. A ratio is a group's time over rnnsim's in the same round:
+the median over rounds, with quartiles in brackets. For a yardstick, such as a bare matrix product, the
+ratio is inverted: rnnsim's time over its own.
 
-A case is a class in ``benchmarks.cases`` with a method for each library that gives its entries. With
-``--read``, nothing is measured: the table is that of earlier runs' JSON files.
+A case is a class in ``benchmarks.cases`` with a method for each library that returns its entries. With
+``--read``, nothing is measured: the table is made from the JSON files of earlier runs.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from benchmarks.turns import compare, workers
 
 
 def machine() -> dict[str, Any]:
-    """What it was measured on."""
+    """Describe the machine of the measurements."""
     cpu = platform.processor()
     information = Path("/proc/cpuinfo")
     if information.exists():
@@ -42,15 +42,15 @@ def machine() -> dict[str, Any]:
 
 
 def measure(cases: Sequence[Case], rounds: int, seconds: float, path: Path) -> list[Result]:
-    """Run cases, print what comes of each, and write the JSON."""
+    """Run cases, print the results of each, and write the JSON file."""
     libraries = sorted({library for case in cases for library in case.libraries})
     results = []
-    with workers(libraries) as crew:
-        described = {name: worker.ask("describe") for name, worker in crew.items()}
+    with workers(libraries) as processes:
+        described = {name: worker.ask("describe") for name, worker in processes.items()}
         about = {**machine(), "libraries": described}
         print(json.dumps(about, indent=2), "\n")
         for case in cases:
-            rows, error = compare(case, crew, rounds, seconds)
+            rows, error = compare(case, processes, rounds, seconds)
             results.append(Result(case.name, case.family, case.unit, error, rows))
             print(report(results[-1]), flush=True)
             entries = [as_json(result) for result in results]
@@ -59,7 +59,7 @@ def measure(cases: Sequence[Case], rounds: int, seconds: float, path: Path) -> l
 
 
 def read(paths: Sequence[Path], cases: Sequence[Case]) -> list[Result]:
-    """Read the results of earlier runs, in the order of the cases; of each case the last."""
+    """Read the last result of each case from the files of earlier runs, in the order of the cases."""
     found = {}
     for path in paths:
         for entry in json.loads(path.read_text())["cases"]:
@@ -71,7 +71,7 @@ def read(paths: Sequence[Path], cases: Sequence[Case]) -> list[Result]:
 
 
 def choose(parts: Sequence[str] | None) -> list[Case]:
-    """The cases whose names contain one of these parts; all without any.
+    """Select the cases whose names contain one of ``parts``, by default all.
 
     Raises
     ------
@@ -86,15 +86,15 @@ def choose(parts: Sequence[str] | None) -> list[Case]:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the cases, print the table and write the JSON."""
+    """Run the cases, print the table and write the JSON file."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--case", action="append", help="only cases whose name contains this")
+    parser.add_argument("--case", action="append", help="run only cases whose name contains this")
     parser.add_argument("--rounds", type=int, default=9)
-    parser.add_argument("--seconds", type=float, default=0.2, help="of each turn")
+    parser.add_argument("--seconds", type=float, default=0.2, help="duration of each measurement")
     parser.add_argument("--json", type=Path, default=Path("side_by_side.json"))
     parser.add_argument("--markdown", action="store_true", help="print a table in Markdown at the end")
     parser.add_argument("--read", type=Path, action="append", metavar="FILE",
-                        help="measure nothing, but tell what this JSON file says")  # fmt: skip
+                        help="measure nothing; read this JSON file instead")  # fmt: skip
     given = parser.parse_args(arguments)
     cases = choose(given.case)
     if given.read:

@@ -1,4 +1,4 @@
-"""Each library in a process of its own; for each case all show that they agree, and then take turns."""
+"""Timing of libraries in separate processes: they must agree on a case, and then alternate."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from benchmarks.cases import Case
 from benchmarks.entries import OURS, Answer, Entries
 from benchmarks.rows import Row
 
-HELD_BACK = ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE")  # these would keep BLAS from the machine's best
-SETTLE = 0.01  # seconds: the threads of the library before spin for a while before they sleep
+HELD_BACK = ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE")  # where set, they slow OpenBLAS down
+SETTLE = 0.01  # seconds; the previous library's threads spin for a while before they sleep
 
 Answers = Mapping[str, Mapping[str, Sequence[Answer | None]]]  # by library and group
 
 
-# --- a library in its process ---
+# --- the process of a library ---
 
 
 def serve(connection: Any, library: str) -> None:
-    """Answer (verb, arguments) by (result, None) or (None, error) until the other end is closed."""
+    """Answer (verb, arguments) with (result, None) or (None, error) until the connection is closed."""
     bench = Bench(library)
     with connection:
         while True:
@@ -39,20 +39,20 @@ def serve(connection: Any, library: str) -> None:
                 connection.send((getattr(bench, verb)(*arguments), None))
             except SystemExit as error:
                 connection.send((None, str(error)))
-            except Exception:  # noqa: BLE001 (goes to the other end)
+            except Exception:  # noqa: BLE001 (reported to the parent process)
                 connection.send((None, traceback.format_exc()))
 
 
 class Bench:
-    """What a library's process does."""
+    """The methods that are called in the process of a library."""
 
     def __init__(self, library: str) -> None:
         self.library = library
         self.entries: Entries = {}
 
     def prepare(self, case: Case) -> dict[str, list[Answer | None]]:
-        """Build and compile a case's entries; give their answers."""
-        self.entries = {}  # the last case's arrays go first
+        """Build and compile a case's entries, and return their answers."""
+        self.entries = {}  # frees the last case's arrays first
         self.entries = getattr(case, self.library)()
         answers = {
             group: [entry.answer() if entry.answer else None for entry in ways]
@@ -64,11 +64,11 @@ class Bench:
         return answers
 
     def labels(self) -> dict[str, list[str]]:
-        """What the prepared entries call themselves."""
+        """The labels of the prepared entries, by group."""
         return {group: [entry.label for entry in ways] for group, ways in self.entries.items()}
 
     def measure(self, group: str, way: int, seconds: float) -> float:
-        """Microseconds a unit, over ``seconds`` or one call."""
+        """Measure microseconds per unit, over ``seconds`` but at least one call."""
         time.sleep(SETTLE)
         entry, units, start = self.entries[group][way], 0, time.perf_counter()
         while units == 0 or time.perf_counter() - start < seconds:
@@ -76,7 +76,7 @@ class Bench:
         return (time.perf_counter() - start) / units * 1e6
 
     def fastest(self, group: str, seconds: float, trials: int = 4) -> int:
-        """Find the fastest way by the least of a few trials in turn; a call that is long gets one."""
+        """Find a group's fastest entry by the minimum of interleaved trials; a long call gets one."""
         ways = range(len(self.entries[group]))
         if len(ways) == 1:
             return 0
@@ -90,7 +90,7 @@ class Bench:
         return int(np.argmin(least))
 
     def describe(self) -> dict[str, Any]:
-        """Versions, and the BLAS in use with the core that it takes the machine for."""
+        """Versions, number of threads, and the BLAS in use with the core type that it detects."""
         packages, threads = getattr(self, f"_load_{self.library}")()
         from threadpoolctl import threadpool_info
 
@@ -122,17 +122,23 @@ class Bench:
 
 
 class Worker:
-    """The other end of a library's process."""
+    """The parent's handle on the process of a library."""
 
     def __init__(self, library: str) -> None:
         context = multiprocessing.get_context("spawn")
-        self.connection, far = context.Pipe()
-        self.process = context.Process(target=serve, args=(far, library), daemon=True)
+        self.connection, child_end = context.Pipe()
+        self.process = context.Process(target=serve, args=(child_end, library), daemon=True)
         self.process.start()
-        far.close()
+        child_end.close()
 
     def ask(self, verb: str, *arguments: Any) -> Any:
-        """Have a method of :class:`Bench` called there."""
+        """Call a method of :class:`Bench` in the process.
+
+        Raises
+        ------
+        SystemExit
+            With the error there, if it fails.
+        """
         self.connection.send((verb, arguments))
         result, error = self.connection.recv()
         if error is not None:
@@ -146,7 +152,7 @@ class Worker:
 
 @contextmanager
 def workers(libraries: Sequence[str]) -> Iterator[dict[str, Worker]]:
-    """Start a process for each library, with nothing held back from it."""
+    """Start a process for each library, without the restrictions of the environment."""
     for name in HELD_BACK:
         os.environ.pop(name, None)
     started = {library: Worker(library) for library in libraries}
@@ -157,19 +163,19 @@ def workers(libraries: Sequence[str]) -> Iterator[dict[str, Worker]]:
             worker.close()
 
 
-# --- taking turns ---
+# --- alternating ---
 
 
 def compare(
-    case: Case, crew: Mapping[str, Worker], rounds: int, seconds: float
+    case: Case, processes: Mapping[str, Worker], rounds: int, seconds: float
 ) -> tuple[list[Row], float]:
-    """Check that all agree, pick the fastest of each group, and let them take turns."""
-    playing = {library: crew[library] for library in case.libraries}
-    answers = {library: worker.ask("prepare", case) for library, worker in playing.items()}
+    """Check that all agree, pick the fastest entry of each group, and time these alternately."""
+    taking_part = {library: processes[library] for library in case.libraries}
+    answers = {library: worker.ask("prepare", case) for library, worker in taking_part.items()}
     error = disagreement(case.name, answers, case.tolerance)
     groups = [
         (worker, group, labels)
-        for worker in playing.values()
+        for worker in taking_part.values()
         for group, labels in worker.ask("labels").items()
     ]
     fastest = [worker.ask("fastest", group, seconds) for worker, group, _ in groups]
@@ -190,10 +196,10 @@ def disagreement(name: str, answers: Answers, tolerance: float) -> float:
     Raises
     ------
     SystemExit
-        If it is beyond the tolerance: nothing is timed then.
+        If it exceeds the tolerance; nothing is timed then.
     """
     reference, worst = answers["rnnsim"][OURS][0], 0.0
-    assert reference  # an answer of nothing would agree with everything
+    assert reference  # an empty answer would agree with everything
     for groups in answers.values():
         for group, ways in groups.items():
             for answer in ways:

@@ -1,12 +1,12 @@
-"""How often the verdict of ``rnnsim bench --compare`` is wrong, measured on this machine.
+"""Measure how often the verdict of ``rnnsim bench --compare`` is wrong on this machine.
 
     python -m benchmarks.verdict_trials [--same 20] [--slower 10] [--record FILE]
 
-A trial of *the same* compares one revision with itself, in two environments, over a suite of all rules:
-each row that counts as worse is a false alarm. A trial of *slower* compares it with a copy in which
-every fourth call of one kernel, ``propagate`` in rtrl, is made twice: it is caught if a row of rtrl
-counts as worse. Trials are appended to a file, so that they can be made a few at a time; the summary is
-of all that it holds.
+A trial of kind *same* compares a revision with itself, in two environments, over a suite of all rules:
+a row that counts as worse is a false alarm. A trial of kind *slower* compares it with a copy in which
+every fourth call of one kernel, ``propagate`` in rtrl, is repeated: the slowdown is caught if a row of
+rtrl counts as worse. Trials are appended to a file, so that they can be run a few at a time; the
+summary covers the whole file.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from rnnsim.benchmarking.compare import judge
-from rnnsim.benchmarking.revisions import Project, git, installed, project_here, resolve
+from rnnsim.benchmarking.revisions import Project, commit_tree, git, installed, project_here, resolve
 from rnnsim.benchmarking.through_asv import Suite
 from rnnsim.benchmarking.verdict import Opinion, Verdict
 
@@ -32,7 +32,7 @@ FILE = "plugins/rnnsim_rules/rtrl.py"
 SLOWED = '''
 
 class Doubled(NamedTuple):
-    """Sensitivities, others that nobody needs, and how often the latter were passed by."""
+    """The sensitivities, a second set for the repeated calls, and the number of calls."""
 
     sensitivities: Any
     others: Any
@@ -41,7 +41,7 @@ class Doubled(NamedTuple):
 
 
 class RTRL(RTRL, frozen=True):
-    """Every fourth call of propagate is made again, for nothing."""
+    """Repeat every fourth call of propagate, without using its result."""
 
     def memory(self, network, batch, window, rng):
         return Doubled(
@@ -67,7 +67,7 @@ class RTRL(RTRL, frozen=True):
 
 
 def slowed(project: Project, commit: str) -> str:
-    """The same commit with the slowdown planted: a commit of no branch."""
+    """Make a commit, on no branch, that adds the slowdown to ``commit``."""
     source = git(project.root, "show", f"{commit}:{FILE}")
     head, tail = source.split("\nimport numpy as np\n", 1)
     source = f"{head}\nfrom typing import Any, NamedTuple\n\nimport numpy as np\n{tail}\n{SLOWED}"
@@ -78,13 +78,11 @@ def slowed(project: Project, commit: str) -> str:
         git(project.root, "read-tree", commit, **index)
         git(project.root, "update-index", "--cacheinfo", f"100644,{blob},{FILE}", **index)
         tree = git(project.root, "write-tree", **index)
-    who = {f"GIT_{role}_{what}": "trial" for role in ("AUTHOR", "COMMITTER")
-           for what in ("NAME", "EMAIL")}  # fmt: skip
-    return git(project.root, "commit-tree", tree, "-p", commit, "-m", "slowed", **who)
+    return commit_tree(project, tree, commit, "slowed")
 
 
 def trial(kind: str, before: Suite, after: Suite) -> dict[str, Any]:
-    """Judge once; what the record keeps of it."""
+    """Compare once; return the trial's entry in the record."""
     start, load = time.time(), os.getloadavg()[0]
     verdict = judge(before, after, kind, say=lambda line: None)
     return {
@@ -99,12 +97,12 @@ def trial(kind: str, before: Suite, after: Suite) -> dict[str, Any]:
 
 
 def counted(verdict: Verdict, opinion: Opinion) -> int:
-    """How many rows got an opinion."""
+    """Count the rows with an opinion."""
     return sum(row.opinion is opinion for row in verdict.rows)
 
 
 def summary(trials: Sequence[Mapping[str, Any]]) -> str:
-    """A line for the README."""
+    """Summarise trials in a line."""
     same = [made for made in trials if made["kind"] == "same"]
     slower = [made for made in trials if made["kind"] == "slower"]
     alarms = sum(bool(made["worse"]) for made in same)
@@ -120,7 +118,7 @@ def summary(trials: Sequence[Mapping[str, Any]]) -> str:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Make trials, and sum up all that there are."""
+    """Run trials, and summarise all that are recorded."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--same", type=int, default=20)
     parser.add_argument("--slower", type=int, default=10)
@@ -135,10 +133,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
             ("slower", given.slower, slowed(project, commit), own),
         ):
             if count:
-                sides = [installed(project, one, Path(folder) / kind / side, select)
-                         for side, one in (("old", commit), ("new", after))]  # fmt: skip
+                suites = [installed(project, one, Path(folder) / kind / name, select)
+                          for name, one in (("old", commit), ("new", after))]  # fmt: skip
             for _ in range(count):
-                made = trial(kind, *sides)
+                made = trial(kind, *suites)
                 with given.record.open("a") as record:
                     record.write(json.dumps(made) + "\n")
                 print(json.dumps(made), flush=True)

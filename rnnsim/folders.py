@@ -1,4 +1,4 @@
-"""A run on disk: ``run.toml`` (what it was and came to), ``metrics.csv``, ``params.safetensors``."""
+"""Saved runs: ``run.toml`` (settings and result), ``metrics.csv`` and ``params.safetensors``."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ SUMMARY, METRICS, PARAMS = "run.toml", "metrics.csv", "params.safetensors"
 
 
 class SavedRun(NamedTuple):
-    """A run as it was saved."""
+    """A run as read from its folder."""
 
-    summary: dict[str, Any]  # what is in run.toml
+    summary: dict[str, Any]  # the contents of run.toml
     metrics: dict[str, Array]
     params: dict[str, Array]
 
@@ -39,12 +39,12 @@ class SavedRun(NamedTuple):
 
 
 def prepare(folder: str | Path) -> Path:
-    """Make a folder to save in, so that a run does not end with nowhere to go.
+    """Create a folder to save in, so that a run does not fail only when it is to be saved.
 
     Raises
     ------
     RnnsimError
-        If it cannot be made or written to.
+        If the folder cannot be created or written to.
     """
     path = Path(folder)
     try:
@@ -66,7 +66,7 @@ class _Result(msgspec.Struct):
 
 
 class _Summary(msgspec.Struct):
-    """What a run.toml must hold."""
+    """The part of run.toml that is required."""
 
     result: _Result
 
@@ -77,7 +77,14 @@ def save(
     metrics: Mapping[str, Array],
     params: Mapping[str, Array],
 ) -> Path:
-    """Write a run into a folder, which is made if there is none.
+    """Write a run into a folder, creating the folder if necessary.
+
+    Parameters
+    ----------
+    folder : path
+    summary : mapping
+        The contents of run.toml.
+    metrics, params : mapping of arrays
 
     Raises
     ------
@@ -107,7 +114,7 @@ def load(folder: str | Path) -> SavedRun:
     Raises
     ------
     RnnsimError
-        If the folder holds none, or a file in it is damaged.
+        If the folder holds no run, or a file in it is damaged.
     """
     import tomllib
 

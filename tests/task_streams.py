@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from rnnsim.compiler.compose import compiled
+from rnnsim.compiler import compiled
 from rnnsim.criterion import SCORES, Criterion, HeldOut
 from rnnsim.network import Stream, empty_stream
 from rnnsim.registry import installed

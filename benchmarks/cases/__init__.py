@@ -39,5 +39,5 @@ CASES: list[Case] = [
     FlipFlopOnLine(2, bar=3),
 ]
 
-# By family: the geometric mean that is wanted of all its ratios.
+# By family: the geometric mean of its ratios that is wanted.
 MEANS = {BPTTGradient.family: 2.0}

@@ -12,7 +12,7 @@ from benchmarks.entries import OURS, Entries
 
 @dataclass(frozen=True)
 class BPTTGradient(Case):
-    """The loss and its gradient by all of W, U, b, V and c."""
+    """The loss and its gradient with respect to W, U, b, V and c."""
 
     T: int
     B: int

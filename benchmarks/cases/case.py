@@ -1,4 +1,4 @@
-"""What a case of the side-by-side benchmark is."""
+"""The base class of the cases of the side-by-side benchmark."""
 
 from __future__ import annotations
 
@@ -8,31 +8,31 @@ from typing import ClassVar
 
 from benchmarks.entries import Entries
 
-# Of the answers, relative to the largest number of each array. With the order of its terms, a sum of
-# ten thousand products differs by about the root of that many roundings: 100 times 6e-8 in float32, of
-# which up to 3e-6 is seen. Three times as much is allowed.
+# Tolerance of the answers, relative to the largest number of each array. The rounding of a sum of ten
+# thousand products depends on the order of its terms, by about the square root of their number: 100
+# times 6e-8 in float32, of which up to 3e-6 is observed. Three times as much is allowed.
 TOLERANCE = {"float64": 1e-10, "float32": 2e-5}
 
 
 class Case(ABC):
-    """The same work in several libraries; each has a method that gives its entries.
+    """The same work in several libraries, with a method for each library that returns its entries.
 
     Attributes
     ----------
     name : str
-        Its own; ``--case`` chooses by parts of it.
+        The unique name of the case; ``--case`` selects by parts of it.
     family : str
-        The cases whose ratios have a common bar.
+        The name of a set of cases whose ratios may have a common bar.
     unit : str
-        What times are per.
+        The unit of work that times are per.
     libraries : tuple of str
-        Names of the methods.
+        Names of the libraries' methods.
     tolerance : float
-        How far the answers may differ.
+        Maximum relative difference of the answers.
     bars : mapping
-        By group that counts: the ratio that is wanted at least, or None.
+        For each group that counts, the minimum ratio that is wanted, or None.
     ceilings : mapping
-        By group that is a yardstick: how many times its time rnnsim may take at most.
+        For each yardstick, the maximum of rnnsim's time over its own that is wanted.
     """
 
     family: ClassVar[str]

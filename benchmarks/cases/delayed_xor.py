@@ -1,4 +1,4 @@
-"""The delayed XOR end to end, by RTRL on-line: the weights move at each step."""
+"""Delayed XOR end to end by on-line RTRL, with an update at each step."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ from typing import Any
 import numpy as np
 
 from benchmarks.cases.case import Case
-from benchmarks.cases.training import streamed, trainers
+from benchmarks.cases.training import streamed, trained, trainers
 from benchmarks.entries import OURS, Answer, Entries
 
 
 @dataclass(frozen=True)
 class DelayedXorOnLine(Case):
-    """With the settings that rnnsim suggests: Adam, the gradient clipped.
+    """Training with rnnsim's suggested settings: Adam with gradient clipping.
 
-    rnnsim draws its events, judges its answers and keeps a learning curve meanwhile; JAX scans over
-    events that were drawn before.
+    rnnsim's time includes drawing the data, the criterion and the learning curve; JAX scans over data
+    that were drawn beforehand.
     """
 
     n: int
     bar: float | None
-    steps: int  # of a call
-    check: int = 300  # steps after which the weights must be the same
+    steps: int  # steps of a call
+    check: int = 300  # steps after which the weights must agree
 
     family = "on-line training"
 
@@ -46,18 +46,15 @@ class DelayedXorOnLine(Case):
 
     def rnnsim(self) -> Entries:
         def answer(tailored: bool) -> Answer:
-            fresh = self.trainer(tailored)
-            next(fresh.chunks(self.check))
-            assert fresh.step == self.check
-            losses = fresh.training.stream.losses[: self.check]
-            return {**fresh.params._asdict(), "loss": losses.sum()}
+            params, loss = trained(self.trainer(tailored), self.check)
+            return {**params._asdict(), "loss": loss}
 
         return {OURS: trainers(self.trainer, answer, self.steps)}
 
     def jax(self) -> Entries:
         from benchmarks.peers.jax_delayed_xor import Events, Settings, delayed_xor
 
-        trainer = self.trainer()  # for its first weights and its events
+        trainer = self.trainer()  # for its initial weights and its data
         experiment, params = trainer.experiment, trainer.params
         assert (experiment.window, experiment.batch) == (1, 1)
         adam = experiment.optimizer

@@ -11,14 +11,14 @@ from benchmarks.cases.case import Case
 from benchmarks.cases.recurrent import Arrays, alone, network, problem
 from benchmarks.entries import OURS, Entries
 
-RADIUS = 0.8  # of W: relaxation then settles, at a rate that the slopes make faster
-RESIDUAL = 1e-10  # at which all stop
+RADIUS = 0.8  # spectral radius of W: relaxation converges at this rate or, as f' <= 1, faster
+RESIDUAL = 1e-10  # residual at which all solvers stop
 ADJOINTS = (("direct", None), ("relaxation", 1e3 * RESIDUAL), ("refined", 1e3 * RESIDUAL))
 
 
 @dataclass(frozen=True)
 class Equilibrium(Case):
-    """B patterns settle by plain relaxation, and each library solves the adjoint as it best can."""
+    """B patterns settle by plain relaxation; each library solves the adjoint equation as it best can."""
 
     n: int
     B: int
@@ -27,8 +27,8 @@ class Equilibrium(Case):
 
     family = "recurrent-backprop"
     unit = "gradient"
-    # Each side stops at a residual of 1e-10, but not at the same iterate: states and adjoints may then
-    # differ by that, times 1 / (1 - radius) for each of the two, and relative to gradients below 1.
+    # All stop at a residual of 1e-10, but not at the same iterate: states and adjoints may then differ
+    # by that, times 1 / (1 - radius) for each of the two, and relative to gradients below 1.
     tolerance = 1e-7
 
     @property

@@ -1,8 +1,8 @@
 """Fast weights: the gradient of a whole sequence, and the flip-flop on-line (theory.md 2).
 
-In the groups, "dense" carries all traces, the structured zeros too; "structured" leaves the zeros out;
-"unfolded" and "rnnsim bptt" carry none: they sweep back over stored activations, and are there for
-comparison.
+Of the groups, "dense" stores all traces including the structural zeros, and "structured" leaves the
+zeros out. "unfolded" and "rnnsim bptt" have no traces: they sweep back over stored activations, and are
+shown for comparison.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ import numpy as np
 
 from benchmarks.cases.case import Case
 from benchmarks.cases.recurrent import Arrays, both_ways
-from benchmarks.cases.training import streamed, trainers
+from benchmarks.cases.training import streamed, trained, trainers
 from benchmarks.entries import OURS, Answer, Entries, Entry
 
 
 @dataclass(frozen=True)
 class FastWeightGradient(Case):
-    """The gradient of a whole sequence by forward traces, the weights standing still."""
+    """The gradient of a whole sequence by forward traces, with fixed weights."""
 
     architecture: int
     m: int  # inputs of S
@@ -90,16 +90,16 @@ class FastWeightGradient(Case):
 
 @dataclass(frozen=True)
 class FlipFlopOnLine(Case):
-    """The flip-flop end to end, with the published settings: the weights move at each step.
+    """The flip-flop end to end with the published settings and an update at each step.
 
-    rnnsim draws its events, judges its answers and keeps a learning curve meanwhile; JAX scans over
-    events that were drawn before.
+    rnnsim's time includes drawing the data, the criterion and the learning curve; JAX scans over data
+    that were drawn beforehand.
     """
 
     architecture: int
     bar: float | None = None
-    steps: int = 20 * 1024  # of a call
-    check: int = 500  # steps after which the weights must be the same
+    steps: int = 20 * 1024  # steps of a call
+    check: int = 500  # steps after which the weights must agree
 
     family = "on-line training"
 
@@ -122,18 +122,15 @@ class FlipFlopOnLine(Case):
 
     def rnnsim(self) -> Entries:
         def answer(tailored: bool) -> Answer:
-            fresh = self.trainer(tailored)
-            next(fresh.chunks(self.check))
-            assert fresh.step == self.check
-            losses = fresh.training.stream.losses[: self.check]
-            return {"W": fresh.params.W1, "loss": losses.sum()}
+            params, loss = trained(self.trainer(tailored), self.check)
+            return {"W": params.W1, "loss": loss}
 
         return {OURS: trainers(self.trainer, answer, self.steps)}
 
     def jax(self) -> Entries:
         from benchmarks.peers.jax_flip_flop import flip_flop
 
-        trainer = self.trainer()  # for its first weights and its events
+        trainer = self.trainer()  # for its initial weights and its data
         experiment = trainer.experiment
         inputs, targets, _ = streamed(trainer, self.steps)
         return flip_flop(

@@ -1,4 +1,4 @@
-"""What the cases of recurrent networks have in common: tanh, linear readout, squared error."""
+"""Common parts of the cases of recurrent networks: tanh, linear readout, squared error."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from benchmarks.entries import Entry
 
 Arrays = list[np.ndarray]
 
-TAILORED = 64  # numbers of a state beyond which tailoring makes no difference
+TAILORED = 64  # size of a state above which compiling for exact sizes makes no difference
 
 
 def network(m: int, n: int, k: int, dtype: str = "float64") -> Any:
@@ -31,7 +31,7 @@ def problem(
 
 
 def both_ways(label: str, network: Any, *arguments: Any) -> list[Entry]:
-    """The kernel for all sizes and, of a small network, the one for its own."""
+    """The kernel for arbitrary sizes and, for a small network, the one for its exact sizes."""
     ways = [False, True] if network.n_state <= TAILORED else [False]
     return [
         alone(f"{label}, tailored" if tailored else label, network, *arguments, tailored=tailored)
@@ -43,7 +43,7 @@ def alone(
     label: str, network: Any, params: Arrays, data: Arrays, rule: str, units: int,
     window: int | None = None, tailored: bool = False, **options: Any,
 ) -> Entry:  # fmt: skip
-    """Make rnnsim's entry: a rule on a sequence, the weights standing still."""
+    """Make rnnsim's entry: a rule on a sequence with fixed weights."""
     from benchmarks.alone import Alone
 
     made = Alone(network, network.params_type(*params), *data, rule, window, tailored, **options)

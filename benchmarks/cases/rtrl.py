@@ -1,4 +1,4 @@
-"""Real-time recurrent learning: time per step, p(t) being formed at every step (theory.md 1.4)."""
+"""Real-time recurrent learning: time per step, with p(t) computed at every step (theory.md 1.4)."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from benchmarks.cases.case import TOLERANCE, Case
 from benchmarks.cases.recurrent import Arrays, alone, both_ways, network, problem
 from benchmarks.entries import OURS, Entries, Entry
 
-YARDSTICK = "bare GEMM"  # of p's shape and the gradient row's
-LARGE = 64  # units from which p's product is all that counts
-STEPS = {8: 2000, 16: 1000, 32: 500, 64: 100, 128: 40}  # a call, by n: some tens of milliseconds
+YARDSTICK = "bare GEMM"  # of the shape of p with the gradient row
+LARGE = 64  # units from which on p's product dominates
+STEPS = {8: 2000, 16: 1000, 32: 500, 64: 100, 128: 40}  # per call, by n: some tens of milliseconds
 
 
 @dataclass(frozen=True)
 class RTRL(Case):
-    """The gradient of a sequence by RTRL, or by the block form against JAX's RTRL."""
+    """The gradient of a sequence by RTRL."""
 
     n: int
     dtype: str
     B: int = 1
-    online: bool = False  # p is pushed and contracted within each step
+    online: bool = False  # p is propagated and contracted within each step
     m: int = 4
     k: int = 2
 
@@ -64,7 +64,7 @@ class RTRL(Case):
         return entries
 
     def bare_gemm(self) -> Entry:
-        """(n + 1, n) @ (n, P), by NumPy's BLAS with all its threads."""
+        """The product (n + 1, n) @ (n, P) by NumPy's BLAS with all of its threads."""
         rng = np.random.default_rng(0)
         matrix = rng.standard_normal((self.n + 1, self.n)).astype(self.dtype)
         p = rng.standard_normal((self.n, self.n * (self.n + self.m + 1))).astype(self.dtype)
@@ -89,9 +89,9 @@ class RTRL(Case):
 
 @dataclass(frozen=True)
 class BlockForm(RTRL):
-    """The same exact gradient in blocks of n steps, O(n^3) a step: not RTRL, since p(t) is not formed.
+    """The same exact gradient in blocks of n steps, O(n^3) per step, compared to JAX's RTRL.
 
-    Beside JAX's RTRL, which is what it stands in for.
+    It is not RTRL, since p(t) is not computed at every step, but can replace it.
     """
 
     family = "rtrl-block"

@@ -1,4 +1,4 @@
-"""What the cases of whole on-line runs have in common."""
+"""Common parts of the cases of whole on-line runs."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from benchmarks.entries import Entry
 
 
 def go_on(trainer: Any, steps: int) -> Callable[[], int]:
-    """Make the timed work: carry a run on, by as many steps or a few more."""
+    """Make the timed work: continue a run by ``steps`` steps or a few more."""
     chunks = trainer.chunks()
 
     def work() -> int:
@@ -24,10 +24,17 @@ def go_on(trainer: Any, steps: int) -> Callable[[], int]:
     return work
 
 
+def trained(trainer: Any, steps: int) -> tuple[Any, float]:
+    """Run a new trainer for ``steps`` steps; return its parameters and the sum of the losses."""
+    next(trainer.chunks(steps))
+    assert trainer.step == steps
+    return trainer.params, trainer.training.stream.losses[:steps].sum()
+
+
 def trainers(
     trainer: Callable[[bool], Any], answer: Callable[[bool], Mapping[str, Any]], steps: int
 ) -> list[Entry]:
-    """A whole run, its loop being for all sizes or tailored."""
+    """Entries of a whole run, with the loop for arbitrary sizes and with the tailored one."""
     return [
         Entry(label, partial(answer, tailored), go_on(trainer(tailored), steps))
         for label, tailored in (("Trainer", False), ("Trainer, tailored", True))
@@ -35,7 +42,7 @@ def trainers(
 
 
 def streamed(trainer: Any, steps: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The first events that a run of one sequence sees: inputs (T, m), targets (T, k), mask (T,)."""
+    """The first data that a run of one sequence draws: inputs (T, m), targets (T, k), mask (T,)."""
     stream = trainer.training.stream
     parts: list[tuple[np.ndarray, ...]] = []
     while sum(len(part) for part, *_ in parts) < steps:

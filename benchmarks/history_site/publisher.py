@@ -1,12 +1,12 @@
-"""The page of the history site: ``asv publish`` gives it, and it asks no other host for anything.
+"""The page of the history site: ``asv publish`` writes it, and it loads nothing from other hosts.
 
-asv's own page loads its scripts from other hosts. asv.conf.json names this module as a plugin, so asv
-calls it after its own publishers. It takes asv's page away and writes ``index.html``: one file that
-holds style, scripts and data, and opens from a disk as well as from a server. asv's JSON files and its
-feed stay.
+asv's own page loads its scripts from other hosts. asv.conf.json lists this module as a plugin, so that
+asv calls it after its own publishers. It replaces asv's page by one ``index.html`` that contains style,
+scripts and data, and that opens from a disk as well as from a server. asv's JSON files and its feed are
+kept.
 
-This folder is no package: asv imports every module of the benchmarks' package in the environment that
-it measures, in which there is no asv.
+This folder is not a package: asv imports every module of the benchmarks' package in the environment
+that it measures, where asv is not installed.
 """
 
 from __future__ import annotations
@@ -37,12 +37,12 @@ Json = dict[str, Any]
 
 
 class HistorySite(OutputPublisher):
-    """One page in the place of asv's."""
+    """A single page in place of asv's."""
 
     name = "history"
     button_label = "History"
     description = "Display each benchmark's history on one page"
-    order = Regressions.order + 1  # their file is read
+    order = Regressions.order + 1  # after the file of regressions is written
 
     @classmethod
     def publish(
@@ -54,13 +54,13 @@ class HistorySite(OutputPublisher):
         revisions: Mapping[str, int],
     ) -> None:
         folder = Path(conf.html_dir)
-        take_away(ASV_PAGE, folder)
+        remove_copied(ASV_PAGE, folder)
         history = collect(conf, repo, benchmarks, graphs, revisions)
         (folder / "index.html").write_text(page(history), encoding="utf-8")
 
 
-def take_away(copied: Path, folder: Path) -> None:
-    """Remove from a folder what was copied into it from another."""
+def remove_copied(copied: Path, folder: Path) -> None:
+    """Remove from ``folder`` the entries that were copied into it from ``copied``."""
     for path in (folder / original.name for original in copied.iterdir()):
         if path.is_dir():
             shutil.rmtree(path)
@@ -78,7 +78,7 @@ def collect(
     graphs: GraphSet,
     revisions: Mapping[str, int],
 ) -> Json:
-    """All that the page knows. A commit is said by its place among those that were measured."""
+    """Collect the page's data, in which a commit is its index among those that were measured."""
     measured = [graph for _, graph in graphs if "summary" not in graph.params and graph.get_data()]
     revised = {revision for graph in measured for revision, *_ in graph.get_data()}
     hashes = {revision: commit for commit, revision in revisions.items() if revision in revised}
@@ -96,15 +96,15 @@ def collect(
 
 
 def commits(repository: Path, hashes: list[str], tags: Mapping[str, str]) -> list[Json]:
-    """Date and message of each commit."""
+    """Date, message and tags of each commit."""
     if not hashes:
         return []
-    told = subprocess.run(
+    log = subprocess.run(
         ["git", "log", "-z", "--no-walk=unsorted", "--format=%H%n%at%n%s%n%b", *hashes, "--"],
         cwd=repository, check=True, capture_output=True, encoding="utf-8", errors="replace",
     ).stdout  # fmt: skip
     found = {}
-    for entry in filter(None, told.split("\0")):
+    for entry in filter(None, log.split("\0")):
         commit, date, subject, body = entry.split("\n", 3)
         named = sorted(tag for tag, tagged in tags.items() if tagged == commit)
         found[commit] = {
@@ -125,12 +125,12 @@ def description(benchmark: Json) -> Json:
 
 
 def plain(values: Iterable[str]) -> list[str]:
-    """The values of a parameter as one says them: asv keeps each one's ``repr``."""
+    """The values of a parameter as plain text, where asv stores each one's ``repr``."""
     return [str(ast.literal_eval(value)) if value[:1] in "'\"" else value for value in values]
 
 
 def series(graph: Graph, place: Mapping[int, int]) -> Json:
-    """A benchmark under one set of conditions: a row a commit, a value a combination of parameters."""
+    """A benchmark's results in one environment: a row per commit, a value per parameter combination."""
     rows = [(place[revision], values) for revision, values, *_ in graph.get_data()]
     return {
         "benchmark": graph.benchmark_name,
@@ -143,12 +143,12 @@ def series(graph: Graph, place: Mapping[int, int]) -> Json:
 
 
 def finite(value: float | None) -> float | None:
-    """The value, where there is one: what failed and what was skipped has none."""
+    """The value, or None if the benchmark failed or was skipped."""
     return value if value is not None and math.isfinite(value) else None
 
 
 def regressions(folder: Path, measured: list[Graph], place: Mapping[int, int]) -> Iterator[Json]:
-    """What asv found, each with its latest jump; the latest first."""
+    """The regressions that asv detected, each with its latest jump, the latest first."""
     number = {f"{graph.path}.json": i for i, graph in enumerate(measured)}
     found = util.load_json(str(folder / "regressions.json"))["regressions"]
     for _, path, _, line, last, _, jumps in sorted(found, key=lambda entry: -entry[-1][-1][1]):
@@ -163,7 +163,7 @@ def regressions(folder: Path, measured: list[Graph], place: Mapping[int, int]) -
 
 
 def page(history: Json) -> str:
-    """The page with its style, its scripts and its data inside."""
+    """The page with style, scripts and data inlined."""
     text = (HERE / "page.html").read_text(encoding="utf-8")
     text = re.sub(r'<link rel="stylesheet" href="(.+?)">', lambda link: within("style", link[1]), text)
     text = re.sub(r'<script src="(.+?)"></script>', lambda link: within("script", link[1]), text)

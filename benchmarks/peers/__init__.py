@@ -1,1 +1,1 @@
-"""The same work in other libraries, each written as an advocate of the library would."""
+"""The same work in other libraries, written as an expert in each library would."""

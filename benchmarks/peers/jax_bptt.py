@@ -1,15 +1,14 @@
 """Back-propagation through time in JAX (theory.md 1.2): tanh, no leak, linear readout, squared error.
 
-The projection of the inputs and the readout are products over the whole sequence, outside the scans. By
-hand, the backward scan carries the adjoint alone, and the weights' gradients are one product each after
-it. What else was found to matter, each being the fastest somewhere:
+The input projection and the readout are products over the whole sequence, outside the scans. In the
+hand-written versions the backward scan carries only the adjoint, and each weight gradient is a single
+product after it. These choices were found to matter too, each being the fastest for some sizes:
 
-* which of W and its transpose lies in memory as the product reads it: left to XLA, or made once behind
-  a barrier; or the sequences as columns;
-* a product of a single sequence written as one of a matrix and a vector, or as a sum that XLA makes one
-  loop of, with the tanh in it;
-* a batch cut in shards, one a core: their scans then run at the same time, and products that are too
-  small to be cut up by XLA keep both cores busy.
+* the memory layout of W and its transpose: left to XLA, or transposed once behind a barrier; or the
+  sequences as columns;
+* for a single sequence, a matrix-vector product, or a sum that XLA fuses with the tanh into one loop;
+* a batch cut into shards, one per core: their scans then run concurrently, and products that XLA would
+  not parallelise keep all cores busy.
 """
 
 from __future__ import annotations
@@ -51,25 +50,25 @@ def entry(label: str, way: Callable[..., Any], arguments: Any, steps: int) -> En
 
 
 class Layout(NamedTuple):
-    """How the sequences lie: a(t) = drive + forth(W, x), and back(W, s) = W^T s, s being the blame."""
+    """The layout of the sequences: a(t) = drive + forth(W, x), and back(W, s) = W^T s with delta s."""
 
     label: str
-    pack: Callable[[Any], Any]  # (T, B, features) as it is carried
-    unpack: Callable[[Any], Any]
-    prepare: Callable[[Any], Any]  # W, before the scans
+    pack: Callable[[Any], Any]  # from (T, B, features) to the layout that is carried
+    unpack: Callable[[Any], Any]  # the inverse
+    prepare: Callable[[Any], Any]  # of W, before the scans
     forth: Callable[[Any, Any], Any]
     back: Callable[[Any, Any], Any]
 
 
 def several() -> list[Layout]:
-    """Sequences side by side."""
+    """Layouts for several sequences."""
     import jax.numpy as jnp
     from jax import lax
 
     def same(z: Any) -> Any:
         return z
 
-    def turned(z: Any) -> Any:
+    def swapped(z: Any) -> Any:
         return jnp.swapaxes(z, 1, 2)
 
     def both(W: Any) -> Any:
@@ -78,12 +77,12 @@ def several() -> list[Layout]:
     return [
         Layout("rows", same, same, same, lambda W, x: x @ W.T, lambda W, s: s @ W),
         Layout("rows, W turned once", same, same, both, lambda W, x: x @ W[1], lambda W, s: s @ W[0]),
-        Layout("columns", turned, turned, same, lambda W, x: W @ x, lambda W, s: W.T @ s),
+        Layout("columns", swapped, swapped, same, lambda W, x: W @ x, lambda W, s: W.T @ s),
     ]
 
 
 def single() -> list[Layout]:
-    """One sequence, as a row or as a vector."""
+    """Layouts for one sequence, as a row or as a vector."""
     import jax.numpy as jnp
 
     def vectors(z: Any) -> Any:
@@ -104,7 +103,7 @@ def single() -> list[Layout]:
 
 
 def forwards(layout: Layout, W: Any, drive: Any, unroll: int) -> Any:
-    """The states of all steps, as they are carried."""
+    """The states of all steps, in the layout that is carried."""
     import jax.numpy as jnp
     from jax import lax
 
@@ -116,7 +115,7 @@ def forwards(layout: Layout, W: Any, drive: Any, unroll: int) -> Any:
 
 
 def by_autodiff(layout: Layout, unroll: int) -> Callable[..., Any]:
-    """Differentiate the loss by JAX itself."""
+    """Differentiate the loss by ``value_and_grad``."""
 
     def loss(params: Any, inputs: Any, targets: Any) -> Any:
         W, U, b, V, c = params
@@ -129,7 +128,7 @@ def by_autodiff(layout: Layout, unroll: int) -> Callable[..., Any]:
 
 
 def by_hand(layout: Layout, unroll: int) -> Callable[..., Any]:
-    """Sweep the adjoint back, eq. (10), and collect the gradient, eq. (9)."""
+    """Propagate the adjoint back, eq. (10), and collect the gradient, eq. (9)."""
     import jax.numpy as jnp
     from jax import lax
 
@@ -164,7 +163,7 @@ def by_hand(layout: Layout, unroll: int) -> Callable[..., Any]:
 
 
 def sharded(gradient: Callable[..., Any]) -> Callable[..., Any]:
-    """Compute on shards of the batch, and add up."""
+    """Compute the gradient on shards of the batch, and average."""
     from jax import lax, shard_map, tree
     from jax.sharding import PartitionSpec
 
@@ -180,7 +179,7 @@ def sharded(gradient: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def on_cores(arguments: Any) -> Any:
-    """Put the parameters on every core's device, and a shard of the data on each."""
+    """Replicate the parameters on all devices, and put a shard of the data on each."""
     from jax.sharding import NamedSharding, PartitionSpec
 
     params, *data = arguments

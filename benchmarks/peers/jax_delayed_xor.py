@@ -1,7 +1,7 @@
-"""Real-time recurrent learning on-line on the delayed XOR in JAX, with Adam and clipping.
+"""On-line real-time recurrent learning of delayed XOR in JAX, with Adam and clipping.
 
-The weights move at each step, by the gradient of that step. Each call scans once over events that were
-drawn before, and carries all on.
+The weights are updated at each step by the gradient of that step. Each call scans once over data that
+were drawn beforehand, and continues from the state of the last call.
 """
 
 from __future__ import annotations
@@ -13,12 +13,17 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from benchmarks.entries import Entry
-from benchmarks.peers.jax_rtrl_online import START, push_and_contract, push_transposed, push_with_row
+from benchmarks.peers.jax_rtrl_online import (
+    START,
+    propagate_and_contract,
+    propagate_transposed,
+    propagate_with_row,
+)
 from benchmarks.peers.jax_setup import jax
 
 
 class Settings(NamedTuple):
-    """Of Adam [Kingma & Ba 2015], and the longest gradient."""
+    """The options of Adam [Kingma & Ba 2015], and the maximum norm of the gradient."""
 
     rate: float
     beta1: float
@@ -28,9 +33,9 @@ class Settings(NamedTuple):
 
 
 class Carry(NamedTuple):
-    theta: Any  # W, U, b (n, q), V and c, one after the other
-    mean: Any  # of the gradient
-    square: Any  # of its square
+    theta: Any  # W, U, b (n, q), V and c, concatenated
+    mean: Any  # running mean of the gradient
+    square: Any  # running mean of its square
     powers: Any  # beta1^t, beta2^t
     x: Any  # (n,)
     p: Any
@@ -49,17 +54,23 @@ def delayed_xor(params: Any, events: Events, settings: Settings, check: int) -> 
     """
     put = jax().device_put
     on_device = Events(*put(tuple(events)))
-    pushes = {
-        "gradient apart": push_and_contract,
-        "gradient row folded in": push_with_row,
-        "transposed": push_transposed,
+    variants = {
+        "gradient apart": propagate_and_contract,
+        "gradient row folded in": propagate_with_row,
+        "transposed": propagate_transposed,
     }
     return {
         "JAX": [
             entry(
-                f"{label}, unroll {unroll}", push, unroll, put(tuple(params)), on_device, settings, check
+                f"{label}, unroll {unroll}",
+                propagate,
+                unroll,
+                put(tuple(params)),
+                on_device,
+                settings,
+                check,
             )
-            for label, push in pushes.items()
+            for label, propagate in variants.items()
             for unroll in (1, 4)
         ]
     }
@@ -67,24 +78,24 @@ def delayed_xor(params: Any, events: Events, settings: Settings, check: int) -> 
 
 def entry(
     label: str,
-    push: Callable[..., Any],
+    propagate: Callable[..., Any],
     unroll: int,
     params: Any,
     events: Events,
     settings: Settings,
     check: int,
 ) -> Entry:
-    """Compile a scan over the events, which carries weights, moments and p on in place."""
+    """Compile a scan over the data that updates weights, moments and p in place."""
     from jax import lax
 
     n, m, k = *params[1].shape, len(params[4])
-    step = partial(step_by, push, settings, n, m, k)
+    step = partial(step_by, propagate, settings, n, m, k)
     scan = jax().jit(partial(lax.scan, step, unroll=unroll), donate_argnums=0)
     block = jax().block_until_ready
-    carried = [begin(push, params)]
+    carried = [begin(propagate, params)]
 
     def answer() -> Mapping[str, np.ndarray]:
-        carry, losses = scan(begin(push, params), Events(*(part[:check] for part in events)))
+        carry, losses = scan(begin(propagate, params), Events(*(part[:check] for part in events)))
         w, V, c = (np.asarray(part) for part in views(carry.theta, n, m, k))
         loss = np.asarray(losses.sum())
         return {"W": w[:, :n], "U": w[:, n:-1], "b": w[:, -1], "V": V, "c": c, "loss": loss}
@@ -97,8 +108,8 @@ def entry(
     return Entry(label, answer, work)
 
 
-def begin(push: Callable[..., Any], params: Any) -> Carry:
-    """Step 0."""
+def begin(propagate: Callable[..., Any], params: Any) -> Carry:
+    """The carry at step 0."""
     import jax.numpy as jnp
 
     W, U, b, V, c = params
@@ -106,27 +117,33 @@ def begin(push: Callable[..., Any], params: Any) -> Carry:
     theta = jnp.concatenate([w.ravel(), V.ravel(), c])
     return Carry(
         theta, jnp.zeros_like(theta), jnp.zeros_like(theta), jnp.ones(2),
-        jnp.zeros(len(b)), START[push](len(b), w.size, W.dtype),
+        jnp.zeros(len(b)), START[propagate](len(b), w.size, W.dtype),
     )  # fmt: skip
 
 
 def views(theta: Any, n: int, m: int, k: int) -> tuple[Any, Any, Any]:
-    """w (n, q), V and c of the flat parameters."""
+    """Views of the flat parameters: w (n, q), V and c."""
     q = n + m + 1
     return theta[: n * q].reshape(n, q), theta[n * q : -k].reshape(k, n), theta[-k:]
 
 
 def step_by(
-    push: Callable[..., Any], settings: Settings, n: int, m: int, k: int, carry: Carry, event: Events
+    propagate: Callable[..., Any],
+    settings: Settings,
+    n: int,
+    m: int,
+    k: int,
+    carry: Carry,
+    event: Events,
 ) -> tuple[Carry, Any]:
-    """One step of the network, of p, and of the weights."""
+    """Advance the network, p and the weights by one step."""
     import jax.numpy as jnp
 
     w, V, c = views(carry.theta, n, m, k)
     z = jnp.concatenate([carry.x, event.inputs, jnp.ones(1)])
     x = jnp.tanh(w @ z)
     e = event.mask * (V @ x + c - event.targets)
-    p, by_w = push(carry.p, w[:, :n], 1 - x * x, e @ V, z, 0)
+    p, by_w = propagate(carry.p, w[:, :n], 1 - x * x, e @ V, z, 0)
     grad = jnp.concatenate([by_w.ravel(), (e[:, None] * x).ravel(), e])
     norm = jnp.sqrt(grad @ grad)
     grad = grad * jnp.where(norm > settings.clip, settings.clip / norm, 1.0)

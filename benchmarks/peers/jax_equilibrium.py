@@ -1,7 +1,7 @@
 """Recurrent back-propagation in JAX (theory.md 1.1): tanh, linear readout, squared error.
 
-The whole batch relaxes until the worst of it has settled. The adjoint equation (6) is solved in four
-ways, of which the fastest counts; the iterations go to a residual relative to dE/dx.
+The whole batch is relaxed until its slowest pattern has converged. The adjoint equation (6) is solved
+in four ways, of which the fastest counts; the iterative ones stop at a residual relative to dE/dx.
 """
 
 from __future__ import annotations
@@ -28,14 +28,16 @@ def equilibrium(params: Any, data: Any, tolerance: float) -> dict[str, list[Entr
         "bicgstab": partial(krylov, "bicgstab", tolerance),
     }
     ways = {
-        f"adjoint {label}{', W turned once' if turned else ''}": gradient_by(adjoint, tolerance, turned)
+        f"adjoint {label}{', W turned once' if transposed else ''}": gradient_by(
+            adjoint, tolerance, transposed
+        )
         for label, adjoint in adjoints.items()
-        for turned in (False, True)
+        for transposed in (False, True)
     }
     return {"JAX": [gradient_entry(label, way, arguments, NAMES, 1) for label, way in ways.items()]}
 
 
-def gradient_by(adjoint: Callable[..., Any], tolerance: float, turned: bool) -> Callable[..., Any]:
+def gradient_by(adjoint: Callable[..., Any], tolerance: float, transposed: bool) -> Callable[..., Any]:
     import jax.numpy as jnp
     from jax import lax
 
@@ -43,7 +45,7 @@ def gradient_by(adjoint: Callable[..., Any], tolerance: float, turned: bool) -> 
         W, U, b, V, c = params
         batch = len(inputs)
         drive = inputs @ U.T + b
-        forth = lax.optimization_barrier(W.T) if turned else W.T
+        forth = lax.optimization_barrier(W.T) if transposed else W.T
         x = settled(lambda x: jnp.tanh(drive + x @ forth), jnp.zeros_like(drive), tolerance)
         e = x @ V.T + c - targets
         slope = 1 - x * x
@@ -55,7 +57,7 @@ def gradient_by(adjoint: Callable[..., Any], tolerance: float, turned: bool) -> 
 
 
 def settled(step: Callable[[Any], Any], x: Any, tolerance: Any) -> Any:
-    """Step until no number changes by more than the tolerance; one product an iteration."""
+    """Iterate until no number changes by more than the tolerance, with one product per iteration."""
     import jax.numpy as jnp
     from jax import lax
 
@@ -70,7 +72,7 @@ def settled(step: Callable[[Any], Any], x: Any, tolerance: Any) -> Any:
     return lax.while_loop(moving, move, (x, step(x), 0))[1]
 
 
-# --- lambda = W^T D lambda + dE/dx, each row of (B, n) by itself ---
+# --- lambda = W^T D lambda + dE/dx, for each row of (B, n) ---
 
 
 def direct(W: Any, slope: Any, error: Any) -> Any:
@@ -88,10 +90,10 @@ def relaxed(tolerance: float, W: Any, slope: Any, error: Any) -> Any:
 
 
 def krylov(solver: str, tolerance: float, W: Any, slope: Any, error: Any) -> Any:
-    """All rows as one system, which is block-diagonal."""
+    """Solve all rows as one block-diagonal system."""
     from jax.scipy.sparse import linalg
 
-    def minus(adjoint: Any) -> Any:
+    def matvec(adjoint: Any) -> Any:
         return adjoint - (slope * adjoint) @ W
 
-    return getattr(linalg, solver)(minus, error, x0=error, tol=tolerance, atol=0.0)[0]
+    return getattr(linalg, solver)(matvec, error, x0=error, tol=tolerance, atol=0.0)[0]

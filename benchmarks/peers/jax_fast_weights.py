@@ -1,15 +1,15 @@
 """The gradient of fast weights in JAX, written by hand for ``jit`` and ``lax.scan``, in float64.
 
-Written for speed on a CPU. What was found to matter, and is used throughout:
+It is optimised for a CPU. These choices were found to matter, and are used throughout:
 
-* Each step of a scan first pushes the traces and then contracts them with the *next* step's gamma. They
-  then have one reader, and XLA updates them in place; contracted first, they are copied at each step.
+* Each step of a scan first propagates the traces and then contracts them with the *next* step's gamma.
+  They then have a single reader, and XLA updates them in place; contracted first, they are copied.
 * The last axis of the hidden layer's traces is that of the hidden units: it is long, and its factor is
-  an array that is formed once (behind a barrier, or XLA forms it anew for each input of S).
-* The contraction is one matrix-vector product; ``unroll`` helps nowhere but in the smallest loops.
+  an array that is computed once (behind a barrier, else XLA recomputes it for each input of S).
+* The contraction is one matrix-vector product; ``unroll`` helps only in the smallest loops.
 
-Where it depends on the sizes which way is the fastest, there are several, and the fastest counts.
-Arrays stay on the device, and compilation is not timed.
+Where the fastest way depends on the sizes, there are several, and the fastest counts. Arrays stay on
+the device, and compilation is not timed.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 from benchmarks.entries import Entry
 from benchmarks.peers.jax_setup import gradient_entry, jax
 
-BLOCKS = (4, 16, 32)  # into how many blocks F's weights are cut, so that a block's traces stay in cache
+BLOCKS = (4, 16, 32)  # numbers of blocks of F's weights, so that a block's traces stay in cache
 
 
 # --- the gradient of a whole sequence (theory.md 2): S has one hidden layer of tanh, F none ---
@@ -55,10 +55,10 @@ def fast_weights(architecture: int, tau: float, params: Any, data: Any) -> dict[
 
 
 class Traces(NamedTuple):
-    """p of (some rows of) F's weights, rows b (to) and columns a (from)."""
+    """p of all or some rows of F's weights, with rows b (to) and columns a (from)."""
 
-    hidden: Any  # (b, a, m + 1, H) by the weights into S's hidden units, bias last
-    output: Any  # by the weights into S's outputs, fan-in phi = H + 1: see FastWeights
+    hidden: Any  # (b, a, m + 1, H) for the weights into S's hidden units, bias last
+    output: Any  # for the weights into S's outputs, fan-in phi = H + 1: see FastWeights
 
 
 class FastWeights:
@@ -68,8 +68,8 @@ class FastWeights:
     weights into origins of either kind are arrays (b or 1, a or 1, H), so that they broadcast over F's
     weights (b, a); *gains* are dBox w/d(origin), broadcasting likewise.
 
-    Output traces, with the structured zeros left out: for each origin (b, a, phi). Dense: (b, a, k,
-    phi), k the number of S's outputs.
+    The output traces without structural zeros are (b, a, phi) for each origin. Dense ones are
+    (b, a, k, phi), with k the number of S's outputs.
     """
 
     def __init__(self, architecture: int, tau: float) -> None:
@@ -82,13 +82,13 @@ class FastWeights:
     # the two nets
 
     def slow(self, params: Any, s: Any) -> tuple[Any, Any]:
-        """S's hidden units and its outputs, of one step or of all."""
+        """S's hidden units and its outputs, for one step or for all."""
         W1, b1, W2, b2 = params
         h = self.np.tanh(s @ W1.T + b1)
         return h, h @ W2.T + b2
 
     def origins(self, c: Any, shape: tuple[int, int]) -> tuple[Any, ...]:
-        """S's outputs, or their weights, as they broadcast over F's weights (b, a)."""
+        """S's outputs, or their weights, in shapes that broadcast over F's weights (b, a)."""
         rows, columns = shape
         if self.architecture == 1:
             return (c.reshape(rows, columns, *c.shape[1:]),)
@@ -106,12 +106,12 @@ class FastWeights:
     def squash(self, w: Any, change: Any) -> Any:
         return self.nn.sigmoid(self.tau * (w + change - 0.5))
 
-    def slope(self, w: Any) -> Any:
-        """dsigma/dw(t-1), which is dsigma/dBox w, of w(t)."""
+    def dsigma(self, w: Any) -> Any:
+        """dsigma/dw(t-1), which equals dsigma/dBox w, as a function of w(t)."""
         return self.tau * w * (1 - w)
 
-    def blame(self, w: Any, u: Any, d: Any) -> tuple[Any, Any]:
-        """E and gamma (b, a): F is linear, one layer."""
+    def error(self, w: Any, u: Any, d: Any) -> tuple[Any, Any]:
+        """E and its gradient gamma (b, a); F is a single linear layer."""
         e = w @ u - d
         return e @ e / 2, e[:, None] * u
 
@@ -124,8 +124,10 @@ class FastWeights:
             return Traces(zeros((*shape, m + 1, H)), zeros((*shape, k, H + 1)))
         return Traces(zeros((*shape, m + 1, H)), (zeros((*shape, H + 1)),) * self.architecture)
 
-    def push(self, p: Traces, a: Any, gains: Any, incoming: Any, h: Any, s: Any, dense: bool) -> Traces:
-        """Eq. (22), a (b, a) = dsigma/dw = dsigma/dBox w; incoming: the weights into each origin."""
+    def propagate(
+        self, p: Traces, a: Any, gains: Any, incoming: Any, h: Any, s: Any, dense: bool
+    ) -> Traces:
+        """Eq. (22) with a (b, a) = dsigma/dw = dsigma/dBox w, and the weights into each origin."""
         x, z = self.with_one(s), self.with_one(h)
         reach = sum(gain[..., None] * W for gain, W in zip(gains, incoming, strict=True))
         reach = self.lax.optimization_barrier(a[..., None] * reach * (1 - h * h))
@@ -139,7 +141,7 @@ class FastWeights:
         )
 
     def by_output(self, gains: Any, shape: tuple[int, int]) -> Any:
-        """dBox w/ds, zeros and all: (b, a, k)."""
+        """dBox w/ds (b, a, k), including the zeros."""
         rows, columns = shape
         if self.architecture == 1:
             return self.np.eye(rows * columns).reshape(rows, columns, -1)
@@ -148,7 +150,7 @@ class FastWeights:
         return gains[0][..., None] * eye[None, :columns] + gains[1][..., None] * eye[columns:, None]
 
     def contract(self, gamma: Any, p: Traces, dense: bool) -> tuple[Any, Any]:
-        """Eq. (23): gamma . p, summed over all of F's weights that a slow weight touches."""
+        """Eq. (23): gamma . p, summed over the weights of F that a slow weight affects."""
         hidden = self.over_all(gamma, p.hidden)
         if dense:
             return hidden, self.over_all(gamma, p.output)
@@ -162,11 +164,11 @@ class FastWeights:
         return flat.reshape(p.shape[2:])
 
     def with_one(self, z: Any) -> Any:
-        """With the bias unit, last."""
+        """Append the bias unit."""
         return self.np.concatenate([z, self.np.ones((*z.shape[:-1], 1))], -1)
 
     def unpack(self, hidden: Any, output: Any, dense: bool) -> tuple[Any, ...]:
-        """The gradient by W1, b1, W2, b2."""
+        """The gradient with respect to W1, b1, W2, b2."""
         if not dense:
             output = self.np.concatenate([g.reshape(-1, g.shape[-1]) for g in output])
         return hidden[:-1].T, hidden[-1], output[:, :-1], output[:, -1]
@@ -179,7 +181,7 @@ class FastWeights:
     # ways to run over a sequence
 
     def stepwise(self, dense: bool = False) -> Callable[..., Any]:
-        """Everything within the scan, as it must be where the weights may move at each step."""
+        """Compute everything within the scan, as is necessary if the weights may change at each step."""
 
         def gradient(params: Any, data: Any) -> Any:
             s, u, d = data
@@ -191,12 +193,12 @@ class FastWeights:
                 s, u, d = row
                 h, c = self.slow(params, s)
                 w = self.squash(w, self.change(c, shape))
-                p = self.push(p, self.slope(w), self.gains(c, shape), incoming, h, s, dense)
-                E, gamma = self.blame(w, u, d)
+                p = self.propagate(p, self.dsigma(w), self.gains(c, shape), incoming, h, s, dense)
+                E, gamma = self.error(w, u, d)
                 return (w, p, loss + E, self.add(grads, self.contract(gamma, p, dense))), None
 
             w, p = self.np.zeros(shape), self.begin(shape, params, dense)
-            E, gamma = self.blame(w, u[0], d[0])
+            E, gamma = self.error(w, u[0], d[0])
             start = w, p, E, self.contract(gamma, p, dense)
             (_, _, loss, grads), _ = self.lax.scan(step, start, (s[:-1], u[1:], d[1:]))
             hidden, output = grads
@@ -205,10 +207,10 @@ class FastWeights:
         return gradient
 
     def prepared(self, dense: bool = False, blocks: int = 1) -> Callable[..., Any]:
-        """S for all steps as two products, F's weights in a small scan, then the traces' own scan.
+        """Compute S for all steps by two products, F's weights in a small scan, then the traces.
 
-        Which is possible where the weights stand still. ``blocks`` of F's rows are carried through the
-        sequence one after the other.
+        This is possible while the weights are fixed. The traces are computed for one of ``blocks``
+        blocks of F's rows after another.
         """
 
         def gradient(params: Any, data: Any) -> Any:
@@ -218,10 +220,10 @@ class FastWeights:
 
             def move(w: Any, c: Any) -> Any:
                 after = self.squash(w, self.change(c, shape))
-                return after, (w, self.slope(after))
+                return after, (w, self.dsigma(after))
 
             _, (w, a) = self.lax.scan(move, self.np.zeros(shape), c)
-            E, gamma = self.vmap(self.blame)(w, u, d)
+            E, gamma = self.vmap(self.error)(w, u, d)
             gains = self.vmap(partial(self.gains, shape=shape))(c)
             part = partial(self.carry_block, params, s[:-1], h[:-1], dense)
             by_row = gamma[1:], a[:-1], tuple(gain[:-1] for gain in gains)
@@ -238,13 +240,13 @@ class FastWeights:
     def carry_block(
         self, params: Any, s: Any, h: Any, dense: bool, by_row: Any, incoming: Any
     ) -> tuple[Any, Any]:
-        """Carry the traces of some rows of F through the sequence."""
+        """Compute the traces of some rows of F over the sequence, and the gradient by them."""
         shape = by_row[0].shape[1:]
 
         def step(carry: Any, row: Any) -> Any:
             p, grads = carry
             s, h, (gamma, a, gains) = row
-            p = self.push(p, a, gains, incoming, h, s, dense)
+            p = self.propagate(p, a, gains, incoming, h, s, dense)
             return (p, self.add(grads, self.contract(gamma, p, dense))), None
 
         p = self.begin(shape, params, dense)
@@ -253,7 +255,7 @@ class FastWeights:
         return grads  # type: ignore[no-any-return]
 
     def in_blocks(self, part: Any, by_row: Any, incoming: Any, rows: int, blocks: int) -> Any:
-        """Map over blocks of rows; what belongs to rows joins, what does not is summed."""
+        """Map over blocks of rows; per-row results are concatenated, all others summed."""
         if blocks == 1:
             return part(by_row, incoming)
         cut = rows // blocks
@@ -276,13 +278,13 @@ class FastWeights:
         return hidden.sum(0), joined
 
     def unfolded(self, params: Any, data: Any) -> Any:
-        """Back-propagation through the unfolded network, by JAX itself: the independent check."""
+        """Back-propagation through the unfolded network by autodiff, as an independent check."""
         shape = data[2].shape[1], data[1].shape[1]
 
         def loss(params: Any) -> Any:
             def step(w: Any, row: Any) -> Any:
                 s, u, d = row
-                E, _ = self.blame(w, u, d)
+                E, _ = self.error(w, u, d)
                 return self.squash(w, self.change(self.slow(params, s)[1], shape)), E
 
             return self.lax.scan(step, self.np.zeros(shape), data)[1].sum()

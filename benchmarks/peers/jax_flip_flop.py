@@ -1,4 +1,4 @@
-"""Fast weights on-line in JAX, on a stream of events: the weights move at each step (the flip-flop)."""
+"""On-line learning of fast weights on a stream of events in JAX (the flip-flop)."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ def flip_flop(
 ) -> dict[str, list[Entry]]:
     """Make the entries: S and F see the same inputs and are linear, without hidden units or biases.
 
-    Each call of ``work`` goes once over ``events`` (T, m) and ``targets`` (T,), which are on the device,
-    and carries all on. ``answer`` gives the weights after the first ``check`` steps.
+    Each call of ``work`` scans once over ``events`` (T, m) and ``targets`` (T,), which are on the
+    device, and continues from the last call. ``answer`` gives the weights after ``check`` steps.
     """
     import jax.numpy as jnp
 
@@ -33,16 +33,16 @@ def flip_flop(
 
 
 class Layout(NamedTuple):
-    """How everything that is carried on is laid out: ``step(carry, (u, d)) -> carry, E``."""
+    """The layout of the carried arrays: ``step(carry, (u, d)) -> carry, E``."""
 
     label: str
-    pack: Callable[[Any], Any]  # of the slow weights, all else being zero
+    pack: Callable[[Any], Any]  # from the slow weights; everything else is zero
     step: Callable[[Any, Any], tuple[Any, Any]]
-    unpack: Callable[[Any], Any]  # the slow weights
+    unpack: Callable[[Any], Any]  # to the slow weights
 
 
 def on_line_entry(layout: Layout, unroll: int, W: Any, rows: Any, check: int) -> Entry:
-    """Compile a scan over the stream, which carries weights, fast weights and traces on in place."""
+    """Compile a scan over the stream that updates slow weights, fast weights and traces in place."""
     from jax import lax
 
     scan = jax().jit(partial(lax.scan, layout.step, unroll=unroll), donate_argnums=0)
@@ -62,9 +62,9 @@ def on_line_entry(layout: Layout, unroll: int, W: Any, rows: Any, check: int) ->
 
 
 def on_line_1(tau: float, rate: float) -> list[Layout]:
-    """Architecture 1 with one output of F: w (m,), W (m, m), p (m, m), p[c] being of w_c.
+    """Architecture 1 with one output of F: w (m,), W (m, m), p (m, m) with p[c] the trace of w_c.
 
-    All in one array, a row for each fast weight, which XLA makes one loop of; or as three arrays.
+    The layouts are three arrays, or a single one with a row per fast weight, which gives one loop.
     """
     import jax.numpy as jnp
 
@@ -98,12 +98,13 @@ def on_line_1(tau: float, rate: float) -> list[Layout]:
 def on_line_2(tau: float, rate: float) -> list[Layout]:
     """Architecture 2 with one output of F: w (m,), W (m + 1, m), p of FROM weights (m, m), of TO (m, m).
 
-    As an array each; or all in one, a row for each fast weight, the TO unit's weights being in each row.
+    The layouts are separate arrays, or a single one with a row per fast weight, each of which repeats
+    the TO unit's weights.
     """
     import jax.numpy as jnp
 
     def parts(W: Any, V: Any, w: Any, p: Any, q: Any, row: Any) -> Any:
-        """W (m, m) the FROM units' weights, V (m,) the TO unit's; p and q their traces."""
+        """One step; W (m, m) and V (m,) are the weights of FROM and TO units, p and q their traces."""
         u, d = row[:-1], row[-1]
         e = jnp.sum(w * u) - d
         gamma = e * u

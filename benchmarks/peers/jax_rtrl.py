@@ -1,15 +1,15 @@
 """Real-time recurrent learning in JAX (theory.md 1.4): tanh, no leak, linear readout, squared error.
 
-p(t) is formed at every step. What was found to matter:
+p(t) is computed at every step. These choices were found to matter:
 
-* the slope is folded into W before the product, p(t) = (D W) p(t-1) + D (delta z), which saves a pass;
+* f' is folded into W before the product, p(t) = (D W) p(t-1) + D (delta z), which saves a pass;
   ``delta`` is a scatter into n blocks, which XLA does in place (as a dense array it is another pass);
-* where weights stand still, the gradient e . p(t) is one more row of the next step's product, added up
-  in the last row of the array that is carried: p then has one reader, and is not copied;
-* columns of p evolve independently: where weights stand still, a block of columns is carried through
-  the whole sequence, in cache; and the cores carry blocks at the same time.
+* while the weights are fixed, the gradient e . p(t) is one more row of the next step's product, summed
+  in the last row of the carried array: p then has a single reader, and is not copied;
+* the columns of p evolve independently: while the weights are fixed, a block of columns is computed
+  over the whole sequence in cache, and the cores compute blocks concurrently.
 
-Each is fastest at some size, and the fastest counts.
+Each is the fastest at some size, and the fastest counts.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ BLOCKS = (4, 8, 16)
 
 
 class History(NamedTuple):
-    """What the forward pass of one sequence leaves: all that p and its contraction need."""
+    """The arrays of one sequence's forward pass that p and its contraction need."""
 
     z: Any  # (T, q) [x(t-1), u(t), 1]
     slope: Any  # (T, n)
@@ -34,7 +34,7 @@ class History(NamedTuple):
 
 
 def rtrl(params: Any, data: Any) -> dict[str, list[Entry]]:
-    """Make the entries, the weights standing still: data (inputs (T, B, m), targets (T, B, k))."""
+    """Make the entries, with fixed weights: data (inputs (T, B, m), targets (T, B, k))."""
     steps, batch = data[0].shape[:2]
     arguments = jax().device_put((tuple(params), *data))
     ways = of_one(len(params[0])) if batch == 1 else of_several()
@@ -49,7 +49,7 @@ def rtrl(params: Any, data: Any) -> dict[str, list[Entry]]:
 
 
 def of_one(n: int) -> dict[str, Callable[..., Any]]:
-    """The ways to write it for one sequence."""
+    """Variants for one sequence."""
     carries = {label: partial(all_columns, way) for label, way in WAYS.items()}
     for blocks in BLOCKS:
         if n % blocks == 0:
@@ -61,7 +61,7 @@ def of_one(n: int) -> dict[str, Callable[..., Any]]:
 
 
 def of_several() -> dict[str, Callable[..., Any]]:
-    """The ways for sequences side by side: all at a time, or one after the other."""
+    """Variants for several sequences: all at a time, or one after the other."""
     return {
         f"{label}, {how}": sequences(partial(all_columns, way), how)
         for label, way in WAYS.items()
@@ -70,7 +70,7 @@ def of_several() -> dict[str, Callable[..., Any]]:
 
 
 def sequences(carry: Callable[..., Any], how: str = "map") -> Callable[..., Any]:
-    """Carry p of each sequence, one after the other or all together; their mean."""
+    """Compute p of the sequences, one after the other or all at a time, and average their gradients."""
     import jax.numpy as jnp
     from jax import lax
 
@@ -102,7 +102,7 @@ def sequences(carry: Callable[..., Any], how: str = "map") -> Callable[..., Any]
     return gradient
 
 
-# --- p of the weights into ``width`` units from unit ``first`` on, over a sequence: dE/dw (width, q) ---
+# --- dE/dw (width, q) of a sequence by p, for the weights into ``width`` units from ``first`` on ---
 
 
 def all_columns(way: Callable[..., Any], W: Any, history: History) -> Any:
@@ -110,7 +110,7 @@ def all_columns(way: Callable[..., Any], W: Any, history: History) -> Any:
 
 
 def apart(W: Any, history: History, first: Any, width: int, *, plainly: bool = False) -> Any:
-    """The contraction by itself, after the product; plainly, with the slope in a pass of its own."""
+    """Contract p after the product; with ``plainly``, multiply by f' in a separate pass."""
     import jax.numpy as jnp
     from jax import lax
 
@@ -135,14 +135,14 @@ apart_plainly = partial(apart, plainly=True)
 
 
 def with_row(W: Any, history: History) -> tuple[Any, Any]:
-    """(T, n + 1, n + 1): under D W, the last step's dE/dx and a 1, which adds the row up."""
+    """The matrices (T, n + 1, n + 1) of D W above the last step's dE/dx and a 1, which sums that row."""
     import jax.numpy as jnp
 
     steps, n = history.slope.shape
     last = jnp.concatenate([jnp.zeros((1, n), W.dtype), history.error[:-1]])
-    pushing = jnp.pad(history.slope[:, :, None] * W, ((0, 0), (0, 0), (0, 1)))
-    adding = jnp.concatenate([last, jnp.ones((steps, 1), W.dtype)], 1)
-    return jnp.concatenate([pushing, adding[:, None]], 1), history.error[-1]
+    upper = jnp.pad(history.slope[:, :, None] * W, ((0, 0), (0, 0), (0, 1)))
+    lower = jnp.concatenate([last, jnp.ones((steps, 1), W.dtype)], 1)
+    return jnp.concatenate([upper, lower[:, None]], 1), history.error[-1]
 
 
 def row_folded_in(W: Any, history: History, first: Any, width: int) -> Any:
@@ -150,7 +150,7 @@ def row_folded_in(W: Any, history: History, first: Any, width: int) -> Any:
 
 
 def carry_rows(matrices: Any, last: Any, history: History, first: Any, width: int) -> Any:
-    """One product a step: p, and in its last row the gradient up to the step before."""
+    """One product per step: p, with the gradient up to the previous step in its last row."""
     import jax.numpy as jnp
     from jax import lax
 
@@ -169,7 +169,7 @@ def carry_rows(matrices: Any, last: Any, history: History, first: Any, width: in
 
 
 def transposed(W: Any, history: History, first: Any, width: int) -> Any:
-    """p as (P, n), so that the product is by (D W)^T."""
+    """Store p as (P, n), so that it is multiplied by (D W)^T."""
     import jax.numpy as jnp
     from jax import lax
 
@@ -195,7 +195,7 @@ WAYS: dict[str, Callable[..., Any]] = {
 
 
 def in_blocks(blocks: int, W: Any, history: History) -> Any:
-    """Carry block after block through the sequence."""
+    """Process the sequence for one block of columns after another."""
     import jax.numpy as jnp
     from jax import lax
 
@@ -206,7 +206,7 @@ def in_blocks(blocks: int, W: Any, history: History) -> Any:
 
 
 def blocks_on_cores(blocks: int, W: Any, history: History) -> Any:
-    """Carry blocks on each core."""
+    """Process the sequence for several blocks of columns on each core."""
     import jax.numpy as jnp
     from jax import lax, shard_map
     from jax.sharding import PartitionSpec

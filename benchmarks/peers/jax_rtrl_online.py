@@ -1,8 +1,8 @@
-"""Real-time recurrent learning on-line in JAX: p is pushed and contracted within each step.
+"""On-line real-time recurrent learning in JAX: p is propagated and contracted within each step.
 
-The weights are carried from step to step and moved by each step's gradient, at a rate that XLA does not
-know, so that nothing of the steps can be prepared beforehand. The rate is 0, so that the gradient is
-that of weights that stand still, which the others compute too.
+The weights are carried from step to step and updated by each step's gradient, at a rate that XLA does
+not know, so that no part of a step can be precomputed. The rate is 0, so that the gradient is that of
+fixed weights, which the others compute too.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from benchmarks.peers.jax_setup import cores, gradient_entry, jax
 
 
 class Weights(NamedTuple):
-    """What moves; w (n, q) being [W, U, b]."""
+    """The weights that are updated; w (n, q) is [W, U, b]."""
 
     w: Any
     V: Any
@@ -28,19 +28,19 @@ def rtrl_online(params: Any, data: Any) -> dict[str, list[Entry]]:
     """Make the entries, for one sequence: data (inputs (T, 1, m), targets (T, 1, k))."""
     steps = len(data[0])
     arguments = jax().device_put((tuple(params), *data, data[0].dtype.type(0)))
-    pushes = {
-        "gradient apart": push_and_contract,
-        "gradient row folded in": push_with_row,
-        "transposed": push_transposed,
+    variants = {
+        "gradient apart": propagate_and_contract,
+        "gradient row folded in": propagate_with_row,
+        "transposed": propagate_transposed,
     }
-    ways = {label: on_line(push) for label, push in pushes.items()}
+    ways = {label: on_line(propagate) for label, propagate in variants.items()}
     if len(params[0]) % cores().size == 0:
         ways["gradient row folded in, a share of p a core"] = on_cores()
     return {"JAX": [gradient_entry(label, way, arguments, NAMES, steps) for label, way in ways.items()]}
 
 
-def on_line(push: Callable[..., Any], core: str | None = None) -> Callable[..., Any]:
-    """Scan over the steps; with ``core``, p's columns are those of this core's share of the units."""
+def on_line(propagate: Callable[..., Any], core: str | None = None) -> Callable[..., Any]:
+    """Scan over the steps; with ``core``, p has only the columns of this core's share of the units."""
     import jax.numpy as jnp
     from jax import lax, tree
 
@@ -58,7 +58,7 @@ def on_line(push: Callable[..., Any], core: str | None = None) -> Callable[..., 
             z = jnp.concatenate([x, u, one])
             x = jnp.tanh(weights.w @ z)
             e = weights.V @ x + weights.c - d
-            p, by_w = push(p, weights.w[:, :n], 1 - x * x, e @ weights.V, z, first)
+            p, by_w = propagate(p, weights.w[:, :n], 1 - x * x, e @ weights.V, z, first)
             if core:
                 by_w = lax.all_gather(by_w, core, tiled=True)
             grads = Weights(by_w, e[:, None] * x, e)
@@ -67,7 +67,7 @@ def on_line(push: Callable[..., Any], core: str | None = None) -> Callable[..., 
 
         weights = Weights(jnp.concatenate([W, U, b[:, None]], 1), V, c)
         start = (
-            weights, jnp.zeros(n, W.dtype), START[push](n, width * q, W.dtype),
+            weights, jnp.zeros(n, W.dtype), START[propagate](n, width * q, W.dtype),
             tree.map(jnp.zeros_like, weights), jnp.zeros((), W.dtype),
         )  # fmt: skip
         (_, _, _, sums, loss), _ = lax.scan(step, start, (inputs[:, 0], targets[:, 0]))
@@ -78,22 +78,24 @@ def on_line(push: Callable[..., Any], core: str | None = None) -> Callable[..., 
 
 
 def on_cores() -> Callable[..., Any]:
-    """Each core carries its share of p, and so has its rows of the gradient, which all then get."""
+    """Each core computes its share of p and its rows of the gradient, which are then gathered."""
     from jax import shard_map
     from jax.sharding import PartitionSpec
 
     everywhere = PartitionSpec()
     return shard_map(  # type: ignore[no-any-return]
-        on_line(push_with_row, "core"), mesh=cores(), in_specs=everywhere, out_specs=everywhere,
+        on_line(propagate_with_row, "core"), mesh=cores(), in_specs=everywhere, out_specs=everywhere,
         check_vma=False,
     )  # fmt: skip
 
 
-# --- one step of p, of the weights into some units from unit ``first`` on; dE/dw (width, q) ---
+# --- one step of p, for the weights into some units from ``first`` on, and dE/dw (width, q) ---
 
 
-def push_and_contract(p: Any, W: Any, slope: Any, error: Any, z: Any, first: Any) -> tuple[Any, Any]:
-    """p (n, width q), and then e . p."""
+def propagate_and_contract(
+    p: Any, W: Any, slope: Any, error: Any, z: Any, first: Any
+) -> tuple[Any, Any]:
+    """Propagate p (n, width q), then contract it to e . p."""
     import jax.numpy as jnp
 
     (n, columns), q = p.shape, len(z)
@@ -103,24 +105,24 @@ def push_and_contract(p: Any, W: Any, slope: Any, error: Any, z: Any, first: Any
     return p, (error @ p).reshape(-1, q)
 
 
-def push_with_row(p: Any, W: Any, slope: Any, error: Any, z: Any, first: Any) -> tuple[Any, Any]:
-    """e D W is one more row of the product; p (n + 1, width q), its last row read by nobody."""
+def propagate_with_row(p: Any, W: Any, slope: Any, error: Any, z: Any, first: Any) -> tuple[Any, Any]:
+    """Add e D W as a row to the product; the last row of p (n + 1, width q) is not read again."""
     import jax.numpy as jnp
     from jax import lax
 
     n, columns, q = len(W), p.shape[1], len(z)
     width = columns // q
     own = first + jnp.arange(width), jnp.arange(width)
-    pushing = slope[:, None] * W
-    matrix = jnp.pad(jnp.concatenate([pushing, (error @ pushing)[None]]), ((0, 0), (0, 1)))
+    DW = slope[:, None] * W
+    matrix = jnp.pad(jnp.concatenate([DW, (error @ DW)[None]]), ((0, 0), (0, 1)))
     p = (matrix @ p).reshape(n + 1, width, q)
     p = p.at[own].add(slope[own[0], None] * z)
-    blame = lax.dynamic_slice_in_dim(error * slope, first, width)
-    return p.reshape(n + 1, columns), p[n] + blame[:, None] * z
+    delta = lax.dynamic_slice_in_dim(error * slope, first, width)
+    return p.reshape(n + 1, columns), p[n] + delta[:, None] * z
 
 
-def push_transposed(p: Any, W: Any, slope: Any, error: Any, z: Any, first: Any) -> tuple[Any, Any]:
-    """p (width q, n)."""
+def propagate_transposed(p: Any, W: Any, slope: Any, error: Any, z: Any, first: Any) -> tuple[Any, Any]:
+    """Propagate p stored as (width q, n)."""
     import jax.numpy as jnp
 
     (columns, n), q = p.shape, len(z)
@@ -138,7 +140,7 @@ def zeros(shape: Callable[[int, int], tuple[int, int]], n: int, columns: int, dt
 
 
 START: dict[Callable[..., Any], Callable[..., Any]] = {
-    push_and_contract: partial(zeros, lambda n, columns: (n, columns)),
-    push_with_row: partial(zeros, lambda n, columns: (n + 1, columns)),
-    push_transposed: partial(zeros, lambda n, columns: (columns, n)),
+    propagate_and_contract: partial(zeros, lambda n, columns: (n, columns)),
+    propagate_with_row: partial(zeros, lambda n, columns: (n + 1, columns)),
+    propagate_transposed: partial(zeros, lambda n, columns: (columns, n)),
 }

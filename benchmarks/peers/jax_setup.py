@@ -1,7 +1,7 @@
-"""JAX as the peers use it: in float64, with a CPU device for each core.
+"""The setup of JAX for these benchmarks: float64, with a CPU device for each core.
 
-A computation runs on one device and its products on all cores, unless it is cut into shards by hand;
-that there are more devices costs it nothing.
+A computation runs on one device, with its products on all cores, unless it is sharded explicitly; the
+other devices do not slow it down.
 """
 
 from __future__ import annotations
@@ -23,20 +23,20 @@ def jax() -> Any:
     Raises
     ------
     SystemExit
-        If it is absent.
+        If it is not installed.
     """
     try:
         import jax
     except ImportError:
         raise SystemExit(MISSING) from None
     jax.config.update("jax_enable_x64", True)
-    if jax.config.jax_num_cpu_devices != (os.cpu_count() or 1):  # can be set before the first use alone
+    if jax.config.jax_num_cpu_devices != (os.cpu_count() or 1):  # settable only before first use
         jax.config.update("jax_num_cpu_devices", os.cpu_count() or 1)
     return jax
 
 
 def cores() -> Any:
-    """Make a mesh of one axis, ``core``: the devices."""
+    """Make a mesh of the devices with a single axis, ``core``."""
     return jax().sharding.Mesh(np.array(jax().devices()), ("core",))
 
 
@@ -47,7 +47,7 @@ def gradient_entry(
     names: Sequence[str],
     units: int,
 ) -> Entry:
-    """Compile one way to compute (loss, gradients), the gradients by ``names``."""
+    """Make an entry of one way to compute (loss, gradients), the gradients being named ``names``."""
     compiled, block = jax().jit(way), jax().block_until_ready
 
     def answer() -> Mapping[str, np.ndarray]:

@@ -1,8 +1,8 @@
 """Back-propagation through time in PyTorch, eager (theory.md 1.2).
 
-``nn.RNN`` with autograd; a loop over the steps with autograd; and the backward sweep by hand, into
-arrays that are allocated once. Each on all cores and on one, since threads cost a small product more
-than they save.
+``nn.RNN`` with autograd; a loop over the steps with autograd; and a hand-written backward pass into
+arrays that are allocated once. Each is tried with all threads and with one, since threading slows small
+products down.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def torch() -> Any:
     Raises
     ------
     SystemExit
-        If it is absent.
+        If it is not installed.
     """
     try:
         import torch
@@ -70,7 +70,7 @@ def entry(label: str, way: Callable[[], tuple[Any, Any]], threads: int) -> Entry
 
 
 def by_module(params: Any, inputs: Any, targets: Any) -> Callable[[], tuple[Any, Any]]:
-    """The library's own network."""
+    """PyTorch's own module with autograd."""
     W, U, b, V, c = params
     nn = torch().nn
     rnn = nn.RNN(U.shape[1], len(b), dtype=W.dtype)
@@ -82,7 +82,7 @@ def by_module(params: Any, inputs: Any, targets: Any) -> Callable[[], tuple[Any,
         ):  # fmt: skip
             mine.copy_(theirs)
         rnn.bias_hh_l0.zero_()
-    rnn.bias_hh_l0.requires_grad_(False)  # one bias will do
+    rnn.bias_hh_l0.requires_grad_(False)  # the module has two biases
     learned = (rnn.weight_hh_l0, rnn.weight_ih_l0, rnn.bias_ih_l0, readout.weight, readout.bias)
 
     def gradient() -> tuple[Any, Any]:
@@ -95,7 +95,7 @@ def by_module(params: Any, inputs: Any, targets: Any) -> Callable[[], tuple[Any,
 
 
 def by_loop(params: Any, inputs: Any, targets: Any) -> Callable[[], tuple[Any, Any]]:
-    """Steps in Python; projection and readout outside."""
+    """A Python loop over the steps, with projection and readout outside of it."""
     learned = [array.clone().requires_grad_() for array in params]
 
     def gradient() -> tuple[Any, Any]:
@@ -113,32 +113,32 @@ def by_loop(params: Any, inputs: Any, targets: Any) -> Callable[[], tuple[Any, A
 
 
 def by_hand(params: Any, inputs: Any, targets: Any) -> Callable[[], tuple[Any, Any]]:
-    """Sweep the adjoint back, eq. (10), and collect the gradient, eq. (9); no graph, no allocation."""
+    """Eqs. (10) and (9) by hand, without a graph, and without allocations in the time loops."""
     lib = torch()
     W, U, b, V, c = params
     steps, batch, _ = inputs.shape
     n = len(b)
-    turned = W.T.contiguous()
+    transposed = W.T.contiguous()
     x, s, slope = (lib.zeros((steps, batch, n), dtype=W.dtype) for _ in range(3))
     u, d = inputs.reshape(steps * batch, -1), targets.reshape(steps * batch, -1)
     flat_x, flat_s = x.view(steps * batch, n), s.view(steps * batch, n)
-    states, blames, slopes = x.unbind(), s.unbind(), slope.unbind()
+    states, deltas, slopes = x.unbind(), s.unbind(), slope.unbind()
 
     @lib.inference_mode()  # type: ignore[untyped-decorator, unused-ignore]
     def gradient() -> tuple[Any, Any]:
-        turned.copy_(W.T)
+        transposed.copy_(W.T)
         lib.addmm(b, u, U.T, out=flat_x)
         states[0].tanh_()
         for before, now in pairwise(states):
-            now.addmm_(before, turned).tanh_()
+            now.addmm_(before, transposed).tanh_()
         e = lib.addmm(c, flat_x, V.T).sub_(d)
         loss = e.square().sum() / (2 * batch)
         lib.mm(e, V, out=flat_s)
         lib.square(x, out=slope)
         slope.neg_().add_(1)
-        blames[-1].mul_(slopes[-1])
+        deltas[-1].mul_(slopes[-1])
         for t in range(steps - 2, -1, -1):
-            blames[t].addmm_(blames[t + 1], W).mul_(slopes[t])
+            deltas[t].addmm_(deltas[t + 1], W).mul_(slopes[t])
         flat_s.div_(batch)
         e.div_(batch)
         by_W = flat_s[batch:].T @ flat_x[:-batch]

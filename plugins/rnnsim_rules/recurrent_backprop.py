@@ -104,7 +104,7 @@ class RecurrentBackprop(Rule, frozen=True):
     def memory(self, network: Network, batch: int, window: int, rng: np.random.Generator) -> Memory:
         return Equilibrium(
             settling_workspace(self.settler(), network, batch),
-            self.adjoint_solver().room(network, batch),
+            self.adjoint_solver().workspace(network, batch),
             aligned_zeros((window, batch, 1, network.n_drive), network.dtype),
         )
 

@@ -1,4 +1,4 @@
-"""The tasks that come with rnnsim, registered as a stranger's would be."""
+"""The tasks that come with rnnsim, registered through the same hook as any other plugin's."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ hookimpl = pluggy.HookimplMarker("rnnsim")
 
 @hookimpl
 def rnnsim_tasks(register: Callable[[type[Task]], None]) -> None:
-    """Register every task of this package, one task or one family a file."""
+    """Register every task of this package; each module holds one task or one family of tasks."""
     from rnnsim_tasks.adding import Adding
     from rnnsim_tasks.copy_memory import CopyMemory
     from rnnsim_tasks.delayed_xor import DelayedXor

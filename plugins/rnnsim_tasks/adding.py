@@ -21,13 +21,13 @@ class AddingSource(NamedTuple):
 class Adding(EpisodeTask, frozen=True):
     """Add the two marked ones of a sequence of random numbers (Hochreiter & Schmidhuber 1997).
 
-    Each step has a number, uniform in [0, 1), and a marker, which is 1 at one step of the first half and
-    at one of the second half, else 0. The target, at the last step alone, is the sum of the two marked
-    numbers. (Values and target as in Le, Jaitly & Hinton 2015; the original's are in [-1, 1], the target
-    scaled.)
+    The inputs of a step are a number, uniform in [0, 1), and a marker, which is 1 at one step of the
+    first half and one step of the second half, else 0. There is a target at the last step only: the sum
+    of the two marked numbers. (Values and target as in Le, Jaitly & Hinton 2015; the original's are in
+    [-1, 1], the target scaled.)
 
-    Always answering 1 has a mean squared error of 1/6, and a loss of 1/12; one cannot average 0.01 over
-    1000 sequences so.
+    The constant answer 1 has a mean squared error of 1/6, and a loss of 1/12; it cannot average 0.01
+    over 1000 sequences.
 
     S. Hochreiter, J. Schmidhuber, *Long short-term memory*, Neural Computation 9(8):1735-1780, 1997.
     """
@@ -46,7 +46,7 @@ class Adding(EpisodeTask, frozen=True):
 
     @property
     def baseline(self) -> float:
-        return 1 / 12  # half of twice the variance 1/12 of a number
+        return 1 / 12  # half of twice a number's variance 1/12
 
     @property
     def criterion(self) -> Criterion:
@@ -54,7 +54,7 @@ class Adding(EpisodeTask, frozen=True):
 
     def suggestion(self, rule: str) -> Suggestion:
         return Suggestion(
-            # a leak of the order of the sequence keeps the sum; 10 / length solves 50, 100 and 200
+            # a time constant in proportion to the length keeps the sum; solves lengths 50, 100, 200
             network={"activation": "relu", "leak": min(1.0, 10 / self.length)},
             hidden=32,
             learning_rate=0.003,

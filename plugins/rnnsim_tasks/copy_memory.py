@@ -1,4 +1,4 @@
-"""Copy memory."""
+"""The copy memory task."""
 
 from __future__ import annotations
 
@@ -18,24 +18,24 @@ from rnnsim_tasks.draw import below
 
 class CopyMemorySource(NamedTuple):
     rng: np.random.Generator
-    string: Array  # (length,) to be repeated
+    string: Array  # (length,) the symbols to be repeated
     delay: int
 
 
 class CopyMemory(EpisodeTask, frozen=True):
     """Repeat a string of random symbols after a delay (Hochreiter & Schmidhuber 1997).
 
-    ``length`` steps show one of ``symbols`` symbols each; then come ``delay`` blank steps, in place of
-    the last of which there is a go signal; then ``length`` blank steps in which the string is to be
-    repeated. Inputs are one-hot: the symbols, blank, go.
+    The first ``length`` steps show one of ``symbols`` symbols each. ``delay`` blank steps follow, the
+    last of which is replaced by a go signal, and then ``length`` blank steps in which the string is to
+    be repeated. Inputs are one-hot: the symbols, blank, go.
 
-    There are targets in the last ``length`` steps alone, so that loss and accuracy measure memory. The
-    usual figure, ``length log(symbols) / (delay + 2 length)`` a step, is the same baseline spread over
-    all steps of the episode, in the others of which the network is to answer "blank".
+    Only the last ``length`` steps have targets, so that loss and accuracy measure memory. The usual
+    figure, ``length log(symbols) / (delay + 2 length)`` per step, is the same baseline averaged over all
+    steps of the episode, where the network is to answer "blank" in the others.
 
-    By chance one answer in ``symbols`` is right; 0.99 of 1000 are not.
+    By chance one answer in ``symbols`` is right; 0.99 of 1000 answers are not.
 
-    The form is that of M. Arjovsky, A. Shah, Y. Bengio, *Unitary evolution recurrent neural networks*,
+    This form is that of M. Arjovsky, A. Shah, Y. Bengio, *Unitary evolution recurrent neural networks*,
     ICML 2016, there with 8 symbols and length 10.
     """
 

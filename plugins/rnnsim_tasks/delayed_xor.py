@@ -1,4 +1,4 @@
-"""Delayed XOR [WZ89]."""
+"""The delayed XOR task [WZ89]."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from rnnsim_tasks.draw import coin
 
 class DelayedXorSource(NamedTuple):
     rng: np.random.Generator
-    past: Array  # (B, d) the XOR of the last d steps, a ring
-    steps: Array  # (B,) how many steps there have been
+    past: Array  # (B, d) the XOR of the last d steps, a ring buffer
+    steps: Array  # (B,) number of steps so far
 
 
 class DelayedXor(StreamTask, frozen=True):
@@ -26,8 +26,8 @@ class DelayedXor(StreamTask, frozen=True):
     Two streams of random bits, 0 or 1; the target at t is the XOR of the two bits at t - d. The first d
     steps have no target. There are no episodes.
 
-    By chance, as of any answer that does not depend on the bits, 100 steps in a row are right with a
-    probability of 2^-100.
+    By chance, and for any answer that does not depend on the bits, 100 steps in a row are right with
+    probability 2^-100.
     """
 
     name = "delayed-xor"

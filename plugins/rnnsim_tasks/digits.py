@@ -1,4 +1,4 @@
-"""Handwritten digits, read row by row."""
+"""Classification of handwritten digits that are read row by row."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ class DigitsSource(NamedTuple):
     rng: np.random.Generator
     images: Array  # (N, 8, 8) in 0..1
     labels: Array  # (N,)
-    order: Array  # (N,) in which they are shown
-    place: Array  # (1,) how many of them have been shown
-    shuffle: bool  # whether the order is drawn anew for each pass
+    order: Array  # (N,) the order in which they are shown
+    place: Array  # (1,) number of images shown in this pass
+    shuffle: bool  # whether each pass has a new random order
 
 
 class Images(NamedTuple):
@@ -34,13 +34,13 @@ class Images(NamedTuple):
 class Digits(EpisodeTask, frozen=True):
     """Read a handwritten digit row by row and say which it is (scikit-learn's digits).
 
-    1797 images of 8 x 8 pixels, scaled to 0..1: one row a step, the answer asked for at the last row,
+    1797 images of 8 x 8 pixels, scaled to 0..1: one row per step, with the target at the last row, a
     softmax over ten classes. Every fifth image of each class is held out (359 of them): a fixed split.
-    The others are shown in an order that is drawn anew for each pass, the sequences side by side taking
-    one after the other.
+    The others are shown in a new random order in each pass; the sequences of a batch take the next
+    images in turn.
 
-    Solved when 95 % of the held-out images are right, looked at after each pass (of 32 sequences side by
-    side). By chance it is 10 %. Data: E. Alpaydin, C. Kaynak, *Optical recognition of handwritten
+    Solved when 95 % of the held-out images are classified correctly, evaluated after each pass (at a
+    batch of 32). Chance level is 10 %. Data: E. Alpaydin, C. Kaynak, *Optical recognition of handwritten
     digits*, UCI repository, 1998. Needs scikit-learn: ``pip install 'rnnsim[digits]'``.
     """
 
@@ -112,7 +112,7 @@ def episode(source: DigitsSource, b: int, u: Array, d: Array, weight: Array, leg
 
 @cache
 def load(held_out: bool) -> Images:
-    """Give the held-out images, or the others.
+    """Return the held-out images, or the others.
 
     Raises
     ------

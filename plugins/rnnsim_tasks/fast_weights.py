@@ -18,9 +18,9 @@ PUBLISHED = Suggestion(
 
 
 def published_and_tuned(published: Suggestion) -> dict[str, Suggestion]:
-    """The published settings; and a second way, in which every seed of a hundred solves its task.
+    """The published settings, and tuned ones with which each of a hundred seeds solves its task.
 
-    dsigma/dw reaches tau/4 = 2.5: traces that stay in the steep part of sigma grow, and one step along
-    their gradient can close a fast weight for good. With clipping the rate may be larger, too.
+    dsigma/dw reaches tau/4 = 2.5: traces grow while they stay in the steep part of sigma, and a single
+    unclipped step can saturate a fast weight for good. Clipping also allows a larger learning rate.
     """
     return {"published": published, "tuned": published._replace(learning_rate=4.0, clip=0.05)}

@@ -1,4 +1,4 @@
-"""The flip-flop [WZ89, S92 3.1]: was there an A since the last B?"""
+"""The flip-flop task [WZ89, S92 3.1]: was there an A since the last B?"""
 
 from __future__ import annotations
 
@@ -28,8 +28,9 @@ class FlipFlop(StreamTask, frozen=True):
     Each step is one of three events, uniform, one-hot. The target is 1 the first time a B occurs after
     an A, else 0. There are no episodes.
 
-    An A waits for its B in half of all steps, so that the target is 1 in one step of six. An output of 0
-    meets the criterion only where 100 steps pass without a 1: which has a probability below 1e-15.
+    In half of all steps there has been an A since the last B, so that the target is 1 in one step of
+    six. A constant 0 meets the criterion only if 100 steps pass without a 1, which has a probability
+    below 1e-15.
     """
 
     name = "flip-flop"
@@ -75,6 +76,6 @@ def step(source: FlipFlopSource, b: int, u: Array, d: Array) -> float:
     event, armed = below(source.rng, 3), source.armed[b]
     for i in range(3):
         u[i] = i == event
-    d[0] = (event == B) & armed  # no branches, of which the processor would guess half wrong
+    d[0] = (event == B) & armed  # without branches, as they would be mispredicted
     source.armed[b] = (event == A) | (armed & (event != B))
     return 1.0

@@ -1,4 +1,4 @@
-"""The n-bit flip-flop memory of Sussillo and Barak."""
+"""The n-bit flip-flop memory task of Sussillo and Barak."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ from rnnsim_tasks.draw import coin
 
 class NBitMemorySource(NamedTuple):
     rng: np.random.Generator
-    signs: Array  # (B, n) of the last pulses
-    started: Bools  # (B,)
+    signs: Array  # (B, n) the signs of the last pulses
+    started: Bools  # (B,) whether the first step is done
     rate: float
 
 
 class NBitMemory(StreamTask, frozen=True):
     """Keep the sign of the last pulse on each of n inputs (Sussillo & Barak 2013).
 
-    At each step each input has a pulse with probability ``rate``, +1 or -1, and is 0 otherwise; output i
-    is the sign of the last pulse on input i. At the first step every input has a pulse, so that each
-    target is defined. There are no episodes.
+    At each step each input is a pulse of +1 or -1 with probability ``rate``, and 0 otherwise; target i
+    is the sign of the last pulse on input i. At the first step every input has a pulse, so that all
+    targets are defined. There are no episodes.
 
-    The criterion's steps in a row are as many as 25 changes of each sign take on average: a network that
-    holds its outputs fixed gets through them with a probability below e^-25.
+    The criterion requires as many steps in a row as 25 changes of each sign take on average; constant
+    outputs are right for so long with a probability below e^-25.
 
     D. Sussillo, O. Barak, *Opening the black box: low-dimensional dynamics in high-dimensional recurrent
     neural networks*, Neural Computation 25(3):626-649, 2013.

@@ -1,4 +1,4 @@
-"""The parenthesis Turing machine [WZ89]: be the controller, seeing the tape alone."""
+"""The parenthesis Turing machine [WZ89]: imitate the controller from the tape symbols alone."""
 
 from __future__ import annotations
 
@@ -15,13 +15,14 @@ from rnnsim.task import StreamTask, Suggestion
 from rnnsim.typing import Array, Kernel
 from rnnsim_tasks.draw import below, coin
 
-# The machine (Minsky 1967). On the tape: A at both ends, and X for a parenthesis that is done with.
+# The machine (Minsky 1967). On the tape there is an A at both ends; X is a crossed-out parenthesis.
 SYMBOLS = "A()X"
 A, OPEN, CLOSE, X = range(4)
 LEFT, RIGHT, ACCEPT, REJECT = range(4)
 
-# SEARCH runs right to the first ")", crosses it out, and MATCH runs left to its "(" and crosses that
-# out; at the right end, CHECK runs left to see that nothing is left. In MATCH and CHECK no ")" is seen.
+# SEARCH moves right to the first ")" and crosses it out; MATCH then moves left to its "(" and crosses
+# that out. From the right end, CHECK moves left and checks that no "(" remains. MATCH and CHECK never
+# see a ")".
 SEARCH, MATCH, CHECK = range(3)
 #                     A       OPEN    CLOSE   X
 WRITE = np.array([[A,      OPEN,   X,      X],
@@ -38,25 +39,26 @@ NEXT = np.array([[CHECK,  SEARCH, MATCH,  SEARCH],
 class ParenthesisSource(NamedTuple):
     rng: np.random.Generator
     tape: Array  # (B, longest + 2)
-    head: Array  # (B,) 0: a new tape is needed
-    state: Array  # (B,)
+    head: Array  # (B,) the head's position; 0: a new tape is needed
+    state: Array  # (B,) the controller's state
 
 
 class Parenthesis(StreamTask, frozen=True):
     """Be the controller of a Turing machine that checks parentheses, seeing the tape alone [WZ89].
 
     The machine decides whether a string of parentheses is balanced. Input: the symbol under the head,
-    one-hot of ``A ( ) X``. Target: what the controller does, the symbol that it writes, one-hot of the
-    same four, and then one of left, right, accept, reject. The state of the controller is not shown: the
-    network must find states of its own. When the machine halts a new tape starts, the head on the
-    string's first symbol; nothing else is reset, as the machine's own last action says so.
+    one-hot of ``A ( ) X``. Target: the controller's action, i.e. the symbol that it writes, one-hot of
+    the same four, followed by one of left, right, accept, reject. The controller's state is not shown:
+    the network must learn states of its own. When the machine halts, a new tape starts with the head on
+    the string's first symbol; nothing else is reset, since the last action says that it halted.
 
     The table is that of M. Minsky, *Computation: finite and infinite machines*, 1967; that of [WZ89] may
-    differ from it. Strings have at most ``longest`` parentheses, a uniform number. Half of them are
-    balanced by construction: where both parentheses can go on to a balanced string, a coin decides.
+    differ from it. Strings have at most ``longest`` parentheses, their number being uniform. Half of
+    the strings are balanced by construction: where both parentheses can be extended to a balanced
+    string, each has probability 1/2.
 
-    Without memory every balanced string ends in an error, the A at either end asking for different
-    actions; so the criterion's steps in a row, some 30 strings, are not passed by chance.
+    Without memory every balanced string ends in an error, since the A at the two ends requires different
+    actions; the criterion's steps in a row, some 30 strings, are therefore not passed by chance.
     """
 
     name = "parenthesis"
@@ -112,14 +114,14 @@ def step(source: ParenthesisSource, b: int, u: Array, d: Array) -> float:
         source.head[b] -= 1
     elif move == RIGHT:
         source.head[b] += 1
-    else:  # it has halted; SEARCH at place 0, where it never is otherwise, asks for a new tape
+    else:  # halted: SEARCH at position 0, which does not occur otherwise, requests a new tape
         source.head[b] = 0
     return 1.0
 
 
 @kernel(allocates=False)
 def write_string(rng: np.random.Generator, tape: Array) -> None:
-    """Write a random string between two A."""
+    """Write a random string onto the tape, between two A."""
     longest = tape.size - 2
     balanced = coin(rng) == 1
     length = 2 * (1 + below(rng, longest // 2)) if balanced else 1 + below(rng, longest)
@@ -137,15 +139,15 @@ def write_string(rng: np.random.Generator, tape: Array) -> None:
 
 @cache
 def action_shares(longest: int) -> Array:
-    """The share of the steps in which each output is 1, over all strings."""
+    """The fraction of the steps in which each target (8,) is 1, over all strings."""
     total = np.zeros(8)
     for probability, string in strings(longest):
         total += probability * actions(string)
-    return np.asarray(total / total[:4].sum())  # one symbol is written at each step
+    return np.asarray(total / total[:4].sum())  # each step writes one symbol
 
 
 def strings(longest: int) -> Iterator[tuple[float, tuple[int, ...]]]:
-    """Every string that :func:`write_string` can write, with its probability."""
+    """Yield every string that :func:`write_string` can write, with its probability."""
     for length in range(1, longest + 1):
         for code in range(2**length):
             string = tuple(CLOSE if code >> i & 1 else OPEN for i in range(length))
@@ -158,7 +160,17 @@ def strings(longest: int) -> Iterator[tuple[float, tuple[int, ...]]]:
 def balanced_strings(
     begun: tuple[int, ...], depth: int, rest: int
 ) -> Iterator[tuple[float, tuple[int, ...]]]:
-    """Every balanced string that goes on so, with its probability given this beginning."""
+    """Yield the balanced strings that begin with ``begun``, with their conditional probabilities.
+
+    Parameters
+    ----------
+    begun : tuple of int
+        The symbols so far.
+    depth : int
+        The number of parentheses that are open after them.
+    rest : int
+        The number of symbols still to come.
+    """
     if rest == 0:
         yield 1.0, begun
     choices = [OPEN] if depth == 0 else [CLOSE] if depth == rest else [OPEN, CLOSE]
@@ -169,7 +181,7 @@ def balanced_strings(
 
 
 def actions(string: tuple[int, ...]) -> Array:
-    """How often the machine writes each symbol and makes each move on a string."""
+    """Count (8,) how often the machine writes each symbol and takes each action on a string."""
     tape, head, state, counts = [A, *string, A], 1, SEARCH, np.zeros(8)
     move = RIGHT
     while move in (LEFT, RIGHT):

@@ -1,4 +1,4 @@
-"""The Reber grammar, plain and embedded: predict the next symbol."""
+"""The Reber grammar and the embedded Reber grammar: predict the next symbol."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from rnnsim_tasks.draw import coin
 SYMBOLS = "BTPSXVE"
 B, T, P, S, X, V, E = range(7)
 
-# The grammar: from each node two branches, equally likely, each a symbol and the next node. Where there
-# is no choice both branches are the same.
+# The grammar: each node has two equally likely branches, each a symbol and the next node. Where there
+# is no choice, both branches are the same.
 SYMBOL = np.array([[B, B], [T, P], [S, X], [T, V], [X, S], [P, V], [E, E]])
 NEXT = np.array([[1, 1], [2, 3], [2, 4], [3, 5], [3, 6], [4, 6], [7, 7]])
 END = 7
@@ -26,8 +26,8 @@ END = 7
 
 class ReberSource(NamedTuple):
     rng: np.random.Generator
-    symbols: Array  # (longest,) of the string at hand
-    nodes: Array  # (longest,) the nodes that they leave
+    symbols: Array  # (longest,) of the current string
+    nodes: Array  # (longest,) the node that each symbol leaves
 
 
 class Reber(EpisodeTask, frozen=True):
@@ -36,11 +36,11 @@ class Reber(EpisodeTask, frozen=True):
     A string runs from B to E; at each step the network sees a symbol, one-hot of ``B T P S X V E``, and
     predicts the next one. Where the grammar allows two, either counts as right (``legal``).
 
-    Strings have no greatest length: those longer than ``longest`` are drawn again (one in 120 at 20
-    symbols), so that the grammar's loops are gone through a little less often than by a fair coin.
+    The grammar's strings are of unbounded length: those longer than ``longest`` are drawn again (one in
+    120 at 20 symbols), so that its loops are taken slightly less often than with probability 1/2.
 
-    Solved when the last 1000 predictions were all legal. The symbol at hand does not say what is legal
-    next (each of T, P, S, X and V leads to two nodes): a network without memory is wrong at some
+    Solved when the last 1000 predictions were all legal. The current symbol does not determine what is
+    legal next (each of T, P, S, X and V leads to two nodes): a network without memory is wrong at some
     predictions of most strings.
 
     A. S. Reber, *Implicit learning of artificial grammars*, 1967; A. Cleeremans, D. Servan-Schreiber,
@@ -67,7 +67,7 @@ class Reber(EpisodeTask, frozen=True):
     @property
     def baseline(self) -> float:
         counts, _ = expected_counts(self.longest)
-        counts[B] = 0  # it is never predicted
+        counts[B] = 0  # B is never predicted
         return entropy(counts)
 
     @property
@@ -92,12 +92,12 @@ class EmbeddedReber(Reber, frozen=True):
     """Predict Reber strings wrapped in a pair of T or P to be remembered (Fahlman 1991).
 
     A string is ``B T <Reber string> T E`` or ``B P <Reber string> P E``: its last symbol but one
-    repeats its second. All other predictions are those of the Reber grammar, for which the wrapping
-    need not be remembered; so all but about a twentieth of the predictions can be right without that.
+    repeats its second. All other predictions are those of the Reber grammar, which does not depend on
+    the wrapping; all but about a twentieth of the predictions can be right without remembering it.
 
-    Solved, therefore, when the last 2000 predictions were *all* legal: some 180 of them are the decisive
-    ones, each right with probability 1/2 where the network guesses. ``longest`` counts the whole string;
-    longer ones are drawn again.
+    It is therefore solved when the last 2000 predictions were *all* legal: some 180 of them depend on
+    the wrapping, each being right with probability 1/2 if the network guesses. ``longest`` counts the
+    whole string; longer ones are drawn again.
 
     S. E. Fahlman, *The recurrent cascade-correlation architecture*, NIPS 3, 1991; S. Hochreiter,
     J. Schmidhuber, *Long short-term memory*, Neural Computation 9(8):1735-1780, 1997.
@@ -111,7 +111,7 @@ class EmbeddedReber(Reber, frozen=True):
     @property
     def baseline(self) -> float:
         counts, _ = expected_counts(self.longest - 4)
-        counts[T] += 1  # half of the strings have two, the others none
+        counts[T] += 1  # half of the strings have two T more, the others two P
         counts[P] += 1
         counts[E] += 1
         return entropy(counts)
@@ -141,11 +141,11 @@ class EmbeddedReber(Reber, frozen=True):
 
 @kernel(allocates=False)
 def draw_string(rng: np.random.Generator, symbols: Array, nodes: Array) -> int:
-    """Draw a string that fits into ``symbols``; give its length."""
+    """Draw a string that fits into ``symbols``, with its nodes; return its length."""
     length = 0
     node = 0
     while node != END:
-        if length == symbols.size:  # too long: begin again
+        if length == symbols.size:  # too long: draw again
             length = 0
             node = 0
         branch = coin(rng)
@@ -158,7 +158,7 @@ def draw_string(rng: np.random.Generator, symbols: Array, nodes: Array) -> int:
 
 @kernel(allocates=False)
 def predict(u: Array, d: Array, weight: Array, t: int, symbol: int, following: int) -> None:
-    """Write step t: ``symbol`` is seen, ``following`` comes next."""
+    """Write step t, with input ``symbol`` and target ``following``."""
     u[t, symbol] = 1
     d[t, following] = 1
     weight[t] = 1
@@ -191,7 +191,7 @@ def embedded_episode(
         for branch in range(2):
             legal[1 + i, SYMBOL[nodes[i], branch]] = True
         seen = symbols[i]
-    predict(u, d, weight, length + 1, E, wrapping)  # the decisive one
+    predict(u, d, weight, length + 1, E, wrapping)  # depends on the wrapping
     legal[length + 1, wrapping] = True
     predict(u, d, weight, length + 2, wrapping, E)
     legal[length + 2, E] = True
@@ -199,9 +199,9 @@ def embedded_episode(
 
 
 def expected_counts(longest: int) -> tuple[Array, float]:
-    """How often each symbol occurs in a string on average, and the share of strings that are longer.
+    """Mean number of each symbol (7,) in a string, and the fraction of strings that are too long.
 
-    The counts are of the strings of at most ``longest`` symbols.
+    The counts are of strings of at most ``longest`` symbols.
     """
     counts, fits = _expected_counts(longest)
     return counts.copy(), 1 - fits
@@ -209,14 +209,14 @@ def expected_counts(longest: int) -> tuple[Array, float]:
 
 @cache
 def _expected_counts(longest: int) -> tuple[Array, float]:
-    # fits[r, node]: the probability of coming to the end within r symbols
+    # fits[r, node]: the probability of reaching the end within r symbols
     fits = np.zeros((longest + 1, END + 1))
     fits[:, END] = 1
     for r in range(1, longest + 1):
         for node in range(END):
             fits[r, node] = fits[r - 1, NEXT[node]].mean()
     counts = np.zeros(7)
-    at = np.eye(END + 1)[0]  # the probability of being at each node after so many symbols
+    at = np.eye(END + 1)[0]  # the probability of each node after ``length`` symbols
     for length in range(longest):
         after = np.zeros(END + 1)
         for node in range(END):
@@ -230,6 +230,6 @@ def _expected_counts(longest: int) -> tuple[Array, float]:
 
 
 def entropy(counts: Array) -> float:
-    """The entropy of a distribution given by counts: the cross-entropy of its best constant answer."""
+    """The entropy of a distribution given by counts, in nats: its best constant answer's loss."""
     p = counts[counts > 0] / counts.sum()
     return float(-(p * np.log(p)).sum())

@@ -1,4 +1,4 @@
-"""Associations at a steady state [Seung, AP]: each row is an input that is held fixed."""
+"""Associations that are read at a steady state [Seung, AP]: each row is an input that is held fixed."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ class XorSource(NamedTuple):
 class SteadyStateXor(StreamTask, frozen=True):
     """XOR of two inputs held fixed, read at the steady state [AP].
 
-    Each row is one of the four patterns of two bits, 0 or 1, drawn uniformly. By chance 100 rows in a
-    row are right with a probability of 2^-100.
+    Each row is one of the four patterns of two bits, 0 or 1, drawn uniformly. By chance 100 consecutive
+    rows are right with probability 2^-100.
     """
 
     name = "steady-state-xor"
@@ -42,7 +42,7 @@ class SteadyStateXor(StreamTask, frozen=True):
         return Streak(0.1, 100)
 
     def suggestion(self, rule: str) -> Suggestion:
-        # Logistic units, whose slopes are at most 1/4, keep one stable steady state while they learn;
+        # Logistic units, whose f' is at most 1/4, keep a unique stable steady state during training;
         # tanh units lost it in 8 runs of 20.
         return Suggestion(
             rule="recurrent-backprop",
@@ -72,20 +72,20 @@ def xor_step(source: XorSource, b: int, u: Array, d: Array) -> float:
 class CompletionSource(NamedTuple):
     rng: np.random.Generator
     patterns: Array  # (patterns, units) of -1 and 1
-    corrupted: float
-    instead: float  # by what a corrupted bit is multiplied
+    corrupted: float  # probability that a bit is corrupted
+    instead: float  # factor of a corrupted bit
 
 
 class PatternCompletion(StreamTask, frozen=True):
     """Complete patterns of -1 and 1 from corrupted ones, at the steady state [AP].
 
     Each row is one of a few random patterns, drawn uniformly; each of its bits is corrupted with a fixed
-    probability: erased (0) or flipped. The target is the clean pattern. Which patterns there are depends
-    on ``pattern_seed`` alone, not on the seed of the run; any two differ in a quarter of the bits at
-    least, and so does each from the others' negatives.
+    probability: erased (0) or flipped. The target is the clean pattern. The patterns depend on
+    ``pattern_seed`` only, not on the seed of the run; any two differ in at least a quarter of the bits,
+    and so does each from the others' negatives.
 
-    The criterion allows a tenth of the wrong bits that the better of two simple answers has: always
-    the majority of the patterns, and the input as it is.
+    The criterion allows a tenth of the wrong bits of the better of two simple answers: the majority of
+    the patterns, and the unchanged input.
     """
 
     name = "pattern-completion"
@@ -123,7 +123,7 @@ class PatternCompletion(StreamTask, frozen=True):
     def criterion(self) -> Criterion:
         positive = (self.clean() > 0).mean(axis=0)
         wrong_majority = np.minimum(positive, 1 - positive).mean()
-        # an erased bit counts as -1, which is right for about half of them
+        # an erased bit counts as -1, which is right about half of the time
         wrong_input = self.corrupted * (0.5 if self.corruption == "erase" else 1)
         return Average("bits", float(1 - 0.1 * min(wrong_majority, wrong_input)), 1000)
 
@@ -158,12 +158,14 @@ def completion_step(source: CompletionSource, b: int, u: Array, d: Array) -> flo
 
 @cache
 def draw_patterns(count: int, units: int, seed: int) -> Array:
-    """Draw patterns of -1 and 1, any two (and negatives) a quarter of the bits apart.
+    """Draw patterns (count, units) of -1 and 1, any two at least a quarter of the bits apart.
+
+    The distance to the negatives of the others is the same.
 
     Raises
     ------
     RnnsimError
-        If so many patterns are not found.
+        If not enough such patterns are found.
     """
     rng = np.random.default_rng(seed)
     found: list[Array] = []

@@ -1,4 +1,4 @@
-"""Follow a given path [Seung; Pearlmutter 1989]."""
+"""The trajectory task: follow a given path [Seung; Pearlmutter 1989]."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ class Trajectory(EpisodeTask, frozen=True):
 
     With theta = 2 pi t / period, t = 1, ..., period * laps, the path is ``sin theta``,
     ``(cos theta, sin theta)``, or the figure eight ``(sin theta, sin(2 theta) / 2)``, which crosses
-    itself, so that where to go next does not follow from where one is.
+    itself, so that a point of the path does not determine the next one.
 
-    The one input is a start signal, 1 at the first step of an episode and 0 after: the rest of the path
-    is the network's own motion. (From the state 0, without input and biases, it could not leave 0.)
-    There is nothing random; held-out data are the same path.
+    The only input is a start signal, 1 at the first step of an episode and 0 after; the network then
+    generates the path autonomously. (From the state 0, without input and biases, it could not leave 0.)
+    Nothing is random; the held-out data are the same path.
 
     Solved when the mean squared error over the last five episodes is at most 0.01; a constant has 0.5
     or more. B. A. Pearlmutter, *Learning state space trajectories in recurrent neural networks*, Neural
@@ -65,7 +65,7 @@ class Trajectory(EpisodeTask, frozen=True):
         return Suggestion(hidden=16, learning_rate=0.005, steps=5000 * self.episode_length)
 
     def path(self) -> Array:
-        """The path, (L, k)."""
+        """The path (L, k)."""
         theta = 2 * np.pi * np.arange(1, self.episode_length + 1) / self.period
         if self.shape == "sine":
             return np.sin(theta)[:, None]

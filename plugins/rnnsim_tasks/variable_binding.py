@@ -1,4 +1,4 @@
-"""Variable binding, the parking lot [S92 3.2]: in which slot does the car stand?"""
+"""Variable binding, the parking lot of [S92 3.2]: in which slot is the car parked?"""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from rnnsim.typing import Array, Kernel
 from rnnsim_tasks.draw import below, coin
 from rnnsim_tasks.fast_weights import PUBLISHED, published_and_tuned
 
-CHANCE = 1 / 4  # of a change at a car's turn, and of a question
-DRIVING = -1  # in the place of a slot
+CHANCE = 1 / 4  # probability that a car parks or leaves when it is its turn, and of a question
+DRIVING = -1  # in place of a slot
 
-# Several cars: the change of a fast weight is to depend on a slot and a car together. In architecture 2
-# the product of FROM and TO does that; in architecture 1 hidden units must, of which this takes many.
+# With several cars, the change of a fast weight must depend on the slot and the car jointly. In
+# architecture 2 the product of FROM and TO does that; architecture 1 needs many hidden units for it.
 BETWEEN_UNITS = PUBLISHED._replace(
     rule="fast-weights-2", optimizer="adam", learning_rate=0.002, clip=0.1, batch=4, steps=300_000
 )
@@ -40,7 +40,7 @@ EACH_WEIGHT = PUBLISHED._replace(
 
 class ParkingLot(NamedTuple):
     rng: np.random.Generator
-    place: Array  # (B, cars) the slot in which each car stands
+    place: Array  # (B, cars) the slot in which each car is parked, or DRIVING
     slots: int
     distractors: int
 
@@ -48,22 +48,22 @@ class ParkingLot(NamedTuple):
 class VariableBinding(StreamTask, frozen=True):
     """Say where a car was parked some time ago [S92].
 
-    A car that drives is parked with probability 1/4 at each step, in a slot drawn uniformly; a parked
-    one leaves with probability 1/4. A slot's detector is on for the one step in which the car is parked
-    there. At each step at which the car stands parked, but for the one of parking itself, it is asked
-    for with probability 1/4: the target is then the slot, one-hot. Without a question it is zero. Each
-    of some distractors is on in half of all steps. There are no episodes.
+    At each step a driving car parks with probability 1/4, in a slot drawn uniformly, and a parked one
+    leaves with probability 1/4. A slot's detector is on only in the step in which the car parks there.
+    At each later step at which the car is parked, there is a question for it with probability 1/4: the
+    target is then the slot, one-hot. Without a question it is zero. Each distractor is on in half of all
+    steps. There are no episodes.
 
     The inputs are the detectors and the distractors, which the slow net sees, and last the question,
     which the fast net sees.
 
-    With several cars each step is one car's turn, drawn uniformly; it parks in a slot that is free.
-    Beside the detectors a sensor for each car says which one is being parked, so that the slot and the
-    car must be combined; and each car has its own question, one of which is put at a time.
+    With several cars each step is the turn of one of them, drawn uniformly; it parks in a free slot.
+    Beside the detectors there is a sensor for each car that indicates which one is parking, so that the
+    slot and the car must be combined; each car has its own question, with at most one question per step.
 
-    The published criterion is met by chance where few questions happen to be put. The strict one asks
-    that there was a question about each slot in its steps, which are as many for each pair of a slot and
-    a car as the published 100 are for three slots and a car.
+    The published criterion is met by chance when there happen to be few questions. The strict criterion
+    also requires a question about each slot within its steps; their number is scaled with the pairs of a
+    slot and a car, from the published 100 for three slots and one car.
     """
 
     name = "variable-binding"
@@ -79,7 +79,7 @@ class VariableBinding(StreamTask, frozen=True):
 
     @property
     def n_slow_in(self) -> int:
-        """How many of the inputs the slow net sees: all but the questions."""
+        """Number of inputs of the slow net: all but the questions."""
         return self.slots + (self.cars if self.cars > 1 else 0) + self.distractors
 
     @property
@@ -106,10 +106,10 @@ class VariableBinding(StreamTask, frozen=True):
 
     @property
     def baseline(self) -> float:
-        # At its turns a car parks and leaves with one probability: it stands parked in half of all
-        # steps. It was parked at this very step in 1/2 * 1/cars * 1/4 of them.
-        asked = CHANCE * (1 / 2 - 1 / (8 * self.cars))  # how often a question is put
-        share = asked / self.slots  # how often a target is 1; its variance is the squared error
+        # A car parks and leaves with the same probability, and so is parked in half of all steps; in
+        # 1/2 * 1/cars * 1/4 of all steps it parks at this very step.
+        asked = CHANCE * (1 / 2 - 1 / (8 * self.cars))  # frequency of questions
+        share = asked / self.slots  # frequency of a target of 1; its variance is the squared error
         return self.slots * share * (1 - share) / 2
 
     @property
@@ -152,7 +152,7 @@ class VariableBinding(StreamTask, frozen=True):
 def step(source: ParkingLot, b: int, u: Array, d: Array) -> float:
     rng, place = source.rng, source.place[b]
     cars = place.size
-    questions = u.size - cars  # the first of them
+    questions = u.size - cars  # index of the first
     u[:] = 0
     d[:] = 0
     car, parked = below(rng, cars), -1
@@ -176,7 +176,7 @@ def step(source: ParkingLot, b: int, u: Array, d: Array) -> float:
 
 @kernel(allocates=False)
 def free_slot(rng: np.random.Generator, place: Array, slots: int) -> int:
-    """Draw one of the slots in which no car stands, of which there is one: the car itself drives."""
+    """Draw one of the free slots; there is one, since the car that parks is driving."""
     while True:
         slot = below(rng, slots)
         free = True
@@ -188,5 +188,5 @@ def free_slot(rng: np.random.Generator, place: Array, slots: int) -> int:
 
 
 def numbered(what: str, count: int) -> tuple[str, ...]:
-    """Names of several things of a kind, from 1 on."""
+    """Names for ``count`` things of a kind, numbered from 1."""
     return tuple(f"{what} {i + 1}" for i in range(count))

@@ -1,5 +1,5 @@
-"""Benchmarks of whatever rules, tasks and networks are installed, and what is concluded from them.
+"""Benchmarks of the installed rules, tasks and networks, and the comparison of two revisions by them.
 
-``suite`` is a folder of benchmarks as asv reads them. It imports nothing of its surroundings, so that
-asv can run it, as it stands, against another revision of rnnsim or of a plugin.
+``suite`` is a folder of asv benchmarks. It imports nothing from this folder, so that asv can run it
+unchanged against another revision of rnnsim or of a plugin.
 """

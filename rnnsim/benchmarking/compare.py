@@ -1,4 +1,4 @@
-"""Two sides measured in turns, and judged (:mod:`.verdict`)."""
+"""Interleaved measurement of two revisions, ending in a verdict (:mod:`.verdict`)."""
 
 from __future__ import annotations
 
@@ -14,19 +14,32 @@ from .through_asv import Key, Row, Suite, by_key, failures, named, of_rules, req
 from .verdict import FIRST, Judged, Verdict, is_suspect, needs_more
 
 TIMES = ("speed.Step.time_step", "speed.Loop.time_loop")
-AT_ONCE = 2  # rounds for which the suite is imported once
+AT_ONCE = 2  # rounds per import of the suite
 FIGURES = ("figures.Memory.track_bytes", "figures.Exponents.track_time_exponent")
 
 Say = Callable[[str], None]
 
 
 def compare(revision: str, rules: Sequence[str], say: Say = print) -> Verdict:
-    """Judge the work tree of the current folder's project against a revision of it.
+    """Compare the work tree of the current folder's project with a revision of it.
+
+    Parameters
+    ----------
+    revision : str
+        As git names it.
+    rules : sequence of str
+        The rules whose benchmarks are run.
+    say : callable
+        Prints a line of progress.
+
+    Returns
+    -------
+    Verdict
 
     Raises
     ------
     RnnsimError
-        If one side cannot be installed, or nothing can be measured on both.
+        If one of them cannot be installed, or they have no benchmark in common.
     """
     require_asv()
     project = project_here()
@@ -37,14 +50,20 @@ def compare(revision: str, rules: Sequence[str], say: Say = print) -> Verdict:
     ]
     with tempfile.TemporaryDirectory(prefix="rnnsim-bench-") as folder:
         say(f"installing {project.name} at {old[:8]} ({revision}) and at {new[:8]} (the work tree)")
-        sides = [installed(project, commit, Path(folder) / name, select)
+        suites = [installed(project, commit, Path(folder) / name, select)
                  for name, commit in (("old", old), ("new", new))]  # fmt: skip
         title = f"{project.name}: the work tree ({new[:8]}) against {revision} ({old[:8]})"
-        return judge(sides[0], sides[1], title, say)
+        return judge(suites[0], suites[1], title, say)
 
 
 def judge(before: Suite, after: Suite, title: str, say: Say = print) -> Verdict:
-    """Measure two sides in turns until every row has been judged."""
+    """Measure two suites alternately until there is an opinion on every row.
+
+    Raises
+    ------
+    RnnsimError
+        If they have no benchmark in common.
+    """
     old, new = before.selection(), after.selection()
     keys = [key for key in old if key in new]
     only_one = set(old) ^ set(new)
@@ -68,19 +87,20 @@ def judge(before: Suite, after: Suite, title: str, say: Say = print) -> Verdict:
 def turns(
     before: Suite, after: Suite, rows: list[Judged], lost: list[str], *, alone: bool = False
 ) -> list[Judged]:
-    """Some rounds: each row on either side, one right after the other; those that fail are lost.
+    """Run some rounds, in which each row is measured before and after, one right after the other.
 
-    The processes of these rounds are forked from two that have imported the suite, and share with them
-    where things are in memory; that is drawn anew the next time.
+    Rows that fail are dropped and reported in ``lost``. With ``alone``, the rounds are a suspect's own.
+    The processes of these rounds are forked from two that have imported the suite, and inherit their
+    memory layout; each call draws the layout anew.
     """
     with before.opened() as run_before, after.opened() as run_after:
         for count in range(AT_ONCE):
             kept = []
             for i, row in enumerate(rows):
-                sides = [("before", run_before), ("after", run_after)]
+                order = [("before", run_before), ("after", run_after)]
                 if (i + count) % 2:
-                    sides.reverse()
-                found = {name: run(row.key) for name, run in sides}
+                    order.reverse()
+                found = {name: run(row.key) for name, run in order}
                 if failed := failures(list(found.values())):
                     lost.append(failed[0])
                     continue
@@ -95,12 +115,12 @@ def turns(
 
 
 def least(row: Row) -> float:
-    """The shortest time of a process."""
+    """The shortest time that a process measured."""
     return min(row.samples)
 
 
 def changed_figures(before: Suite, after: Suite, lost: list[str]) -> dict[Key, tuple[float, float]]:
-    """Figures without noise that differ."""
+    """The deterministic figures that differ: (before, after)."""
     then, now = (suite.run(only=FIGURES, quick=True) for suite in (before, after))
     lost += failures([*then, *now])
     old, new = by_key(then), by_key(now)

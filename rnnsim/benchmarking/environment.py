@@ -1,8 +1,8 @@
-"""asv's virtualenv environments, without the network: what a project needs comes from where asv runs.
+"""An asv virtualenv environment without network access: dependencies come from the current environment.
 
-A new environment holds the project alone, of the revision that is measured. All else is found through
-a link to the packages of the environment that this Python runs in, so that both sides of a comparison
-have the same dependencies, to the byte. ``asv.conf.json`` names this module among its ``plugins``.
+A new environment contains only the project, at the revision that is measured. Everything else is found
+through a link to the packages of the environment that this Python runs in, so that both revisions of a
+comparison have identical dependencies. ``asv.conf.json`` lists this module among its ``plugins``.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ INSTALL = [
 
 
 class LinkedVirtualenv(Virtualenv):  # type: ignore[misc]  # asv has no types
-    """A virtualenv that sees the packages of the current environment after its own."""
+    """A virtualenv that finds the packages of the current environment after its own."""
 
     tool_name = "virtualenv-linked"
 
@@ -30,7 +30,7 @@ class LinkedVirtualenv(Virtualenv):  # type: ignore[misc]  # asv has no types
 
 
 def link() -> str:
-    """A line of a .pth file; ``addsitedir``, unlike a path, honours editable installs."""
+    """The line of a .pth file; ``addsitedir``, unlike a plain path, honours editable installs."""
     folders = site.getsitepackages()
     if site.ENABLE_USER_SITE:
         folders.append(site.getusersitepackages())

@@ -1,4 +1,4 @@
-"""Two revisions of a project, each installed in an environment of its own."""
+"""Installation of two revisions of a project in separate environments."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ class Project(NamedTuple):
     """A package in a git repository."""
 
     name: str
-    root: Path  # of the repository
-    folder: str  # of the package in it
+    root: Path  # the root of the repository
+    folder: str  # the package's folder in it
 
 
 def project_here(start: Path | None = None) -> Project:
@@ -39,15 +39,21 @@ def project_here(start: Path | None = None) -> Project:
         file = folder / "pyproject.toml"
         if file.exists():
             project = tomllib.loads(file.read_text()).get("project", {})
-            inside = folder.relative_to(root).as_posix()
-            return Project(project.get("name", folder.name), root, "" if inside == "." else inside)
+            relative = folder.relative_to(root).as_posix()
+            return Project(project.get("name", folder.name), root, "" if relative == "." else relative)
         if folder == root:
             break
     raise RnnsimError(f"--compare works in the repository of a package; {root} has no pyproject.toml")
 
 
 def git(folder: Path, *arguments: str, **variables: str) -> str:
-    """Ask git; its own error is the error."""
+    """Run git and return what it prints.
+
+    Raises
+    ------
+    RnnsimError
+        If git is not installed, or with git's own message.
+    """
     try:
         done = subprocess.run(
             ["git", *arguments], cwd=folder, env={**os.environ, **variables},
@@ -62,9 +68,9 @@ def git(folder: Path, *arguments: str, **variables: str) -> str:
 
 
 def snapshot(project: Project) -> str:
-    """The work tree as a commit, untracked files too: HEAD where nothing has changed.
+    """Commit the work tree, including untracked files; the result is HEAD if nothing has changed.
 
-    The commit belongs to no branch, and neither the index nor the work tree is touched.
+    The commit is on no branch, and neither the index nor the work tree is touched.
     """
     with tempfile.TemporaryDirectory() as folder:
         index = {"GIT_INDEX_FILE": str(Path(folder) / "index")}
@@ -73,23 +79,28 @@ def snapshot(project: Project) -> str:
         tree = git(project.root, "write-tree", **index)
     if tree == git(project.root, "rev-parse", "HEAD^{tree}"):
         return git(project.root, "rev-parse", "HEAD")
+    return commit_tree(project, tree, "HEAD", "the work tree")
+
+
+def commit_tree(project: Project, tree: str, parent: str, message: str) -> str:
+    """Commit a tree on no branch; return the commit."""
     who = {f"GIT_{role}_{what}": f"rnnsim{'' if what == 'NAME' else '@localhost'}"
            for role in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}  # fmt: skip
-    return git(project.root, "commit-tree", tree, "-p", "HEAD", "-m", "the work tree", **who)
+    return git(project.root, "commit-tree", tree, "-p", parent, "-m", message, **who)
 
 
 def resolve(project: Project, revision: str) -> str:
-    """The commit of a revision."""
+    """Return the commit of a revision."""
     return git(project.root, "rev-parse", "--verify", "--end-of-options", f"{revision}^{{commit}}")
 
 
 def check_builds_here(project: Project) -> None:
-    """Refuse a project whose build backend is not installed: nothing is downloaded.
+    """Refuse a project whose build backend is not installed, since nothing is downloaded.
 
     Raises
     ------
     RnnsimError
-        Naming what to install.
+        With the packages to install.
     """
     file = project.root / project.folder / "pyproject.toml"
     build = tomllib.loads(file.read_text()).get("build-system", {})
@@ -104,7 +115,13 @@ def check_builds_here(project: Project) -> None:
 
 
 def installed(project: Project, commit: str, folder: Path, select: list[str]) -> Suite:
-    """Install a commit in a new environment below ``folder``, and give the benchmarks there."""
+    """Install a commit in a new environment below ``folder``, and return its benchmarks.
+
+    Raises
+    ------
+    RnnsimError
+        If it cannot be installed.
+    """
     from asv.plugins.git import Git
     from asv.util import ProcessError, UserError
 

@@ -1,4 +1,4 @@
-"""What was measured of a rule, for people to read."""
+"""The tables of measurements that ``rnnsim bench`` prints."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ UNITS = ((1.0, "s"), (1e-3, "ms"), (1e-6, "us"), (1e-9, "ns"))
 
 
 def seconds(value: float) -> str:
-    """A time in the unit that suits it."""
+    """Format a time in a suitable unit."""
     factor, unit = next((pair for pair in UNITS if value >= pair[0]), UNITS[-1])
     return f"{value / factor:.3g} {unit}"
 
 
 def size(value: float) -> str:
-    """Bytes, in the unit that suits them."""
+    """Format a number of bytes in a suitable unit."""
     for unit in ("B", "kB", "MB"):
         if value < 1000:
             return f"{value:.3g} {unit}"
@@ -30,7 +30,7 @@ def size(value: float) -> str:
 
 
 def table(rule: str, task: str, found: Found) -> str:
-    """All about one rule: times and memory by n, exponents, learning and the first run."""
+    """Format one rule's measurements: times and memory by n, exponents, learning and the first run."""
     entry = registry.installed().rules[rule]
     cost = entry.thing.cost
     lines = [f"{rule} [{entry.distribution} {entry.version}], on {task} where a task is needed"]
@@ -64,7 +64,7 @@ def table(rule: str, task: str, found: Found) -> str:
 
 
 def by_size(rule: str, found: Found) -> list[str]:
-    """Lines of what was measured at several n, a column for each."""
+    """Format the measurements at several n, with a column for each."""
     kinds = (("step alone", "speed.Step.time_step", seconds),
              ("whole loop", "speed.Loop.time_loop", seconds),
              ("memory", "figures.Memory.track_bytes", size))  # fmt: skip
@@ -83,7 +83,7 @@ def columns(label: str, cells: Iterable[str]) -> str:
 
 
 def machine() -> str:
-    """What it was measured on."""
+    """Describe the machine of the measurements."""
     from asv.machine import Machine
 
     about = Machine.get_defaults()
@@ -91,5 +91,5 @@ def machine() -> str:
 
 
 def report(rules: Sequence[str], tasks: Mapping[str, str], found: Found) -> str:
-    """Tables of several rules, and what they were measured on."""
+    """Format the tables of several rules, below a description of the machine."""
     return "\n\n".join([machine(), *(table(rule, tasks[rule], found) for rule in rules)])

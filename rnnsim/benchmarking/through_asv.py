@@ -1,7 +1,8 @@
-"""Benchmarks run through asv, in processes of their own; each gives a row.
+"""Running benchmarks through asv, in separate processes; each result is a row.
 
-asv discovers and runs them as it would from its own command line; its configuration is made here, so
-that a plugin's repository needs none. Only this module and :mod:`.environment` know asv.
+asv discovers and runs them as it would from its own command line. Its configuration is made here, so
+that a plugin's repository needs none. Nearly all use of asv's interface is here and in
+:mod:`.environment`.
 """
 
 from __future__ import annotations
@@ -24,27 +25,27 @@ import numpy as np
 from rnnsim.errors import RnnsimError
 
 SUITE = Path(__file__).parent / "suite"
-TIMEOUT = 600  # seconds, where a benchmark says nothing
+TIMEOUT = 600  # seconds, for benchmarks that set none
 
 Key = tuple[str, tuple[Any, ...]]  # a benchmark's name and the values of its parameters
 
 
 @dataclass(frozen=True)
 class Row:
-    """One benchmark for one choice of its parameters, from one process.
+    """The result of a benchmark for one combination of its parameters.
 
     Attributes
     ----------
     benchmark : str
-        Its name, such as ``speed.Step.time_step``.
+        The benchmark's name, such as ``speed.Step.time_step``.
     params : tuple
         The values of its parameters.
     value : float or None
-        None where it failed, nan where it does not apply.
+        None if it failed, nan if it does not apply.
     samples : tuple of float
-        Of a time: what the process measured, one after the other.
+        The samples of a time in seconds, in order.
     error : str
-        What it said when it failed.
+        Its error output, if it failed.
     """
 
     benchmark: str
@@ -63,19 +64,19 @@ class Row:
 
 
 def named(key: Key) -> str:
-    """A row's name, as asv has it."""
+    """Format a row's name as asv does."""
     benchmark, params = key
-    inside = ", ".join(map(str, params))
-    return f"{benchmark}({inside})" if inside else benchmark
+    arguments = ", ".join(map(str, params))
+    return f"{benchmark}({arguments})" if arguments else benchmark
 
 
 def require_asv() -> None:
-    """Refuse to go on without asv.
+    """Check that asv and virtualenv are installed.
 
     Raises
     ------
     RnnsimError
-        Saying what to install.
+        If one is not, with what to install.
     """
     try:
         import asv  # noqa: F401
@@ -86,19 +87,19 @@ def require_asv() -> None:
 
 
 class Suite:
-    """The benchmarks, in one environment.
+    """The benchmarks in one environment.
 
     Parameters
     ----------
     environment
-        Of asv; by default the one that this Python runs in.
+        An environment of asv; by default the one that this Python runs in.
     select : sequence of str
-        Regular expressions, one of which a benchmark's name with its parameters must match, such as
+        Regular expressions, one of which must match a benchmark's name with its parameters, such as
         ``speed.Step.time_step('rtrl', 8)``.
     repository, commit
-        What to install in the environment first, where it is not there yet.
+        What is installed in the environment, if it is not the current one.
     folder : Path
-        Of the benchmarks.
+        The folder of the benchmarks.
     """
 
     def __init__(
@@ -118,7 +119,13 @@ class Suite:
 
     @cached_property
     def benchmarks(self) -> Any:
-        """What asv has discovered."""
+        """The benchmarks that asv discovers.
+
+        Raises
+        ------
+        RnnsimError
+            If asv cannot read the folder.
+        """
         from asv.benchmarks import Benchmarks
         from asv.repo import NoRepository
         from asv.util import ProcessError, UserError
@@ -134,22 +141,22 @@ class Suite:
                 raise RnnsimError(f"asv cannot read the benchmarks: {error}") from None
 
     def selection(self) -> list[Key]:
-        """The rows that there will be."""
+        """The keys of the selected rows."""
         return [key for name in self.benchmarks for _, key in self._selected(name)]
 
     def run(
         self, *, quick: bool = False, only: Sequence[str] | None = None, rounds: int | None = None
     ) -> list[Row]:
-        """Run them once more, in new processes.
+        """Run the selected benchmarks in new processes.
 
         Parameters
         ----------
         quick : bool
             Whether each is called only once.
         only : sequence of str, optional
-            Names of benchmarks, with all of their selected parameters.
+            Names of the benchmarks to run; by default all.
         rounds : int, optional
-            How many processes measure each time, in the place of what the benchmark says.
+            Number of processes that measure each time, by default the benchmark's own.
         """
         from asv.runner import run_benchmarks
 
@@ -165,7 +172,7 @@ class Suite:
 
     @contextmanager
     def opened(self) -> Iterator[Callable[[Key], Row]]:
-        """Give a function that runs one row in a process of its own, the suite being imported once."""
+        """Yield a function that runs one row in a process of its own; the suite is imported once."""
         from asv.runner import get_spawner, run_benchmark
 
         index = {key: (name, i) for name in self.benchmarks for i, key in self._selected(name)}
@@ -188,7 +195,7 @@ class Suite:
                 spawner.close()
 
     def _selected(self, name: str) -> Iterator[tuple[int, Key]]:
-        """The rows of a benchmark that were selected, with their places among all."""
+        """The selected rows of a benchmark, with their indices among all of its rows."""
         params = self.benchmarks[name]["params"]
         selected = self.benchmarks.benchmark_selection.get(name)
         for i, combination in enumerate(itertools.product(*params)):
@@ -196,7 +203,7 @@ class Suite:
                 yield i, (name, tuple(map(_value, combination)))
 
     def _rows(self, name: str, results: Any) -> Iterator[Row]:
-        """The rows of a benchmark, with what was measured."""
+        """The selected rows of a benchmark with their results."""
         params = self.benchmarks[name]["params"]
         values = results.get_result_value(name, params)
         samples = results.get_result_samples(name, params)
@@ -207,7 +214,7 @@ class Suite:
 
 
 def _value(text: str) -> Any:
-    """A parameter, of which asv has the repr."""
+    """The value of a parameter, which asv stores as its ``repr``."""
     try:
         return literal_eval(text)
     except (ValueError, SyntaxError):
@@ -215,7 +222,7 @@ def _value(text: str) -> Any:
 
 
 def configuration(**given: Any) -> Any:
-    """What would be in ``asv.conf.json``."""
+    """Make asv's configuration, in place of an ``asv.conf.json``."""
     from asv.config import Config
 
     standard = {"version": 1, "project": "rnnsim", "repo": ".", "benchmark_dir": str(SUITE)}
@@ -223,22 +230,22 @@ def configuration(**given: Any) -> Any:
 
 
 def existing_environment() -> Any:
-    """The environment that this Python runs in, with the path that it was given."""
+    """The environment that this Python runs in, including its ``PYTHONPATH``."""
     from asv.environment import ExistingEnvironment
 
     if path := os.environ.get("PYTHONPATH"):
-        os.environ.setdefault("ASV_PYTHONPATH", path)  # or asv would take it away
+        os.environ.setdefault("ASV_PYTHONPATH", path)  # asv removes PYTHONPATH
     return ExistingEnvironment(configuration(), "same", {}, {})
 
 
 def launch_method() -> str:
-    """Fork from a process that has imported the suite, where that can be done: it saves seconds."""
+    """Fork from a process that has imported the suite, where forking exists: that saves seconds."""
     return "forkserver" if hasattr(os, "fork") else "spawn"
 
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Let asv report nothing but failures of its own."""
+    """Silence asv except for errors."""
     from asv.console import log
 
     with log.set_level(logging.ERROR):
@@ -247,7 +254,7 @@ def quiet() -> Iterator[None]:
 
 @contextmanager
 def server_may_die() -> Iterator[None]:
-    """Say in a line that the process is gone from which others are forked, as when memory runs out."""
+    """Report in one line if the process that the others are forked from dies, e.g. out of memory."""
     from asv.util import UserError
 
     try:
@@ -257,7 +264,7 @@ def server_may_die() -> Iterator[None]:
 
 
 def failures(rows: Sequence[Row]) -> list[str]:
-    """Say which rows failed, and the last line of why."""
+    """Describe the rows that failed, each with the last line of its error output."""
     return [
         f"{row.name} failed: {(row.error.strip().splitlines() or ['without a word'])[-1]}"
         for row in rows
@@ -266,10 +273,10 @@ def failures(rows: Sequence[Row]) -> list[str]:
 
 
 def by_key(rows: Sequence[Row]) -> Mapping[Key, Row]:
-    """The rows that hold a number."""
+    """The rows that hold a number, by key."""
     return {row.key: row for row in rows if row.value is not None and not math.isnan(row.value)}
 
 
 def of_rules(rules: Sequence[str]) -> list[str]:
-    """Select the benchmarks of some rules: those whose first parameter is one of them."""
+    """Regular expressions for the benchmarks whose first parameter is one of these rules."""
     return [rf"\({re.escape(repr(rule))}[,)]" for rule in rules]

@@ -1,12 +1,13 @@
-"""When a row counts as worse, on a machine that others use too.
+"""The decision whether a row got worse, on a machine that is shared with other jobs.
 
-What disturbs a time only ever lengthens it, in a whole process alike, and by a factor of two or more
-as soon as others compute. So a row is judged by its *floor*, the shortest time of many processes, the
-two sides taking turns. A floor counts once several processes have reached it: a lucky one does not.
+Interference only ever lengthens a time, for a whole process alike, and by a factor of two or more
+while other jobs compute. A row is therefore compared by its *floor*, the shortest time over many
+processes, the two revisions being measured alternately. A floor counts only once several processes
+have reached it, so that a single lucky one does not decide.
 
-Two stages keep the work short and false alarms rare. A few rounds over all rows find the *suspects*;
-each then has rounds of its own, and only these, which know nothing of what made it suspect, decide.
-``python -m benchmarks.verdict_trials`` measures how often that is wrong.
+Two stages keep the work short and false alarms rare. A few rounds over all rows select the *suspects*;
+each of them then has rounds of its own, and only these decide, being independent of the selection.
+``python -m benchmarks.verdict_trials`` measures how often the verdict is wrong.
 """
 
 from __future__ import annotations
@@ -20,35 +21,35 @@ from .table import seconds
 from .through_asv import Key, named
 
 FIRST = 4  # rounds over all rows
-SUSPECT = 1.06  # a row whose floors are further apart in the first rounds is measured again
-EARLY = 4  # own rounds after which a suspect whose floors are no further apart than that is let go
-LEAST, MOST = 12, 30  # own rounds otherwise: as many as it takes for both floors to be reached
-REACHED, NEAR = 3, 1.08  # a floor counts once so many processes were so near to it
-ALLOWED = 1.05  # more of what is counted, memory say, is worse
-MARGIN = 1.10  # floors that are no further apart may be the code's place in memory
+SUSPECT = 1.06  # a row whose floors differ by more in the first rounds is measured again
+EARLY = 4  # own rounds after which a suspect is dropped if its floors differ by no more than that
+LEAST, MOST = 12, 30  # own rounds otherwise, until both floors are reached
+REACHED, NEAR = 3, 1.08  # a floor counts once REACHED processes are within a factor NEAR of it
+ALLOWED = 1.05  # a deterministic figure, such as bytes of memory, that grows by more is worse
+MARGIN = 1.10  # smaller differences of the floors may be due to the placement of code in memory
 
 
 class Times(NamedTuple):
-    """Seconds of a row: by round, the least that a process measured, on either side."""
+    """Times of a row in seconds: for each round, the shortest that a process measured."""
 
     before: tuple[float, ...]
     after: tuple[float, ...]
 
     @property
     def ratio(self) -> float:
-        """Floor after over floor before."""
+        """The floor after, divided by the floor before."""
         return min(self.after) / min(self.before)
 
     @property
     def settled(self) -> bool:
-        """Whether both floors are reached often enough."""
+        """Whether enough processes have reached both floors."""
         return all(
-            sum(time <= NEAR * min(side) for time in side) >= REACHED
-            for side in (self.before, self.after)
+            sum(time <= NEAR * min(times) for time in times) >= REACHED
+            for times in (self.before, self.after)
         )
 
     def and_then(self, before: float, after: float) -> Times:
-        """With one more round."""
+        """Append one more round."""
         return Times((*self.before, before), (*self.after, after))
 
 
@@ -63,17 +64,17 @@ class Opinion(Enum):
 
 
 def apart(times: Times, by: float) -> bool:
-    """Whether the floors are further apart than this, in whichever direction."""
+    """Whether the floors differ by more than this factor, in either direction."""
     return not 1 / by <= times.ratio <= by
 
 
 def is_suspect(first: Times) -> bool:
-    """Whether the first rounds give reason to look again."""
+    """Whether a row is to be measured again after the first rounds."""
     return apart(first, SUSPECT)
 
 
 def needs_more(own: Times) -> bool:
-    """Whether a suspect is to have another round."""
+    """Whether a suspect needs another round."""
     rounds = len(own.before)
     if rounds >= EARLY and not apart(own, SUSPECT):
         return False
@@ -81,7 +82,7 @@ def needs_more(own: Times) -> bool:
 
 
 def opinion(own: Times) -> Opinion:
-    """Judge a suspect by its own rounds; without any, it is none."""
+    """Decide on a row by its own rounds; a row without any was no suspect."""
     if not own.before or not apart(own, MARGIN):
         return Opinion.SAME
     if not own.settled:
@@ -91,7 +92,7 @@ def opinion(own: Times) -> Opinion:
 
 @dataclass
 class Judged:
-    """A row, with the rounds that it had with all others and alone."""
+    """A row with its times in the first rounds, over all rows, and in rounds of its own."""
 
     key: Key
     first: Times = NONE
@@ -102,7 +103,7 @@ class Judged:
         return opinion(self.own)
 
     def line(self) -> str:
-        """Say what was found, and from how many rounds."""
+        """Format both floors, their difference, and the number of rounds."""
         times = self.own if self.own.before else self.first
         change = f"{seconds(min(times.before))} -> {seconds(min(times.after))}"
         percent = f"{100 * (times.ratio - 1):+.0f}%"
@@ -111,7 +112,7 @@ class Judged:
 
 @dataclass
 class Verdict:
-    """What a comparison came to.
+    """The result of a comparison.
 
     Attributes
     ----------
@@ -119,9 +120,9 @@ class Verdict:
         What was compared.
     rows : list of Judged
     figures : mapping
-        Of what is free of noise and has changed: (before, after).
+        The deterministic figures that changed: (before, after).
     missing : list of str
-        What could not be measured on one side or the other.
+        What could not be measured in one revision or the other.
     """
 
     title: str
@@ -131,13 +132,13 @@ class Verdict:
 
     @property
     def worse(self) -> list[str]:
-        """Names of the rows that got worse."""
+        """Names of the rows and figures that got worse."""
         slower = [named(row.key) for row in self.rows if row.opinion is Opinion.WORSE]
         return slower + [named(key) for key, (before, after) in self.figures.items()
                          if after > ALLOWED * before]  # fmt: skip
 
     def report(self) -> str:
-        """Tell all, the worst first."""
+        """Format the result, the worst rows first."""
         lines = [self.title]
         said = {Opinion.WORSE: f"slower by more than {MARGIN - 1:.0%}",
                 Opinion.BETTER: f"faster by more than {MARGIN - 1:.0%}",

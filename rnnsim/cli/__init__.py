@@ -1,4 +1,4 @@
-"""The command line: what the verbs have in common. They are a file each beside this one."""
+"""The command line: the entry point and its error handling; each verb is a module beside this one."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from rnnsim.version import __version__
 
 
 class Group(click.Group):
-    """Commands that are imported when they are called, and whose errors are one clear line, status 2."""
+    """A group that imports its commands on demand and prints an error as one line, with status 2."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(VERBS)

@@ -1,4 +1,4 @@
-"""``rnnsim bench``: what rules cost, and whether a change made them slower."""
+"""``rnnsim bench``: measure what rules cost, and whether a change made them slower."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from rnnsim.errors import RnnsimError
 
 @click.command("bench")
 @click.argument("rules", nargs=-1, required=True, metavar="RULE...")
-@click.option("--compare", metavar="REV", help="Judge the work tree against this revision.")
-@click.option("--quick", is_flag=True, help="Measure everything once, and do not compile anew.")
+@click.option("--compare", metavar="REV", help="Compare the work tree with this revision.")
+@click.option("--quick", is_flag=True, help="Measure everything once, and skip cold compilation.")
 def command(rules: tuple[str, ...], compare: str | None, quick: bool) -> None:
-    """Measure rules: time per step, memory, how both grow, how soon they learn, the first run.
+    """Measure rules: time per step, memory, how both scale, how soon they learn, the first run.
 
-    With --compare, in the repository of rnnsim or of a plugin, each of the two revisions is installed
-    in an environment of its own and they are measured in turns. A row counts as worse only if it
-    stays so in rounds made for it alone; the exit status is then 1.
+    With --compare, in the repository of rnnsim or of a plugin, the work tree and the revision are
+    installed in separate environments and measured alternately. A row counts as worse only if it is
+    confirmed by additional rounds of that row; the exit status is then 1.
     """
     from rnnsim import registry
 
@@ -32,7 +32,7 @@ def command(rules: tuple[str, ...], compare: str | None, quick: bool) -> None:
 
 
 def measure(rules: list[str], quick: bool) -> None:
-    """Print the tables of some rules."""
+    """Measure rules and print their tables."""
     from rnnsim.benchmarking.suite.choices import task_for
     from rnnsim.benchmarking.table import report
     from rnnsim.benchmarking.through_asv import Suite, by_key, failures, of_rules
@@ -50,7 +50,7 @@ def measure(rules: list[str], quick: bool) -> None:
 
 
 def judge(rules: list[str], revision: str) -> None:
-    """Print the verdict on a change."""
+    """Compare the work tree with a revision, print the verdict and exit."""
     from rnnsim.benchmarking.compare import compare
 
     verdict = compare(revision, rules, say=click.echo)

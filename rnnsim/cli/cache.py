@@ -1,4 +1,4 @@
-"""``rnnsim cache``: the compiled kernels on disk."""
+"""``rnnsim cache``: list or remove the compiled kernels on disk."""
 
 from __future__ import annotations
 
@@ -12,14 +12,13 @@ from rnnsim.compiler.kernel_files import KernelFile
 
 
 @click.command("cache")
-@click.option("--clear", is_flag=True, help="Remove them: the next run of each compiles it again.")
+@click.option("--clear", is_flag=True, help="Remove them; each is compiled again when it is next used.")
 @click.option("--folder", is_flag=True, help="Print the folder they are in, and nothing else.")
 def command(clear: bool, folder: bool) -> None:
     """Show the compiled kernels on disk, or remove them.
 
-    They are kept in the user's cache folder, or where RNNSIM_CACHE_DIR says. When they come to more
-    than 512 MB, or the megabytes that RNNSIM_CACHE_SIZE says (0 for no cache), those go that have not
-    been used for longest.
+    They are kept in the user's cache folder, or in the folder RNNSIM_CACHE_DIR. When they exceed
+    512 MB, or RNNSIM_CACHE_SIZE megabytes (0 for no cache), the least recently used are removed.
     """
     if folder:
         click.echo(kernel_files.folder())
@@ -34,7 +33,7 @@ def command(clear: bool, folder: bool) -> None:
 
 
 def _table(files: Sequence[KernelFile]) -> list[str]:
-    """A line for each kernel, the one used last first."""
+    """A line for each kernel, the most recently used first."""
     kernels: dict[str, list[KernelFile]] = {}
     for file in files:
         kernels.setdefault(file.kernel, []).append(file)

@@ -1,4 +1,4 @@
-"""``rnnsim compile``: fill the cache before the first run."""
+"""``rnnsim compile``: fill the kernel cache before the first run."""
 
 from __future__ import annotations
 
@@ -13,14 +13,16 @@ from rnnsim.errors import RnnsimError
 
 @click.command("compile")
 @click.argument("rules", nargs=-1, metavar="[RULE]...")
-@click.option("--task", "tasks", multiple=True, metavar="TASK", help="For this task; may be repeated.")
-@click.option("--all-tasks", is_flag=True, help="For each task that the rule can train on.")
-@click.option("--jobs", type=int, default=1, show_default=True, help="Processes that share the rules.")
+@click.option(
+    "--task", "tasks", multiple=True, metavar="TASK", help="Compile for this task; may be repeated."
+)
+@click.option("--all-tasks", is_flag=True, help="Compile for every task that the rule can train on.")
+@click.option("--jobs", type=int, default=1, show_default=True, help="Number of processes.")
 def command(rules: tuple[str, ...], tasks: tuple[str, ...], all_tasks: bool, jobs: int) -> None:
     """Compile rules, so that their first run starts at once.
 
-    By default all rules that are installed, each for the tasks that suggest it, or else for the first
-    task that it can train on; with the settings that "rnnsim run RULE TASK" has.
+    By default every installed rule is compiled, for the tasks that suggest it, or else for the first
+    task that it can train on, with the settings that "rnnsim run RULE TASK" uses.
     """
     import numba
 
@@ -36,7 +38,7 @@ def command(rules: tuple[str, ...], tasks: tuple[str, ...], all_tasks: bool, job
         registry.lookup("task", task)
     plan = {}
     for rule in rules or registry.installed().rules:
-        if tasks:  # those that are named for rules that are named: compiling says what is wrong
+        if tasks:  # where both are named, a pair that does not fit is compiled too, to report why
             plan[rule] = list(tasks) if rules else fitting_tasks(rule, tasks)
         else:
             installed = registry.installed().tasks

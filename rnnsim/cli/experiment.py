@@ -1,4 +1,4 @@
-"""The arguments and options that a verb has which trains networks."""
+"""The arguments and options that are common to the verbs that train networks."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ EXPERIMENT = (
     click.argument("rule"),
     click.argument("task"),
     click.option("--network", metavar="KIND", help="Kind of network: recurrent or fast-weight."),
-    click.option("--settings", metavar="NAME", help="Which of the task's settings fill in the rest."),
-    click.option("--steps", type=int, metavar="N", help="Most time steps."),
+    click.option("--settings", metavar="NAME", help="Which of the task's settings supply the defaults."),
+    click.option("--steps", type=int, metavar="N", help="Maximum number of time steps."),
     click.option("--hidden", type=int, metavar="N", help="Number of hidden units."),
     click.option("--learning-rate", type=float, metavar="ETA"),
     click.option("--optimizer", metavar="NAME", help="sgd, momentum, rmsprop or adam."),
-    click.option("--clip", type=float, metavar="NORM", help="Longest gradient; inf for no clipping."),
+    click.option("--clip", type=float, metavar="NORM", help="Maximum gradient norm; inf for none."),
     click.option("--window", type=int, metavar="N", help="Steps between updates; 1 is on-line."),
-    click.option("--batch", type=int, metavar="N", help="Sequences side by side."),
+    click.option("--batch", type=int, metavar="N", help="Number of sequences in parallel."),
     click.option("--dtype", metavar="NAME", help="float64 or float32."),
-    click.option("--criterion", metavar="NAME", help="By which of the task's criteria it is solved."),
+    click.option("--criterion", metavar="NAME", help="Which of the task's criteria counts as solved."),
     click.option("--tailored", is_flag=True,
-                 help="Compile for these very sizes: small networks learn up to three times as fast."),
+                 help="Compile for the exact sizes: small networks learn up to three times as fast."),
     click.option("-o", "options", multiple=True, metavar="NAME=VALUE",
                  help="An option of the rule, the task, the optimizer or the network (activation, leak, "
                       "loss, scheme, gain, architecture, tau, ...); may be repeated."),
@@ -33,14 +33,20 @@ EXPERIMENT = (
 
 
 def experiment(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Give a command the arguments and options that every run has."""
+    """Add these arguments and options to a command."""
     for parameter in reversed(EXPERIMENT):
         command = parameter(command)
     return command
 
 
 def named_options(pairs: tuple[str, ...]) -> dict[str, Any]:
-    """Read the NAME=VALUE of ``-o``."""
+    """Parse the NAME=VALUE pairs of ``-o``.
+
+    Raises
+    ------
+    RnnsimError
+        If one is malformed, or a name is given twice.
+    """
     found: dict[str, Any] = {}
     for pair in pairs:
         name, equals, value = pair.partition("=")
@@ -54,7 +60,13 @@ def named_options(pairs: tuple[str, ...]) -> dict[str, Any]:
 
 
 def check_options(options: dict[str, Any], *functions: Callable[..., Any]) -> None:
-    """Refuse what has an option of the command line of its own, or none."""
+    """Refuse names that are parameters of ``functions``: they have their own option, or none.
+
+    Raises
+    ------
+    RnnsimError
+        If there is such a name.
+    """
     known = {name for function in functions for name in inspect.signature(function).parameters}
     if taken := sorted(options.keys() & known):
         raise RnnsimError("-o is for options of the rule, the task, the optimizer and the network; "

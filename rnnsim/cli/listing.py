@@ -1,4 +1,4 @@
-"""How a rule or a task is told."""
+"""How a rule or a task is printed."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from rnnsim.registry import Entry
 
 
 def heading(name: str, what: str, entry: Entry) -> str:
-    """Its name, something about it, and where it comes from."""
+    """Format a line with the name, a description, and the distribution that it comes from."""
     origin = f"[{entry.distribution} {entry.version}]"
     return f"{click.style(name, bold=True)}  {what}{'  ' if what else ''}{origin}"
 
 
 def documentation(thing: type[Options]) -> str:
-    """The docstring and the options."""
+    """Format the docstring and the options, with their defaults."""
     lines = [inspect.cleandoc(thing.__doc__ or "")]
     descriptions = thing.describe()
     defaults = thing.defaults()

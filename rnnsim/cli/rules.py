@@ -1,4 +1,4 @@
-"""``rnnsim rules``: what there is to choose from."""
+"""``rnnsim rules``: list the learning rules."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from rnnsim.rule import Rule
 @click.command("rules")
 @click.argument("name", required=False)
 def command(name: str | None) -> None:
-    """List the learning rules, or tell all about one."""
+    """List the learning rules, or describe one of them."""
     entries = registry.installed().rules
     if name is not None:
         rule = registry.lookup("rule", name)

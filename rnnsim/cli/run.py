@@ -13,8 +13,10 @@ from rnnsim.runs.running import run
 
 @click.command("run")
 @experiment
-@click.option("--seed", type=int, default=0, show_default=True, help="Of the weights and all draws.")
-@click.option("--no-stop", is_flag=True, help="Go on after the task is solved.")
+@click.option(
+    "--seed", type=int, default=0, show_default=True, help="Seed of the weights and all draws."
+)
+@click.option("--no-stop", is_flag=True, help="Continue after the task is solved.")
 @click.option("--save", metavar="DIR", help="Folder to save the run in.")
 @click.option("--plot", metavar="FILE", help="Draw the learning curve into a file (.png, .svg, .pdf).")
 @click.option(
@@ -33,14 +35,14 @@ def command(
 ) -> None:
     """Train a network on TASK by RULE.
 
-    What is not given is what the task suggests for the rule.
+    Options that are not given take the values that the task suggests for the rule.
     """
     chosen = named_options(options)
     for file in (plot, plot_behaviour):
         if file is not None:
             from rnnsim.runs.figures import figure_type
 
-            figure_type(file)  # refuse the file before the work, not after it
+            figure_type(file)  # refuse the file before training, not after
     check_options(chosen, run)
     with compilation_announced():
         result = run(rule, task, stop=not no_stop, progress=True, **given, **chosen)

@@ -13,16 +13,16 @@ from rnnsim.runs.running import run
 
 @click.command("sweep")
 @experiment
-@click.option("--seeds", type=int, default=100, show_default=True, help="How many: 0, 1, ....")
-@click.option("--control", is_flag=True, help="Do it all again with a learning rate of 0.")
-@click.option("--jobs", type=int, default=1, show_default=True, help="Processes that share the work.")
+@click.option("--seeds", type=int, default=100, show_default=True, help="Number of seeds: 0, 1, ....")
+@click.option("--control", is_flag=True, help="Repeat all runs with a learning rate of 0.")
+@click.option("--jobs", type=int, default=1, show_default=True, help="Number of processes.")
 def command(rule: str, task: str, options: tuple[str, ...], **given: Any) -> None:
     """Train on TASK by RULE for many seeds.
 
-    Prints at which step the task was solved: quantiles over the seeds, those that never solved it
-    counting as the latest.
+    Prints the step at which the task was solved, as quantiles over the seeds; those that never solve
+    it count as the latest.
     """
-    from rnnsim.runs.sweeps import sweep  # processes, which no other verb needs
+    from rnnsim.runs.sweeps import sweep  # late: multiprocessing is needed by no other verb
 
     chosen = named_options(options)
     check_options(chosen, run, sweep)

@@ -1,4 +1,4 @@
-"""``rnnsim tasks``: what there is to learn."""
+"""``rnnsim tasks``: list the tasks."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from rnnsim.task import Task
 @click.command("tasks")
 @click.argument("name", required=False)
 def command(name: str | None) -> None:
-    """List the tasks, or tell all about one."""
+    """List the tasks, or describe one of them."""
     entries = registry.installed().tasks
     if name is not None:
         task = registry.lookup("task", name)
         click.echo(heading(name, "", entries[name]))
-        click.echo("\n".join([documentation(task), "", *_standing(task)]).rstrip())
+        click.echo("\n".join([documentation(task), "", *_facts(task)]).rstrip())
         return
     for name, entry in entries.items():
         click.echo(f"{heading(name, '', entry)}\n    {entry.thing.summary()}.")
-        for line in _standing(entry.thing):
+        for line in _facts(entry.thing):
             click.echo(f"    {line}")
 
 
 def _settings(task: Task) -> dict[str, list[str]]:
-    """The names of a task's settings by kind of network, where there are several or special ones."""
+    """The names of a task's settings by kind of network, unless there is only the default."""
     found = {}
     for entry in registry.installed().rules.values():
         names = list(task.suggestions(entry.thing.name, entry.thing.kind))
@@ -36,8 +36,8 @@ def _settings(task: Task) -> dict[str, list[str]]:
     return found
 
 
-def _standing(task: type[Task]) -> list[str]:
-    """Criteria, baseline and what was reached, of a task at its default options."""
+def _facts(task: type[Task]) -> list[str]:
+    """Criteria, baseline, and published and measured results of a task with default options."""
     try:
         made = task()
         several = len(made.criteria) > 1
@@ -49,8 +49,8 @@ def _standing(task: type[Task]) -> list[str]:
         lines += [f"published: {rule} within {step:,} steps" for rule, step in made.published.items()]
         lines += [f"settings for a {kind} network: {', '.join(names)}"
                   for kind, names in _settings(made).items()]  # fmt: skip
-    except RnnsimError:  # it cannot be made without options, or without data
+    except RnnsimError:  # it needs options, or data that are not installed
         lines = []
-    except Exception as error:  # noqa: BLE001 (a stranger's task may fail in any way)
+    except Exception as error:  # noqa: BLE001 (a plugin's task may fail in any way)
         lines = [f"cannot be made: {type(error).__name__}: {error}"]
     return lines + ([f"reached: {task.reached}"] if task.reached else [])

@@ -1,6 +1,6 @@
-"""The verbs of the command line, each a module of its own with a ``command``.
+"""The verbs of the command line; each is a module of that name with a click ``command``.
 
-A module imports at its top no more than its ``--help`` needs: all of them are read to list the verbs.
+At its top a module imports only what its ``--help`` needs, as listing the verbs imports all of them.
 """
 
 from __future__ import annotations

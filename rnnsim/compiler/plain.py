@@ -6,6 +6,7 @@ Inner kernels are registered as jitable, and Numba compiles each of them for eac
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import numba
@@ -16,12 +17,27 @@ def register_inner(
     function: Callable[..., Any], body: Callable[..., Any], options: dict[str, Any]
 ) -> None:
     """Let kernels call a function, compiled from ``body``."""
+    options = options | without_wrappers()
     each = getattr(body, "__each__", None)
     if each is not None:
         register_jitable(**options)(each)
     bodies = _over_fields(each) if each is not None else _always(body)
     given: Any = options
     overload(function, jit_options=given, strict=False)(bodies)
+
+
+@cache
+def without_wrappers() -> dict[str, Any]:
+    """Options that leave out the wrappers of inner kernels, where this Numba has them.
+
+    A wrapper unboxes all arrays of a trajectory, and is most of what would be compiled.
+    """
+    options: dict[str, Any] = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+    try:
+        numba.njit(**options)(lambda x: x).compile((numba.int64,))
+    except KeyError:
+        return {}
+    return options
 
 
 def _always(body: Callable[..., Any]) -> Callable[..., Any]:

@@ -1,4 +1,4 @@
-"""The user's own table: predict a time series from a file."""
+"""The task of predicting a time series from the user's own file."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from rnnsim.typing import Array, Kernel
 
 
 class Pairs(NamedTuple):
-    """Inputs and what is to be answered to each, in the order of the rows."""
+    """Inputs and the target of each, in the order of the rows."""
 
     inputs: Array  # (pairs, m)
     targets: Array  # (pairs, k)
@@ -29,7 +29,7 @@ class Pairs(NamedTuple):
 class TableSource(NamedTuple):
     inputs: Array
     targets: Array
-    place: Array  # (B,) the row at which each sequence is
+    place: Array  # (B,) the next row of each sequence
 
 
 class TableTask(Task, frozen=True):
@@ -79,7 +79,7 @@ class TableTask(Task, frozen=True):
         return Suggestion(hidden=32, learning_rate=0.003, steps=50_000)
 
     def pairs(self, held_out: bool) -> Pairs:
-        """The rows that are learnt from, or those held out, standardised.
+        """Return the training rows, or those held out, standardised.
 
         Raises
         ------
@@ -87,7 +87,9 @@ class TableTask(Task, frozen=True):
             If the file or a column cannot be used; the message says where and why.
         """
         if not self.path:
-            raise RnnsimError("the task table needs a file: give the option path, a .csv or .npz file")
+            raise RnnsimError(
+                f"the task {self.name} needs a file: give the option path, a .csv or .npz file"
+            )
         learnt, kept_back = _read_pairs(self, _stamp(self.path))
         return kept_back if held_out else learnt
 
@@ -121,17 +123,17 @@ def fill(source: TableSource, stream: Stream, rows: int) -> int:
 
 
 def _stamp(path: str) -> tuple[int, int]:
-    """What changes when the file does."""
+    """The file's modification time and size, which are part of the cache's key."""
     try:
         status = os.stat(path)
     except (OSError, ValueError):
-        return (0, 0)  # reading it will say what is wrong
+        return (0, 0)  # reading it reports the error
     return (status.st_mtime_ns, status.st_size)
 
 
 @lru_cache(maxsize=4)
 def _read_pairs(task: TableTask, stamp: tuple[int, int]) -> tuple[Pairs, Pairs]:
-    """Read the file: what is learnt from, and what is held out."""
+    """Read the file and split it into training rows and held-out rows."""
     sheet = read_sheet(task.path)
     if sheet.rows == 0:
         raise RnnsimError(f"{sheet.file} has columns but no rows")
@@ -149,13 +151,13 @@ def _read_pairs(task: TableTask, stamp: tuple[int, int]) -> tuple[Pairs, Pairs]:
         raise RnnsimError(f"{sheet.file} holds numbers too large to be standardised; rescale them")
     return (
         Pairs(x[: learnt - task.ahead], d[task.ahead : learnt]),
-        # x runs short of its end by ``ahead`` rows; no row is on both sides of the split
+        # inputs end ``ahead`` rows before the targets; no row is on both sides of the split
         Pairs(x[learnt : max(learnt, sheet.rows - task.ahead)], d[learnt + task.ahead :]),
     )
 
 
 def _choose(task: TableTask, sheet: Sheet) -> tuple[list[str], list[str]]:
-    """Give the names of the inputs and of the targets."""
+    """Return the names of the input columns and of the target columns."""
     targets = [name.strip() for name in task.target.split(",") if name.strip()]
     inputs = [name.strip() for name in task.inputs.split(",") if name.strip()]
     if not inputs:
@@ -175,14 +177,14 @@ def _choose(task: TableTask, sheet: Sheet) -> tuple[list[str], list[str]]:
 
 
 def standardised(columns: Array, learnt: int) -> Array:
-    """Scale columns by the mean and deviation of their first ``learnt`` rows.
+    """Standardise columns by the mean and standard deviation of their first ``learnt`` rows.
 
-    Constant columns become 0, and those whose deviation overflows nan.
+    Constant columns become 0; columns whose deviation overflows become nan.
     """
     with np.errstate(over="ignore", invalid="ignore"):
         mean = columns[:learnt].mean(axis=0)
         deviation = columns[:learnt].std(axis=0)
-        # rounding of the mean alone is no deviation
+        # so small a deviation is the rounding error of the mean
         constant = deviation <= 1e-12 * np.abs(mean)
         scale = np.where(constant, 1, deviation)
         return np.asarray((columns - mean) / np.where(np.isfinite(scale), scale, np.nan))

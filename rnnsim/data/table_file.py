@@ -1,4 +1,4 @@
-"""Columns of numbers from a file: .csv with a header, or .npz. Nothing in a file is ever run."""
+"""Readers of numeric columns from .csv files with a header and .npz files; no code in them is run."""
 
 from __future__ import annotations
 
@@ -16,30 +16,46 @@ from rnnsim.typing import Array
 
 
 class Sheet(ABC):
-    """A file's columns by name."""
+    """A file's columns by name.
+
+    Attributes
+    ----------
+    file : str
+        The file's name, for messages.
+    names : sequence of str
+        The columns' names.
+    rows : int
+        Number of rows.
+    """
 
     def __init__(self, file: str, names: Sequence[str], rows: int) -> None:
-        self.file = file  # its name, for messages
+        self.file = file
         self.names = names
         self.rows = rows
 
     @abstractmethod
     def numeric(self, name: str) -> bool:
-        """Whether a column is meant to be of numbers."""
+        """Whether a column is to be read as numbers."""
 
     @abstractmethod
     def column(self, name: str) -> Array:
-        """Give a column as numbers, every one of them finite (rows,)."""
+        """Return a column as finite numbers (rows,).
+
+        Raises
+        ------
+        RnnsimError
+            If it holds anything else.
+        """
 
     def columns(self, names: Sequence[str]) -> Array:
-        """Give columns as numbers (rows, columns).
+        """Return columns as finite numbers (rows, columns).
 
         Raises
         ------
         UnknownName
             If there is no column of a name.
         RnnsimError
-            If one holds anything but finite numbers.
+            If one holds anything else.
         """
         for name in names:
             if name not in self.names:
@@ -48,12 +64,12 @@ class Sheet(ABC):
 
 
 def read_sheet(path: str) -> Sheet:
-    """Read a file by its extension.
+    """Read a file in the format that its extension names.
 
     Raises
     ------
     RnnsimError
-        If it does not exist or cannot be read as what its extension says.
+        If it does not exist or cannot be read in that format.
     """
     readers = {".csv": CsvSheet, ".npz": NpzSheet}
     file = Path(path)
@@ -69,7 +85,7 @@ def read_sheet(path: str) -> Sheet:
 
 
 class CsvSheet(Sheet):
-    """A text file: a line of column names, then a line of values a row, separated by commas."""
+    """A text file of comma-separated values: a line of column names, then a line for each row."""
 
     def __init__(self, path: Path) -> None:
         lines = _read_lines(path)
@@ -87,7 +103,7 @@ class CsvSheet(Sheet):
         self._lines = lines[1:]
 
     def numeric(self, name: str) -> bool:
-        """Judge by the first value that there is; a column of dates, say, is not meant."""
+        """Decide by the first value that is not blank, which leaves out a column of dates, say."""
         place = self.names.index(name)
         present = (cells[place] for _, cells in self._lines if cells[place].strip())
         return _number(next(present, "")) is not None
@@ -107,7 +123,7 @@ class CsvSheet(Sheet):
 
 
 def _read_lines(path: Path) -> list[tuple[int, list[str]]]:
-    """Give the lines that are not blank, each with its number."""
+    """Return the lines that are not blank, each with its number."""
     with path.open(newline="", encoding="utf-8-sig") as file:
         reader = csv.reader(file)
         try:
@@ -131,13 +147,13 @@ def _check_header(file: str, header: list[str]) -> None:
 
 def _number(text: str) -> float | None:
     try:
-        return None if "_" in text else float(text)  # Python alone reads 1_000 as a number
+        return None if "_" in text else float(text)  # only Python reads 1_000 as a number
     except ValueError:
         return None
 
 
 class NpzSheet(Sheet):
-    """NumPy's archive: an array (rows,) is a column, an array (rows, c) the columns key[0], key[1]..."""
+    """A NumPy archive: an array (rows,) is a column, an array (rows, c) the columns key[0], key[1]..."""
 
     def __init__(self, path: Path) -> None:
         arrays = _read_arrays(path)
@@ -183,6 +199,6 @@ def _read_arrays(path: Path) -> dict[str, Array]:
     except Exception as error:  # noqa: BLE001 (a broken file may fail in any way)
         raise RnnsimError(f"{path.name} is broken or holds what is not numbers: {error}") from None
     for key, array in arrays.items():
-        if not isinstance(array, np.ndarray):  # a member that is not an array comes as bytes
+        if not isinstance(array, np.ndarray):  # NumPy returns other members of the archive as bytes
             raise RnnsimError(f"{path.name}: {key} is not an array; write the file with numpy.savez")
     return arrays

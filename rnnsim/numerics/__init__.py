@@ -1,1 +1,1 @@
-"""Linear algebra, elementary functions, fixed points: what networks and rules are made of."""
+"""Linear algebra, elementary functions, fixed points and threads, for networks and rules."""

@@ -1,10 +1,10 @@
 """The adjoint equation at a steady state: lambda = J^T lambda + dE/dx (theory.md 1.1, eq. 6).
 
-J = dF/dx is that of one step F of a network, there where the row has settled. LAPACK solves the equation
-directly; Pineda's adjoint network relaxes, lambda <- J^T lambda + dE/dx, which sums the Neumann series
-sum_i (J^T)^i dE/dx. Refined, it relaxes in single precision, which is twice as fast, a few digits at a
-time: what is left of the equation is worked out in full precision and takes the place of dE/dx.
-Whatever the way, the residual relative to dE/dx is what is judged.
+J = dF/dx is the Jacobian of one step F of a network at a steady state. The equation is solved directly,
+by LAPACK, or by relaxation, lambda <- J^T lambda + dE/dx (Pineda's adjoint network), which sums the
+Neumann series sum_i (J^T)^i dE/dx. Iterative refinement relaxes in single precision, which is twice as
+fast: each round computes the residual in full precision and solves for a correction with it in place of
+dE/dx. Whatever the method, a solution is accepted by its residual relative to dE/dx.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from rnnsim.errors import RnnsimError
 from rnnsim.kernels import kernel
 from rnnsim.network import Network
 from rnnsim.numerics.blas import pivot_workspace, solve_transposed
-from rnnsim.numerics.fixed_points import USUAL_STEPS, identity_minus
+from rnnsim.numerics.fixed_points import TYPICAL_STEPS, identity_minus
 from rnnsim.numerics.linalg import copy, larger, largest, parts_of, swap
 from rnnsim.numerics.parallel import in_parts
 from rnnsim.rule import Settler
@@ -28,54 +28,100 @@ from rnnsim.typing import Array, Bools, Integers, Kernel, Params, Trajectory
 DIRECT, RELAXATION, REFINED, NEUMANN = "direct", "relaxation", "refined", "neumann"
 
 TOLERANCE = {"float64": 1e-9, "float32": 1e-3}
-LOOSE = 0.5  # the tolerance of a series that is cut off
+SERIES_TOLERANCE = 0.5  # of a truncated series
 TERMS = 20
-GAIN = 5e-7  # to what part of itself single precision can bring a residual; a number holds 6e-8
-HIDDEN = 4  # rounding errors of the adjoint that hide a residual
+GAIN = 5e-7  # the relative residual that single precision can reach; its rounding error is 6e-8
+NOISE = 4  # residuals below this many rounding errors of the adjoint cannot be resolved
 
 
 class AdjointWorkspace(NamedTuple):
-    """Room for the adjoint of a row."""
+    """The workspace for the adjoint of one row.
 
-    adjoint: Array  # (2, B, 1, N) lambda, and what an iteration makes of it
-    error: Array  # (B, N) dE/dx
-    matrix: Array  # (N, N) I - J, for the direct solution
-    pivots: Integers  # (N,)
-    report: Array  # (B, 4) residual, steps, row, size of the adjoint: of a part, at its begin
-    found: Bools  # (B,) whether there is an adjoint
-    places: Integers  # (B,) with which sequence each changed places when its adjoint was found
+    Attributes
+    ----------
+    adjoint : (2, B, 1, N) array
+        lambda and J^T lambda.
+    error : (B, N) array
+        dE/dx.
+    matrix : (N, N) array
+        I - J, for the direct solution.
+    pivots : (N,) int array
+    report : (B, 4) array
+        Residual, steps, row, largest entry of the adjoint. Sequences that are solved together report in
+        the first of their rows.
+    found : (B,) bool array
+        Whether there is an adjoint.
+    swapped_with : (B,) int array
+        The sequence that each was swapped with on convergence.
+    tolerance : float
+        The largest residual relative to dE/dx that is accepted.
+    enough : float
+        The residual relative to dE/dx at which an iteration stops.
+    steps : int
+        The maximum number of steps.
+    resolution : float
+        The relative rounding error of the dtype.
+    """
+
+    adjoint: Array
+    error: Array
+    matrix: Array
+    pivots: Integers
+    report: Array
+    found: Bools
+    swapped_with: Integers
     tolerance: float
-    enough: float  # the residual relative to dE/dx at which an iteration stops
+    enough: float
     steps: int
-    resolution: float  # the rounding error of a number of size 1
+    resolution: float
 
 
 class RefinementWorkspace(NamedTuple):
-    """Room for an adjoint and for its digits, a few at a time, in single precision."""
+    """The workspace for an adjoint in full precision and for its corrections in single precision.
 
-    work: AdjointWorkspace
+    Attributes
+    ----------
+    full, low : AdjointWorkspace
+        In the network's dtype and in single precision.
+    low_params : NamedTuple of arrays
+    low_trajectory : NamedTuple
+        One row.
+    low_delta : (B, 1, K) array
+    """
+
+    full: AdjointWorkspace
     low_params: Params
-    low_trajectory: Trajectory  # one row
+    low_trajectory: Trajectory
     low: AdjointWorkspace
-    low_delta: Array  # (B, 1, K)
+    low_delta: Array
 
 
 class AdjointSolver(NamedTuple):
-    """How the adjoint equation is to be solved."""
+    """How the adjoint equation is solved.
 
-    way: str = DIRECT
+    Attributes
+    ----------
+    method : "direct", "relaxation", "refined" or "neumann"
+    tolerance : float or None
+        The largest residual relative to dE/dx; None for the default of the network's dtype.
+    max_steps : int
+    terms : int
+        The number of terms of the Neumann series.
+    """
+
+    method: str = DIRECT
     tolerance: float | None = None
     max_steps: int = Settler().max_steps
     terms: int = TERMS
 
-    def room(self, network: Network, batch: int) -> AdjointWorkspace | RefinementWorkspace:
-        """Allocate what the solution needs; the default tolerance is that of the network's dtype."""
-        work = self._workspace(network, batch, network.dtype)
-        if self.way != REFINED:
-            return work
+    def workspace(self, network: Network, batch: int) -> AdjointWorkspace | RefinementWorkspace:
+        """Allocate the workspace of the method."""
+        full = self._workspace(network, batch, network.dtype)
+        if self.method != REFINED:
+            return full
         single = np.dtype(np.float32)
         return RefinementWorkspace(
-            work,
+            full,
             in_dtype(network.kernel_params(np.zeros(network.n_params, network.dtype)), single),
             in_dtype(network.trajectory(1, batch), single),
             self._workspace(network, batch, single),
@@ -84,8 +130,8 @@ class AdjointSolver(NamedTuple):
 
     def _workspace(self, network: Network, batch: int, dtype: Any) -> AdjointWorkspace:
         N = network.n_state
-        series, size = self.way == NEUMANN, N if self.way == DIRECT else 0
-        tolerance = self.tolerance or (LOOSE if series else TOLERANCE[dtype.name])
+        is_series, size = self.method == NEUMANN, N if self.method == DIRECT else 0
+        tolerance = self.tolerance or (SERIES_TOLERANCE if is_series else TOLERANCE[dtype.name])
         return AdjointWorkspace(
             adjoint=aligned_zeros((2, batch, 1, N), dtype),
             error=aligned_zeros((batch, N), dtype),
@@ -93,92 +139,94 @@ class AdjointSolver(NamedTuple):
             pivots=pivot_workspace(size),
             report=np.zeros((batch, 4)),
             found=np.zeros(batch, np.bool_),
-            places=np.zeros(batch, np.int64),
+            swapped_with=np.zeros(batch, np.int64),
             tolerance=tolerance,
-            enough=0.0 if series else 1e-3 * tolerance,  # a series has as many terms as were asked for
-            steps=self.terms if series else self.max_steps,
+            enough=0.0 if is_series else 1e-3 * tolerance,  # a series always sums all its terms
+            steps=self.terms if is_series else self.max_steps,
             resolution=float(np.finfo(dtype).eps),
         )
 
     def kernel(self, network: Network) -> Kernel:
-        """Make ``solve(params, trajectory, t, workspace, delta)`` of one row.
+        """Make ``solve(params, trajectory, t, workspace, delta)`` for one row.
 
-        It leaves the delta (B, 1, K) and says whether every sequence has an adjoint.
+        It writes delta (B, 1, K) and returns whether every sequence has an adjoint.
 
         Raises
         ------
         RnnsimError
-            If the network lacks what the way needs.
+            If the network lacks a kernel that the method needs.
         """
-        if self.way == DIRECT:
+        if self.method == DIRECT:
             return direct_kernel(network.vjp, network.jacobian)
         iterate = iteration_kernel(network.vjp, network.swap_sequences)
-        if self.way != REFINED:
-            return sharing_kernel(iterate, network.shares)
+        if self.method != REFINED:
+            return relaxation_kernel(iterate, network.shares)
         if network.convert is None:
             raise RnnsimError(f"adjoint={REFINED} needs convert, which a {network.kind} network lacks")
         return refinement_kernel(network.vjp, network.convert, iterate, network.shares)
 
     def message(self, workspace: AdjointWorkspace | RefinementWorkspace, before: int = 0) -> str:
-        """Say that there is no adjoint: the residual, the steps and the remedy.
+        """Explain that there is no adjoint, with the residual, the steps and a remedy.
 
-        ``before`` counts the input rows before those that were given.
+        ``before`` is the number of input rows before the first one that was solved for.
         """
-        work = workspace.work if isinstance(workspace, RefinementWorkspace) else workspace
-        worst = np.argmax(np.nan_to_num(work.report[:, 0], nan=np.inf))
-        residual, steps, row, longest = work.report[worst]
+        full = workspace.full if isinstance(workspace, RefinementWorkspace) else workspace
+        worst = np.argmax(np.nan_to_num(full.report[:, 0], nan=np.inf))
+        residual, steps, row, longest = full.report[worst]
         size = f", the adjoint {longest:.3g} times" if longest > 100 else ""
-        others = " or ".join(f"adjoint={way}" for way in (DIRECT, RELAXATION) if way != self.way)
+        others = " or ".join(f"adjoint={name}" for name in (DIRECT, RELAXATION) if name != self.method)
         return (
             f"the adjoint of input row {before + int(row)} has no solution: after {int(steps)} steps "
-            f"(adjoint={self.way}) its residual is {residual:.3g} times the error{size} "
-            f"(tolerance {work.tolerance:.3g}); try smaller weights, or {others}"
+            f"(adjoint={self.method}) its residual is {residual:.3g} times the error{size} "
+            f"(tolerance {full.tolerance:.3g}); try smaller weights, or {others}"
         )
 
 
 @kernel(allocates=False)
-def is_far(work: AdjointWorkspace, b: int, enough: float) -> bool:
-    """Whether the residual of a sequence is above ``enough``, and above what rounding makes of lambda.
+def is_far(workspace: AdjointWorkspace, b: int, enough: float) -> bool:
+    """Whether the residual of a sequence is above ``enough`` and above the rounding error of lambda.
 
-    The root mean square is no larger than the maximum; a sum takes a tenth of the time of a maximum that
-    minds nans.
+    The root mean square, a lower bound of the maximum, is compared first: it takes a tenth of the time
+    of a maximum that propagates nans.
     """
-    old, new, error = work.adjoint[0, b, 0], work.adjoint[1, b, 0], work.error[b]
-    zero, n, hidden = work.error.dtype.type(0), error.size, HIDDEN * work.resolution
+    old, new, error = workspace.adjoint[0, b, 0], workspace.adjoint[1, b, 0], workspace.error[b]
+    zero, n, noise = workspace.error.dtype.type(0), error.size, NOISE * workspace.resolution
     total, size = zero, zero
     for i in range(n):
         difference = new[i] + error[i] - old[i]
         total += difference * difference
         size += old[i] * old[i]
-    if total > 4 * (n * enough**2 + size * hidden**2):
+    if total > 4 * (n * enough**2 + size * noise**2):
         return True
-    return bool(residual(work, b, b + 1) > max(enough, hidden * largest(old)))
+    return bool(residual(workspace, b, b + 1) > max(enough, noise * largest(old)))
 
 
 @kernel(allocates=False)
-def residual(work: AdjointWorkspace, begin: int, end: int) -> float:
+def residual(workspace: AdjointWorkspace, begin: int, end: int) -> float:
     """max |J^T lambda + dE/dx - lambda|, lambda in adjoint[0] and J^T lambda in adjoint[1]."""
     worst = 0.0
     for b in range(begin, end):
-        for i in range(work.error.shape[1]):
-            lambda_, moved = work.adjoint[0, b, 0, i], work.adjoint[1, b, 0, i]
-            worst = larger(worst, moved + work.error[b, i] - lambda_)
+        for i in range(workspace.error.shape[1]):
+            lambda_, JT_lambda = workspace.adjoint[0, b, 0, i], workspace.adjoint[1, b, 0, i]
+            worst = larger(worst, JT_lambda + workspace.error[b, i] - lambda_)
     return worst
 
 
 @kernel
-def has_converged(work: AdjointWorkspace, begin: int, end: int, size: float, steps: int, t: int) -> bool:
-    """Whether the residual is small beside the error; a nan is not.
+def has_converged(
+    workspace: AdjointWorkspace, begin: int, end: int, worst: float, steps: int, t: int
+) -> bool:
+    """Whether the residual ``worst`` is small relative to the error; a nan is not.
 
-    An adjoint so large that rounding would hide the residual is none, however small that looks: the
-    equation is singular but for rounding.
+    If rounding errors of the adjoint exceed the tolerance, a small residual means nothing: the equation
+    is then singular to working precision, and the adjoint is rejected.
     """
-    scale, longest = largest(work.error[begin:end]), largest(work.adjoint[0, begin:end])
-    unit, report = scale if scale > 0 else 1.0, work.report[begin]
-    report[0], report[1] = size / unit, steps
+    scale, longest = largest(workspace.error[begin:end]), largest(workspace.adjoint[0, begin:end])
+    unit, report = scale if scale > 0 else 1.0, workspace.report[begin]
+    report[0], report[1] = worst / unit, steps
     report[2], report[3] = t, longest / unit
-    most = work.tolerance * scale
-    return bool(size <= most and work.resolution * longest <= most)
+    most = workspace.tolerance * scale
+    return bool(worst <= most and workspace.resolution * longest <= most)
 
 
 @cache
@@ -187,98 +235,100 @@ def direct_kernel(vjp: Kernel, jacobian: Kernel) -> Kernel:
 
     @kernel
     def solve(
-        params: Params, trajectory: Trajectory, t: int, work: AdjointWorkspace, delta: Array
+        params: Params, trajectory: Trajectory, t: int, workspace: AdjointWorkspace, delta: Array
     ) -> bool:
-        B = work.error.shape[0]
-        copy(trajectory.error[t], work.error)
-        work.report[:] = 0
+        B = workspace.error.shape[0]
+        copy(trajectory.error[t], workspace.error)
+        workspace.report[:] = 0
         for b in range(B):
-            jacobian(params, trajectory, t, b, work.matrix)
-            identity_minus(work.matrix)
-            copy(work.error[b], work.adjoint[0, b, 0])
-            if not solve_transposed(work.matrix, work.adjoint[0, b, 0], work.pivots):
-                report = work.report[b]
+            jacobian(params, trajectory, t, b, workspace.matrix)
+            identity_minus(workspace.matrix)
+            copy(workspace.error[b], workspace.adjoint[0, b, 0])
+            if not solve_transposed(workspace.matrix, workspace.adjoint[0, b, 0], workspace.pivots):
+                report = workspace.report[b]
                 report[0], report[1], report[2], report[3] = np.inf, 1, t, np.inf
                 return False
-        vjp(params, trajectory, t, 0, B, False, work.adjoint[0], delta, work.adjoint[1])
-        return has_converged(work, 0, B, residual(work, 0, B), 1, t)
+        vjp(params, trajectory, t, 0, B, False, workspace.adjoint[0], delta, workspace.adjoint[1])
+        return has_converged(workspace, 0, B, residual(workspace, 0, B), 1, t)
 
     return solve
 
 
 @cache
 def iteration_kernel(vjp: Kernel, swap_sequences: Kernel) -> Kernel:
-    """Iterate lambda <- J^T lambda + dE/dx from dE/dx on, which sums the Neumann series."""
+    """Iterate lambda <- J^T lambda + dE/dx, starting at dE/dx, which sums the Neumann series."""
 
     @kernel
     def iterate(
         params: Params,
         trajectory: Trajectory,
         t: int,
-        work: AdjointWorkspace,
+        workspace: AdjointWorkspace,
         delta: Array,
         enough: float,
         begin: int,
         end: int,
     ) -> None:
-        """Find the adjoint of these sequences, to a residual of ``enough`` beside the largest error.
+        """Solve for these sequences, to a residual of ``enough`` relative to the largest error.
 
-        Those that have it are put last, out of the way.
+        Sequences that have converged are swapped to the end, so that ``vjp`` leaves them out.
         """
-        lambda_, moved = work.adjoint[0], work.adjoint[1]
+        lambda_, JT_lambda = workspace.adjoint[0], workspace.adjoint[1]
         for b in range(begin, end):
-            copy(work.error[b], lambda_[b, 0])
-        enough *= largest(work.error[begin:end])
-        moving, steps = end, 0
-        while moving > begin:
-            vjp(params, trajectory, t, begin, moving, False, lambda_, delta, moved)
+            copy(workspace.error[b], lambda_[b, 0])
+        enough *= largest(workspace.error[begin:end])
+        active, steps = end, 0
+        while active > begin:
+            vjp(params, trajectory, t, begin, active, False, lambda_, delta, JT_lambda)
             steps += 1
-            for b in range(moving - 1, begin - 1, -1):
-                if steps == work.steps or not is_far(work, b, enough):
-                    moving -= 1
-                    work.places[moving] = b
-                    swap_all(trajectory, t, work, delta, b, moving)
+            for b in range(active - 1, begin - 1, -1):
+                if steps == workspace.steps or not is_far(workspace, b, enough):
+                    active -= 1
+                    workspace.swapped_with[active] = b
+                    swap_all(trajectory, t, workspace, delta, b, active)
                 else:
                     for j in range(lambda_.shape[2]):
-                        lambda_[b, 0, j] = moved[b, 0, j] + work.error[b, j]
-        for other in range(begin, end):
-            swap_all(trajectory, t, work, delta, work.places[other], other)
-        work.found[begin:end] = has_converged(work, begin, end, residual(work, begin, end), steps, t)
+                        lambda_[b, 0, j] = JT_lambda[b, 0, j] + workspace.error[b, j]
+        for other in range(begin, end):  # back into the original order
+            swap_all(trajectory, t, workspace, delta, workspace.swapped_with[other], other)
+        workspace.found[begin:end] = has_converged(
+            workspace, begin, end, residual(workspace, begin, end), steps, t
+        )
 
     @kernel(allocates=False)
     def swap_all(
-        trajectory: Trajectory, t: int, work: AdjointWorkspace, delta: Array, b: int, other: int
+        trajectory: Trajectory, t: int, workspace: AdjointWorkspace, delta: Array, b: int, other: int
     ) -> None:
         swap_sequences(trajectory, t, b, other)
-        swap(work.error[b], work.error[other])
-        swap(work.adjoint[0, b, 0], work.adjoint[0, other, 0])
-        swap(work.adjoint[1, b, 0], work.adjoint[1, other, 0])
+        swap(workspace.error[b], workspace.error[other])
+        swap(workspace.adjoint[0, b, 0], workspace.adjoint[0, other, 0])
+        swap(workspace.adjoint[1, b, 0], workspace.adjoint[1, other, 0])
         swap(delta[b, 0], delta[other, 0])
 
     return iterate
 
 
 @cache
-def sharing_kernel(iterate: Kernel, shares: bool) -> Kernel:
-    """Solve by iteration; cores share the sequences."""
+def relaxation_kernel(iterate: Kernel, shares: bool) -> Kernel:
+    """Solve by iteration, with the sequences divided between threads."""
 
     @kernel
     def solve(
-        params: Params, trajectory: Trajectory, t: int, work: AdjointWorkspace, delta: Array
+        params: Params, trajectory: Trajectory, t: int, workspace: AdjointWorkspace, delta: Array
     ) -> bool:
-        B, n = work.error.shape
-        copy(trajectory.error[t], work.error)
-        work.report[:] = 0
-        parts = parts_of(B, USUAL_STEPS * B * n * n) if shares else 1
-        in_parts(iterate, B, parts, params, trajectory, t, work, delta, work.enough)
-        return bool(work.found.all())
+        B, n = workspace.error.shape
+        copy(trajectory.error[t], workspace.error)
+        workspace.report[:] = 0
+        parts = parts_of(B, TYPICAL_STEPS * B * n * n) if shares else 1
+        in_parts(iterate, B, parts, params, trajectory, t, workspace, delta, workspace.enough)
+        return bool(workspace.found.all())
 
     return solve
 
 
 @cache
 def refinement_kernel(vjp: Kernel, convert: Kernel, iterate: Kernel, shares: bool) -> Kernel:
-    """Solve by iteration in single precision, of what is left of the equation in full precision."""
+    """Solve by iterative refinement: corrections in single precision, residuals in full precision."""
 
     @kernel
     def refine(
@@ -290,18 +340,18 @@ def refinement_kernel(vjp: Kernel, convert: Kernel, iterate: Kernel, shares: boo
         begin: int,
         end: int,
     ) -> None:
-        """Find the adjoint of these sequences, until it is found or nothing more is gained."""
-        work, low = workspace.work, workspace.low
-        lambda_, moved = work.adjoint[0], work.adjoint[1]
+        """Refine the adjoint of these sequences until a round no longer halves the residual."""
+        full, low = workspace.full, workspace.low
+        lambda_, JT_lambda = full.adjoint[0], full.adjoint[1]
         lambda_[begin:end] = 0
-        moved[begin:end] = 0
-        scale, steps = largest(work.error[begin:end]), 0
-        left, before = scale, np.inf
-        while left > work.enough * scale and left < 0.5 * before and steps < work.steps:
+        JT_lambda[begin:end] = 0
+        scale, steps = largest(full.error[begin:end]), 0
+        worst, before = scale, np.inf
+        while worst > full.enough * scale and worst < 0.5 * before and steps < full.steps:
             for b in range(begin, end):
                 for i in range(lambda_.shape[2]):
-                    low.error[b, i] = (moved[b, 0, i] + work.error[b, i] - lambda_[b, 0, i]) / left
-            gain = max(GAIN, 0.5 * work.enough * scale / left)
+                    low.error[b, i] = (JT_lambda[b, 0, i] + full.error[b, i] - lambda_[b, 0, i]) / worst
+            gain = max(GAIN, 0.5 * full.enough * scale / worst)
             iterate(
                 workspace.low_params,
                 workspace.low_trajectory,
@@ -315,25 +365,25 @@ def refinement_kernel(vjp: Kernel, convert: Kernel, iterate: Kernel, shares: boo
             steps += int(low.report[begin, 1])
             for b in range(begin, end):
                 for i in range(lambda_.shape[2]):
-                    lambda_[b, 0, i] += left * low.adjoint[0, b, 0, i]
-            vjp(params, trajectory, t, begin, end, False, lambda_, delta, moved)
-            before, left = left, residual(work, begin, end)
-        work.found[begin:end] = has_converged(work, begin, end, left, steps, t)
+                    lambda_[b, 0, i] += worst * low.adjoint[0, b, 0, i]
+            vjp(params, trajectory, t, begin, end, False, lambda_, delta, JT_lambda)
+            before, worst = worst, residual(full, begin, end)
+        full.found[begin:end] = has_converged(full, begin, end, worst, steps, t)
 
     @kernel
     def solve(
         params: Params, trajectory: Trajectory, t: int, workspace: RefinementWorkspace, delta: Array
     ) -> bool:
-        work = workspace.work
-        B, n = work.error.shape
-        copy(trajectory.error[t], work.error)
-        delta[:] = 0  # of an error of zero
-        work.report[:] = 0
+        full = workspace.full
+        B, n = full.error.shape
+        copy(trajectory.error[t], full.error)
+        delta[:] = 0  # the result where the error is zero
+        full.report[:] = 0
         convert(params, trajectory, t, workspace.low_params, workspace.low_trajectory)
-        parts = parts_of(B, USUAL_STEPS * B * n * n) if shares else 1
+        parts = parts_of(B, TYPICAL_STEPS * B * n * n) if shares else 1
         if shares:
             workspace.low_trajectory.single_threaded[0] = parts > 1
         in_parts(refine, B, parts, params, trajectory, t, workspace, delta)
-        return bool(work.found.all())
+        return bool(full.found.all())
 
     return solve

@@ -1,4 +1,4 @@
-"""Matrix products by BLAS, and linear equations by LAPACK, without checks and copies."""
+"""Matrix products by BLAS and linear equations by LAPACK, without checks or copies."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from rnnsim.typing import Array, Integers
 
 @native("blas.gemm")
 def gemm(x: Array, y: Array, out: Array) -> None:
-    """``out = x y`` by BLAS; out is neither x nor y. x and y may be transposed."""
+    """``out = x y`` by BLAS; out is neither x nor y, which may be transposed views."""
     np.dot(x, y, out)
 
 
@@ -22,18 +22,18 @@ def add_xt_y(x: Array, y: Array, out: Array, begin: int, end: int) -> None:
 
 @native("blas.solve_transposed")
 def solve_transposed(A: Array, x: Array, pivots: Integers) -> bool:
-    """Solve ``A^T y = x`` by LAPACK: y replaces x, and A is used up. False where A is singular.
+    """Solve ``A^T y = x`` by LAPACK: y overwrites x, and A is overwritten. False if A is singular.
 
-    LAPACK counts columns where we count rows, hence the transpose. A (n, n), x (n) with n > 0, and room
-    for n pivots, which are whole numbers of either size.
+    LAPACK is column-major, hence the transpose. A (n, n), x (n) with n > 0, pivots (n), which may be
+    integers of 4 or 8 bytes.
     """
     try:
         x[:] = np.linalg.solve(A.T, x)
-    except Exception:  # noqa: BLE001 (LinAlgError, which Numba knows by no other name)
+    except Exception:  # noqa: BLE001 (LinAlgError; Numba can catch no other class)
         return False
     return True
 
 
 def pivot_workspace(n: int) -> Integers:
-    """Allocate what ``solve_transposed`` needs beside the numbers."""
+    """Allocate the pivots of ``solve_transposed``."""
     return np.zeros(n, np.int64)

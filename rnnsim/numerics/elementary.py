@@ -1,17 +1,17 @@
 """tanh, the logistic function and softplus with their slopes, without branches or tables.
 
-A library's tanh is called for one number and takes 20 ns; these are a few multiplications, which the
-compiler does for as many numbers at a time as fit into a vector. All go back to one reduction [Cody &
-Waite 1980]: y = k ln 2 + r with a whole k and |r| <= ln 2 / 2, so that
+The C library's tanh is a call per number and takes 20 ns; these are a few multiplications, which the
+compiler vectorises. All use the range reduction of [Cody & Waite 1980]: y = k ln 2 + r with an integer k
+and |r| <= ln 2 / 2, so that
 
     exp(y) - 1 = 2^k (exp(r) - 1) + (2^k - 1),      exp(r) - 1 = r (1 + r Q(r))
 
-with ln 2 in two parts, that k times the first be exact, and Q a polynomial whose error, interpolated
-at Chebyshev's nodes, is below half a unit in the last place. Sums must stay as they are written here,
-or the two parts of ln 2 would become one: hence ``reassociates=False``.
+where ln 2 is split into two parts such that k times the first is exact, and Q is a polynomial,
+interpolated at the Chebyshev nodes, with an error below half a unit in the last place. Reassociation
+would merge the two parts of ln 2, hence ``reassociates=False``.
 
-Values are within 2.5 units in the last place over the whole range, and slopes within 5 (tests/
-test_elementary.py); nan stays nan, and zero keeps its sign in tanh.
+Values are within 2.5 units in the last place over the whole range, and slopes within 5
+(tests/numerics/test_elementary.py); nan stays nan, and zero keeps its sign in tanh.
 """
 
 from __future__ import annotations
@@ -35,7 +35,8 @@ Q0, Q1, Q2, Q3, Q4, Q5 = (
     for c in (0.5, 0.1666666668, 0.04166645681, 0.008333310024, 0.001393454193, 0.0001989198131)
 )
 A0, A1, A2, A3 = (np.float32(c) for c in (0.3333332017, 0.2000378032, 0.141183099, 0.1342574901))
-FAR_32, DEEP_32 = np.float32(80), np.float32(104)
+SATURATED_32 = np.float32(80)  # tanh is 1 where 2 |v| is larger
+UNDERFLOW_32 = np.float32(104)  # exp is 0 below minus this
 
 
 # --- float64 ----------------------------------------------------------------------------------------
@@ -43,14 +44,14 @@ FAR_32, DEEP_32 = np.float32(80), np.float32(104)
 
 @kernel(allocates=False, reassociates=False)
 def power_of_two(k: Number) -> Number:
-    """2^k, k whole and within the normal numbers."""
+    """2^k for an integer k, where 2^k is a normal number."""
     bits = (np.int64(np.int32(k)) + 1023) << np.int64(52)
     return np.int64(bits).view(np.float64)
 
 
 @kernel(allocates=False, reassociates=False)
 def reduced(y: Number) -> tuple[Number, Number]:
-    """k and exp(r) - 1; Q in steps of r^2, half as many that wait for one another."""
+    """k and exp(r) - 1; Q by Horner's rule in r^2, which halves the chain of dependent operations."""
     k = np.rint(y * LOG2_E) if y == y else 0.0
     r = (y - k * LN2_HIGH) - k * LN2_LOW
     s = r * r
@@ -65,7 +66,7 @@ def reduced(y: Number) -> tuple[Number, Number]:
 
 @kernel(allocates=False, reassociates=False)
 def exp_of_negative(y: Number) -> Number:
-    """exp(y) for y <= 0; 2^k in two factors, for it may be below the normal numbers."""
+    """exp(y) for y <= 0; 2^k in two factors, because it may be subnormal."""
     k, m = reduced(-746.0 if y < -746.0 else y)
     half = np.rint(0.5 * k)
     return ((1.0 + m) * power_of_two(half)) * power_of_two(k - half)
@@ -92,7 +93,7 @@ def logistic(v: Number) -> tuple[Number, Number]:
 
 @kernel(allocates=False, reassociates=False)
 def softplus(v: Number) -> tuple[Number, Number]:
-    """max(v, 0) + log(1 + e), log(1 + e) = 2 artanh(z) with z = e / (2 + e); its slope is logistic."""
+    """max(v, 0) + log(1 + e), log(1 + e) = 2 artanh(z) with z = e / (2 + e); slope logistic(v)."""
     e = exp_of_negative(-abs(v))
     z = e / (2.0 + e)
     w = z * z
@@ -116,7 +117,7 @@ def softplus(v: Number) -> tuple[Number, Number]:
 
 @kernel(allocates=False, reassociates=False)
 def power_of_two_32(k: Number) -> Number:
-    """2^k, k whole and within the normal numbers."""
+    """2^k for an integer k, where 2^k is a normal number."""
     bits = (np.int32(k) + np.int32(127)) << np.int32(23)
     return np.int32(bits).view(np.float32)
 
@@ -133,17 +134,17 @@ def reduced_32(y: Number) -> tuple[Number, Number]:
 
 @kernel(allocates=False, reassociates=False)
 def exp_of_negative_32(y: Number) -> Number:
-    """As :func:`exp_of_negative`."""
-    k, m = reduced_32(-DEEP_32 if y < -DEEP_32 else y)
+    """The same as :func:`exp_of_negative`."""
+    k, m = reduced_32(-UNDERFLOW_32 if y < -UNDERFLOW_32 else y)
     half = np.rint(HALF * k)
     return ((ONE + m) * power_of_two_32(half)) * power_of_two_32(k - half)
 
 
 @kernel(allocates=False, reassociates=False)
 def tanh_32(v: Number) -> tuple[Number, Number]:
-    """As :func:`tanh`."""
+    """The same as :func:`tanh`."""
     y = TWO * abs(v)
-    k, m = reduced_32(FAR_32 if y > FAR_32 else y)
+    k, m = reduced_32(SATURATED_32 if y > SATURATED_32 else y)
     s = power_of_two_32(k)
     E = s * m + (s - ONE)
     inverse = ONE / (E + TWO)
@@ -152,7 +153,7 @@ def tanh_32(v: Number) -> tuple[Number, Number]:
 
 @kernel(allocates=False, reassociates=False)
 def logistic_32(v: Number) -> tuple[Number, Number]:
-    """As :func:`logistic`."""
+    """The same as :func:`logistic`."""
     e = exp_of_negative_32(-abs(v))
     inverse = ONE / (ONE + e)
     return (inverse if v >= 0 else e * inverse), (e * inverse) * inverse
@@ -160,7 +161,7 @@ def logistic_32(v: Number) -> tuple[Number, Number]:
 
 @kernel(allocates=False, reassociates=False)
 def softplus_32(v: Number) -> tuple[Number, Number]:
-    """As :func:`softplus`."""
+    """The same as :func:`softplus`."""
     e = exp_of_negative_32(-abs(v))
     z = e / (TWO + e)
     w = z * z
@@ -170,7 +171,7 @@ def softplus_32(v: Number) -> tuple[Number, Number]:
 
 
 class Elementary(NamedTuple):
-    """The functions for one dtype: each takes a number and gives value and slope."""
+    """The functions for one dtype: each takes a number and returns its value and slope."""
 
     tanh: Kernel
     logistic: Kernel

@@ -1,10 +1,10 @@
 """Steady states: x = F(x) with the input held fixed (theory.md 1.1), F being one step of a network.
 
-Relaxation steps until the state stands still. Anderson's method mixes the last few iterates, and
-Newton's solves (I - J) dx = F(x) - x with J = dF/dx: both reach steady states that relaxation is slow
-to reach or, where they are unstable, cannot reach. Whatever the method, the residual
-``max |F(x) - x| / alpha`` is what is judged, and it is judged at the state that is returned. A state
-so large that rounding would hide the residual has not settled, however small the residual looks.
+Relaxation iterates x <- F(x). Anderson's method mixes the last few iterates, and Newton's solves
+(I - J) dx = F(x) - x with J = dF/dx: both find steady states to which relaxation converges slowly or,
+where they are unstable, not at all. Every method stops by the same test, at the state that it returns:
+the residual ``max |F(x) - x| / alpha`` is at most the tolerance. If rounding errors of the state exceed
+the tolerance, a small residual means nothing, and the state has not settled.
 """
 
 from __future__ import annotations
@@ -31,28 +31,50 @@ SETTLED = 0
 UNSETTLED = 1
 
 TOLERANCE = {"float64": 1e-12, "float32": 1e-5}
-USUAL_STEPS = 100  # of relaxation, for a guess how much work there is
+TYPICAL_STEPS = 100  # steps of relaxation, for estimating the work
 
 
 class SettlingWorkspace(NamedTuple):
-    """What settling is told, what it reports, and room to work."""
+    """The limits of a solver, its report and its workspace.
+
+    Attributes
+    ----------
+    tolerance : float
+    max_steps : int
+    resolution : float
+        The relative rounding error of the dtype.
+    report : (B, 4) array
+        Residual, steps, largest state and row in the trajectory of each sequence.
+    settled : (B,) bool array
+    swapped_with : (B,) int array
+        The sequence that each was swapped with when it had settled.
+    iterates, residuals : (depth + 1, B, n) arrays
+        The last x and their F(x) - x, for Anderson's method.
+    jacobian : (n, n) array
+        J, then I - J, for Newton's method.
+    transposed : (n, n) array
+        (I - J)^T.
+    move : (n,) array
+        dx.
+    pivots : (n,) int array
+    """
 
     tolerance: float
     max_steps: int
-    resolution: float  # the rounding error of a number of size 1
-    report: Array  # (B, 4) of each sequence: residual, steps, largest state, row in the trajectory
-    settled: Bools  # (B,)
-    places: Integers  # (B,) with which sequence each changed places when it had settled
-    iterates: Array  # (depth + 1, B, n) the last x, for Anderson
-    residuals: Array  # (depth + 1, B, n) and their F(x) - x
-    jacobian: Array  # (n, n) J and I - J, for Newton
-    transposed: Array  # (n, n) (I - J)^T
-    move: Array  # (n,) dx
-    pivots: Integers  # (n,)
+    resolution: float
+    report: Array
+    settled: Bools
+    swapped_with: Integers
+    iterates: Array
+    residuals: Array
+    jacobian: Array
+    transposed: Array
+    move: Array
+    pivots: Integers
 
 
 def settling_workspace(settler: Settler, network: Network, batch: int) -> SettlingWorkspace:
-    """Allocate what a solver needs; the default tolerance is that of the network's dtype."""
+    """Allocate the workspace of a solver; the default tolerance depends on the network's dtype."""
     n, dtype = network.n_state, network.dtype
     slots = settler.depth + 1 if settler.solver == "anderson" else 0
     size = n if settler.solver == "newton" else 0
@@ -62,7 +84,7 @@ def settling_workspace(settler: Settler, network: Network, batch: int) -> Settli
         resolution=float(np.finfo(dtype).eps),
         report=np.zeros((batch, 4)),
         settled=np.zeros(batch, np.bool_),
-        places=np.zeros(batch, np.int64),
+        swapped_with=np.zeros(batch, np.int64),
         iterates=aligned_zeros((slots, batch, n), dtype),
         residuals=aligned_zeros((slots, batch, n), dtype),
         jacobian=aligned_zeros((size, size), dtype),
@@ -80,14 +102,14 @@ def settle_rows(
     state: State,
     trajectory: Trajectory,
 ) -> None:
-    """Let each row of a stream settle, as many as the trajectory has.
+    """Let the first rows of a stream settle, as many as the trajectory has.
 
     Raises
     ------
     RnnsimError
         If the network has no steady states.
     NoSteadyState
-        If one row does not settle.
+        If a row does not settle.
     """
     if network.step is None:
         raise RnnsimError(f"a {network.kind} network has no steady states")
@@ -99,9 +121,9 @@ def settle_rows(
 
 
 def unsettled_message(settling: SettlingWorkspace, solver: str, before: int = 0) -> str:
-    """Say that there is no steady state: the residual, the steps and the remedy.
+    """Explain that there is no steady state, with the residual, the steps and a remedy.
 
-    ``before`` counts the input rows before those that the solver was given.
+    ``before`` is the number of input rows before the first one that the solver was given.
     """
     worst = np.argmax(np.nan_to_num(settling.report[:, 0], nan=np.inf))
     residual, steps, largest, row = settling.report[worst]
@@ -112,6 +134,56 @@ def unsettled_message(settling: SettlingWorkspace, solver: str, before: int = 0)
         f"residual is {residual:.3g} (tolerance {settling.tolerance:.3g}{size}); "
         f"try smaller weights, a smaller leak, or {others}"
     )
+
+
+def settle_part_kernel(
+    network_step: Kernel, swap_sequences: Kernel, advance: Kernel, cheap: bool
+) -> Kernel:
+    """Make ``settle_part``, which lets some sequences settle at one row."""
+
+    @kernel(allocates=options_of(advance).allocates, inlined=False)
+    def settle_part(
+        params: Params,
+        trajectory: Trajectory,
+        t: int,
+        workspace: SettlingWorkspace,
+        begin: int,
+        end: int,
+    ) -> None:
+        """Iterate until these sequences have settled.
+
+        Those that have are swapped to the end, so that ``network_step`` leaves them out.
+        """
+        workspace.report[begin:end] = 0
+        active = end
+        for iteration in range(workspace.max_steps):
+            network_step(params, trajectory, t, 0, begin, active)
+            last = iteration == workspace.max_steps - 1
+            for b in range(active - 1, begin - 1, -1):
+                if last or not cheap or not is_far(trajectory, t, b, workspace.tolerance):
+                    residual, size = residual_and_size(trajectory, t, b)
+                    if (
+                        residual <= workspace.tolerance
+                        and workspace.resolution * size <= workspace.tolerance
+                    ):
+                        active -= 1
+                        workspace.swapped_with[active] = b
+                        swap_sequences(trajectory, t, b, active)
+                        swap_iterates(workspace, b, active)
+                        continue
+                    workspace.report[b, 0], workspace.report[b, 1] = residual, iteration + 1
+                    workspace.report[b, 2], workspace.report[b, 3] = size, t
+                    if not np.isfinite(residual):
+                        return
+                if not advance(params, trajectory, t, b, iteration, workspace):
+                    return
+            if active == begin:
+                for other in range(begin, end):  # back into the original order
+                    swap_sequences(trajectory, t, workspace.swapped_with[other], other)
+                workspace.settled[begin:end] = True
+                return
+
+    return settle_part
 
 
 @cache
@@ -125,58 +197,20 @@ def settle_kernel(
     cheap: bool,
     shares: bool,
 ) -> Kernel:
-    """Make ``settle``: as a network's ``forward``, but each row settles, from the initial state.
+    """Make ``settle``: like a network's ``forward``, but each row settles, from the initial state.
 
-    ``cheap`` says that ``advance`` takes less time than to judge a state, and may be called from
-    several threads; ``shares``, that the network's kernels may be.
+    ``cheap`` means that ``advance`` is thread-safe and takes less time than an exact test of
+    convergence; ``shares``, that the network's kernels are thread-safe.
     """
     allocates = options_of(advance).allocates
-
-    @kernel(allocates=allocates, inlined=False)
-    def settle_part(
-        params: Params,
-        trajectory: Trajectory,
-        t: int,
-        workspace: SettlingWorkspace,
-        begin: int,
-        end: int,
-    ) -> None:
-        """Iterate until these sequences have settled; those that have are put last, out of the way."""
-        workspace.report[begin:end] = 0
-        moving = end
-        for iteration in range(workspace.max_steps):
-            network_step(params, trajectory, t, 0, begin, moving)
-            last = iteration == workspace.max_steps - 1
-            for b in range(moving - 1, begin - 1, -1):
-                if last or not cheap or not is_far(trajectory, t, b, workspace.tolerance):
-                    residual, size = residual_and_size(trajectory, t, b)
-                    if (
-                        residual <= workspace.tolerance
-                        and workspace.resolution * size <= workspace.tolerance
-                    ):
-                        moving -= 1
-                        workspace.places[moving] = b
-                        swap_sequences(trajectory, t, b, moving)
-                        swap_iterates(workspace, b, moving)
-                        continue
-                    workspace.report[b, 0], workspace.report[b, 1] = residual, iteration + 1
-                    workspace.report[b, 2], workspace.report[b, 3] = size, t
-                    if not np.isfinite(residual):
-                        return
-                if not advance(params, trajectory, t, b, iteration, workspace):
-                    return
-            if moving == begin:
-                for other in range(begin, end):
-                    swap_sequences(trajectory, t, workspace.places[other], other)
-                workspace.settled[begin:end] = True
-                return
+    settle_part = settle_part_kernel(network_step, swap_sequences, advance, cheap)
 
     @kernel(allocates=allocates)
     def settle_row(params: Params, trajectory: Trajectory, t: int, workspace: SettlingWorkspace) -> bool:
-        """Let each sequence settle; cores share them."""
+        """Let each sequence settle; threads share them."""
         B, n = trajectory.states.shape[1:]
         workspace.settled[:] = False
-        parts = parts_of(B, USUAL_STEPS * B * n * n) if cheap and shares else 1
+        parts = parts_of(B, TYPICAL_STEPS * B * n * n) if cheap and shares else 1
         in_parts(settle_part, B, parts, params, trajectory, t, workspace)
         return bool(workspace.settled.all())
 
@@ -192,7 +226,7 @@ def settle_kernel(
         workspace: SettlingWorkspace,
     ) -> int:
         copy(stream.inputs[row : row + count], trajectory.inputs[first : first + count])
-        trajectory.resets[first : first + count] = False  # no row follows from another
+        trajectory.resets[first : first + count] = False  # rows are independent of one another
         B = state.initial.shape[0]
         prepare(params, trajectory, count * B)
         for t in range(first, first + count):
@@ -208,7 +242,7 @@ def settle_kernel(
 
 
 def solver_kernel(network: Network, solver: str) -> Kernel:
-    """Make ``settle`` of a network with one of the solvers.
+    """Make ``settle`` for a network and a solver.
 
     Raises
     ------
@@ -217,7 +251,7 @@ def solver_kernel(network: Network, solver: str) -> Kernel:
     """
     if solver not in SOLVERS:
         raise UnknownName(nearest("solver", solver, SOLVERS))
-    advance = {"relaxation": relax, "anderson": mix}.get(solver) or newton_kernel(network.jacobian)
+    advance = {"relaxation": relax, "anderson": anderson}.get(solver) or newton_kernel(network.jacobian)
     cheap = solver == "relaxation"
     return settle_kernel(
         network.step,
@@ -233,9 +267,9 @@ def solver_kernel(network: Network, solver: str) -> Kernel:
 
 @kernel(allocates=False)
 def is_far(trajectory: Trajectory, t: int, b: int, tolerance: float) -> bool:
-    """Whether the root mean square of F(x) - x, and so its maximum, is surely above the tolerance.
+    """Whether the root mean square of F(x) - x, and thus its maximum, is clearly above the tolerance.
 
-    A sum takes a tenth of the time of a maximum that minds nans.
+    A sum takes a tenth of the time of a maximum that propagates nans.
     """
     x, y = trajectory.entering[t, b], trajectory.states[t, b]
     total = x.dtype.type(0)
@@ -246,14 +280,14 @@ def is_far(trajectory: Trajectory, t: int, b: int, tolerance: float) -> bool:
 
 @kernel(allocates=False)
 def residual_and_size(trajectory: Trajectory, t: int, b: int) -> tuple[float, float]:
-    """Give max |F(x) - x| / alpha and max |x| of sequence b; nan if any is."""
+    """Give max |F(x) - x| / alpha and max |x| of sequence b; nan if any entry is."""
     residual, x, y = 0.0, trajectory.entering[t, b], trajectory.states[t, b]
     for i in range(x.size):
         residual = larger(residual, y[i] - x[i])
     return residual / trajectory.leak, largest(x)
 
 
-# --- how to go on from x and F(x): each replaces x in trajectory.entering, or says that it cannot ------
+# --- updates of x, given x and F(x): each overwrites trajectory.entering, or returns False -------------
 
 
 @kernel(allocates=False)
@@ -267,17 +301,17 @@ def relax(
 
 @kernel(allocates=False)
 def swap_iterates(workspace: SettlingWorkspace, b: int, other: int) -> None:
-    """Have what Anderson's method remembers of two sequences change places."""
+    """Swap the iterates that Anderson's method keeps of two sequences."""
     for i in range(workspace.iterates.shape[0]):
         swap(workspace.iterates[i, b], workspace.iterates[i, other])
         swap(workspace.residuals[i, b], workspace.residuals[i, other])
 
 
 @kernel
-def mix(
+def anderson(
     params: Params, trajectory: Trajectory, t: int, b: int, iteration: int, workspace: SettlingWorkspace
 ) -> bool:
-    """Anderson: x <- sum_i c_i F(x_i) over the last few, sum_i c_i = 1, of the least residual."""
+    """x <- sum_i c_i F(x_i) over the last iterates, with sum_i c_i = 1, which minimises the residual."""
     slots, n = workspace.iterates.shape[0], workspace.iterates.shape[2]
     newest = iteration % slots
     x, r = workspace.iterates[:, b], workspace.residuals[:, b]
@@ -305,7 +339,7 @@ def mix(
 
 @cache
 def newton_kernel(jacobian: Kernel) -> Kernel:
-    """Make Newton's step: x <- x + (I - J)^-1 (F(x) - x)."""
+    """Make Newton's update: x <- x + (I - J)^-1 (F(x) - x)."""
 
     @kernel(allocates=False)
     def newton(
@@ -332,7 +366,7 @@ def newton_kernel(jacobian: Kernel) -> Kernel:
 
 @kernel(allocates=False)
 def identity_minus(J: Array) -> None:
-    """``I - J`` in place of J."""
+    """``J = I - J``, in place."""
     for i in range(J.shape[0]):
         for j in range(J.shape[0]):
             J[i, j] = -J[i, j]

@@ -1,7 +1,7 @@
-"""The matrix products of the kernels, each in the way that is fastest at its size.
+"""The matrix products of the kernels, each with the implementation that is fastest at its size.
 
-Names read as formulas. BLAS has an overhead of some hundred nanoseconds a call, so small products are
-loops. It has one thread (:mod:`rnnsim.numerics.threads`); large products are cut into parts for the cores.
+Names read as formulas. BLAS has an overhead of some hundred nanoseconds per call, so small products are
+loops. BLAS has one thread (:mod:`rnnsim.numerics.threads`); large products are divided between threads.
 """
 
 from __future__ import annotations
@@ -15,20 +15,20 @@ from rnnsim.numerics.tiles import multiply, multiply_onto, transpose_rows
 from rnnsim.numerics.views import as_matrix, as_vector
 from rnnsim.typing import Array
 
-SMALL = 512  # multiplications below which a loop beats a call of BLAS
-LARGE = 1 << 21  # multiplications from which sharing them between cores pays
-LARGE_VECTOR = 1 << 17  # the same of a matrix and a vector, which waits for the matrix
-ROWS = 16  # rows of a part, where there are enough
-LEAST_ROWS = 8  # of each of two parts
+SMALL = 512  # multiplications below which a loop is faster than a call of BLAS
+LARGE = 1 << 21  # multiplications from which threads pay
+LARGE_VECTOR = 1 << 17  # the same for matrix-vector products, which are bound by memory bandwidth
+ROWS = 16  # minimum rows of a part
+LEAST_ROWS = 8  # the same where there are two parts
 MOST_PARTS = 8
-BLAS_SMALL = 1_000_000  # multiplications up to which BLAS takes matrices as they are, and is quicker
-PIECE = 16  # the fewest rows that are worth a call of their own
+BLAS_SMALL = 1_000_000  # multiplications up to which BLAS does not pack its arguments, and is faster
+LEAST_BLOCK = 16  # minimum rows of a block of a product with a BLAS call of its own
 
 
 @kernel(allocates=False)
 def copy(x: Array, out: Array) -> None:
-    """``out = x``, of one shape. (``out[:] = x`` compiles slowly: it can raise, with a message.)"""
-    if x.ndim == 1:  # known to the compiler
+    """``out = x``, of the same shape. (``out[:] = x`` compiles slowly, because it can raise.)"""
+    if x.ndim == 1:  # a constant at compile time
         for i in range(x.size):
             out[i] = x[i]
     else:
@@ -46,14 +46,14 @@ def add_to(out: Array, x: Array) -> None:
 
 @kernel(allocates=False)
 def larger(most: float, x: float) -> float:
-    """``max(most, |x|)``, but a nan stays, whatever comes after it."""
+    """``max(most, |x|)``; nan if either is."""
     size = abs(x)
     return size if size > most or size != size else most
 
 
 @kernel(allocates=False)
 def largest(x: Array) -> float:
-    """``max |x_i|``; nan if any is."""
+    """``max |x_i|``; nan if any entry is."""
     most, numbers = 0.0, as_vector(x)
     for i in range(numbers.size):
         most = larger(most, numbers[i])
@@ -62,28 +62,28 @@ def largest(x: Array) -> float:
 
 @kernel(allocates=False)
 def swap(x: Array, y: Array) -> None:
-    """Exchange the contents of two vectors, which may be one."""
+    """Exchange the contents of two vectors, which may be the same."""
     for i in range(x.size):
         x[i], y[i] = y[i], x[i]
 
 
 @kernel(allocates=False)
 def move_rows(x: Array, first: int, count: int) -> None:
-    """Move ``count`` rows from row ``first`` to the front, one by one: the two places may overlap."""
+    """Copy ``count`` rows from row ``first`` on to the front, in order: the two ranges may overlap."""
     for i in range(count):
         copy(x[first + i], x[i])
 
 
 @kernel(allocates=False)
 def parts_of(rows: int, work: int) -> int:
-    """Into how many parts so many rows are cut, that the cores may share them.
+    """The number of parts into which rows are divided for threads, given the multiplications of all.
 
-    The sizes alone decide, not the number of cores: the same sums on every machine.
+    It depends on the sizes and not on the number of cores, so that sums are the same on every machine.
     """
     return 1 if work < LARGE else max(1, min(2, rows // LEAST_ROWS), min(MOST_PARTS, rows // ROWS))
 
 
-# --- a matrix and a vector: BLAS is slower, which looks for the best way at each call ---
+# --- matrix-vector products: loops are faster than BLAS, which selects an implementation per call ---
 
 
 @kernel(allocates=False)
@@ -95,22 +95,22 @@ def W_times_x(W: Array, x: Array, out: Array) -> None:
 
 @kernel(allocates=False)
 def multiply_rows(W: Array, x: Array, out: Array, begin: int, end: int) -> None:
-    """Some rows of ``W x``, four at a time, which read x once."""
+    """Rows begin, ..., end - 1 of ``out = W x``, four at a time, to read x once for all four."""
     n = W.shape[1]
     zero = out.dtype.type(0)
     for i in range(begin, end - 3, 4):
-        one, two, three, four = zero, zero, zero, zero
+        sum0, sum1, sum2, sum3 = zero, zero, zero, zero
         for j in range(n):
-            one += W[i, j] * x[j]
-            two += W[i + 1, j] * x[j]
-            three += W[i + 2, j] * x[j]
-            four += W[i + 3, j] * x[j]
-        out[i], out[i + 1], out[i + 2], out[i + 3] = one, two, three, four
+            sum0 += W[i, j] * x[j]
+            sum1 += W[i + 1, j] * x[j]
+            sum2 += W[i + 2, j] * x[j]
+            sum3 += W[i + 3, j] * x[j]
+        out[i], out[i + 1], out[i + 2], out[i + 3] = sum0, sum1, sum2, sum3
     for i in range(end - (end - begin) % 4, end):
-        one = zero
+        sum0 = zero
         for j in range(n):
-            one += W[i, j] * x[j]
-        out[i] = one
+            sum0 += W[i, j] * x[j]
+        out[i] = sum0
 
 
 @kernel(allocates=False)
@@ -125,7 +125,7 @@ def Wt_times_x(W: Array, x: Array, out: Array) -> None:
 
 @kernel
 def Wt_times_x_in_parts(W: Array, x: Array, out: Array) -> None:
-    """``out = W^T x``, the sum in parts."""
+    """``out = W^T x``, with the rows of W divided into parts whose sums are then added up."""
     sums = np.empty((MOST_PARTS, out.size), out.dtype)
     in_parallel(combine_part, MOST_PARTS, W, x, sums)
     copy(sums[0], out)
@@ -135,28 +135,28 @@ def Wt_times_x_in_parts(W: Array, x: Array, out: Array) -> None:
 
 @kernel(allocates=False)
 def combine_part(part: int, W: Array, x: Array, sums: Array) -> None:
-    """The sum of a part of the rows of W."""
+    """One part of ``W^T x``, into its row of ``sums``."""
     begin, end = bounds(part, MOST_PARTS, W.shape[0])
     combine_rows(W, x, sums[part], begin, end)
 
 
 @kernel(allocates=False)
 def combine_rows(W: Array, x: Array, out: Array, begin: int, end: int) -> None:
-    """``out`` is the sum of some rows of W, each times its x, four at a time."""
+    """``out = sum_i x_i W_i`` over rows begin, ..., end - 1, four at a time."""
     n = W.shape[1]
     for j in range(n):
         out[j] = 0
     for i in range(begin, end - 3, 4):
-        one, two, three, four = x[i], x[i + 1], x[i + 2], x[i + 3]
+        x0, x1, x2, x3 = x[i], x[i + 1], x[i + 2], x[i + 3]
         for j in range(n):
-            out[j] += (one * W[i, j] + two * W[i + 1, j]) + (three * W[i + 2, j] + four * W[i + 3, j])
+            out[j] += (x0 * W[i, j] + x1 * W[i + 1, j]) + (x2 * W[i + 2, j] + x3 * W[i + 3, j])
     for i in range(end - (end - begin) % 4, end):
-        one = x[i]
+        x0 = x[i]
         for j in range(n):
-            out[j] += one * W[i, j]
+            out[j] += x0 * W[i, j]
 
 
-# --- rows: x and y are stacks of row vectors ---
+# --- matrix products; x and y are stacks of row vectors ---
 
 
 @kernel(allocates=False, inlined=False)
@@ -170,7 +170,7 @@ def x_times_Wt(x: Array, W: Array, out: Array) -> None:
         for r in range(R):
             W_times_x(W, x[r], out[r])
     else:
-        in_parts(gemm_in_pieces, R, parts_of(R, R * n * k), x, W.T, out)
+        in_parts(gemm_in_blocks, R, parts_of(R, R * n * k), x, W.T, out)
 
 
 @kernel(allocates=False, inlined=False)
@@ -186,7 +186,7 @@ def x_times_W(x: Array, W: Array, out: Array) -> None:
 
 @kernel(allocates=False)
 def rows_times_W(x: Array, W: Array, out: Array, begin: int, end: int) -> None:
-    """Some rows of ``out = x W`` by this core, but for a single one that is long."""
+    """Rows begin, ..., end - 1 of ``out = x W``, on one thread unless x is a single long row."""
     if x.shape[0] == 1:
         Wt_times_x(W, x[0], out[0])
     else:
@@ -195,7 +195,7 @@ def rows_times_W(x: Array, W: Array, out: Array, begin: int, end: int) -> None:
 
 @kernel(allocates=False)
 def y_plus_rows_times_W(y: Array, x: Array, W: Array, out: Array) -> None:
-    """``out = y + x W``, y being rows, or one that is added to all; and not ``out``."""
+    """``out = y + x W``; y has the rows of out, or one that is added to all, and is not ``out``."""
     if x.shape[0] == 1 and W.size >= LARGE_VECTOR:
         Wt_times_x(W, x[0], out[0])
         for j in range(out.shape[1]):
@@ -211,18 +211,18 @@ def transpose(W: Array, out: Array) -> None:
 
 
 @kernel(allocates=False)
-def piece_of(rows: int, work: int) -> int:
-    """How many rows make a piece that BLAS takes as it is, so much work each; all where it takes few."""
-    piece = BLAS_SMALL // work
-    return piece if piece >= PIECE else rows
+def block_of(rows: int, work: int) -> int:
+    """Rows of a block that BLAS does not pack, given the multiplications per row; all rows if few."""
+    block = BLAS_SMALL // work
+    return block if block >= LEAST_BLOCK else rows
 
 
 @kernel(allocates=False)
-def gemm_in_pieces(x: Array, W: Array, out: Array, begin: int, end: int) -> None:
-    """Some rows of ``out = x W``, by BLAS."""
-    piece = piece_of(end - begin, W.shape[0] * W.shape[1])
-    for first in range(begin, end, piece):
-        last = min(first + piece, end)
+def gemm_in_blocks(x: Array, W: Array, out: Array, begin: int, end: int) -> None:
+    """Rows begin, ..., end - 1 of ``out = x W``, by BLAS."""
+    block = block_of(end - begin, W.shape[0] * W.shape[1])
+    for first in range(begin, end, block):
+        last = min(first + block, end)
         gemm(x[first:last], W, out[first:last])
 
 
@@ -230,7 +230,7 @@ def gemm_in_pieces(x: Array, W: Array, out: Array, begin: int, end: int) -> None
 def add_xt_times_y(x: Array, y: Array, out: Array, single_threaded: bool) -> None:
     """``out += x^T y``, a sum of outer products; x (R, k), y (R, n), out (k, n).
 
-    ``single_threaded`` leaves the other cores alone.
+    With ``single_threaded`` it starts no threads.
     """
     R, k = x.shape
     n = y.shape[1]
@@ -243,7 +243,7 @@ def add_xt_times_y(x: Array, y: Array, out: Array, single_threaded: bool) -> Non
     elif n > 0:
         parts = 1 if single_threaded else parts_of(max(R, k), R * n * k)
         if parts == 1:
-            add_in_pieces(x, y, 0, R, out)
+            add_in_blocks(x, y, 0, R, out)
         elif k > R:
             in_parts(add_to_rows, k, parts, x, y, out)
         else:
@@ -252,7 +252,7 @@ def add_xt_times_y(x: Array, y: Array, out: Array, single_threaded: bool) -> Non
 
 @kernel
 def add_in_parts(x: Array, y: Array, out: Array, parts: int) -> None:
-    """``out += x^T y``, the sum in parts, of which the first is added to out at once."""
+    """``out += x^T y``, with the rows divided into parts; the first is added directly to out."""
     sums = np.zeros((parts - 1, *out.shape), out.dtype)
     in_parallel(add_part, parts, x, y, out, sums, parts)
     for part in range(parts - 1):
@@ -261,23 +261,23 @@ def add_in_parts(x: Array, y: Array, out: Array, parts: int) -> None:
 
 @kernel(allocates=False)
 def add_part(part: int, x: Array, y: Array, out: Array, sums: Array, parts: int) -> None:
-    """A part of the sum ``x^T y``, added to out or to a place of its own."""
+    """Add one part of ``x^T y`` to out or to its own buffer."""
     begin, end = bounds(part, parts, x.shape[0])
-    add_in_pieces(x, y, begin, end, out if part == 0 else sums[part - 1])
+    add_in_blocks(x, y, begin, end, out if part == 0 else sums[part - 1])
 
 
 @kernel(allocates=False)
-def add_in_pieces(x: Array, y: Array, begin: int, end: int, out: Array) -> None:
-    """``out += x^T y`` of some rows."""
-    piece = piece_of(end - begin, x.shape[1] * y.shape[1])
-    for first in range(begin, end, piece):
-        last = min(first + piece, end)
+def add_in_blocks(x: Array, y: Array, begin: int, end: int, out: Array) -> None:
+    """``out += x^T y``, summed over rows begin, ..., end - 1 of x and y."""
+    block = block_of(end - begin, x.shape[1] * y.shape[1])
+    for first in range(begin, end, block):
+        last = min(first + block, end)
         add_xt_y(x[first:last], y[first:last], out, 0, out.shape[0])
 
 
 @kernel(allocates=False)
 def add_to_rows(x: Array, y: Array, out: Array, begin: int, end: int) -> None:
-    """``out += x^T y`` of some rows of out, where they are more than what is added up."""
+    """Rows begin, ..., end - 1 of ``out += x^T y``, where out has more rows than x and y."""
     add_xt_y(x, y, out, begin, end)
 
 
@@ -291,7 +291,7 @@ def add(x: Array, out: Array) -> None:
 
 @kernel(allocates=False)
 def sum_rows(x: Array, out: Array) -> None:
-    """``out_i = sum_b x_ib``, in float64, in the order of b."""
+    """``out_i = sum_b x_ib``, accumulated in float64 in the order of b."""
     for i in range(x.shape[0]):
         total = 0.0
         for b in range(x.shape[1]):

@@ -1,13 +1,13 @@
 # mypy: disable-error-code="no-untyped-call"
-"""A batch in shards: a core takes some sequences through a whole window, in memory of its own.
+"""Shards of a batch: a thread takes some sequences through a whole window, in memory of its own.
 
-Where two cores write rows next to one another, each has its prefetching take lines from the other: with
-32 sequences of 32 units they need up to twice as long as they should, and five times where the host has
-put them far apart. So each shard has its stream, trajectory, memory and gradient, as if it were a batch
-by itself, one behind the other in memory. The gradient of the whole batch, a mean over sequences, is the
-mean of theirs.
+Where two cores write adjacent rows, the prefetcher of each takes cache lines from the other: with 32
+sequences of 32 units they need up to twice as long as without, and five times as long where the host has
+placed them far apart. So each shard has its own stream, trajectory, memory and gradient, as if it were a
+batch, and those of all shards are stored one after another. The gradient of the whole batch, a mean over
+sequences, is the mean of the shards' gradients.
 
-The sizes alone decide how many shards there are: the same sums, however many cores.
+The number of shards depends on the sizes and not on the number of cores, so that sums are the same.
 """
 
 from __future__ import annotations
@@ -27,10 +27,20 @@ from rnnsim.typing import Array, Integers, Kernel, Memory, Params, State, Trajec
 
 
 class Sharded(NamedTuple):
-    """The memory of a rule; fields of shards hold those of the first, then of the second, and so on."""
+    """The memory of a rule whose batch may be divided into shards.
 
-    whole: Memory  # of the batch, where it is not cut
-    begins: Integers  # (shards,) the first sequence of each; empty where the batch is not cut
+    Attributes
+    ----------
+    whole : NamedTuple
+        The rule's memory where the batch is not divided.
+    begins : (shards,) int array
+        The first sequence of each shard; empty where the batch is not divided.
+    streams, trajectories, memories, grads : NamedTuples of arrays
+        Those of the shards, concatenated along the first axis of each array.
+    """
+
+    whole: Memory
+    begins: Integers
     streams: Stream
     trajectories: Trajectory
     memories: Memory
@@ -38,7 +48,7 @@ class Sharded(NamedTuple):
 
 
 def number_of_shards(batch: int, work: int) -> int:
-    """Into how many shards of one size a batch is cut, of so many multiplications in a window."""
+    """The number of shards, of equal size, of a batch with ``work`` multiplications per window."""
     for shards in range(parts_of(batch, work), batch // LEAST_ROWS + 1):
         if batch % shards == 0:
             return shards
@@ -48,7 +58,7 @@ def number_of_shards(batch: int, work: int) -> int:
 def sharded_memory(
     network: Network, batch: int, window: int, memory: Callable[[int], Memory]
 ) -> Sharded:
-    """Allocate a rule's memory and what its shards need.
+    """Allocate a rule's memory and that of its shards.
 
     Parameters
     ----------
@@ -56,7 +66,7 @@ def sharded_memory(
         One that ``shares``.
     batch, window : int
     memory : Callable
-        Allocates the rule's memory for so many sequences.
+        Allocates the rule's memory for a given number of sequences.
     """
     shards = number_of_shards(batch, window * batch * network.n_drive**2)
     if shards == 1:
@@ -82,26 +92,27 @@ def sharded_memory(
 
 
 def repeated(fields: Any, sample: Any, times: int) -> Any:
-    """A NamedTuple of arrays so many times, one behind the other. Numbers stay what they are.
+    """Repeat the arrays of a NamedTuple along their first axes; numbers are kept.
 
-    What is zero in ``sample``, the same for one step, is zero: memory that nobody touches costs nothing.
+    ``sample`` is the same for one step: arrays that are zero there are not copied, because memory costs
+    nothing until it is first written to.
     """
 
-    def again(x: Any, few: Any) -> Any:
+    def repeat(x: Any, small: Any) -> Any:
         if not isinstance(x, np.ndarray):
             return x
         out = aligned_zeros((times * len(x), *x.shape[1:]), x.dtype)
-        if few.any():
+        if small.any():
             out.reshape(times, *x.shape)[:] = x
         return out
 
-    return type(fields)(*map(again, fields, sample))
+    return type(fields)(*map(repeat, fields, sample))
 
 
 def sharded_learn(learn: Kernel) -> Kernel:
-    """Make a rule's ``learn``, its memory being :class:`Sharded`, of that for a batch which is not cut.
+    """Make ``learn`` of a rule whose memory is :class:`Sharded` from that for an undivided batch.
 
-    A shard's trajectory is ``single_threaded``: its core then gives no work to others.
+    The trajectories of shards are ``single_threaded``: each shard runs on one thread.
     """
 
     @kernel(allocates=False, inlined=False)
@@ -116,7 +127,7 @@ def sharded_learn(learn: Kernel) -> Kernel:
     ) -> None:
         begins, shards = memory.begins, memory.begins.size
         own, grad = share(memory.streams, i, shards), share(memory.grads, i, shards)
-        take(stream, row, count, begins[i], own)
+        load_shard(stream, row, count, begins[i], own)
         clear(grad)
         learn(
             params, share(state, i, shards), own, 0, share(memory.trajectories, i, shards),
@@ -148,8 +159,8 @@ def sharded_learn(learn: Kernel) -> Kernel:
 
 
 @kernel(allocates=False)
-def take(stream: Stream, row: int, count: int, begin: int, own: Stream) -> None:
-    """Copy rows of some sequences, from ``begin`` on, into a shard's own stream."""
+def load_shard(stream: Stream, row: int, count: int, begin: int, own: Stream) -> None:
+    """Copy ``count`` rows of the sequences from ``begin`` on into the shard's stream ``own``."""
     copy_sequences(stream.inputs, row, begin, own.inputs, 0, 0, count)
     copy_sequences(stream.targets, row, begin, own.targets, 0, 0, count)
     copy_sequences(stream.mask, row, begin, own.mask, 0, 0, count)
@@ -158,7 +169,7 @@ def take(stream: Stream, row: int, count: int, begin: int, own: Stream) -> None:
 
 @kernel(allocates=False)
 def add_losses(losses: Array, shards: int, count: int, out: Array, row: int) -> None:
-    """The losses of the shards' steps, summed, from ``row`` on."""
+    """Write the losses of ``count`` steps, summed over the shards, to rows ``row``, ... of out."""
     steps = losses.size // shards
     for t in range(count):
         out[row + t] = 0
@@ -168,21 +179,21 @@ def add_losses(losses: Array, shards: int, count: int, out: Array, row: int) -> 
 
 @native("fields.copy_sequences")
 def copy_sequences(
-    x: Array, row: int, begin: int, out: Array, to: int, begin_there: int, count: int
+    x: Array, row: int, begin: int, out: Array, out_row: int, out_begin: int, count: int
 ) -> None:
-    """Copy ``count`` rows of sequences, as many as the array with fewer has; x and out (T, B, ...)."""
+    """Copy ``count`` rows; x and out (T, B, ...), and the smaller B is the number of sequences."""
     b = min(x.shape[1], out.shape[1])
     source = x[row : row + count, begin : begin + b]
-    out[to : to + count, begin_there : begin_there + b] = source
+    out[out_row : out_row + count, out_begin : out_begin + b] = source
 
 
-# --- of all arrays in a NamedTuple ---
+# --- operations on all arrays of a NamedTuple ---
 
 
 @native("fields.share")
 @fieldwise
 def share(x: Array, i: int, shards: int) -> Array:
-    """The i-th share of the rows of an array."""
+    """The rows of shard i, of equally large shards."""
     own = len(x) // shards
     return x[i * own : (i + 1) * own]
 

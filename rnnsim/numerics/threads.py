@@ -1,11 +1,13 @@
-"""Who does the work: BLAS has one thread, and large pieces of work are shared between free cores.
+"""The number of threads: BLAS has one, and kernels divide large work between the free cores.
 
-BLAS threads inside a time loop wait for one another at every step. Kernels cut the work into parts
-themselves (:mod:`rnnsim.numerics.parallel`), into as many whatever the machine: the sums are then the same to the
-last bit, however many cores there are. ``RNNSIM_NUM_THREADS`` says how many are used at most.
+BLAS threads inside a time loop wait for one another at every step. Kernels divide the work themselves
+(:mod:`rnnsim.numerics.parallel`), into a number of parts that does not depend on the machine, so that
+sums are the same to the last bit on any number of cores. ``RNNSIM_NUM_THREADS`` is the maximum number
+of threads.
 
-Where other programs keep the cores busy, threads that wait for one another take a thousand times as
-long as one that does the work alone. So, from time to time, it is tried how long nothing takes.
+Where other programs keep the cores busy, threads that wait for one another take a thousand times as long
+as a single thread. So an almost empty parallel region is timed now and then, and rnnsim uses one thread
+while that takes long.
 """
 
 from __future__ import annotations
@@ -27,25 +29,25 @@ from rnnsim.numerics.parallel import in_parallel
 from rnnsim.typing import Array
 
 LIMIT = "RNNSIM_NUM_THREADS"
-OWNER = "threads"  # of the kernel here, which compiles in a fraction of a second
-BUSY = 50e-6  # seconds that nothing takes on busy cores; on free ones it is a few microseconds
-FRESH = 1.0  # seconds for which it is taken to stay so
+OWNER = "threads"  # of the kernel below, which compiles in a fraction of a second
+BUSY = 50e-6  # seconds from which an empty parallel region means busy cores; on free ones: a few us
+FRESH = 1.0  # seconds for which a measurement is valid
 
 
 @kernel(allocates=False)
-def touch(i: int, places: Array) -> None:
-    """As little as a thread can do."""
-    places[i] = i
+def touch(i: int, out: Array) -> None:
+    """Do next to nothing: one write."""
+    out[i] = i
 
 
 @kernel(allocates=False)
-def touch_all(places: Array) -> None:
-    """As little as threads can share."""
-    in_parallel(touch, places.size, places)
+def touch_all(out: Array) -> None:
+    """A parallel region that is as good as empty."""
+    in_parallel(touch, out.size, out)
 
 
 class Cores:
-    """The cores that may be used, and whether they are free."""
+    """The number of cores that may be used, and of those that are free."""
 
     def __init__(self) -> None:
         import numba
@@ -53,10 +55,10 @@ class Cores:
         self.most = limit(numba.config.NUMBA_NUM_THREADS)  # type: ignore[attr-defined]
         self.checked = -np.inf
         self.free = self.most if in_use(SHARING) else 1
-        self.places = np.zeros(self.most)
+        self.scratch = np.zeros(self.most)
 
     def look(self) -> int:
-        """How many threads should share the work now."""
+        """Give the number of threads to use now."""
         import numba
 
         now = time.monotonic()
@@ -69,11 +71,11 @@ class Cores:
         return self.free
 
     def _quickest(self, trials: int = 6) -> float:
-        """The first trials may wait for a thread that slept, on free cores too: up to 8 ms."""
+        """Give the shortest time of a few trials: the first may wake a sleeping thread, up to 8 ms."""
         run, quickest = compiled(touch_all, OWNER), np.inf
         for _ in range(trials):
             start = time.perf_counter()
-            run(self.places)
+            run(self.scratch)
             quickest = min(quickest, time.perf_counter() - start)
             if quickest < BUSY:
                 break
@@ -81,12 +83,12 @@ class Cores:
 
 
 def limit(most: int) -> int:
-    """How many threads the user allows, at most ``most``.
+    """Give the number of threads that the user allows, at most ``most``.
 
     Raises
     ------
     RnnsimError
-        If ``RNNSIM_NUM_THREADS`` is no whole number from 1 on.
+        If ``RNNSIM_NUM_THREADS`` is not a positive integer.
     """
     given = os.environ.get(LIMIT, "")
     if not given:
@@ -104,19 +106,19 @@ def cores() -> Cores:
 
 @lru_cache(maxsize=1)
 def blas_libraries() -> list[Any]:
-    """The BLAS that kernels call, with a number of threads that can be set: SciPy's."""
-    import scipy.linalg.cython_blas  # (loads it)
+    """Give threadpoolctl's controllers of the BLAS that kernels call, which is SciPy's."""
+    import scipy.linalg.cython_blas  # loads the library
     from threadpoolctl import ThreadpoolController
 
     found = ThreadpoolController().select(user_api="blas").lib_controllers
     home = str(Path(scipy.__file__).parent)
-    own = [library for library in found if library.filepath.startswith(home)]  # or scipy.libs beside it
+    own = [library for library in found if library.filepath.startswith(home)]  # or scipy.libs next to it
     return own or list(found)
 
 
 @contextmanager
 def shared_work() -> Iterator[None]:
-    """Run kernels within: BLAS has one thread, and rnnsim as many as there are free cores."""
+    """Run kernels in this context: BLAS uses one thread, and rnnsim as many as there are free cores."""
     import numba
 
     if numba.config.DISABLE_JIT:  # type: ignore[attr-defined]
@@ -125,9 +127,9 @@ def shared_work() -> Iterator[None]:
     blas = [(library, library.get_num_threads()) for library in blas_libraries()]
     threads, wanted = numba.get_num_threads(), cores().look()
     for library, before in blas:
-        if before != 1:  # setting it takes five microseconds
+        if before != 1:  # setting it takes 5 us
             library.set_num_threads(1)
-    if threads != wanted:  # that takes two microseconds
+    if threads != wanted:  # setting it takes 2 us
         numba.set_num_threads(wanted)
     try:
         yield

@@ -1,15 +1,16 @@
 # mypy: disable-error-code="no-untyped-call"
-"""The product of two matrices in tiles, whose sums stay in registers.
+"""Matrix products in tiles whose sums stay in registers.
 
-A tile is some rows and columns of ``out = start + x W``. Its sums, a vector each, are loaded and stored
-once; at each step a vector of W serves all rows, and a number of x all columns. W is read as it lies:
-BLAS, which copies it into another order first, is slower where x has few rows, and has a call to pay.
-``start`` has as many rows as x, or one that is added to all, or none: the sums then start at zero.
+A tile is some rows and columns of ``out = start + x W``. Its sums, in vectors, are loaded and stored
+once; at each step a vector of W is used for all rows, and an entry of x for all columns. W is read in
+place: BLAS first packs it, which is slower where x has few rows, and has the overhead of a call.
+``start`` has the rows of x, or one that is added to all, or none, in which case the sums start at zero.
 
-A large W that serves many products is laid in panels beforehand: the columns of a tile, row after row,
-then those of the next; the last panel has what is left over too. A tile then reads on and on. In rows of
-512 numbers, 4 kilobytes apart, what it reads has the same few places in the cache, and nothing of the
-next row is fetched ahead: two cores do 62 GF/s in float64, and 102 from panels (171 and 208 in float32).
+A large W that is used in many products is packed in panels beforehand: the columns of a tile, row by
+row, then those of the next one; the last panel includes the remaining columns. A tile then reads memory
+sequentially. In rows of 512 numbers, 4 kilobytes apart, what it reads is in the same few cache sets, and
+the next row is not prefetched: two cores reach 62 GF/s in float64, and 102 with panels (171 and 208 in
+float32).
 """
 
 from __future__ import annotations
@@ -24,27 +25,28 @@ from rnnsim.numerics.views import as_vector
 from rnnsim.typing import Array
 
 ROWS = 4  # of a tile
-TALL = 8  # rows of one that is a vector wide: as many sums as the adder takes to be busy
+TALL = 8  # rows of a tile one vector wide: enough independent sums to hide the latency of additions
 LARGE = 1 << 19  # bytes of a matrix from which panels pay
-TRANSPOSED = 32  # columns that are turned before the next rows
+BLOCK = 32  # columns of a block that is transposed at a time
 
 
 def panels_pay(rows: int, shape: tuple[int, int], dtype: np.dtype[Any]) -> bool:
-    """Whether a matrix is laid in panels that is multiplied with so many rows again and again."""
+    """Whether packing pays for a matrix that is multiplied again and again by this number of rows."""
     k, n = shape
     return rows >= ROWS and k * n * dtype.itemsize >= LARGE and in_use(NATIVE)
 
 
-@native("tiles.wide")
-def wide(x: Array) -> int:
-    """How many columns a tile has."""
+@native("tiles.tile_columns")
+def tile_columns(x: Array) -> int:
+    """The number of columns of a tile."""
     return VECTOR // x.itemsize
 
 
 def tile_of(rows: int, width: int | None) -> Any:
-    """Make ``tile(x, W, start, out, r, c, begin, panel)``: so many rows from r and columns from c on.
+    """Make ``tile(x, W, start, out, r, c, begin, panel)``, which computes the tile at row r, column c.
 
-    The columns of W are those of the panel that begins at column ``begin`` and has ``panel`` columns.
+    It has ``width`` vectors of columns, by default as many as registers allow. Its columns of W are in
+    the panel that begins at column ``begin`` and has ``panel`` columns.
     """
 
     @native("tiles.tile", rows, width)
@@ -73,46 +75,46 @@ def multiply(x: Array, W: Array, out: Array) -> None:
 
 @kernel(allocates=False)
 def multiply_onto(x: Array, W: Array, start: Array, out: Array) -> None:
-    """``out = start + x W``; start (R, n), (1, n) or (0, n), and not ``out``."""
+    """``out = start + x W``; start (R, n), (1, n) or (0, n) is not ``out``."""
     product(x, W, start, out, W.shape[1])
 
 
 @kernel(allocates=False)
 def multiply_panels(x: Array, W: Array, start: Array, out: Array) -> None:
-    """The same; W lies in panels."""
-    product(x, W, start, out, min(wide(W), W.shape[1]))
+    """The same; W is packed in panels."""
+    product(x, W, start, out, min(tile_columns(W), W.shape[1]))
 
 
 @kernel(allocates=False, inlined=False)
 def multiply_tiles(x: Array, W: Array, start: Array, out: Array, panel: int) -> None:
-    """The same; W lies in panels of so many columns, all of them where it is as usual."""
-    R, n, columns, lanes = x.shape[0], W.shape[1], wide(x), VECTOR // x.itemsize
+    """The same; W is packed in panels of ``panel`` columns, n if it is not packed."""
+    R, n, columns, lanes = x.shape[0], W.shape[1], tile_columns(x), VECTOR // x.itemsize
     if n < lanes:
         multiply_narrow(x, W, start, out)
         return
-    low, tall, end = R - R % ROWS, R - R % TALL, n - n % columns
+    tiled, tall, end = R - R % ROWS, R - R % TALL, n - n % columns
     for c in range(0, end, columns):
         begin, width = panel_of(c, panel, n)
-        for r in range(0, low, ROWS):
+        for r in range(0, tiled, ROWS):
             tile(x, W, start, out, r, c, begin, width)
-    for c in range(end, n, lanes):  # the last goes over what is there already, if it must
+    for c in range(end, n, lanes):  # the last tile may overlap the one before
         (begin, width), column = panel_of(c, panel, n), min(c, n - lanes)
         for r in range(0, tall, TALL):
             tall_tile(x, W, start, out, r, column, begin, width)
-        for r in range(tall, low, ROWS):
+        for r in range(tall, tiled, ROWS):
             narrow_tile(x, W, start, out, r, column, begin, width)
-    for r in range(low, R):
+    for r in range(tiled, R):
         multiply_row(x, W, start, out, r, panel)
 
 
 @native(multiply_tiles)
 def product(x: Array, W: Array, start: Array, out: Array, panel: int) -> None:
-    """The same, by BLAS: what tiles take the place of."""
+    """The same by BLAS, where kernels are not compiled or there is no native code."""
     k, n = W.shape
-    numbers, c = W.reshape(-1), 0
+    entries, c = W.reshape(-1), 0
     while c < n:
         begin, width = panel_of(c, panel, n)
-        columns = numbers[begin * k : (begin + width) * k].reshape(k, width)
+        columns = entries[begin * k : (begin + width) * k].reshape(k, width)
         out[:, begin : begin + width] = np.dot(x, columns)
         c = begin + width
     if len(start) > 0:
@@ -121,8 +123,8 @@ def product(x: Array, W: Array, start: Array, out: Array, panel: int) -> None:
 
 @kernel(allocates=False)
 def multiply_row(x: Array, W: Array, start: Array, out: Array, r: int, panel: int) -> None:
-    """One row of it."""
-    n, columns, lanes = W.shape[1], wide(x), VECTOR // x.itemsize
+    """Row r of ``out = start + x W``."""
+    n, columns, lanes = W.shape[1], tile_columns(x), VECTOR // x.itemsize
     long = n - n % (8 * lanes) if panel == n else 0
     end = n - (n - long) % columns
     for c in range(0, long, 8 * lanes):
@@ -137,7 +139,7 @@ def multiply_row(x: Array, W: Array, start: Array, out: Array, r: int, panel: in
 
 @kernel(allocates=False)
 def panel_of(c: int, columns: int, n: int) -> tuple[int, int]:
-    """Where the panel of a column begins, and how wide it is: the last one has what is left over too."""
+    """The first column and the width of the panel of column c; the last one has the remainder too."""
     last = n - n % columns - columns
     begin = min(c - c % columns, last)
     return begin, n - begin if begin == last else columns
@@ -159,43 +161,43 @@ def multiply_narrow(x: Array, W: Array, start: Array, out: Array) -> None:
 
 @kernel(allocates=False)
 def pack_panels(W: Array, out: Array) -> None:
-    """Have W (k, n) lie in panels in out (k, n): some rows into all panels, then the next."""
+    """Pack W (k, n) in panels into out (k, n): some rows into all panels, then the next rows."""
     k, n = W.shape
-    columns, numbers = min(wide(W), n), as_vector(out)
+    columns, entries = min(tile_columns(W), n), as_vector(out)
     for first in range(0, k, TALL):
         c = 0
         while c < n:
             begin, width = panel_of(c, columns, n)
             for j in range(first, min(first + TALL, k)):
-                row, place = W[j, begin : begin + width], numbers[begin * k + j * width :]
+                source, target = W[j, begin : begin + width], entries[begin * k + j * width :]
                 for i in range(width):
-                    place[i] = row[i]
+                    target[i] = source[i]
             c = begin + width
 
 
 @kernel(allocates=False)
 def transpose_into_panels(W: Array, out: Array) -> None:
-    """Have ``W^T`` lie in panels in out (n, k); W (k, n)."""
+    """Pack ``W^T`` in panels into out (n, k); W (k, n)."""
     k, n = W.shape
-    columns, numbers = min(wide(W), k), as_vector(out)
+    columns, entries = min(tile_columns(W), k), as_vector(out)
     c = 0
     while c < k:
         begin, width = panel_of(c, columns, k)
-        transpose_rows(W, begin, width, numbers[begin * n :])
+        transpose_rows(W, begin, width, entries[begin * n :])
         c = begin + width
 
 
 @kernel(allocates=False, inlined=False)
 def transpose_rows(W: Array, begin: int, count: int, out: Array) -> None:
-    """Have so many rows of W be the columns of out, a vector here; four at a time."""
+    """Write ``count`` rows of W as the columns of out, a flattened matrix; four at a time."""
     n = W.shape[1]
-    for first in range(0, n, TRANSPOSED):
-        last = min(first + TRANSPOSED, n)
+    for first in range(0, n, BLOCK):
+        last = min(first + BLOCK, n)
         for i in range(0, count - 3, 4):
-            one, two, three, four = W[begin + i], W[begin + i + 1], W[begin + i + 2], W[begin + i + 3]
+            w0, w1, w2, w3 = W[begin + i], W[begin + i + 1], W[begin + i + 2], W[begin + i + 3]
             for j in range(first, last):
-                place = out[j * count + i :]
-                place[0], place[1], place[2], place[3] = one[j], two[j], three[j], four[j]
+                target = out[j * count + i :]
+                target[0], target[1], target[2], target[3] = w0[j], w1[j], w2[j], w3[j]
         for i in range(count - count % 4, count):
             for j in range(first, last):
                 out[j * count + i] = W[begin + i, j]

@@ -8,21 +8,21 @@ from rnnsim.typing import Array
 
 @native("arrays.vector")
 def as_vector(x: Array) -> Array:
-    """All numbers of an array as a vector."""
+    """An array flattened."""
     return x.reshape(-1)
 
 
 @native("arrays.matrix")
 def as_matrix(x: Array, rows: int, columns: int) -> Array:
-    """The numbers of an array as a matrix of this shape, which has as many."""
+    """An array reshaped into a matrix of the same size."""
     return x.reshape(rows, columns)
 
 
 @native("arrays.rows")
 def rows_of(x: Array, t: int, count: int, begin: int, end: int) -> Array:
-    """``count`` steps from t on of the sequences begin, ..., end - 1 as rows.
+    """Steps t, ..., t + count - 1 of the sequences begin, ..., end - 1, as rows of a matrix.
 
-    x (R, B, n); it is one step, or all sequences.
+    x (R, B, n); ``count`` is 1, or the sequences are all B, so that the rows are contiguous.
     """
     R, B, n = x.shape
     first = t * B + begin

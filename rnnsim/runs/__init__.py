@@ -1,1 +1,1 @@
-"""Whole runs, kept and drawn, and many of them."""
+"""Whole runs: training, progress, figures, sweeps over seeds, and ahead-of-time compilation."""

@@ -1,4 +1,4 @@
-"""Figures, by matplotlib (the extra ``plot``), imported late."""
+"""Figures by matplotlib (the extra ``plot``), which is imported only when one is drawn."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ FORMATS = ("png", "svg", "pdf")
 
 
 def figure_type(path: str | Path | None = None) -> Any:
-    """Give matplotlib's Figure, if there is one, and if it can be written to ``path``.
+    """Return matplotlib's ``Figure`` class, after checking that a figure can be written to ``path``.
 
     Raises
     ------
     RnnsimError
-        If matplotlib is not installed, has no such format, or there is no such folder.
+        If matplotlib is not installed, the format is not supported, or the folder does not exist.
     """
     try:
         from matplotlib.figure import Figure
@@ -45,7 +45,7 @@ def learning_curve(
     solved_at: int | None,
     path: str | Path | None = None,
 ) -> Any:
-    """Draw loss and score over the steps, with the baseline and the step of the solution.
+    """Draw loss and score over the steps, with the baseline and the step at which it was solved.
 
     Parameters
     ----------
@@ -53,7 +53,7 @@ def learning_curve(
     metrics : mapping of arrays
         ``step``, ``loss``, and the task's score under its name.
     solved_at : int or None
-        The step of the solution.
+        The step that completed the criterion.
     path : path, optional
         Where to save the figure.
 
@@ -84,7 +84,7 @@ def learning_curve(
 
 
 def saved(figure: Any, path: str | Path | None) -> Any:
-    """Write a figure, if there is a path, and give it back."""
+    """Save a figure if a path is given, and return it."""
     if path is not None:
         try:
             figure.savefig(path, dpi=150)
@@ -101,23 +101,23 @@ def behaviour(
     *,
     shown: int = 60,
 ) -> Any:
-    """Draw what the trained network does on held-out data: events, state, and output with target.
+    """Draw the behaviour of a trained network on held-out data: inputs, state, outputs and targets.
 
-    The state is drawn as an image over time: the activations, or the fast weights [S92], of which one
-    sees when they open and close. As F answers from the fast weights that enter a step, each column
-    is the state at which the step's output was read.
+    The state is drawn as an image over time: the activations, or the fast weights [S92], which shows
+    when they open and close. Each column is the state from which the step's output was read: in a
+    fast-weight network the one entering the step.
 
     Parameters
     ----------
     experiment : Experiment
     params : NamedTuple of arrays
-        Of the trained network.
+        Parameters of the trained network.
     learnt : int
-        After how many steps of learning, for the title.
+        Number of training steps, for the title.
     path : path, optional
         Where to save the figure.
     shown : int
-        How many steps to draw, from a state that has run as many before.
+        Number of steps to draw; as many before them are run but not drawn.
 
     Returns
     -------
@@ -155,7 +155,7 @@ def behaviour(
 
 
 def draw_image(axes: Any, values: Array, names: Sequence[str], colours: str) -> Any:
-    """Draw values (T, n) as an image over time, with a name for each row where there is room."""
+    """Draw values (T, n) as an image over time, with row names if there are not too many."""
     image = axes.imshow(values.T, aspect="auto", interpolation="nearest", cmap=colours)
     if len(names) <= 40:
         axes.set_yticks(range(len(names)), names, fontsize="x-small" if len(names) > 12 else "small")
@@ -163,7 +163,7 @@ def draw_image(axes: Any, values: Array, names: Sequence[str], colours: str) -> 
 
 
 def draw_answers(axes: Any, stream: Stream, shown: slice, names: Sequence[str]) -> None:
-    """Draw each output and its targets in a lane of its own."""
+    """Draw each output with its targets on a baseline of its own."""
     outputs, targets, mask = stream.outputs[shown, 0], stream.targets[shown, 0], stream.mask[shown, 0]
     times, lane = np.arange(len(outputs)), 1.25
     for o in range(len(names)):

@@ -1,4 +1,4 @@
-"""Work that several processes share."""
+"""Distribution of work over processes."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ Result = TypeVar("Result")
 def in_processes(
     work: Callable[[Piece], Result], pieces: Sequence[Piece], jobs: int
 ) -> Iterator[Result]:
-    """Do each piece of some work in one of ``jobs`` new processes; give the results as they come.
+    """Call ``work`` on each piece in a pool of ``jobs`` processes; yield the results as they finish.
 
-    They are spawned: OpenMP does not survive a fork.
+    The processes are spawned, since OpenMP does not survive a fork.
 
     Raises
     ------
     RnnsimError
-        If a process ends before its work, and whatever the work itself raises.
+        If a process dies. Exceptions of ``work`` are raised here too.
     """
     spawn = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(min(jobs, len(pieces)), spawn, initializer=_end_at_interrupt) as executor:
@@ -38,9 +38,9 @@ def in_processes(
                               'stands under `if __name__ == "__main__":`') from None  # fmt: skip
         except BaseException:
             executor.shutdown(wait=False, cancel_futures=True)
-            raise  # (where all went well it waits: Python may end while the pool's thread does)
+            raise  # on success it waits, as Python may exit while the pool's thread is still ending
 
 
 def _end_at_interrupt() -> None:
-    """End without a traceback at Ctrl-C, of which the first process has something to say."""
+    """End a worker at Ctrl-C without a traceback; the main process reports the interrupt."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)

@@ -1,4 +1,4 @@
-"""A whole run: a rule, a task, a network, and what became of them."""
+"""A whole run: training a network on a task by a rule, and the result."""
 
 from __future__ import annotations
 
@@ -27,15 +27,20 @@ from rnnsim.version import __version__
 
 @dataclass
 class Run:
-    """What a run came to.
+    """The result of a run.
 
     Attributes
     ----------
+    experiment : Experiment
+        The configuration of the run.
     solved_at : int or None
         The 1-based number of the step that completed the task's criterion.
     loss : float
         The final loss per target, on held-out data.
     params : NamedTuple of arrays
+        The trained parameters.
+    held_out : Evaluation
+        The final loss and score on held-out data.
     metrics : dict of arrays
         The learning curve: ``step`` (the last step of each point), ``loss`` per target, and the
         task's score per target under its name.
@@ -44,8 +49,8 @@ class Run:
     experiment: Experiment
     params: Params
     solved_at: int | None
-    steps: int  # how many were done
-    seconds: float  # that they took, compilation apart
+    steps: int  # number of steps done
+    seconds: float  # run time, excluding compilation
     held_out: Evaluation
     metrics: dict[str, Array] = field(repr=False)
 
@@ -58,7 +63,7 @@ class Run:
         return self.steps / self.seconds
 
     def summary(self) -> str:
-        """Say in a few lines what the run came to."""
+        """Summarise the result in a few lines."""
         experiment, task = self.experiment, self.experiment.task
         solved = f"solved at step {self.solved_at:,}" if self.solved_at else "not solved"
         radius = self.held_out.spectral_radius
@@ -77,7 +82,7 @@ class Run:
     def plot(self, path: str | Path | None = None, *, behaviour: bool = False) -> Any:
         """Draw the learning curve, and save it if ``path`` is given.
 
-        With ``behaviour``, draw what the trained network does (:meth:`plot_behaviour`).
+        With ``behaviour``, draw what the trained network does instead (:meth:`plot_behaviour`).
 
         Returns
         -------
@@ -90,8 +95,15 @@ class Run:
     def plot_behaviour(self, path: str | Path | None = None, steps: int = 60) -> Any:
         """Draw what the trained network does on held-out data, and save it if ``path`` is given.
 
-        Events above, the state over time as an image (of a fast-weight network: its fast weights),
-        output and target below.
+        The inputs are at the top, below them the state over time as an image (the fast weights of a
+        fast-weight network), and at the bottom outputs and targets.
+
+        Parameters
+        ----------
+        path : path, optional
+            Where to save the figure.
+        steps : int
+            Number of steps to draw.
 
         Returns
         -------
@@ -128,51 +140,54 @@ def run(
 ) -> Run:
     """Train a network on a task by a learning rule.
 
-    What is not given is what the task suggests for the rule: the published settings, where there are
-    any.
+    Arguments that are not given take the values that the task suggests for the rule: the published
+    settings, where there are any.
 
     Parameters
     ----------
-    rule, task : str
-        Their names (``rnnsim.rules()``, ``rnnsim.tasks()``), or ones that are made.
+    rule : str or Rule
+        A name (``rnnsim.rules()``), or a rule object.
+    task : str or Task
+        A name (``rnnsim.tasks()``), or a task object.
     network : str or Network, optional
-        Its kind, ``recurrent`` or ``fast-weight``, or one that is made and fits the task; by default
-        of the kind that the rule is for.
+        A kind, ``recurrent`` or ``fast-weight``, or a network object that fits the task; by default
+        the kind that the rule is for.
     settings : str, optional
-        Which of the task's settings fill in what is not given, where it has several for the kind of
-        network (``published``, ``tuned``); by default the first of them.
+        Which of the task's settings supply the defaults, where it has several for the kind of network
+        (``published``, ``tuned``); by default the first of them.
     steps : int, optional
-        The most time steps; at each, ``batch`` sequences go one step on.
+        Maximum number of time steps; each advances all ``batch`` sequences by one step.
     seed : int
-        Of the initial weights and of all draws: the same seed gives the same result, to the bit.
+        Seed of the initial weights and of all random draws: the same seed gives the same result, to
+        the last bit.
     hidden : int, optional
-        The number of hidden units; a fast-weight network may have none.
-    optimizer : str, optional
-        ``sgd``, ``momentum``, ``rmsprop`` or ``adam``.
+        Number of hidden units; a fast-weight network may have none.
+    optimizer : str or Optimizer, optional
+        ``sgd``, ``momentum``, ``rmsprop`` or ``adam``, or an optimizer object.
     learning_rate : float, optional
     clip : float, optional
-        The longest gradient, a longer one being scaled down; ``inf`` for none.
+        Maximum norm of the gradient, which is scaled down to it; ``inf`` for no clipping.
     window : int, optional
         Steps between updates: 1 is on-line learning. By default an episode, or in a stream without
-        end what the task or the rule suggests.
+        episodes what the task or the rule suggests.
     batch : int, optional
-        Sequences side by side.
+        Number of sequences that are processed in parallel.
     dtype : "float64" or "float32", optional
-    criterion : str, optional
-        By which of the task's criteria it counts as solved.
+    criterion : str or Criterion, optional
+        The criterion by which the task counts as solved: the name of one of the task's, or an object.
     stop : bool
         Whether to stop at the very step at which the task counts as solved.
     tailored : bool
-        Whether to compile the loop for these very sizes: small networks then learn up to three times as
-        fast, and each size compiles for itself. Sums are rounded otherwise, in the last place.
+        Whether to compile the loop for the exact array sizes: small networks then learn up to three
+        times as fast, but each size is compiled separately. Sums may differ by rounding.
     save : path, optional
         A folder to save the run in.
     progress : bool
         Whether to show a progress bar, if on a terminal.
     **options
-        Options of the rule, the task, the optimizer, and of the network: ``loss``, and ``scheme`` and
-        ``gain`` of its initial weights; for a recurrent one ``activation`` and ``leak``; for a
-        fast-weight one ``architecture``, ``sigma``, ``tau`` and the others of its class.
+        Options of the rule, the task, the optimizer, and the network: ``loss``, and ``scheme`` and
+        ``gain`` of its initial weights; for a recurrent network ``activation`` and ``leak``; for a
+        fast-weight network ``architecture``, ``sigma``, ``tau`` and the others of its class.
 
     Returns
     -------
@@ -181,8 +196,11 @@ def run(
     Raises
     ------
     RnnsimError
-        If an argument cannot be used. :class:`Diverged`, naming the step, if a number stops being
-        finite; :class:`NoSteadyState` if a network that is to settle does not.
+        If an argument is invalid.
+    Diverged
+        If a loss or a parameter is not finite, with the step at which that happened.
+    NoSteadyState
+        If a network does not converge to a steady state.
     """
     trainer = Trainer(configure(
         rule, task, network=network, settings=settings, steps=steps, seed=seed, hidden=hidden,
@@ -201,7 +219,7 @@ def run(
 
 
 def result_of(trainer: Trainer) -> Run:
-    """What a run has come to."""
+    """Make the result of a run from its trainer, evaluating the network as it is now."""
     experiment = trainer.experiment
     return Run(
         experiment=experiment,

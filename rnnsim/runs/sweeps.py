@@ -1,4 +1,4 @@
-"""The same experiment for many seeds: how many of them solve the task, and when."""
+"""The same experiment for many seeds: how many of them solve the task, and at which step."""
 
 from __future__ import annotations
 
@@ -22,49 +22,51 @@ from rnnsim.typing import Array
 
 NEVER = np.inf
 QUANTILES = {"10%": 0.1, "median": 0.5, "90%": 0.9}
-PIECE = 4  # seeds that a process takes at a time, at most
-OF_RUN = ("seed", "stop", "save", "progress")  # what a run may be given, and a sweep not
+PIECE = 4  # maximum number of seeds that a process takes at a time
+OF_RUN = ("seed", "stop", "save", "progress")  # arguments of a run that a sweep does not take
 
 
 @dataclass(frozen=True)
 class Sweep:
-    """What the seeds 0, 1, ... of an experiment came to.
+    """The results of an experiment for the seeds 0, 1, ....
 
     Attributes
     ----------
+    experiment : Experiment
+        The experiment with seed 0.
     solved_at : (seeds,) array
         The step at which each seed solved the task; inf: never.
     diverged : int
-        How many of those that never did broke off, a number having stopped being finite (or the
-        network having had no steady state).
+        How many of the unsolved runs ended early, because a number was not finite or the network had
+        no steady state.
     control : Sweep or None
-        The same with a learning rate of 0.
+        The same sweep with a learning rate of 0.
     """
 
-    experiment: Experiment  # that of seed 0
+    experiment: Experiment
     solved_at: Array
     diverged: int
     control: Sweep | None = None
 
     def within(self, step: float) -> float:
-        """The share of the seeds that solved the task by this step."""
+        """The fraction of the seeds that solved the task by this step."""
         return float((self.solved_at <= step).mean())
 
     @property
     def never(self) -> float:
-        """The share of the seeds that did not solve it."""
+        """The fraction of the seeds that did not solve the task."""
         return float(np.isinf(self.solved_at).mean())
 
     @property
     def quantiles(self) -> dict[str, float]:
-        """The step of the nearest seed, over all seeds, never being the latest."""
+        """Quantiles of ``solved_at`` over all seeds, each the value of the nearest seed."""
         return {
             name: float(np.quantile(self.solved_at, q, method="nearest"))
             for name, q in QUANTILES.items()
         }
 
     def cells(self) -> dict[str, str]:
-        """The row of a table, by column; a cell without meaning is empty."""
+        """The sweep's row of a table, by column name; cells that do not apply are empty."""
         experiment = self.experiment
         figure = experiment.task.published.get(experiment.rule.name)
         return {
@@ -75,7 +77,7 @@ class Sweep:
         }
 
     def summary(self) -> str:
-        """Say in a small table what the sweep came to, and its control."""
+        """Format the results of the sweep and of its control as a small table."""
         experiment, seeds = self.experiment, len(self.solved_at)
         rows = [self, *([self.control] if self.control else [])]
         return (
@@ -90,7 +92,7 @@ def _step(at: float) -> str:
 
 
 def table(rows: Sequence[tuple[str, Mapping[str, str]]]) -> str:
-    """Lay out labelled rows in Markdown, aligned; columns without any entry are left out."""
+    """Format labelled rows as an aligned Markdown table, leaving out columns without any entry."""
     columns = [name for name in rows[0][1] if any(row[name] for _, row in rows)]
     lines = [["", *columns], *([label, *(row[name] for name in columns)] for label, row in rows)]
     widths = [max(map(len, column)) for column in zip(*lines)]
@@ -105,7 +107,7 @@ def table(rows: Sequence[tuple[str, Mapping[str, str]]]) -> str:
 
 
 class Outcome(NamedTuple):
-    """What became of one seed."""
+    """The result for one seed."""
 
     seed: int
     solved_at: float
@@ -127,18 +129,18 @@ def sweep(
     Parameters
     ----------
     rule, task
-        As of :func:`rnnsim.run`.
+        As for :func:`rnnsim.run`.
     seeds : int
-        How many.
+        Number of seeds.
     control : bool
-        Whether to do it all again with a learning rate of 0: what is solved by chance.
+        Whether to repeat the sweep with a learning rate of 0, to see what is solved by chance.
     jobs : int
-        How many processes share the work. In a script, what calls for more than one stands under
+        Number of processes. In a script, a call with more than one must be guarded by
         ``if __name__ == "__main__":``.
     progress : bool
         Whether to show a progress bar, if on a terminal.
     **choices
-        As of :func:`rnnsim.run`; each run stops where it has solved the task.
+        As for :func:`rnnsim.run`; each run stops once it has solved the task.
 
     Returns
     -------
@@ -147,7 +149,7 @@ def sweep(
     Raises
     ------
     RnnsimError
-        If an argument cannot be used.
+        If an argument is invalid.
     """
     checks.whole("seeds", seeds, 1, checks.LARGEST_SIZE)
     checks.whole("jobs", jobs, 1)
@@ -158,19 +160,19 @@ def sweep(
     found = _sweep(_Recipe(rule, task, choices), seeds, jobs, progress)
     if not control:
         return found
-    still = _Recipe(rule, task, {**choices, "learning_rate": 0.0})
-    return replace(found, control=_sweep(still, seeds, jobs, progress))
+    control_recipe = _Recipe(rule, task, {**choices, "learning_rate": 0.0})
+    return replace(found, control=_sweep(control_recipe, seeds, jobs, progress))
 
 
 class _Recipe(NamedTuple):
-    """An experiment as it was asked for, which another process can be told of."""
+    """The arguments of an experiment, which can be sent to another process."""
 
     rule: str | Rule
     task: str | Task
     choices: Mapping[str, Any]
 
     def experiment(self) -> Experiment:
-        """That of seed 0."""
+        """Configure the experiment with seed 0."""
         arguments = inspect.signature(configure).parameters.keys() - {"options"}
         named = {name: value for name, value in self.choices.items() if name in arguments}
         options = {name: value for name, value in self.choices.items() if name not in arguments}
@@ -182,7 +184,9 @@ def _sweep(recipe: _Recipe, seeds: int, jobs: int, progress: bool) -> Sweep:
 
     experiment = recipe.experiment()
     solved_at, diverged = np.full(seeds, NEVER), 0
-    outcomes = _run_each(experiment, range(seeds)) if jobs == 1 else _run_elsewhere(recipe, seeds, jobs)
+    outcomes = (
+        _run_each(experiment, range(seeds)) if jobs == 1 else _run_in_processes(recipe, seeds, jobs)
+    )
     name = f"{experiment.rule.name} on {experiment.task.name}, eta = {experiment.learning_rate:g}"
     # disable=None: silent where standard error is not a terminal
     with tqdm(
@@ -207,13 +211,13 @@ def _run_each(experiment: Experiment, seeds: Sequence[int]) -> Iterator[Outcome]
             yield Outcome(seed, trainer.solved_at or NEVER, diverged=False)
 
 
-def _run_elsewhere(recipe: _Recipe, seeds: int, jobs: int) -> Iterator[Outcome]:
+def _run_in_processes(recipe: _Recipe, seeds: int, jobs: int) -> Iterator[Outcome]:
     try:
         pickle.dumps(recipe)
     except (pickle.PicklingError, AttributeError, TypeError) as error:
         raise RnnsimError(f"this experiment cannot be sent to other processes ({error}); use jobs=1, or "
                           "names and options in place of what is made") from None  # fmt: skip
-    Trainer(recipe.experiment())  # compiles, so that the others find the machine code in the cache
+    Trainer(recipe.experiment())  # fills the kernel cache for the other processes
     piece = min(PIECE, -(-seeds // jobs))
     pieces = [range(first, min(first + piece, seeds)) for first in range(0, seeds, piece)]
     for outcomes in in_processes(partial(_run_piece, recipe), pieces, jobs):

@@ -1,1 +1,1 @@
-"""A network, a rule and a task put together: gradients, the learning loop, evaluation."""
+"""Training: gradients of whole sequences, the compiled learning loop, optimizers, evaluation."""

@@ -1,4 +1,4 @@
-"""How well a network does on data that it did not learn from."""
+"""Evaluation of a network on a task's held-out data."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from rnnsim.compiler.compose import compiled
+from rnnsim.compiler import compiled
 from rnnsim.criterion import SCORES
 from rnnsim.network import Network, Stream, empty_stream
 from rnnsim.numerics.fixed_points import settle_rows
@@ -17,16 +17,16 @@ from rnnsim.rule import Settler
 from rnnsim.task import Task
 from rnnsim.typing import Params, State, Trajectory
 
-# takes a network through all rows of a trajectory: (params, state, stream, trajectory) -> None
+# runs a network over all rows of a trajectory: (params, state, stream, trajectory) -> None
 ForwardPass = Callable[[Params, State, Stream, Trajectory], None]
 
 
 class Evaluation(NamedTuple):
-    """Means over the targets."""
+    """Loss and score, averaged over the targets."""
 
     loss: float
     score: float
-    spectral_radius: float | None = None  # of steady states: the largest
+    spectral_radius: float | None = None  # the largest, where the task reads steady states
 
 
 def evaluate(
@@ -37,17 +37,19 @@ def evaluate(
     score: str,
     forward_pass: ForwardPass,
 ) -> Evaluation:
-    """Run a network over a task's held-out data, from its initial state.
+    """Evaluate a network on a task's held-out data, starting from its initial state.
 
     Parameters
     ----------
-    network, params, task
+    network : Network
+    params : NamedTuple of arrays
+    task : Task
     seed : int
-        Of the held-out data, where they are drawn.
+        Seed of the held-out data, where they are random.
     score : str
         A name of :data:`rnnsim.criterion.SCORES`.
-    through : ForwardPass
-        What takes the network through them.
+    forward_pass : ForwardPass
+        Runs the network over the data.
 
     Returns
     -------
@@ -57,7 +59,7 @@ def evaluate(
     Raises
     ------
     NoSteadyState
-        If the task's patterns are to settle and one does not.
+        If the task reads steady states and the network does not converge to one.
     """
     rows, batch = task.held_out_shape()
     stream, trajectory = run_held_out(network, params, task, seed, rows, batch, forward_pass)
@@ -67,7 +69,7 @@ def evaluate(
             radius = spectral_radius(network, network.kernel_params(network.pack(params)), trajectory)
     mask = stream.mask[:filled]
     score_of = SCORES[score]
-    with np.errstate(all="ignore"):  # outputs may be anything, as may a mean of no targets
+    with np.errstate(all="ignore"):  # outputs may overflow, and there may be no targets
         scores = np.array([score_of(stream, t, b) for t, b in np.argwhere(mask > 0)])
         loss, score = stream.losses[:filled].sum() / mask.sum(), scores.sum() / np.float64(scores.size)
     return Evaluation(float(loss), float(score), radius)
@@ -82,13 +84,19 @@ def run_held_out(
     batch: int,
     forward_pass: ForwardPass,
 ) -> tuple[Stream, Trajectory]:
-    """Run a network over held-out data of a task, from its initial state.
+    """Run a network over a task's held-out data, starting from its initial state.
+
+    Parameters
+    ----------
+    rows, batch : int
+        How many steps (or as many whole episodes as fit) of how many sequences.
+    network, params, task, seed, forward_pass
+        As for :func:`evaluate`.
 
     Returns
     -------
     Stream, Trajectory
-        What was put and answered, of ``rows`` steps (or as many whole episodes as fit) of ``batch``
-        sequences, and the network's way.
+        The data with the network's outputs and losses, and its states.
     """
     stream = empty_stream(rows, batch, task.n_in, task.n_out, network.dtype, legal=task.has_legal)
     source = task.source(np.random.default_rng([seed, 2]), batch, network.dtype, held_out=True)
@@ -101,7 +109,7 @@ def run_held_out(
 
 
 def plain_forward(network: Network, settler: Settler | None = None) -> ForwardPass:
-    """A performer that knows no learning rule: the network steps, or settles if there is a settler."""
+    """Make a forward pass without a learning rule: by time steps, or to steady states by a settler."""
 
     def forward_pass(params: Params, state: State, stream: Stream, trajectory: Trajectory) -> None:
         if settler is not None:

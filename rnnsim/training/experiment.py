@@ -1,4 +1,4 @@
-"""What a run is to do: the user's choices, and the task's suggestions where there are none."""
+"""The configuration of a run: the user's arguments, with the task's suggestions as defaults."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from rnnsim.typing import Params
 T = TypeVar("T")
 
 INIT = ("scheme", "gain")  # options of ``network.init``
-DEFAULT_WINDOW = 20  # steps between updates where nobody says anything
+DEFAULT_WINDOW = 20  # steps between updates where neither user, task nor rule chooses
 
 
 @dataclass(frozen=True)
@@ -30,18 +30,18 @@ class Experiment:
     rule: Rule
     task: Task
     network: Network
-    settings: str  # the name of the task's suggestion that filled in what was not given
+    settings: str  # the name of the task's suggestion that supplied the defaults
     init: Mapping[str, Any]  # options of ``network.init``
     optimizer: Optimizer
     criterion: Criterion
     seed: int
-    steps: int  # the most time steps
+    steps: int  # maximum number of time steps
     window: int  # steps between updates
-    batch: int  # sequences side by side
+    batch: int  # number of sequences
     learning_rate: float
-    clip: float  # the longest gradient; inf: no clipping
-    stop: bool  # where the task counts as solved
-    tailored: bool  # whether the loop is compiled for these very sizes
+    clip: float  # maximum norm of the gradient; inf: no clipping
+    stop: bool  # whether to stop once the task is solved
+    tailored: bool  # whether the loop is compiled for the exact array sizes
 
     def initial_params(self) -> Params:
         """Draw the initial parameters."""
@@ -73,19 +73,19 @@ def configure(
     Raises
     ------
     RnnsimError
-        If one cannot be used, or does not fit the others.
+        If an argument is invalid or does not fit the others.
     """
     given = {name.replace("-", "_"): value for name, value in (options or {}).items()}
-    chosen_task = _made(registry.make_task, registry.task_type(task), task, given)
+    chosen_task = _build(registry.make_task, registry.task_type(task), task, given)
     kind = _kind(registry.rule_type(rule), network)
     settings, suggested = _suggestion(chosen_task, registry.rule_type(rule).name, kind, settings)
     optimizer = optimizer or suggested.optimizer
     owners = _owners(rule, task, optimizer, network, kind)
     _check_owned(given, list(owners.values()))
-    chosen_rule = _made(registry.make_rule, registry.rule_type(rule), rule, given)
-    of_network, of_init = _of_network(owners.get("network"), given)
-    net = _network(chosen_rule, chosen_task, suggested, network, hidden, dtype, of_network)
-    most = checks.whole("steps", suggested.steps if steps is None else steps, 1, checks.LARGEST)
+    chosen_rule = _build(registry.make_rule, registry.rule_type(rule), rule, given)
+    network_options, init_options = _network_options(owners.get("network"), given)
+    net = _network(chosen_rule, chosen_task, suggested, network, hidden, dtype, network_options)
+    max_steps = checks.whole("steps", suggested.steps if steps is None else steps, 1, checks.LARGEST)
     limit = suggested.clip if clip is None else clip
     rate = suggested.learning_rate if learning_rate is None else learning_rate
     return Experiment(
@@ -93,12 +93,12 @@ def configure(
         task=chosen_task,
         network=net,
         settings=settings,
-        init={} if isinstance(network, Network) else {**suggested.init, **of_init},
-        optimizer=make_optimizer(optimizer, _known(owners.get("optimizer"), given)),
+        init={} if isinstance(network, Network) else {**suggested.init, **init_options},
+        optimizer=make_optimizer(optimizer, _options_of(owners.get("optimizer"), given)),
         criterion=_criterion(chosen_task, criterion),
         seed=checks.whole("seed", seed, 0),
-        steps=most,
-        window=min(_window(chosen_rule, chosen_task, suggested, net, window), most),
+        steps=max_steps,
+        window=min(_window(chosen_rule, chosen_task, suggested, net, window), max_steps),
         batch=checks.whole("batch", suggested.batch if batch is None else batch, 1, checks.LARGEST_SIZE),
         learning_rate=checks.real("learning_rate", rate, at_least=0),
         clip=math.inf if limit in (None, math.inf) else checks.real("clip", limit, above=0),
@@ -108,7 +108,7 @@ def configure(
 
 
 def _kind(rule: type[Rule], network: str | Network | None) -> str:
-    """The kind of network: the user's, or else the rule's."""
+    """The kind of network: the user's choice, or else the rule's."""
     if isinstance(network, Network):
         return network.kind
     if network is not None and not isinstance(network, str):
@@ -118,13 +118,13 @@ def _kind(rule: type[Rule], network: str | Network | None) -> str:
 
 
 def _suggestion(task: Task, rule: str, kind: str, settings: str | None) -> tuple[str, Suggestion]:
-    """The settings of this name, or the first, and their name."""
+    """Return the name and contents of the chosen settings, by default the task's first."""
     suggestions = task.suggestions(rule, kind)
     name = next(iter(suggestions)) if settings is None else settings
     if name not in suggestions:
         raise UnknownName(nearest(f"setting of {task.name} ({kind} network)", name, suggestions))
     suggested = suggestions[name]
-    if suggested.kind != kind:  # the loss belongs to the task; the rest of a network to its kind
+    if suggested.kind != kind:  # only the loss carries over to another kind of network
         loss = {name: value for name, value in suggested.network.items() if name == "loss"}
         suggested = suggested._replace(kind=kind, network=loss, init={})
     return name, suggested
@@ -137,7 +137,7 @@ def _owners(
     network: str | Network | None,
     kind: str,
 ) -> dict[str, type[Options]]:
-    """What is made here, and so takes options: the rest comes with its own."""
+    """The classes that take options: those given by name, as objects already have theirs."""
     owners: dict[str, type[Options]] = {}
     if isinstance(rule, str):
         owners["rule"] = registry.rule_type(rule)
@@ -150,24 +150,24 @@ def _owners(
     return owners
 
 
-def _known(owner: type[Options] | None, given: Mapping[str, Any]) -> dict[str, Any]:
-    """Those of the given options that this class has."""
+def _options_of(owner: type[Options] | None, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Select the given options that this class defines."""
     has = owner.defaults() if owner else {}
     return {name: value for name, value in given.items() if name in has}
 
 
-def _made(make: Callable[..., T], owner: type[Options], thing: Any, given: Mapping[str, Any]) -> T:
-    """Make a rule or a task of its own options; one that is made stays as it is."""
-    return make(thing, _known(owner, given) if isinstance(thing, str) else {})
+def _build(make: Callable[..., T], owner: type[Options], thing: Any, given: Mapping[str, Any]) -> T:
+    """Make a rule or a task from its name and options; an object is passed through."""
+    return make(thing, _options_of(owner, given) if isinstance(thing, str) else {})
 
 
-def _of_network(
+def _network_options(
     choices: type[Options] | None, given: Mapping[str, Any]
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """Split the network's options into those of the network and those of its initial weights."""
     if choices is None:
         return {}, {}
-    asked = _known(choices, given)
+    asked = _options_of(choices, given)
     checked = choices.from_options(asked)
     values = {name: getattr(checked, name) for name in asked}
     return (
@@ -177,7 +177,7 @@ def _of_network(
 
 
 def _check_owned(given: Mapping[str, Any], owners: Sequence[type[Options]]) -> None:
-    """Refuse options that nobody has, or two have."""
+    """Refuse options that no class defines, or that two classes do."""
     for name in given:
         having = [owner.name for owner in owners if name in owner.defaults()]
         if not having:
@@ -202,10 +202,10 @@ def _network(
     dtype: Any,
     chosen: Mapping[str, Any],
 ) -> Network:
-    """Make the network, or take the one that is made, and check that it fits task and rule."""
+    """Make the network, or take the given object, and check that it fits task and rule."""
     if not isinstance(network, Network):
         size = suggested.hidden if hidden is None else hidden
-        checks.whole("hidden", size, at_most=checks.LARGEST_SIZE)  # each kind has its own least
+        checks.whole("hidden", size, at_most=checks.LARGEST_SIZE)  # each kind has its own minimum
         needed = rule.network if suggested.kind == rule.kind else {}
         network = registry.network_type(suggested.kind).sized(
             task.n_in, size, task.n_out,

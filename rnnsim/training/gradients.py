@@ -1,4 +1,4 @@
-"""One gradient, one loss, one simulation: whole sequences with the parameters held still."""
+"""Gradient, loss and simulation of whole sequences with fixed parameters."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 
 from rnnsim import checks, registry
 from rnnsim.arrays import aligned_zeros
-from rnnsim.compiler.compose import compiled
+from rnnsim.compiler import compiled
 from rnnsim.errors import Diverged, RnnsimError, RnnsimWarning
 from rnnsim.network import Network, Stream, empty_stream
 from rnnsim.numerics.stability import spectral_radius
@@ -20,19 +20,19 @@ from rnnsim.typing import Array, Inputs, Params, Trajectory
 
 
 class Gradient(NamedTuple):
-    """What :func:`gradient` returns."""
+    """The result of :func:`gradient`."""
 
     loss: float
     grads: Params
-    spectral_radius: float | None = None  # of steady states: the largest; below 1 they are stable
+    spectral_radius: float | None = None  # the largest over steady states; below 1 they are stable
 
 
 class Simulation(NamedTuple):
-    """What :func:`simulate` returns: arrays over time, time-major."""
+    """The result of :func:`simulate`: time-major arrays."""
 
     states: Array  # (T, B, N), after each step: activations, or fast weights
     outputs: Array  # (T, B, k)
-    spectral_radius: float | None = None  # of steady states: the largest; below 1 they are stable
+    spectral_radius: float | None = None  # the largest over steady states; below 1 they are stable
 
 
 def gradient(
@@ -49,44 +49,47 @@ def gradient(
     seed: int = 0,
     **options: Any,
 ) -> Gradient:
-    """Compute the loss and its gradient by a learning rule, the parameters held still.
+    """Compute the loss and its gradient by a learning rule, with fixed parameters.
 
     Parameters
     ----------
     network : Network
     params : NamedTuple of arrays
-        As ``network.init`` gives them.
+        In the form that ``network.init`` returns.
     inputs : (T, B, m) or (T, m) array
-        For rules that settle, each row is a pattern held fixed until its own steady state. For a
-        fast-weight network, one array that both nets see, or a pair (slow, fast).
+        For rules that settle, each row is a pattern held fixed until the network reaches a steady
+        state. For a fast-weight network, one array that both nets see, or a pair (slow, fast).
     targets : (T, B, k) or (T, k) array
     rule : str or Rule
-        The name of a rule, with its options by keyword, or a rule.
+        The name of a rule, whose options are given by keyword, or a rule object.
     mask : (T, B) or (T,) array of bool or float, optional
-        The weight of each target; 1 splat by default.
+        The weight of each target; 1 everywhere by default.
     resets : (T, B) or (T,) array of bool, optional
-        Before which steps the state is put back to its initial value.
+        The steps before which the state is reset to its initial value.
     initial_state : (B, N) or (N,) array, optional
-        The network's own (zero for a recurrent one) by default.
+        By default the network's own, which is zero for a recurrent network.
     window : int, optional
-        How many steps the rule sees at a time (as in on-line learning, but the weights stand still);
+        Number of steps that the rule sees at a time (as in on-line learning, but without updates);
         all of them by default. The gradient is the sum over the windows.
     seed : int
-        For rules that draw random numbers.
+        Seed of rules that draw random numbers.
     **options
         Options of the rule.
 
     Returns
     -------
     Gradient
-        ``loss``, theory.md 1 eq. (4); ``grads``, of the type, names and shapes of ``params``;
+        ``loss``, theory.md 1 eq. (4); ``grads``, of the same type, names and shapes as ``params``;
         ``spectral_radius`` for rules that settle.
 
     Raises
     ------
     RnnsimError
-        If an argument has a wrong shape, type, name or value; :class:`NoSteadyState` if the network
-        or its adjoint does not settle; :class:`Diverged` if the loss or the gradient is not finite.
+        If an argument has a wrong shape, type, name or value.
+    NoSteadyState
+        If the network or its adjoint does not converge to a steady state.
+    Diverged
+        If the loss or the gradient is not finite.
     """
     chosen = registry.make_rule(rule, options)
     chosen.check_network(network)
@@ -131,16 +134,16 @@ def loss(
     steady_state: bool = False,
     solver: str = "relaxation",
 ) -> float:
-    """Compute the loss of theory.md 1, eq. (4), by a forward pass alone.
+    """Compute the loss of theory.md 1, eq. (4), by a forward pass.
 
     Parameters
     ----------
     network, params, inputs, targets, mask, resets, initial_state
         As for :func:`gradient`.
     steady_state : bool
-        Whether each input row is held fixed until the network settles.
+        Whether each input row is held fixed until the network reaches a steady state.
     solver : "relaxation", "anderson" or "newton"
-        How it settles.
+        How the steady state is found.
 
     Returns
     -------
@@ -167,7 +170,7 @@ def simulate(
     steady_state: bool = False,
     solver: str = "relaxation",
 ) -> Simulation:
-    """Run a network, to look at and to plot.
+    """Run a network forward and record its states and outputs.
 
     Parameters
     ----------
@@ -177,7 +180,7 @@ def simulate(
     Returns
     -------
     Simulation
-        ``states`` (T, B, N), ``outputs`` (T, B, k), and of steady states ``spectral_radius``.
+        ``states`` (T, B, N), ``outputs`` (T, B, k), and for steady states ``spectral_radius``.
 
     Raises
     ------
@@ -197,7 +200,13 @@ def make_stream(
     mask: Array | None,
     resets: Array | None,
 ) -> Stream:
-    """Check arrays and make a stream of them; without targets the mask is zero."""
+    """Validate arrays and assemble them into a stream; without targets the mask is zero.
+
+    Raises
+    ------
+    RnnsimError
+        If an array has a wrong shape, type or value.
+    """
     u = network.check_inputs(inputs)
     steps, batch = u.shape[:2]
     if targets is None:
@@ -210,21 +219,21 @@ def make_stream(
         weight = checks.per_step("mask", mask, steps, batch, network.dtype)
     else:
         weight = np.full((steps, batch), targets is not None, network.dtype)
-    checks.finite("targets", np.where(weight[..., None] == 0, 0, d))  # a masked target may be anything
-    back = np.zeros((steps, batch), np.bool_)
+    checks.finite("targets", np.where(weight[..., None] == 0, 0, d))  # masked targets may be nan
+    reset = np.zeros((steps, batch), np.bool_)
     if resets is not None:
-        back = checks.per_step("resets", resets, steps, batch, np.bool_)
+        reset = checks.per_step("resets", resets, steps, batch, np.bool_)
     stream = empty_stream(steps, batch, 0, network.n_out, network.dtype)
-    return stream._replace(inputs=u, targets=d, mask=weight, resets=back)
+    return stream._replace(inputs=u, targets=d, mask=weight, resets=reset)
 
 
 def raise_if_diverged(stream: Stream, grad: Array | None = None) -> None:
-    """Refuse a loss or a gradient that is not finite.
+    """Raise if the loss or the gradient is not finite.
 
     Raises
     ------
     Diverged
-        Naming the first step whose loss is not finite.
+        With the first step whose loss is not finite.
     """
     bad = np.flatnonzero(~np.isfinite(stream.losses))
     if bad.size:
@@ -240,7 +249,7 @@ def raise_if_diverged(stream: Stream, grad: Array | None = None) -> None:
 
 
 def report_stability(network: Network, params: Params, trajectory: Trajectory) -> float:
-    """Give the largest spectral radius of the steady states in a trajectory; warn from 1 on."""
+    """Return the largest spectral radius of a trajectory's steady states; warn if it is at least 1."""
     radius = spectral_radius(network, params, trajectory)
     if radius >= 1:
         warnings.warn(f"a steady state is unstable: the spectral radius there is {radius:.4g}; it is a "
@@ -256,7 +265,7 @@ def _run(
     steady_state: bool,
     solver: str,
 ) -> Trajectory:
-    """Run a network over a stream, which receives the outputs and losses."""
+    """Run a network over a stream, writing the outputs and losses into it."""
     steps, batch = stream.mask.shape
     kernel_params = network.kernel_params(network.pack(params))
     state, trajectory = network.state(batch, initial_state), network.trajectory(steps, batch)

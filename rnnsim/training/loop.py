@@ -1,12 +1,12 @@
-"""The learning loop, compiled whole: no Python per time step.
+"""The learning loop, compiled as a whole: no Python code runs per time step.
 
     for each window of steps:
-        learn       run the network, and give the gradient by the rule      (parameters stand still)
-        observe     write the learning curve; is the task solved? has the run diverged?
-        update      move the parameters
+        learn       run the network and compute the rule's gradient         (parameters are fixed)
+        observe     record the learning curve; check whether the task is solved or the run diverged
+        update      apply the optimizer
 
-Everything that the loop carries on is in arrays (:class:`Clock` among them), so that it can be left
-and entered at any window: the result does not depend on how a run is cut into chunks.
+The loop keeps all of its state in arrays (:class:`Clock` among them), so that it can be left and
+resumed at any window: the result does not depend on how a run is cut into chunks.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from rnnsim.compiler.specialising import known_about, specialise
+from rnnsim.compiler import known_about, specialise
 from rnnsim.criterion import Criterion
 from rnnsim.kernels import kernel
 from rnnsim.network import Network, Stream
@@ -23,27 +23,27 @@ from rnnsim.rule import Rule, Window
 from rnnsim.training.optimizers import Optimizer, clip_norm
 from rnnsim.typing import Array, Kernel, Memory, Params, State, Trajectory
 
-CURVE = 512  # points of the learning curve; when they are full, each two become one
+CURVE = 512  # points of the learning curve; when they are used up, neighbours are merged in pairs
 
-# what the loop returns; codes of the rule's own are added to FAILED
+# return codes of the loop; a rule's own error codes are added to FAILED
 RUNNING, SOLVED, DIVERGED, FAILED = 0, 1, 2, 100
 
 
 class Plan(NamedTuple):
-    """What stands for the whole run."""
+    """Settings that are constant over a run."""
 
-    steps: int  # the most steps
+    steps: int  # maximum number of steps
     window: int  # steps between updates, at most
     rows: int  # rows of the trajectory that a window needs
-    history: int  # rows before the window that the rule asks for
+    history: int  # rows before the window that the rule reads
     rate: float  # the learning rate
-    clip: float  # the longest gradient
-    stop: bool  # whether to stop where the task is solved
-    learns: bool  # if not, the network only runs through what the stream holds, as one window
+    clip: float  # maximum norm of the gradient
+    stop: bool  # whether to stop once the task is solved
+    learns: bool  # if not, there is only a forward pass over the stream's rows, as one window
 
 
 class Clock(NamedTuple):
-    """Where the run stands; each one number in an array, to be moved on."""
+    """The progress of a run; each field is an array of one number, which the loop updates."""
 
     step: Array  # steps done
     row: Array  # rows of the stream done
@@ -54,9 +54,9 @@ class Clock(NamedTuple):
 
 
 class Curve(NamedTuple):
-    """The learning curve: sums over every so many steps."""
+    """The learning curve: sums over equal numbers of steps."""
 
-    every: Array  # (1,) steps a point
+    every: Array  # (1,) steps per point
     loss: Array  # (CURVE,) sum of mask * loss
     weight: Array  # (CURVE,) sum of mask
     score: Array  # (CURVE,) sum of scores
@@ -64,14 +64,14 @@ class Curve(NamedTuple):
 
 
 class Training(NamedTuple):
-    """All that the loop reads and writes."""
+    """All arrays and settings that the loop reads and writes."""
 
     plan: Plan
     clock: Clock
-    flat_params: Array  # (n_params,) the parameters, flat
-    params: Params  # and as views
-    flat_grad: Array  # (n_params,) their gradient, flat
-    grad: Params  # and as views
+    flat_params: Array  # (n_params,)
+    params: Params  # the same numbers as views
+    flat_grad: Array  # (n_params,)
+    grad: Params  # the same numbers as views
     state: State
     stream: Stream
     trajectory: Trajectory
@@ -82,22 +82,22 @@ class Training(NamedTuple):
 
 
 def trajectory_rows(plan: Plan) -> int:
-    """How many rows of trajectory the loop needs: twice the history, so that it rarely moves."""
+    """Rows of the trajectory to allocate: with twice the history, so that it is seldom moved."""
     return 2 * plan.history + plan.rows
 
 
 def new_clock() -> Clock:
-    """Step 0."""
+    """Make the clock of step 0."""
     return Clock(*(np.zeros(1, np.int64) for _ in Clock._fields))
 
 
 def new_curve() -> Curve:
-    """No points yet."""
+    """Make an empty learning curve."""
     return Curve(np.ones(1, np.int64), *(np.zeros(CURVE) for _ in range(4)))
 
 
 def specialised_loop(loop: Kernel, training: Training) -> Kernel:
-    """Make a loop that is for arrays and windows of these very sizes."""
+    """Make a loop that is compiled for the exact sizes of these arrays and windows."""
     of_plan = Plan(*[None] * len(Plan._fields))._replace(**{  # type: ignore[arg-type]
         name: getattr(training.plan, name) for name in ("window", "rows", "history")
     })  # fmt: skip
@@ -115,14 +115,14 @@ def loop_kernel(
 ) -> Kernel:
     """Make the kernel ``loop(training, until) -> code``.
 
-    It goes on until ``until`` steps are done or the stream is used up.
+    It runs until ``until`` steps are done or the stream is used up.
     """
     learn, keep_history, update = rule.learn(network), network.keep_history, optimizer.update()
     observe = observe_kernel(criterion.met(), score)
 
     @kernel(allocates=False)
     def loop(training: Training, until: int) -> int:
-        """No reference to an array is counted here: that takes as long as a small net."""
+        """Compiled without reference counting, which would cost as much as a small network's step."""
         (plan, clock, flat_params, params, flat_grad, grad, state, stream, trajectory, memory,
          optimizer_memory, criterion_memory, curve) = training  # fmt: skip
         while clock.step[0] < until and clock.row[0] < clock.filled[0]:
@@ -152,7 +152,7 @@ def loop_kernel(
 
     @kernel(allocates=False)
     def move_history(plan: Plan, trajectory: Trajectory, held: int) -> int:
-        """Move the history to the front when a window would not fit behind it any more."""
+        """Move the history to the front once the next window would not fit behind it."""
         if held <= 2 * plan.history:
             return held
         keep_history(trajectory, held - plan.history, plan.history)
@@ -163,7 +163,7 @@ def loop_kernel(
 
 @kernel(allocates=False)
 def all_finite(flat_params: Array) -> bool:
-    """Whether no number is nan or infinite (nor all together too large, which comes to the same)."""
+    """Whether all parameters are finite; a sum that overflows counts as divergence too."""
     total = 0.0
     for i in range(flat_params.size):
         total += flat_params[i]
@@ -172,11 +172,11 @@ def all_finite(flat_params: Array) -> bool:
 
 @kernel(allocates=False)
 def window_length(plan: Plan, clock: Clock, stream: Stream) -> int:
-    """The steps of the next window: it ends with the stream's rows, the run, or an episode."""
+    """The number of steps of the next window: it ends with the stream's rows, the run, or an episode."""
     row = clock.row[0]
     if not plan.learns:
         return int(clock.filled[0])
-    if plan.window == 1:  # as the compiler may know
+    if plan.window == 1:  # a constant in a specialised loop
         return 1
     longest = min(plan.window, clock.filled[0] - row, plan.steps - clock.step[0])
     for i in range(longest):
@@ -186,7 +186,7 @@ def window_length(plan: Plan, clock: Clock, stream: Stream) -> int:
 
 
 def observe_kernel(met: Kernel, score: Kernel) -> Kernel:
-    """Make the kernel that looks at the steps of a window, one after the other."""
+    """Make the kernel that records the steps of a window and applies the criterion to each."""
 
     @kernel(allocates=False)
     def observe(
@@ -216,7 +216,7 @@ def observe_kernel(met: Kernel, score: Kernel) -> Kernel:
 
 @kernel(allocates=False)
 def curve_point(curve: Curve, step: int) -> int:
-    """The point of the learning curve that a step belongs to."""
+    """Return the learning curve's point for a step, merging points in pairs if it is beyond the last."""
     point = (step - 1) // curve.every[0]
     if point < CURVE:
         return int(point)

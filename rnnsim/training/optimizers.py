@@ -1,7 +1,7 @@
-"""How the parameters move along a gradient: SGD, momentum, RMSProp, Adam; and gradient clipping.
+"""Optimizers (SGD, momentum, RMSProp, Adam) and gradient clipping.
 
-Parameters and gradient are one flat array each, so that an optimizer is one loop over numbers. An
-optimizer is a kernel ``update(theta, grad, memory, rate)``.
+An optimizer is a kernel ``update(theta, grad, memory, rate)``. Parameters and gradient are one flat
+array each, so that it is a single loop over numbers.
 """
 
 from __future__ import annotations
@@ -28,15 +28,15 @@ class Optimizer(Options, frozen=True):
 
     @abstractmethod
     def memory(self, size: int, dtype: Any) -> Memory:
-        """Allocate what it remembers of ``size`` parameters."""
+        """Allocate the optimizer's state for ``size`` parameters."""
 
     @abstractmethod
     def update(self) -> Kernel:
-        """Make the kernel ``update(theta, grad, memory, rate)``, in place."""
+        """Make the kernel ``update(theta, grad, memory, rate)``, which updates ``theta`` in place."""
 
 
 class SGDMemory(NamedTuple):
-    updates: Array  # (1,) how many there have been
+    updates: Array  # (1,) number of updates so far
 
 
 class SGD(Optimizer, frozen=True):
@@ -91,7 +91,7 @@ class RMSPropMemory(NamedTuple):
 
 
 class RMSProp(Optimizer, frozen=True):
-    """RMSProp: the gradient over the root of its mean square [Tieleman & Hinton 2012]."""
+    """RMSProp: the gradient divided by its running root mean square [Tieleman & Hinton 2012]."""
 
     name = "rmsprop"
 
@@ -116,7 +116,7 @@ def rmsprop(theta: Array, grad: Array, memory: RMSPropMemory, rate: float) -> No
 class AdamMemory(NamedTuple):
     mean: Array
     square: Array
-    updates: Array  # (1,) how many there have been
+    updates: Array  # (1,) number of updates so far
     beta1: float
     beta2: float
     epsilon: float
@@ -141,7 +141,7 @@ class Adam(Optimizer, frozen=True):
         return adam
 
 
-@kernel(allocates=False, reassociates=False)  # or it would divide each number by what is one for all
+@kernel(allocates=False, reassociates=False)  # else LLVM divides by loop invariants in each iteration
 def adam(theta: Array, grad: Array, memory: AdamMemory, rate: float) -> None:
     memory.updates[0] += 1
     beta1, beta2 = memory.beta1, memory.beta2
@@ -159,7 +159,7 @@ OPTIMIZERS: dict[str, type[Optimizer]] = {
 
 
 def optimizer_type(name: str) -> type[Optimizer]:
-    """Find an optimizer by name.
+    """Look up an optimizer by name.
 
     Raises
     ------
@@ -172,7 +172,13 @@ def optimizer_type(name: str) -> type[Optimizer]:
 
 
 def make_optimizer(optimizer: str | Optimizer, options: Mapping[str, Any]) -> Optimizer:
-    """Make an optimizer from its name and its options, or take one that is made."""
+    """Make an optimizer from its name and options; an object is passed through.
+
+    Raises
+    ------
+    RnnsimError
+        If it is neither a name nor an optimizer, or an option is invalid.
+    """
     if isinstance(optimizer, str):
         return optimizer_type(optimizer).from_options(options)
     if not isinstance(optimizer, Optimizer):
@@ -182,7 +188,7 @@ def make_optimizer(optimizer: str | Optimizer, options: Mapping[str, Any]) -> Op
 
 @kernel(allocates=False)
 def clip_norm(grad: Array, largest: float) -> None:
-    """Scale a gradient down to a norm of ``largest`` if it is longer [Pascanu et al. 2013]."""
+    """Scale a gradient down to the norm ``largest`` if it exceeds it [Pascanu et al. 2013]."""
     if math.isinf(largest):
         return
     square = 0.0
@@ -190,7 +196,7 @@ def clip_norm(grad: Array, largest: float) -> None:
         square += grad[i] * grad[i]
     if not square > largest * largest:
         return
-    if math.isinf(square):  # but perhaps no entry is: bring them to 1 before they are squared
+    if math.isinf(square):  # the squares overflow, perhaps not the entries: divide by the largest first
         top = 0.0
         for i in range(grad.size):
             top = max(top, abs(grad[i]))

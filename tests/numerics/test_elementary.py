@@ -10,7 +10,7 @@ import mpmath
 import numpy as np
 import pytest
 
-from rnnsim.compiler.compose import compiled
+from rnnsim.compiler import compiled
 from rnnsim.kernels import kernel
 from rnnsim.networks.activations import activation_kernel
 from rnnsim.typing import Array

@@ -9,7 +9,7 @@ import numba
 import numpy as np
 import pytest
 
-from rnnsim.compiler.compose import compiled
+from rnnsim.compiler import compiled
 from rnnsim.errors import RnnsimError
 from rnnsim.kernels import kernel
 from rnnsim.numerics import linalg
@@ -70,7 +70,7 @@ def in_turned_panels(x: Any, Wt: Any, out: Any) -> None:
 @kernel
 def turned(x: Any, W: Any, out: Any) -> None:
     Wt = np.empty((W.shape[1], W.shape[0]), W.dtype)
-    linalg.turn(W, Wt)
+    linalg.transpose(W, Wt)
     times_Wt(x, Wt, out)
 
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import pairwise
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numba
@@ -15,8 +15,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from processes import run
 
-from rnnsim.compiler.compose import compiled
+from rnnsim.compiler import compiled, compose
 from rnnsim.errors import RnnsimError
 from rnnsim.kernels import kernel
 from rnnsim.numerics.parallel import in_parallel, in_parts
@@ -168,16 +169,15 @@ def test_any_of_numbas_threading_layers_will_do(layer: str, module: str) -> None
     pytest.importorskip(f"numba.np.ufunc.{module}")
     tests = [f"{__file__}::{test.__name__}" for test in (test_each_part_is_called_once,
                                                          test_what_a_part_raises_is_raised)]  # fmt: skip
-    done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", *tests],
-        env={**os.environ, "NUMBA_THREADING_LAYER": layer}, capture_output=True, text=True,
-    )  # fmt: skip
+    environment = {**os.environ, "NUMBA_THREADING_LAYER": layer}
+    done = run(sys.executable, "-m", "pytest", "-q", *tests, env=environment)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "2 passed" in done.stdout
 
 
 PRINTING = """
-from rnnsim.kernels import compiled, kernel
+from rnnsim.compiler import compiled
+from rnnsim.kernels import kernel
 from rnnsim.numerics.parallel import in_parallel
 
 @kernel
@@ -195,10 +195,8 @@ compiled(say_all)(8)
 @needs_jit
 def test_a_part_may_ask_for_the_interpreter() -> None:
     """Which printing does, and a first product of BLAS; were the lock held, it would wait for ever."""
-    done = subprocess.run(
-        [sys.executable, "-c", PRINTING], capture_output=True, text=True, timeout=120, check=True
-    )
-    assert sorted(done.stdout.split()) == list("01234567")
+    done = run(sys.executable, "-c", PRINTING, check=True)
+    assert sorted("".join(done.stdout.split())) == list("01234567")  # some may be on one line
 
 
 @kernel(allocates=False)
@@ -210,3 +208,37 @@ def too_few(outer: Outer) -> None:
 def test_wrong_arguments_are_refused() -> None:
     with pytest.raises(RnnsimError, match=r"in_parallel: .*missing a required argument"):
         compiled(too_few)(new(3))
+
+
+# --- how often a kernel is compiled ---
+
+
+@kernel
+def shifted(x: Any, i: int) -> float:
+    return float(x[i]) + i
+
+
+@kernel
+def put_shifted(i: int, x: Any, out: Any) -> None:
+    out[i] = shifted(x, i)
+
+
+@kernel
+def with_constants(x: Any, out: Any, i: int) -> float:
+    in_parallel(put_shifted, out.size, x, out)
+    return shifted(x, 0) + shifted(x, 1) + shifted(x, i) + shifted(out, i)
+
+
+@needs_jit
+def test_a_kernel_is_compiled_once_for_its_types(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not for each constant, nor for the number of a part; the control: for another dtype it is."""
+    monkeypatch.setenv("RNNSIM_CACHE_DIR", str(tmp_path))  # what is found in a cache is not compiled
+    x, out = np.arange(5.0), np.zeros(5)
+    function = compiled(with_constants)
+    assert function(x, out, 2) == 0 + (1 + 1) + (2 + 2) + (4 + 2)
+    np.testing.assert_array_equal(out, 2 * x)
+    assert len(compose._registered[shifted].signatures) == 1
+    function(x.astype(np.float32), out.astype(np.float32), 2)
+    assert len(compose._registered[shifted].signatures) == 2

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 import rnnsim
 from benchmarks.alone import Alone
 from rnnsim.arrays import aligned_zeros
-from rnnsim.compiler.compose import compiled
+from rnnsim.compiler import compiled
 from rnnsim.kernels import kernel
 from rnnsim.numerics.linalg import LARGE
 from rnnsim.numerics.shards import add, clear, copy_sequences, number_of_shards, repeated, share
@@ -104,8 +104,8 @@ def copy_share(fields: Any, i: int, shards: int, out: Any) -> float:
 
 @kernel
 def add_twice(factor: float, fields: Any, out: Any) -> None:
-    add(factor, fields, out)
-    add(factor, fields, out)
+    add(fields, factor, out)
+    add(fields, factor, out)
 
 
 @kernel

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import numba
 import numpy as np
 import pytest
+from fast_weight_cases import COMPILED, FAST_PLAIN, make_network
 
 import rnnsim
-from rnnsim.compiler.compose import compiled
+from rnnsim.compiler import compiled
 from rnnsim.errors import RnnsimError
 from rnnsim.kernels import kernel
 from rnnsim.numerics import linalg, threads
@@ -32,10 +34,8 @@ def large(kind: str) -> tuple[Any, Any, tuple[Any, ...]]:
     if kind == "recurrent":
         network, inputs = rnnsim.RecurrentNetwork(n_in=3, n_hidden=48, n_out=2), (3,)
     else:
-        architecture = int(kind[-1])
-        network = rnnsim.FastWeightNetwork(
-            architecture=architecture, n_slow_in=8, n_in=12, n_out=12, slow_hidden=(16,)
-        )
+        sizes = dataclasses.replace(FAST_PLAIN, n_slow_in=8, n_in=12, n_out=12, slow_hidden=(16,))
+        network = make_network(sizes, next(c for c in COMPILED if str(c.architecture) == kind[-1]))
         inputs = (8, 12)
     rows, batch = (60, 20) if kind == "recurrent" else (12, 2)
     data = tuple(rng.standard_normal((rows, batch, m)) for m in inputs)

@@ -1,5 +1,5 @@
-"""asv's benchmarks, parametrised from the registry: a rule or task that is installed is measured.
+"""asv benchmarks, parametrised from the registry: every installed rule and task is measured.
 
-Times are per step, by a clock that counts in steps (:class:`.alone.PerStep`); each timed call lasts a
-millisecond or more, and compiles nothing.
+Times are per step, by a timer that is scaled to steps (:class:`.alone.PerStep`). Each timed call lasts
+a millisecond or more, and compiles nothing.
 """

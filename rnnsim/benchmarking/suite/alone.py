@@ -1,4 +1,4 @@
-"""One rule, or one network, over a sequence, the weights standing still: no task, no optimizer."""
+"""One rule, or one network, over a sequence with fixed weights: no task, no optimizer."""
 
 from __future__ import annotations
 
@@ -11,8 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from rnnsim.arrays import aligned_zeros
-from rnnsim.compiler.compose import compiled
-from rnnsim.compiler.specialising import known_about, specialise
+from rnnsim.compiler import compiled, known_about, specialise
 from rnnsim.kernels import kernel
 from rnnsim.network import Network, Stream
 from rnnsim.numerics.threads import shared_work
@@ -21,7 +20,7 @@ from rnnsim.typing import Array, Kernel, Memory, Params, State, Trajectory
 
 
 class Work(NamedTuple):
-    """A sequence, and all that a rule needs to go over it."""
+    """A sequence, and the arrays and settings that a rule needs to process it."""
 
     params: Params
     state: State
@@ -35,7 +34,7 @@ class Work(NamedTuple):
 
 @cache
 def over_sequence(learn: Kernel, keep_history: Kernel) -> Kernel:
-    """Make the kernel that gives a sequence to a rule, window by window, until one fails."""
+    """Make the kernel that runs a rule over a sequence, window by window, until one fails."""
 
     @kernel
     def over_sequence(work: Work) -> int:
@@ -48,7 +47,7 @@ def over_sequence(learn: Kernel, keep_history: Kernel) -> Kernel:
             if code != 0:
                 return int(code)
             held += count
-            if held > 2 * history:  # as in the loop: rarely, or moving would be most of the work
+            if held > 2 * history:  # seldom, as in the training loop, since moving is costly
                 keep_history(trajectory, held - history, history)
                 held = history
         return 0
@@ -57,7 +56,7 @@ def over_sequence(learn: Kernel, keep_history: Kernel) -> Kernel:
 
 
 def specialised_over_sequence(run: Kernel, work: Work) -> Kernel:
-    """Make the same kernel for arrays and windows of these very sizes."""
+    """Make the same kernel, compiled for the exact sizes of these arrays and windows."""
     tailored = specialise(Work(*known_about(work))._replace(window=work.window, history=work.history))
 
     @kernel(inlines_all=True)
@@ -68,19 +67,19 @@ def specialised_over_sequence(run: Kernel, work: Work) -> Kernel:
 
 
 def small(network: Network) -> Array:
-    """Weights small enough for every network to settle."""
+    """Flat weights that are small enough for every network to converge to a steady state."""
     flat = network.pack(network.init())
     flat /= 2
     return flat
 
 
 def history_rows(rule: Rule, window: int) -> int:
-    """Rows of a trajectory that holds a window and the history before it, which moves rarely."""
+    """Rows of a trajectory that holds a window and the history before it, which is seldom moved."""
     return 2 * rule.history(window) + rule.rows(window)
 
 
 def alone(network: Network, rule: Rule, window: int) -> Callable[[Stream], None]:
-    """A rule's whole work over a sequence, in windows of so many steps."""
+    """Make a function that runs a rule over a sequence, in windows of ``window`` steps."""
     flat = small(network)
     kernel_params = network.kernel_params(flat)
     grad = network.kernel_params(aligned_zeros(flat.shape, flat.dtype))
@@ -99,7 +98,7 @@ def alone(network: Network, rule: Rule, window: int) -> Callable[[Stream], None]
 
 
 def forward_alone(network: Network, window: int) -> Callable[[Stream], None]:
-    """A network's forward pass over a sequence, so many steps of trajectory at a time."""
+    """Make a function that runs a network forward over a sequence, ``window`` steps at a time."""
     kernel_params = network.kernel_params(small(network))
     state, trajectory = network.state(1), network.trajectory(window, 1)
     run = compiled(forward_over_sequence(network.forward))
@@ -127,7 +126,7 @@ def forward_over_sequence(forward: Kernel) -> Kernel:
 
 
 def first(stream: Stream, steps: int) -> Stream:
-    """The first steps of a sequence."""
+    """The first ``steps`` steps of a sequence."""
     return Stream(*(part[:steps] for part in stream))
 
 
@@ -135,30 +134,30 @@ _held: list[bytearray] = []
 
 
 def scatter() -> None:
-    """Draw anew where in memory the arrays come that are made from now on.
+    """Randomise where in memory later arrays are allocated.
 
-    A loop can take a fifth longer where its arrays begin in the middle of a line of the cache, and
-    without this it is decided by accidents such as the length of the path to Python: the same in every
-    process of one revision, and another in the other.
+    A loop can take a fifth longer if its arrays begin in the middle of a cache line. Otherwise that
+    would depend on accidents such as the length of the path to Python, which are the same in every
+    process of one revision and differ between revisions.
     """
     sizes = np.random.default_rng().integers(1, 4096, 1000)
     blocks = [bytearray(int(size)) for size in sizes]
-    _held.extend(blocks[::2])  # the others leave holes
+    _held.extend(blocks[::2])  # the others are freed and leave holes
 
 
 class Timed(NamedTuple):
-    """Work to be timed, and of how many steps it is."""
+    """Work to be timed, and its number of steps."""
 
     work: Callable[[], None]
     steps: int
 
 
-LEAST = 1e-3  # seconds of a timed call
-LENGTHS = (100, 500, 2_500, 12_500)  # steps, of which the least that last so long are taken
+LEAST = 1e-3  # minimum duration of a timed call, in seconds
+LENGTHS = (100, 500, 2_500, 12_500)  # candidate numbers of steps; the first that lasts so long is used
 
 
 def timed(work: Callable[[Stream], None], stream: Stream) -> Timed:
-    """Work over as much of a stream as takes a millisecond; compiled by now, and in the cache."""
+    """Bind work to a part of a stream that takes a millisecond; this also compiles and warms up."""
     for steps in LENGTHS:
         part = first(stream, steps)
         call = partial(work, part)
@@ -168,10 +167,10 @@ def timed(work: Callable[[Stream], None], stream: Stream) -> Timed:
 
 
 class PerStep:
-    """A benchmark whose clock counts in steps, so that asv's times are per step."""
+    """A benchmark whose timer is divided by its number of steps, so that asv's times are per step."""
 
-    steps = 1  # of a timed call; known after setup
-    warmup_time = 0.0  # setup has called everything twice
+    steps = 1  # steps of a timed call; set by setup
+    warmup_time = 0.0  # setup has already called everything twice
     repeat = (3, 20, 0.3)
     rounds = 2
     timeout = 600

@@ -1,4 +1,4 @@
-"""What is measured: rules, the tasks that suit them, networks by size; all of it from the registry."""
+"""What is measured: rules, tasks that suit them, and networks by size, all from the registry."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from rnnsim.task import Suggestion
 from rnnsim.training.gradients import make_stream
 
 SIZES = (8, 32, 64)
-FEW = 2  # inputs and outputs of a network that hidden units make large
-SWEEP = 50  # steps of a window for rules that do not say how often weights should move
+FEW = 2  # inputs and outputs of a network whose size is its number of hidden units
+SWEEP = 50  # steps of a window for rules without a preferred interval between updates
 
 RULES = sorted(registry.installed().rules)
 
 
 @cache
 def stands_alone(task: str) -> bool:
-    """Whether a task needs no options, such as a file of the user's."""
+    """Whether a task works without options, such as the path of a file."""
     try:
         return int(registry.make_task(task, {}).n_in) > 0
-    except Exception:  # noqa: BLE001 (a stranger's task may fail in any way)
+    except Exception:  # noqa: BLE001 (a plugin's task may fail in any way)
         return False
 
 
@@ -41,29 +41,29 @@ def suggestion(task: str, rule: str) -> Suggestion:
 
 
 def suits(task: str, rule: str) -> bool:
-    """Whether a rule can work on a task, with the task's settings for the kind that the rule is for.
+    """Whether a rule can train on a task, with the task's settings for the rule's kind of network.
 
-    The run itself is not configured: that may read a data set, and this is asked at each import.
+    The run itself is not configured, since that may read a data set and this is called at each import.
     """
     try:
         made, by = registry.make_task(task, {}), registry.make_rule(rule, {})
         timely = by.online or made.episode_length is not None
         return made.steady == by.settles and timely and suggestion(task, rule).kind == by.kind
-    except Exception:  # noqa: BLE001 (strangers' rules and tasks may fail in any way)
+    except Exception:  # noqa: BLE001 (plugins may fail in any way)
         return False
 
 
 def skip_unless_complete(task: str) -> None:
-    """Skip a benchmark whose task needs a package that is absent, as asv has it skipped."""
+    """Skip a benchmark whose task needs a package that is not installed, in the way asv defines."""
     try:
-        registry.make_task(task, {}).criterion  # noqa: B018 (data are read for this, if for anything)
+        registry.make_task(task, {}).criterion  # noqa: B018 (reads the task's data, if it has any)
     except RnnsimError as error:
         raise NotImplementedError(str(error)) from None
 
 
 @cache
 def task_for(rule: str) -> str:
-    """The smallest of the tasks that suit a rule, those first that were measured with it."""
+    """The smallest task that suits a rule, preferably one that suggests the rule."""
 
     def order(task: str) -> tuple[bool, int, str]:
         made = registry.make_task(task, {})
@@ -76,7 +76,7 @@ def task_for(rule: str) -> str:
 
 
 def pairs() -> list[str]:
-    """Each rule on its task, and each task by the rule that it was measured with."""
+    """Each rule on its task, and each task by the rule that it suggests."""
     chosen = {(rule, task_for(rule)) for rule in RULES if any(suits(task, rule) for task in TASKS)}
     for task in TASKS:
         rule = registry.make_task(task, {}).suggestion("").rule
@@ -86,7 +86,7 @@ def pairs() -> list[str]:
 
 
 def network_of(kind: str, n: int, **options: Any) -> Network:
-    """A network of size n: of n hidden units where these are its state, of n inputs and outputs else."""
+    """A network of size n: n hidden units if these are its state, else n inputs and outputs."""
     made = registry.network_type(kind)
     few, more = (made.sized(FEW, hidden, FEW, **options).n_state for hidden in (n, n + 1))
     return made.sized(FEW, n, FEW, **options) if few < more else made.sized(n, 0, n, **options)
@@ -101,12 +101,12 @@ def rule_and_network(rule: str, n: int) -> tuple[Rule, Network]:
 
 
 def window_for(rule: Rule, network: Network) -> int:
-    """As many steps between updates as the rule asks for."""
+    """The number of steps between updates that the rule prefers."""
     return rule.online_window(network) or SWEEP
 
 
 def random_stream(network: Network, steps: int) -> Stream:
-    """Numbers for a network to work on; a sequence that begins anew each time it is run."""
+    """A random sequence, whose first step resets the state so that each run of it is the same."""
     rng = np.random.default_rng(0)
     inputs, targets = (
         rng.standard_normal((steps, columns)) / 2 for columns in (network.columns[0], network.n_out)

@@ -1,4 +1,4 @@
-"""Figures that are free of noise: what a rule holds, how its costs grow, how soon it learns."""
+"""Deterministic figures: a rule's memory, the exponents of its costs, how soon it learns."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from .choices import RULES, SIZES, rule_and_network, task_for, window_for
 from .operations import exponent, operations_exponent
 
 SEEDS = range(5)
-STEPS = 20_000  # the most, to the solution; a seed that never solves its task counts as these
+STEPS = 20_000  # maximum number of steps; a seed that does not solve its task counts as this
 
 
 class Memory:
-    """What a rule holds beside the network: its memory and the rows of its trajectory."""
+    """Bytes that a rule needs beside the network: its memory and its rows of the trajectory."""
 
     params = (RULES, list(SIZES))
     param_names = ("rule", "n")
@@ -34,7 +34,7 @@ def memory_bytes(rule: str, n: int) -> int:
 
 
 class Exponents:
-    """p in cost ~ n^p: operations of a step, counted, and bytes of memory."""
+    """p in cost ~ n^p, for counted operations per step and for bytes of memory."""
 
     params = RULES
     param_names = ("rule",)
@@ -50,7 +50,7 @@ class Exponents:
 
 
 class Learning:
-    """What a rule comes to on its task with the settings that the task suggests, over fixed seeds."""
+    """Steps to solve and final loss of a rule on its task, with suggested settings and fixed seeds."""
 
     params = RULES
     param_names = ("rule",)
@@ -65,7 +65,7 @@ class Learning:
 
 @cache
 def runs(rule: str, steps: int, *, stop: bool) -> list[Run]:
-    """Runs from each of the seeds, of at most so many steps."""
+    """Runs of at most ``steps`` steps, one for each seed."""
     found = []
     for seed in SEEDS:
         trainer = Trainer(configure(rule, task_for(rule), seed=seed, steps=steps, stop=stop))

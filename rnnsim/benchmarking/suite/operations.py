@@ -1,7 +1,7 @@
-"""How much arithmetic a rule does: its kernels, run as plain Python on numbers that count.
+"""Operation counts of a rule: its kernels run as plain Python on numbers that count operations.
 
-The count is exact and splat the same, as no time is, and so is the exponent with which it grows.
-It does not see what reading memory costs, nor how well a loop vectorises: that is for the times.
+Unlike times, the count is exact and the same on every machine, and so is the exponent with which it
+grows. It includes neither the cost of memory access nor the effect of vectorisation; the times do.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ from .choices import random_stream, rule_and_network, window_for
 
 
 class Number(float):
-    """A number whose every operation counts as one."""
+    """A number that counts its arithmetic operations, each as one."""
 
-    operations: ClassVar[int] = 0  # since Python started
-    __array_priority__ = 1.0  # or NumPy's own numbers would answer for both
+    operations: ClassVar[int] = 0  # the count since Python started
+    __array_priority__ = 1.0  # else NumPy scalars on the left would handle the operation
 
 
 def _operation(name: str, *, reflected: bool = False) -> Callable[[Number, Any], Any]:
@@ -55,25 +55,25 @@ for _name in ("add", "sub", "mul", "truediv", "pow"):
     setattr(Number, f"__r{_name}__", _operation(_name, reflected=True))
 for _name in ("neg", "abs"):
     setattr(Number, f"__{_name}__", _function(getattr(operator, _name)))
-for _name in ("exp", "log", "tanh", "sqrt"):  # NumPy calls them by these names
+for _name in ("exp", "log", "tanh", "sqrt"):  # NumPy calls these methods of objects
     setattr(Number, _name, _function(getattr(math, _name)))
 
 
 def counting(thing: Any) -> Any:
-    """Put numbers that count in the place of floats: in arrays, in NamedTuples of any depth."""
+    """Replace floats by counting numbers, in arrays and in nested NamedTuples."""
     if isinstance(thing, tuple):
         parts = map(counting, thing)
         return type(thing)(*parts) if hasattr(thing, "_fields") else tuple(parts)
     if isinstance(thing, np.ndarray) and thing.dtype.kind == "f":
         found = np.empty(thing.shape, object)
-        for i, value in np.ndenumerate(thing):  # all at once, NumPy would make them floats again
+        for i, value in np.ndenumerate(thing):  # a whole-array assignment would store plain floats
             found[i] = Number(value)
         return found
     return thing
 
 
 def eliminate(A: Any, b: Any) -> Any:
-    """Solve A x = b by Gaussian elimination; a row with the largest pivot first."""
+    """Solve A x = b by Gaussian elimination with partial pivoting."""
     A, x = A.copy(), b.copy()
     n = len(A)
     for i in range(n):
@@ -89,7 +89,7 @@ def eliminate(A: Any, b: Any) -> Any:
 
 
 def operations(network: Network, rule: Rule, window: int, steps: int) -> int:
-    """Count those of a rule over a sequence, its kernels not compiled."""
+    """Count the operations of a rule over a sequence, with its kernels uncompiled."""
     flat = small(network)
     work = Work(
         network.kernel_params(flat),
@@ -103,7 +103,7 @@ def operations(network: Network, rule: Rule, window: int, steps: int) -> int:
     )
     run = over_sequence(rule.learn(network), network.keep_history)
     before = Number.operations
-    with patch.object(np.linalg, "solve", eliminate):  # LAPACK knows no such numbers
+    with patch.object(np.linalg, "solve", eliminate):  # LAPACK takes floats only
         code = run(counting(work))
     if code:
         raise rule.explain(code, work.memory, 1)
@@ -111,7 +111,7 @@ def operations(network: Network, rule: Rule, window: int, steps: int) -> int:
 
 
 def per_step(network: Network, rule: Rule, window: int) -> float:
-    """Operations of a step, the first window, in which much is zero yet, left out."""
+    """Operations per step, leaving out the first window, in which many numbers are still zero."""
     once, twice = (operations(network, rule, window, times * window) for times in (1, 2))
     return (twice - once) / window
 
@@ -121,13 +121,13 @@ def exponent(sizes: Sequence[int], costs: Sequence[float]) -> float:
     return float(np.polyfit(np.log(sizes), np.log(costs), 1)[0])
 
 
-MOST = 1e7  # operations, which take some seconds to count
+MOST = 1e7  # maximum number of operations to count, which takes some seconds
 
 
 def operations_exponent(rule: str) -> float:
-    """How a step's operations grow where n doubles for the last time that can be counted quickly.
+    """The exponent of operations per step, from the largest two n that can be counted quickly.
 
-    At small n what grows slowest is most of the work, such as n activations beside n^2 products.
+    At small n lower-order terms dominate, such as n activations beside n^2 products.
     """
     n, sizes = 8, list[int]()
     costs, spent = list[float](), [0]

@@ -1,16 +1,16 @@
-"""Times per step: a rule alone, with its whole loop, and everything that it shares the loop with."""
+"""Times per step of a rule, of the whole training loop, and of the loop's other parts."""
 
 from __future__ import annotations
 
 from functools import cache
 from typing import Any
 
-import numba  # noqa: F401 (now: asv imports the suite once, and each process is forked from there)
+import numba  # noqa: F401 (asv imports the suite once and forks, so this is loaded once)
 import numpy as np
 
 import rnnsim
 from rnnsim import registry
-from rnnsim.compiler.compose import compiled
+from rnnsim.compiler import compiled
 from rnnsim.kernels import kernel
 from rnnsim.training.experiment import configure
 from rnnsim.training.optimizers import OPTIMIZERS, make_optimizer
@@ -32,14 +32,14 @@ from .choices import (
     window_for,
 )
 
-# What a setup makes is kept (``cache``): asv calls it again before each sample.
+# What a setup makes is cached, since asv calls it again before each sample.
 
 FOREVER = 10**9
 SLOW = 1e-4  # a learning rate at which nothing diverges
 
 
 class Step(PerStep):
-    """A rule alone: one step of a random sequence, the weights standing still."""
+    """One step of a rule without the training loop, on a random sequence with fixed weights."""
 
     params = (RULES, list(SIZES))
     param_names = ("rule", "n")
@@ -59,7 +59,7 @@ def learning(rule: str, n: int) -> Timed:
 
 
 class Forward(PerStep):
-    """A network alone: one step of its forward pass, of each kind that some rule trains."""
+    """One step of a network's forward pass, for each kind that some rule trains."""
 
     kinds = sorted({registry.lookup("rule", rule).kind for rule in RULES})
     params = (kinds, list(SIZES))
@@ -81,7 +81,7 @@ def passing(kind: str, n: int) -> Timed:
 
 
 class Loop(PerStep):
-    """The whole loop on the rule's task, with n hidden units: events, learning, updates, criterion."""
+    """One step of the whole loop, n hidden units: data generation, learning, updates, criterion."""
 
     params = (RULES, [8, 32])
     param_names = ("rule", "n")
@@ -92,7 +92,7 @@ class Loop(PerStep):
 
     def time_loop(self, rule: str, n: int) -> None:
         until = self.trainer.step + self.steps
-        while self.trainer.step < until:  # the stream may have to be filled on the way
+        while self.trainer.step < until:  # the stream may have to be refilled
             next(self.trainer.chunks(until - self.trainer.step))
 
 
@@ -103,12 +103,12 @@ def looping(rule: str, n: int) -> Trainer:
 
 
 def endless(rule: str, task: str, **choices: Any) -> Trainer:
-    """A run that never stops by itself, compiled."""
+    """A compiled run without an end."""
     return Trainer(configure(rule, task, steps=FOREVER, stop=False, learning_rate=SLOW, **choices))
 
 
 class WholeRun:
-    """A run from its arguments to its result: each rule on its task, each task by its rule."""
+    """A run from its arguments to its result, for each rule on its task and each task by its rule."""
 
     params = pairs()
     param_names = ("run",)
@@ -136,7 +136,7 @@ def whole_run(pair: str, steps: int) -> rnnsim.Run:
 
 
 class Generation(PerStep):
-    """A task alone: one step of its generator."""
+    """One step of a task's generator."""
 
     params = TASKS
     param_names = ("task",)
@@ -158,7 +158,7 @@ def generating(task: str) -> Trainer:
 
 
 class Update(PerStep):
-    """An optimizer alone: one update of so many parameters."""
+    """One update by an optimizer."""
 
     params = (sorted(OPTIMIZERS), [100, 10_000])
     param_names = ("optimizer", "parameters")

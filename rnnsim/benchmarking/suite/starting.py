@@ -1,6 +1,6 @@
-"""What users wait for before anything runs: the import, machine code from the cache, and compilation.
+"""Start-up times: the import, loading machine code from the cache, and compilation.
 
-Each is a Python of its own, begun anew for each sample.
+Each sample is measured in a new Python process.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class Import:
 
 
 class FirstRun:
-    """The first short run of a process, its kernels from the cache."""
+    """The first short run in a process, with kernels from the cache."""
 
     params = RULES
     param_names = ("rule",)
@@ -44,14 +44,14 @@ class FirstRun:
 
     def setup(self, rule: str) -> None:
         self.code = RUN.format(rule=rule, task=task_for(rule)).strip()
-        exec(self.code, {})  # now the cache has it
+        exec(self.code, {})  # fills the cache
 
     def timeraw_cached(self, rule: str) -> str:
         return self.code
 
 
 class ColdRun:
-    """The first run of all: everything is compiled."""
+    """The first run with an empty cache: everything is compiled."""
 
     params = RULES
     param_names = ("rule",)

@@ -1,5 +1,5 @@
 # mypy: disable-error-code="no-untyped-call"
-"""Views of arrays in other shapes, which neither count references nor ask C whether they can be."""
+"""Views of arrays in other shapes, without Numba's reference counting and its calls of C helpers."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def matrix(typing_context: Any, x: Any, rows: Any, columns: Any) -> Any:
 
 def rows(typing_context: Any, x: Any, t: Any, count: Any, begin: Any, end: Any) -> Any:
     refuse_unless_contiguous(x)
-    seen = types.Array(x.dtype, 2, "C", readonly=not x.mutable)
+    view_type = types.Array(x.dtype, 2, "C", readonly=not x.mutable)
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         array = context.make_array(x)(context, builder, arguments[0])
@@ -30,18 +30,18 @@ def rows(typing_context: Any, x: Any, t: Any, count: Any, begin: Any, end: Any) 
         data = builder.gep(array.data, [builder.mul(builder.add(builder.mul(t, B), begin), n)])
         shape = [builder.mul(count, builder.sub(end, begin)), n]
         strides = [builder.mul(n, array.itemsize), array.itemsize]
-        view = context.make_array(seen)(context, builder)
+        view = context.make_array(view_type)(context, builder)
         populate_array(view, data, shape, strides, array.itemsize, array.meminfo)
-        return impl_ret_borrowed(context, builder, seen, view._getvalue())
+        return impl_ret_borrowed(context, builder, view_type, view._getvalue())
 
-    return seen(x, *[types.intp] * 4), generate
+    return view_type(x, *[types.intp] * 4), generate
 
 
 def view_code(x: Any, axes: int, *sizes: Any) -> Any:
-    """An array in another shape; as a vector where no sizes are given."""
+    """Make the code of a reshaped view: a vector, or a matrix of the given sizes."""
 
     refuse_unless_contiguous(x)
-    seen = types.Array(x.dtype, axes, "C", readonly=not x.mutable)
+    view_type = types.Array(x.dtype, axes, "C", readonly=not x.mutable)
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         array = context.make_array(x)(context, builder, arguments[0])
@@ -49,11 +49,11 @@ def view_code(x: Any, axes: int, *sizes: Any) -> Any:
         strides = [array.itemsize]
         for size in reversed(shape[1:]):
             strides.insert(0, builder.mul(strides[0], size))
-        view = context.make_array(seen)(context, builder)
+        view = context.make_array(view_type)(context, builder)
         populate_array(view, array.data, shape, strides, array.itemsize, array.meminfo)
-        return impl_ret_borrowed(context, builder, seen, view._getvalue())
+        return impl_ret_borrowed(context, builder, view_type, view._getvalue())
 
-    return seen(x, *(types.intp for _ in sizes)), generate
+    return view_type(x, *(types.intp for _ in sizes)), generate
 
 
 def refuse_unless_contiguous(*arrays: Any, layouts: str = "C") -> None:
@@ -62,7 +62,7 @@ def refuse_unless_contiguous(*arrays: Any, layouts: str = "C") -> None:
 
 
 def arrays_of(context: Any, builder: Any, signature: Any, arguments: Any) -> list[Any]:
-    """The arrays among the arguments, in LLVM's language."""
+    """The arrays among the arguments, as Numba's proxies of their LLVM structures."""
     return [
         context.make_array(kind)(context, builder, value)
         for kind, value in zip(signature.args, arguments, strict=True)

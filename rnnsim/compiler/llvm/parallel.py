@@ -1,5 +1,9 @@
 # mypy: disable-error-code="no-untyped-call"
-"""Calls that Numba's threading layer shares between threads (:mod:`rnnsim.numerics.parallel`)."""
+"""Calls that Numba's threading layer divides between threads (:mod:`rnnsim.numerics.parallel`).
+
+A *share* is the calls that one thread makes. The layer's ``numba_parallel_for`` calls, on all threads, a
+function with the signature of a gufunc's inner loop, which makes the calls of some shares.
+"""
 
 from __future__ import annotations
 
@@ -12,48 +16,50 @@ from numba.core import cgutils, types
 from numba.core.callconv import Status, excinfo_ptr_t
 from numba.core.errors import TypingError
 
+WORD, ADDRESS = ir.IntType(64), ir.IntType(8).as_pointer()
+
 
 def in_parallel(typing_context: Any, part: Any, times: Any, *arguments: Any) -> Any:
     compiled = compiled_for(typing_context, part, types.intp, *arguments)
-    kinds = types.StarArgTuple(compiled.signature.args[1:])
+    argument_types = types.StarArgTuple(compiled.signature.args[1:])
 
     def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
-        _, times, given = values
+        _, times, arguments = values
 
-        def arguments_of(builder: Any, i: Any, given: Any) -> list[Any]:
-            return [i, *cgutils.unpack_tuple(builder, given)]
+        def arguments_of(builder: Any, i: Any, arguments: Any) -> list[Any]:
+            return [i, *cgutils.unpack_tuple(builder, arguments)]
 
-        share_calls(context, builder, compiled, times, given, arguments_of)
+        share_calls(context, builder, compiled, times, arguments, arguments_of)
         return context.get_dummy_value()
 
-    return types.void(part, types.intp, kinds), generate
+    return types.void(part, types.intp, argument_types), generate
 
 
 def in_parts(typing_context: Any, run: Any, rows: Any, parts: Any, *arguments: Any) -> Any:
     compiled = compiled_for(typing_context, run, *arguments, types.intp, types.intp)
-    kinds = types.StarArgTuple(compiled.signature.args[:-2])
+    argument_types = types.StarArgTuple(compiled.signature.args[:-2])
 
     def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
-        _, rows, parts, given = values
-        none, one = rows.type(0), rows.type(1)
+        _, rows, parts, arguments = values
+        zero, one = rows.type(0), rows.type(1)
 
-        def arguments_of(builder: Any, i: Any, laid: Any) -> list[Any]:
-            rows, parts, given = cgutils.unpack_tuple(builder, laid)
+        def arguments_of(builder: Any, i: Any, packed: Any) -> list[Any]:
+            rows, parts, arguments = cgutils.unpack_tuple(builder, packed)
             following = builder.add(i, one)
             begin, end = (builder.sdiv(builder.mul(j, rows), parts) for j in (i, following))  # bounds()
-            return [*cgutils.unpack_tuple(builder, given), begin, end]
+            return [*cgutils.unpack_tuple(builder, arguments), begin, end]
 
-        is_whole = builder.icmp_signed("==", parts, one)
-        with builder.if_else(is_whole) as (whole, cut):
-            with whole:
-                own = [*cgutils.unpack_tuple(builder, given), none, rows]
-                pass_on(context, builder, call(context, builder, compiled, own))
-            with cut:
-                laid = cgutils.pack_struct(builder, [rows, parts, given])
-                share_calls(context, builder, compiled, parts, laid, arguments_of)
+        is_one_part = builder.icmp_signed("==", parts, one)
+        with builder.if_else(is_one_part) as (one_part, several_parts):
+            with one_part:
+                own = [*cgutils.unpack_tuple(builder, arguments), zero, rows]
+                raise_if_error(context, builder, call(context, builder, compiled, own))
+            with several_parts:
+                packed = cgutils.pack_struct(builder, [rows, parts, arguments])
+                share_calls(context, builder, compiled, parts, packed, arguments_of)
         return context.get_dummy_value()
 
-    return types.void(run, types.intp, types.intp, kinds), generate
+    return types.void(run, types.intp, types.intp, argument_types), generate
 
 
 def compiled_for(typing_context: Any, kernel: Any, *arguments: Any) -> Any:
@@ -61,90 +67,96 @@ def compiled_for(typing_context: Any, kernel: Any, *arguments: Any) -> Any:
 
     try:
         signature = kernel.get_call_type(typing_context, arguments, {})
-    except TypeError as error:  # older Numba's, of arguments that do not fit
+    except TypeError as error:  # what older versions of Numba raise for arguments of a wrong number
         raise TypingError(str(error)) from error
     return kernel.dispatcher.overloads[tuple(signature.args)]
 
 
 def call(context: Any, builder: Any, compiled: Any, values: list[Any]) -> Any:
-    """Call a compiled kernel; how it went."""
+    """Call a compiled kernel and return the status."""
     own = compiled.signature
     context.add_linking_libs([compiled.library])
     function = context.declare_function(builder.module, compiled.fndesc)
     return context.call_conv.call_function(builder, function, own.return_type, own.args, values)[0]
 
 
-def pass_on(context: Any, builder: Any, status: Any) -> None:
-    """Raise what a call has raised."""
+def raise_if_error(context: Any, builder: Any, status: Any) -> None:
+    """Raise the exception of a call."""
 
     with cgutils.if_unlikely(builder, status.is_error):
         context.call_conv.return_status_propagate(builder, status)
 
 
 def share_calls(
-    context: Any, builder: Any, compiled: Any, times: Any, laid: Any, arguments_of: Callable[..., Any]
+    context: Any, builder: Any, compiled: Any, times: Any, packed: Any, arguments_of: Callable[..., Any]
 ) -> None:
-    """Have the threads call a kernel so many times, with ``arguments_of(builder, i, laid)``."""
+    """Call a kernel ``times`` times on all threads, with ``arguments_of(builder, i, packed)``."""
 
-    word, address = ir.IntType(64), ir.IntType(8).as_pointer()
-    threads_type = ir.FunctionType(word, [])
+    threads_type = ir.FunctionType(WORD, [])
     threads = cgutils.get_or_insert_function(builder.module, threads_type, "get_num_threads")
-    layer_type = ir.FunctionType(ir.VoidType(), [*[address] * 5, word, word, word])
+    layer_type = ir.FunctionType(ir.VoidType(), [*[ADDRESS] * 5, WORD, WORD, WORD])
     layer = cgutils.get_or_insert_function(builder.module, layer_type, "numba_parallel_for")
-    shares = builder.call(threads, [])  # one for each thread: not every layer makes them even
-    no_error = ir.LiteralStructType([ir.IntType(32), address])(None)  # its code and what it says
+    shares = builder.call(threads, [])  # one per thread: not every layer makes equal shares
+    no_error = ir.LiteralStructType([ir.IntType(32), ADDRESS])(None)  # its code and excinfo
     raised = cgutils.alloca_once_value(builder, no_error)
-    of_all = cgutils.pack_struct(builder, [times, shares, laid, raised])
-    function = share_function(context, builder.module, compiled, of_all.type, arguments_of)
-    # the layer steps through "arrays", an element a share: ours has elements of one byte
-    data, count, step = (cgutils.alloca_once_value(builder, x) for x in (of_all, shares, word(1)))
-    first = cgutils.alloca_once_value(builder, builder.bitcast(data, address))
-    given = [builder.bitcast(x, address) for x in (function, first, count, step, data)]
+    shared = cgutils.pack_struct(builder, [times, shares, packed, raised])
+    function = share_function(context, builder.module, compiled, shared.type, arguments_of)
+    # The layer advances array pointers by one element per share: here, an element has one byte.
+    data, count, step = (cgutils.alloca_once_value(builder, x) for x in (shared, shares, WORD(1)))
+    first = cgutils.alloca_once_value(builder, builder.bitcast(data, ADDRESS))
+    pointers = [builder.bitcast(x, ADDRESS) for x in (function, first, count, step, data)]
     with without_gil(context, builder):
-        builder.call(layer, [*given, word(0), word(1), shares])
-    code, what = cgutils.unpack_tuple(builder, builder.load(raised))
+        builder.call(layer, [*pointers, WORD(0), WORD(1), shares])
+    raise_if_error(context, builder, status_of(builder, raised))
+
+
+def status_of(builder: Any, raised: Any) -> Any:
+    """The status of a call from the error code and excinfo that ``share_function`` has stored."""
+    code, excinfo = cgutils.unpack_tuple(builder, builder.load(raised))
     is_error = builder.icmp_signed("!=", code, code.type(0))
-    what = builder.bitcast(what, excinfo_ptr_t)
-    status = dict.fromkeys(Status._fields) | {"code": code, "is_error": is_error, "excinfoptr": what}
-    pass_on(context, builder, Status(**status))
+    excinfo = builder.bitcast(excinfo, excinfo_ptr_t)
+    fields = {"code": code, "is_error": is_error, "excinfoptr": excinfo}
+    return Status(**(dict.fromkeys(Status._fields) | fields))
 
 
 def share_function(
-    context: Any, module: Any, compiled: Any, form: Any, arguments_of: Callable[..., Any]
+    context: Any, module: Any, compiled: Any, shared_type: Any, arguments_of: Callable[..., Any]
 ) -> Any:
-    """Make what a thread calls: ``share(&first, &count, _, &all)``, so many shares from the first on."""
+    """Make the function that threads call, ``share(&first, &count, _, &shared)``.
 
-    word, address = ir.IntType(64), ir.IntType(8).as_pointer()
+    It makes the calls of ``count`` shares; ``first`` is ``&shared`` plus the index of the first share.
+    """
+
     share_type = ir.FunctionType(
-        ir.VoidType(), [address.as_pointer(), word.as_pointer(), word.as_pointer(), address]
+        ir.VoidType(), [ADDRESS.as_pointer(), WORD.as_pointer(), WORD.as_pointer(), ADDRESS]
     )
     name = module.get_unique_name(f"share.{compiled.fndesc.mangled_name}")
     function = ir.Function(module, share_type, name)
     function.linkage = "internal"
     builder = ir.IRBuilder(function.append_basic_block())
     data = function.args[3]
-    of_all = builder.load(builder.bitcast(data, form.as_pointer()))
-    times, shares, laid, raised = cgutils.unpack_tuple(builder, of_all)
+    shared = builder.load(builder.bitcast(data, shared_type.as_pointer()))
+    times, shares, packed, raised = cgutils.unpack_tuple(builder, shared)
     first = builder.load(function.args[0])
-    first = builder.sub(*(builder.ptrtoint(place, word) for place in (first, data)))
+    first = builder.sub(*(builder.ptrtoint(pointer, WORD) for pointer in (first, data)))
     last = builder.add(first, builder.load(function.args[1]))
     begin, end = (builder.sdiv(builder.mul(share, times), shares) for share in (first, last))
     with cgutils.for_range(builder, builder.sub(end, begin)) as loop:
         i = builder.add(begin, loop.index)
-        status = call(context, builder, compiled, arguments_of(builder, i, laid))
+        status = call(context, builder, compiled, arguments_of(builder, i, packed))
         with cgutils.if_unlikely(builder, status.is_error):
-            what = builder.bitcast(status.excinfoptr, address)
-            builder.store(cgutils.pack_struct(builder, [status.code, what]), raised)
+            excinfo = builder.bitcast(status.excinfoptr, ADDRESS)
+            builder.store(cgutils.pack_struct(builder, [status.code, excinfo]), raised)
     builder.ret_void()
     return function
 
 
 @contextmanager
 def without_gil(context: Any, builder: Any) -> Iterator[None]:
-    """Give the interpreter's lock away: a part may ask for it, as printing does."""
+    """Release the GIL, since a part may acquire it, for example to print."""
     python = context.get_python_api(builder)
-    had = python.gil_ensure()
+    had_gil = python.gil_ensure()
     state = python.save_thread()
     yield
     python.restore_thread(state)
-    python.gil_release(had)
+    python.gil_release(had_gil)

@@ -1,5 +1,5 @@
 # mypy: disable-error-code="no-untyped-call"
-"""A value of which the compiler is told what is known (:mod:`rnnsim.compiler.specialising`)."""
+"""Values with constants for what is known at compile time (:mod:`rnnsim.compiler.specialising`)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from numba.np.arrayobj import populate_array
 
 
 def specialised(known: Any) -> Any:
-    """Make the code that gives a value back, with constants for what is known of it."""
+    """Make the code that returns its argument, with constants for what is known of it."""
 
     def code(typing_context: Any, x: Any) -> Any:
         def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
@@ -25,7 +25,7 @@ def specialised(known: Any) -> Any:
 
 
 def with_constants(context: Any, builder: Any, kind: Any, value: Any, known: Any) -> Any:
-    """A value in LLVM's language, with constants where something is known."""
+    """Replace the parts of an LLVM value that are known by constants."""
 
     parts: Any = kind
     if known is None:
@@ -45,16 +45,16 @@ def with_constants(context: Any, builder: Any, kind: Any, value: Any, known: Any
 
 
 def array_of_shape(context: Any, builder: Any, kind: Any, value: Any, shape: tuple[int, ...]) -> Any:
-    """The same array, with constants for its shape and its strides."""
+    """The same array, with constants for its shape and strides."""
 
     array = context.make_array(kind)(context, builder, value)
-    item = context.get_abi_sizeof(context.get_data_type(kind.dtype))
-    strides = [item * int(np.prod(shape[axis + 1 :])) for axis in range(len(shape))]
+    itemsize = context.get_abi_sizeof(context.get_data_type(kind.dtype))
+    strides = [itemsize * int(np.prod(shape[axis + 1 :])) for axis in range(len(shape))]
 
     def constants(numbers: Any) -> Any:
         return [context.get_constant(types.intp, number) for number in numbers]
 
-    tailored = context.make_array(kind)(context, builder)
-    (size,) = constants([item])
-    populate_array(tailored, array.data, constants(shape), constants(strides), size, array.meminfo)
-    return tailored._getvalue()
+    view = context.make_array(kind)(context, builder)
+    (size,) = constants([itemsize])
+    populate_array(view, array.data, constants(shape), constants(strides), size, array.meminfo)
+    return view._getvalue()

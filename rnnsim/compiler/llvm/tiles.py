@@ -1,5 +1,5 @@
 # mypy: disable-error-code="no-untyped-call"
-"""The tiles of a matrix product (:mod:`rnnsim.numerics.tiles`), in vectors that stay in registers."""
+"""The tiles of a matrix product (:mod:`rnnsim.numerics.tiles`), with sums in vector registers."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from rnnsim.compiler.llvm.arrays import arrays_of, refuse_unless_contiguous
 from rnnsim.compiler.machine import VECTOR, vectors
 
 
-def wide(typing_context: Any, x: Any) -> Any:
+def tile_columns(typing_context: Any, x: Any) -> Any:
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         return context.get_constant(types.intp, vectors() * VECTOR * 8 // x.dtype.bitwidth)
 
@@ -20,59 +20,26 @@ def wide(typing_context: Any, x: Any) -> Any:
 
 
 def tile(rows: int, width: int | None) -> Any:
-    """Make the code of tiles of so many rows and vectors."""
+    """Make the code of a tile of ``rows`` rows and ``width`` vectors of columns."""
 
     def code(
         typing_context: Any, x: Any, W: Any, start: Any, out: Any, r: Any, c: Any, begin: Any, panel: Any
     ) -> Any:
         refuse_unless_contiguous(x, W, start, out)
-        bits = x.dtype.bitwidth
-        lanes = VECTOR * 8 // bits
 
         def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-            of_x, of_W, of_start, of_out = arrays_of(context, builder, signature, arguments)
+            x_array, W_array, start_array, out_array = arrays_of(context, builder, signature, arguments)
             r, c, begin, panel = arguments[4:]
-            (k, n), columns = cgutils.unpack_tuple(builder, of_W.shape), width or vectors()
+            (k, n), columns = cgutils.unpack_tuple(builder, W_array.shape), width or vectors()
             number = context.get_data_type(x.dtype)
-            vector, index = ir.VectorType(number, lanes), ir.IntType(32)
-
-            def place(data: Any, row: Any, length: Any, column: Any) -> Any:
-                return builder.gep(data, [builder.add(builder.mul(row, length), column)])
-
-            def below(number: Any, by: int) -> Any:
-                return builder.add(number, ir.Constant(number.type, by))
-
-            def along(begin: Any) -> list[Any]:
-                places = [builder.gep(begin, [ir.Constant(index, v * lanes)]) for v in range(columns)]
-                return [builder.bitcast(place, vector.as_pointer()) for place in places]
-
-            sums = [[cgutils.alloca_once(builder, vector) for _ in range(columns)] for _ in range(rows)]
-            of_each = cgutils.unpack_tuple(builder, of_start.shape)[0]
-            none, one = (ir.Constant(of_each.type, number) for number in (0, 1))
-            with builder.if_else(builder.icmp_signed("==", of_each, none)) as (at_zero, elsewhere):
-                with at_zero:
-                    for sum_ in (sum_ for row in sums for sum_ in row):
-                        builder.store(ir.Constant(vector, [0.0] * lanes), sum_)
-                with elsewhere:
-                    is_one = builder.icmp_signed("==", of_each, one)
-                    for i, row in enumerate(sums):
-                        each = builder.select(is_one, none, below(r, i))
-                        for sum_, at in zip(row, along(place(of_start.data, each, n, c)), strict=True):
-                            builder.store(builder.load(at, align=bits // 8), sum_)
-            panel_data, column = place(of_W.data, begin, k, none), builder.sub(c, begin)
+            sums = Sums(builder, number, x.dtype.bitwidth // 8, rows, columns)
+            sums.initialise(start_array, r, n, c)
+            panel_data = address(builder, W_array.data, begin, k, ir.Constant(n.type, 0))
+            column = builder.sub(c, begin)
             with cgutils.for_range(builder, k) as loop:
-                w = [
-                    builder.load(at, align=bits // 8)
-                    for at in along(place(panel_data, loop.index, panel, column))
-                ]
-                for i, row in enumerate(sums):
-                    x_j = builder.load(place(of_x.data, below(r, i), k, loop.index))
-                    x_everywhere = splat(builder, x_j, vector)
-                    for sum_, w_j in zip(row, w, strict=True):
-                        builder.store(fma(builder, x_everywhere, w_j, builder.load(sum_)), sum_)
-            for i, row in enumerate(sums):
-                for sum_, at in zip(row, along(place(of_out.data, below(r, i), n, c)), strict=True):
-                    builder.store(builder.load(sum_), at, align=bits // 8)
+                W_row = address(builder, panel_data, loop.index, panel, column)
+                sums.add(x_array.data, r, k, loop.index, W_row)
+            sums.store(out_array.data, r, n, c)
             return context.get_dummy_value()
 
         return types.void(x, W, start, out, *[types.intp] * 4), generate
@@ -80,15 +47,79 @@ def tile(rows: int, width: int | None) -> Any:
     return code
 
 
-def splat(builder: Any, number: Any, vector: Any) -> Any:
-    """A vector of the same number."""
+class Sums:
+    """The sums of a tile, which LLVM keeps in registers."""
 
-    anything, first = ir.Constant(vector, ir.Undefined), ir.Constant(ir.IntType(32), 0)
-    one = builder.insert_element(anything, number, first)
+    def __init__(self, builder: Any, number: Any, size: int, rows: int, columns: int) -> None:
+        self.builder, self.size, self.columns = builder, size, columns
+        self.vector = ir.VectorType(number, VECTOR // size)
+        self.sums = [
+            [cgutils.alloca_once(builder, self.vector) for _ in range(columns)] for _ in range(rows)
+        ]
+
+    def vectors_from(self, begin: Any) -> list[Any]:
+        """The addresses of the vectors of a row of the tile, from that of its first number."""
+        offsets = [ir.Constant(ir.IntType(32), v * self.vector.count) for v in range(self.columns)]
+        pointers = [self.builder.gep(begin, [offset]) for offset in offsets]
+        return [self.builder.bitcast(pointer, self.vector.as_pointer()) for pointer in pointers]
+
+    def initialise(self, start: Any, r: Any, n: Any, c: Any) -> None:
+        """Set the sums to rows r, ... of ``start``, to its only row, or to zero if it has none."""
+        builder = self.builder
+        start_rows = cgutils.unpack_tuple(builder, start.shape)[0]
+        zero, one = (ir.Constant(start_rows.type, number) for number in (0, 1))
+        is_empty = builder.icmp_signed("==", start_rows, zero)
+        with builder.if_else(is_empty) as (without_start, with_start):
+            with without_start:
+                for sum_ in (sum_ for row in self.sums for sum_ in row):
+                    builder.store(ir.Constant(self.vector, [0.0] * self.vector.count), sum_)
+            with with_start:
+                is_one = builder.icmp_signed("==", start_rows, one)
+                for i, row in enumerate(self.sums):
+                    row_of_start = builder.select(is_one, zero, plus(builder, r, i))
+                    begin = address(builder, start.data, row_of_start, n, c)
+                    for sum_, source in zip(row, self.vectors_from(begin), strict=True):
+                        builder.store(builder.load(source, align=self.size), sum_)
+
+    def add(self, x: Any, r: Any, k: Any, j: Any, W_row: Any) -> None:
+        """Add column j of rows r, ... of x times a row of W."""
+        builder = self.builder
+        w = [builder.load(source, align=self.size) for source in self.vectors_from(W_row)]
+        for i, row in enumerate(self.sums):
+            x_j = splat(
+                builder, builder.load(address(builder, x, plus(builder, r, i), k, j)), self.vector
+            )
+            for sum_, w_j in zip(row, w, strict=True):
+                builder.store(fma(builder, x_j, w_j, builder.load(sum_)), sum_)
+
+    def store(self, out: Any, r: Any, n: Any, c: Any) -> None:
+        """Write the sums to rows r, ... of out."""
+        builder = self.builder
+        for i, row in enumerate(self.sums):
+            begin = address(builder, out, plus(builder, r, i), n, c)
+            for sum_, target in zip(row, self.vectors_from(begin), strict=True):
+                builder.store(builder.load(sum_), target, align=self.size)
+
+
+def address(builder: Any, data: Any, row: Any, length: Any, column: Any) -> Any:
+    """The address of an entry of a matrix with rows of this length."""
+
+    return builder.gep(data, [builder.add(builder.mul(row, length), column)])
+
+
+def plus(builder: Any, number: Any, by: int) -> Any:
+    return builder.add(number, ir.Constant(number.type, by))
+
+
+def splat(builder: Any, number: Any, vector: Any) -> Any:
+    """A vector whose elements are all this number."""
+
+    undefined, first = ir.Constant(vector, ir.Undefined), ir.Constant(ir.IntType(32), 0)
+    one = builder.insert_element(undefined, number, first)
     lanes = ir.Constant(ir.VectorType(first.type, vector.count), [first] * vector.count)
-    return builder.shuffle_vector(one, anything, lanes)
+    return builder.shuffle_vector(one, undefined, lanes)
 
 
 def fma(builder: Any, x: Any, y: Any, z: Any) -> Any:
-    """``x y + z``, in one instruction where there is one."""
+    """``x y + z``, as one instruction where the processor has it."""
     return builder.fadd(builder.fmul(x, y, flags=["contract"]), z, flags=["contract"])
