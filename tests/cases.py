@@ -9,7 +9,7 @@ from typing import Any
 import naive
 import numpy as np
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
 import rnnsim
@@ -19,6 +19,8 @@ from rnnsim.rule import Rule
 EXAMPLES = settings().max_examples
 FLOOR = 1e-10  # of finite differences: some roundings of a loss of size 10, over a step of 1e-4
 NORM = 1.2  # the largest singular value of W: 12 steps of an unbounded activation stay finite
+# Hypothesis asks whether a fixture may stay the same for all examples: ``uncompiled`` may.
+STILL = [HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
 KINK = 5e-3  # how far from relu's kink every net input stays where differences are taken
 
 

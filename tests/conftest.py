@@ -1,10 +1,17 @@
-"""One cache of machine code for the whole test run; how many examples hypothesis draws; fixtures."""
+"""One cache of machine code for the whole test run; how many examples hypothesis draws; fixtures.
+
+Which tests a process runs where several share them; and that none waits for ever.
+"""
 
 from __future__ import annotations
 
 import os
 import shutil
+import signal
 import tempfile
+import threading
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numba
@@ -16,6 +23,7 @@ HOLD_ASSERTS = ("cases", "fast_weight_cases", "naive_fast_weights", "plain_loop"
 pytest.register_assert_rewrite(*HOLD_ASSERTS)
 
 CACHE_DIR = "RNNSIM_CACHE_DIR"
+AT_MOST = 1200  # seconds for a test; the longest take some tens of them on a busy machine
 
 JIT = not numba.config.DISABLE_JIT
 
@@ -42,6 +50,90 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     if folder := getattr(config, "rnnsim_cache", None):
         shutil.rmtree(folder, ignore_errors=True)
         del os.environ[CACHE_DIR]
+
+
+# --- which process runs a test, under pytest -n ---
+
+TOGETHER = {  # files whose tests compile the same
+    "recurrent gradients": ("rules/test_each_rule.py", "rules/test_gradients.py",
+                            "rules/test_truncated.py", "numerics/test_shards.py"),
+    "fast-weight gradients": ("rules/test_fast_weights.py", "networks/test_fast_weight_network.py",
+                              "numerics/test_threads.py"),
+    "loops": ("training/test_loop.py", "runs/test_run.py", "runs/test_sweep.py", "runs/test_folders.py"),
+}  # fmt: skip
+BY_CASE = ("training/test_learning.py",)  # what is in the brackets of the name tells what is compiled
+# Their tests have nothing compiled in common, or start processes that compile. They come last, and are
+# shared evenly.
+APART = ("compiler/test_cache.py", "compiler/test_specialising.py", "runs/test_compile.py")
+GROUPS = {file: group for group, files in TOGETHER.items() for file in files}
+
+
+def group_of(nodeid: str) -> str:
+    """One process runs the tests of a group, one after the other: what they share is compiled once."""
+    file = nodeid.partition("::")[0].removeprefix("tests/")
+    if file in BY_CASE:
+        return file + nodeid.partition("[")[2]
+    return nodeid if file in APART else GROUPS.get(file, file)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    if config.option.dist != "load":  # the default
+        return None
+    from xdist.scheduler import LoadScopeScheduling
+
+    class Groups(LoadScopeScheduling):
+        """The largest groups come first."""
+
+        def _split_scope(self, nodeid: str) -> str:
+            return group_of(nodeid)
+
+    return Groups(config, log)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what runs uncompiled in any case, so that it can be chosen."""
+    for item in items:
+        if "uncompiled" in getattr(item, "fixturenames", ()):
+            item.add_marker("uncompiled")
+
+
+# --- no test waits for ever ---
+
+
+@contextmanager
+def _not_for_ever() -> Iterator[None]:
+    """Let a test fail that takes longer than ``AT_MOST``: it waits for a process, say."""
+
+    def fail(*_: object) -> None:
+        pytest.fail(f"it took more than {AT_MOST} seconds")
+
+    if not hasattr(signal, "SIGALRM") or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGALRM, fail)
+    signal.alarm(AT_MOST)
+    try:
+        yield
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_setup() -> Generator[None, Any, Any]:
+    with _not_for_ever():
+        return (yield)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call() -> Generator[None, Any, Any]:
+    with _not_for_ever():
+        return (yield)
+
+
+# --- fixtures, and what is printed ---
 
 
 @pytest.fixture

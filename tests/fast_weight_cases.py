@@ -12,7 +12,6 @@ import naive_fast_weights as oracle
 import numpy as np
 import pytest
 from cases import KINK, Case, assert_equal_gradients
-from hypothesis import HealthCheck
 from hypothesis import strategies as st
 
 import rnnsim
@@ -347,9 +346,6 @@ VARIANTS = {
     architecture: [(name, options) for name in names for options in OPTIONS.get(name, [{}])]
     for architecture, names in EXACT.items()
 }
-
-# Hypothesis asks whether a fixture may stay the same for all examples: ``uncompiled`` may.
-STILL = [HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
 
 
 def compositions(which: list[Composition]) -> Any:

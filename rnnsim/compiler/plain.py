@@ -10,7 +10,7 @@ from functools import cache
 from typing import Any
 
 import numba
-from numba.extending import overload, register_jitable
+from numba.extending import overload
 
 
 def register_inner(
@@ -19,9 +19,7 @@ def register_inner(
     """Let kernels call a function, compiled from ``body``."""
     options = options | without_wrappers()
     each = getattr(body, "__each__", None)
-    if each is not None:
-        register_jitable(**options)(each)
-    bodies = _over_fields(each) if each is not None else _always(body)
+    bodies = _always(body) if each is None else _over_fields(each)
     given: Any = options
     overload(function, jit_options=given, strict=False)(bodies)
 

@@ -17,6 +17,7 @@ import pytest
 from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
+from processes import run
 
 import rnnsim
 from benchmarks import check
@@ -57,7 +58,7 @@ def stranger(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def python(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, *arguments], capture_output=True, text=True, check=False)
+    return run(sys.executable, *arguments)
 
 
 # --- what is measured ---
@@ -350,7 +351,7 @@ def repository(tmp_path: Path) -> Path:
     shutil.copytree(PLUGIN, root, ignore=shutil.ignore_patterns("__pycache__", "build", "*.egg-info"))
     for command in (["init", "--quiet"], ["add", "--all"], ["-c", "user.name=a", "-c", "user.email=a@b",
                     "commit", "--quiet", "--message", "first"]):  # fmt: skip
-        subprocess.run(["git", *command], cwd=root, check=True)
+        run("git", *command, cwd=root, check=True)
     return root
 
 

@@ -209,6 +209,7 @@ def test_the_bars_are_those_that_were_promised() -> None:
 # --- a rule alone, and the libraries' entries at small sizes ---
 
 
+@pytest.mark.usefixtures("uncompiled")
 def test_a_rule_alone_gives_the_gradient_each_time() -> None:
     """By a rule that looks back before its window."""
     rule: Any = "truncated-bptt"

@@ -6,7 +6,6 @@ import http.server
 import json
 import os
 import shutil
-import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -19,6 +18,7 @@ from urllib.parse import urlsplit
 
 import numpy as np
 import pytest
+from processes import run
 
 pytest.importorskip("asv", reason="the site is asv's")
 webdriver = pytest.importorskip("selenium.webdriver", reason="selenium drives the browser")
@@ -83,9 +83,7 @@ def cost(rule, n):
 
 
 def command(*words: str, cwd: Path, fine: tuple[int, ...] = (0,), **environment: str) -> str:
-    done = subprocess.run(
-        words, cwd=cwd, env={**os.environ, **environment}, text=True, capture_output=True, check=False
-    )
+    done = run(*words, cwd=cwd, env={**os.environ, **environment})
     assert done.returncode in fine, f"{' '.join(words)}\n{done.stdout}\n{done.stderr}"
     return done.stdout.strip()
 

@@ -7,12 +7,14 @@ import select
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from click.testing import CliRunner, Result
+from processes import LIMIT, run
 
 import rnnsim
 from rnnsim.cli import VERBS, main
@@ -129,8 +131,8 @@ def test_version() -> None:
 def test_only_a_run_imports_numba(args: list[str], expected: str) -> None:
     code = "import atexit, sys; atexit.register(lambda: print('numba' in sys.modules)); " \
            f"from rnnsim.cli import main; main({args!r})"  # fmt: skip
-    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert run.stdout.splitlines()[-1] == expected
+    done = run(sys.executable, "-c", code, check=True)
+    assert done.stdout.splitlines()[-1] == expected
 
 
 # --- a run -----------------------------------------------------------------------------------------
@@ -159,17 +161,17 @@ def test_a_run_prints_its_summary_and_nothing_else(tmp_path: Path) -> None:
 
 def test_the_command_line_runs_what_the_function_does(tmp_path: Path) -> None:
     assert rnnsim_("run", *SMALL, "--steps", "50", "--no-stop", "--save", str(tmp_path)).exit_code == 0
-    run = rnnsim.run("bptt", "delayed-xor", optimizer="sgd", hidden=4, window=6, steps=50, stop=False)
+    same = rnnsim.run("bptt", "delayed-xor", optimizer="sgd", hidden=4, window=6, steps=50, stop=False)
     saved = rnnsim.load(tmp_path)
-    assert saved.loss == run.loss
+    assert saved.loss == same.loss
     for name, array in saved.params.items():
-        np.testing.assert_array_equal(array, getattr(run.params, name))
+        np.testing.assert_array_equal(array, getattr(same.params, name))
 
 
 @pytest.mark.usefixtures("uncompiled")
 def test_the_kind_of_network_is_chosen() -> None:
-    run = ("bptt", "flip-flop", "--network", "fast-weight", "--hidden", "0", "-o", "architecture=2")
-    result = rnnsim_("run", *run, "--settings", "tuned", "--steps", "30")
+    args = ("bptt", "flip-flop", "--network", "fast-weight", "--hidden", "0", "-o", "architecture=2")
+    result = rnnsim_("run", *args, "--settings", "tuned", "--steps", "30")
     assert (result.exit_code, notes(result.stderr)) == (0, ""), result.output
     assert result.stdout.startswith("bptt on flip-flop, seed 0: not solved (30 steps")
 
@@ -185,15 +187,26 @@ def test_a_sweep_prints_its_table_and_nothing_else() -> None:
 
 
 def test_not_on_a_terminal_progress_is_silent() -> None:
-    run = subprocess.run(command("run", *SMALL, "--steps", "300000", "--no-stop"), capture_output=True,
-                         text=True, check=False)  # fmt: skip
-    assert (run.returncode, notes(run.stderr)) == (0, "")
-    assert run.stdout.startswith("bptt on delayed-xor, seed 0: solved at step")
-    assert "(300,000 steps" in run.stdout
+    done = run(*command("run", *SMALL, "--steps", "300000", "--no-stop"))
+    assert (done.returncode, notes(done.stderr)) == (0, "")
+    assert done.stdout.startswith("bptt on delayed-xor, seed 0: solved at step")
+    assert "(300,000 steps" in done.stdout
+
+
+INTERRUPTIBLE = """
+import signal
+from rnnsim.cli import main
+
+signal.signal(signal.SIGINT, signal.default_int_handler)
+main()
+"""
 
 
 class Terminal:
-    """A command whose stderr is a pseudo-terminal, and its stdout a pipe."""
+    """A command whose stderr is a pseudo-terminal, and its stdout a pipe.
+
+    Ctrl-C reaches it also where it would be ignored: in a test run in the background, say.
+    """
 
     def __init__(self, *args: str) -> None:
         import pty
@@ -202,15 +215,19 @@ class Terminal:
         self._end, other = pty.openpty()
         termios.tcsetwinsize(other, (24, 120))
         environment = {**os.environ, "TERM": "xterm"}
-        self.process = subprocess.Popen(command(*args), stdout=subprocess.PIPE, stderr=other, text=True,
-                                        env=environment, start_new_session=True)  # fmt: skip
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", INTERRUPTIBLE, *args], stdout=subprocess.PIPE, stderr=other,
+            text=True, env=environment, start_new_session=True,
+        )  # fmt: skip
         os.close(other)
-        self.shown = ""
+        self.shown, self._until = "", time.monotonic() + LIMIT
 
     def read(self) -> bool:
-        """Take what is there; False at the end, or where nothing comes for long."""
+        """Take what is there; False at the end, or where there is none for long."""
         try:
-            if not select.select([self._end], [], [], 60)[0]:
+            if not select.select([self._end], [], [], max(0, self._until - time.monotonic()))[0]:
+                return False
+            if time.monotonic() > self._until:
                 return False
             piece = os.read(self._end, 65536)
         except OSError:  # how Linux says that the other end is closed
@@ -220,9 +237,11 @@ class Terminal:
 
     def close(self) -> str:
         try:
-            out, _ = self.process.communicate(timeout=60)
+            out, _ = self.process.communicate(timeout=max(1, self._until - time.monotonic()))
         finally:
-            self.process.kill()
+            if self.process.poll() is None:
+                os.killpg(self.process.pid, signal.SIGKILL)  # with its own processes
+                self.process.wait()
             os.close(self._end)
         return out
 
@@ -374,6 +393,7 @@ def test_a_bad_table_is_one_clear_line(
         assert_refused(result.exit_code, result.stdout, result.stderr, message)
 
 
+@pytest.mark.usefixtures("uncompiled")
 def test_a_good_table_is_learnt_from(tmp_path: Path) -> None:
     """The control: nothing above is refused for being a table."""
     rows = (f"{np.sin(t / 5):.6f},{np.cos(t / 5):.6f}\n" for t in range(60))
@@ -431,5 +451,5 @@ def test_bad_usage_says_how_to_get_help(args: tuple[str, ...], message: str) -> 
     "args", [("run", "btpp", "delayed-xor"), (*RUN, "-o", "steps=5"), (*RUN, "--learning-rate", "nan")]
 )
 def test_a_real_process_shows_no_traceback(args: tuple[str, ...]) -> None:
-    run = subprocess.run(command(*args), capture_output=True, text=True, check=False)
-    assert_refused(run.returncode, run.stdout, run.stderr, "")
+    done = run(*command(*args))
+    assert_refused(done.returncode, done.stdout, done.stderr, "")

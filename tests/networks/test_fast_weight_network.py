@@ -9,7 +9,7 @@ from typing import Any
 import naive_fast_weights as oracle
 import numpy as np
 import pytest
-from cases import assert_equal_gradients
+from cases import STILL, assert_equal_gradients
 from fast_weight_cases import (
     COMPILED,
     FAST_PLAIN,
@@ -18,7 +18,6 @@ from fast_weight_cases import (
     OWN_G,
     OWN_LOSS,
     OWN_SIGMA,
-    STILL,
     UNCOMPILED,
     VARIANTS,
     Composition,

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from rnnsim.arrays import aligned_zeros
-from rnnsim.compiler.compose import compiled
+from rnnsim.compiler import compiled
 from rnnsim.kernels import kernel
 from rnnsim.networks.fast_weight.sensitivities import WIDTH, width_of
 from rnnsim.networks.fast_weight.tiles import (

@@ -69,6 +69,7 @@ def test_windows_go_on_where_the_last_one_ended() -> None:
         np.testing.assert_allclose(found, expected, atol=1e-12 * np.abs(expected).max())
 
 
+@pytest.mark.usefixtures("uncompiled")
 def test_the_stream_has_the_outputs_and_losses_of_all() -> None:
     case = make_case(dataclasses.replace(CUT, mask="none", resets=False, initial=False))
     inputs, targets = case.arguments["inputs"], case.arguments["targets"]

@@ -9,11 +9,12 @@ from __future__ import annotations
 import copy
 import dataclasses
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import numpy as np
 import pytest
-from cases import check_against_differences
+from cases import FLOOR, assert_equal_gradients, differences_of_loss
 from fast_weight_cases import (
     ARCHITECTURE_1,
     ARCHITECTURE_2,
@@ -27,11 +28,24 @@ from fast_weight_cases import (
 
 pytestmark = pytest.mark.usefixtures("uncompiled")  # the broken kernels are plain Python
 
+SMALL = dataclasses.replace(FAST_TYPICAL, T=5, slow_hidden=(2,), n_out=1)
+
+
+@cache
+def differences(architecture: int) -> dict[str, np.ndarray]:
+    return differences_of_loss(make_fast_case(SMALL, Composition(architecture)))
+
+
+def check_against_differences(case: FastCase, rule: str, options: dict[str, Any]) -> None:
+    """As for every network; the loss of the small case, which no control breaks, is taken once."""
+    assert_equal_gradients(
+        case.gradient(rule, **options).grads, differences(case.net.architecture), 1e-6, FLOOR
+    )
+
+
 Check = Callable[["FastCase", str, dict[str, Any]], None]
 CHECKS: list[Check] = [check_against_fast_oracle, check_against_differences]
 RULES = [("bptt", {}), ("bptt", {"checkpoint": True}), ("rtrl", {}), ("truncated-bptt", {"h": 20})]
-
-SMALL = dataclasses.replace(FAST_TYPICAL, T=5, slow_hidden=(2,), n_out=1)
 
 
 def read_late(trajectory: Any) -> Any:

@@ -16,6 +16,7 @@ import pytest
 from cases import (
     EXAMPLES,
     FLOOR,
+    STILL,
     assert_equal_gradients,
     check_against_differences,
     differences_of_loss,
@@ -31,7 +32,6 @@ from fast_weight_cases import (
     OWN_ACTIVATION,
     OWN_G,
     OWN_SIGMA,
-    STILL,
     UNCOMPILED,
     VARIANTS,
     Composition,

@@ -1,7 +1,8 @@
 """Every rule that claims to be exact, against oracles that share no code with it.
 
 Sizes, leak, masks and the like cost nothing to vary, so hypothesis draws them; each activation, readout,
-loss, dtype and rule is compiled anew, so those are chosen by hand (``COMPOSITIONS``).
+loss, dtype and rule is compiled anew, so a few are compiled (``COMPILED``), and the others run as
+the plain Python that kernels are (tests/networks/test_activations_and_losses.py compiles each function).
 """
 
 from __future__ import annotations
@@ -17,7 +18,9 @@ from cases import (
     EXAMPLES,
     FLOOR,
     PLAIN,
+    STILL,
     TYPICAL,
+    Case,
     Sizes,
     assert_equal_gradients,
     away_from_kink,
@@ -60,21 +63,24 @@ OPTIONS: dict[str, list[dict[str, Any]]] = {
 }
 VARIANTS = [(name, options) for name in EXACT for options in OPTIONS.get(name, [{}])]
 
-# Each activation with each readout, each readout with each loss, each activation with two losses.
-COMPOSITIONS = [
+# Both readouts and all losses.
+COMPILED = [
     ("tanh", "linear", "squared-error"),
     ("softplus", "units", "softmax-cross-entropy"),
+    ("relu", "linear", "logistic-cross-entropy"),
+]
+# With these: each activation with each readout, each readout with each loss, each activation with two
+# losses.
+UNCOMPILED = [
     ("tanh", "units", "logistic-cross-entropy"),
     ("logistic", "linear", "softmax-cross-entropy"),
     ("logistic", "units", "squared-error"),
-    ("relu", "linear", "logistic-cross-entropy"),
     ("relu", "units", "squared-error"),
     ("softplus", "linear", "squared-error"),
     ("identity", "linear", "softmax-cross-entropy"),
     ("identity", "units", "logistic-cross-entropy"),
 ]
-FOR_ALL_RULES = COMPOSITIONS[:2]
-AGAINST_DIFFERENCES = [*FOR_ALL_RULES, ("relu", "linear", "logistic-cross-entropy")]
+COMPOSITIONS = [*COMPILED, *UNCOMPILED]
 
 
 # --- exact rules ---------------------------------------------------------------------------------------
@@ -86,25 +92,41 @@ def test_every_option_is_varied() -> None:
         assert defaults == {option for options in OPTIONS.get(name, [{}]) for option in options}, name
 
 
-@pytest.mark.parametrize("composition", COMPOSITIONS, ids="-".join)
+@pytest.mark.parametrize("composition", COMPILED, ids="-".join)
 @settings(max_examples=2 * EXAMPLES)
 @given(sizes=drawn_sizes())
 def test_bptt_and_loss_are_the_oracles(composition: tuple[str, str, str], sizes: Sizes) -> None:
     check_against_oracle(make_case(sizes, *composition), "bptt", {})
 
 
-@pytest.mark.parametrize("composition", FOR_ALL_RULES, ids="-".join)
-@settings(max_examples=2 * EXAMPLES)
+@pytest.mark.usefixtures("uncompiled")
+@pytest.mark.parametrize("composition", UNCOMPILED, ids="-".join)
+@settings(max_examples=2 * EXAMPLES, suppress_health_check=STILL)
 @given(sizes=drawn_sizes())
-def test_exact_rules_are_the_oracle_and_one_another(
+def test_bptt_and_loss_are_the_oracles_in_every_composition(
     composition: tuple[str, str, str], sizes: Sizes
 ) -> None:
-    case = make_case(sizes, *composition)
+    check_against_oracle(make_case(sizes, *composition), "bptt", {})
+
+
+@settings(max_examples=2 * EXAMPLES)
+@given(sizes=drawn_sizes())
+def test_exact_rules_are_the_oracle_and_one_another(sizes: Sizes) -> None:
+    case = make_case(sizes)
     for rule, options in VARIANTS:
         check_against_oracle(case, rule, options)
 
 
-@pytest.mark.parametrize("composition", AGAINST_DIFFERENCES, ids="-".join)
+@pytest.mark.usefixtures("uncompiled")
+@settings(max_examples=EXAMPLES, suppress_health_check=STILL)
+@given(sizes=drawn_sizes())
+def test_exact_rules_are_the_oracle_where_units_are_read(sizes: Sizes) -> None:
+    case = make_case(sizes, *COMPILED[1])
+    for rule, options in VARIANTS:
+        check_against_oracle(case, rule, options)
+
+
+@pytest.mark.parametrize("composition", COMPILED, ids="-".join)
 @settings(max_examples=max(1, EXAMPLES // 2))
 @given(sizes=drawn_sizes())
 def test_exact_rules_are_the_derivative_of_the_loss(
@@ -112,7 +134,7 @@ def test_exact_rules_are_the_derivative_of_the_loss(
 ) -> None:
     case = away_from_kink(sizes, *composition)
     expected = differences_of_loss(case)
-    for rule, options in VARIANTS if composition in FOR_ALL_RULES else [("bptt", {})]:
+    for rule, options in VARIANTS if composition == COMPILED[0] else [("bptt", {})]:
         assert_equal_gradients(case.gradient(rule, **options).grads, expected, 1e-6, FLOOR)
 
 
@@ -217,9 +239,21 @@ def test_float32_is_float64_to_a_few_roundings(sizes: Sizes) -> None:
     """Within 1e-4 of the largest entry: 12 steps of sums of some ten terms, each rounded to 6e-8."""
     single = make_case(sizes, dtype="float32")
     for rule, options in VARIANTS:
-        result = single.gradient(rule, **options)
-        assert {array.dtype for array in result.grads} == {np.dtype("float32")}
-        check_against_oracle(single, rule, options, tolerance=1e-4)
+        if "checkpoint" not in options:
+            check_in_float32(single, rule, options)
+
+
+@pytest.mark.usefixtures("uncompiled")
+@settings(max_examples=EXAMPLES, suppress_health_check=STILL)
+@given(sizes=drawn_sizes())
+def test_checkpoints_are_of_the_network_s_dtype(sizes: Sizes) -> None:
+    check_in_float32(make_case(sizes, dtype="float32"), "bptt", {"checkpoint": True})
+
+
+def check_in_float32(single: Case, rule: str, options: dict[str, Any]) -> None:
+    result = single.gradient(rule, **options)
+    assert {array.dtype for array in result.grads} == {np.dtype("float32")}
+    check_against_oracle(single, rule, options, tolerance=1e-4)
 
 
 def test_float32_is_not_float64() -> None:
@@ -246,6 +280,7 @@ def test_own_activation_and_loss(sizes: Sizes) -> None:
     check_against_oracle(case, "bptt", {})
 
 
+@pytest.mark.usefixtures("uncompiled")
 def test_own_derivative_that_is_wrong_is_found() -> None:
     """Rules trust the user's derivative; finite differences of the loss do not."""
     wrong = (OWN_ACTIVATION[0], lambda a: 1.0 / (1 + a * a))

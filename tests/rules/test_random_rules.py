@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
+import pytest
 
 import rnnsim
 from rnnsim.kernels import kernel
@@ -42,6 +43,7 @@ def noise(seed: int) -> np.ndarray:
     return rnnsim.gradient(network, network.init(), rows, rows, rule=Noise(), seed=seed).grads.b
 
 
+@pytest.mark.usefixtures("uncompiled")
 def test_a_gradient_draws_from_its_seed() -> None:
     np.testing.assert_array_equal(noise(1), noise(1))
     assert not np.array_equal(noise(1), noise(2))
@@ -49,6 +51,8 @@ def test_a_gradient_draws_from_its_seed() -> None:
 
 
 def test_a_run_draws_from_its_seed() -> None:
+    """Compiled: the generator goes into machine code, and the draws are NumPy's."""
+
     def bias(seed: int) -> np.ndarray:
         network = rnnsim.RecurrentNetwork(2, 3, 1)
         choices = {"optimizer": "sgd", "steps": 5, "window": 1, "learning_rate": 0.1, "clip": np.inf}
@@ -56,3 +60,7 @@ def test_a_run_draws_from_its_seed() -> None:
 
     np.testing.assert_array_equal(bias(1), bias(1))
     assert not np.array_equal(bias(1), bias(2))
+    draws = np.random.default_rng([1, 3]).random(
+        (5, 3)
+    )  # of the rule; 1 is the task's, 2 held-out data's
+    np.testing.assert_allclose(bias(1), -0.1 * draws.sum(0), rtol=1e-12)

@@ -21,8 +21,6 @@ from cases import (
 from hypothesis import given
 from hypothesis import strategies as st
 
-import rnnsim
-
 RULE = "truncated-bptt"
 
 # h > h', h = h', h' = 1, h' that divides neither T nor the windows, sweeps longer than the sequence
@@ -108,7 +106,3 @@ def test_the_exact_gradient_is_rejected() -> None:
     expected = naive.truncated_bptt(case.net, case.data, 3, 2)
     with pytest.raises(AssertionError, match="is off by"):
         assert_equal_gradients(case.gradient("bptt").grads, expected, 1e-10)
-
-
-def test_it_claims_to_be_truncated() -> None:
-    assert rnnsim.registry.installed().rules[RULE].thing.claim == "truncated"

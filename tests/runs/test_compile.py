@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -13,10 +12,10 @@ from typing import Any
 import numba
 import pytest
 from click.testing import CliRunner, Result
+from processes import run
 
 from rnnsim.cli import main
-from rnnsim.compiler import kernel_files
-from rnnsim.compiler.compose import compiled
+from rnnsim.compiler import compiled, kernel_files
 from rnnsim.registry import installed
 from rnnsim.runs.compilation import fitting_tasks, suggested_tasks
 from rnnsim.runs.progress import compilation_announced
@@ -34,8 +33,7 @@ def rnnsim_(*args: str) -> Result:
 
 def new_process(*args: str, **variables: str) -> tuple[int, str, str]:
     """Run a command in a process that has nothing compiled in it."""
-    done = subprocess.run([sys.executable, "-m", "rnnsim", *args], capture_output=True, text=True,
-                          env={**os.environ, **variables}, check=False)  # fmt: skip
+    done = run(sys.executable, "-m", "rnnsim", *args, env={**os.environ, **variables})
     return done.returncode, done.stdout, done.stderr
 
 
@@ -73,10 +71,10 @@ def test_a_run_compiles_nothing_that_was_compiled_before(rule: str, task: str) -
 
 def test_the_first_run_says_that_it_compiles_and_the_next_does_not(empty: Path) -> None:
     """And by itself it keeps all that ``rnnsim compile`` does."""
-    run = ("run", "truncated-bptt", "delayed-xor", "--steps", "300")
-    status, first, err = new_process(*run)
+    command = ("run", "truncated-bptt", "delayed-xor", "--steps", "300")
+    status, first, err = new_process(*command)
     assert (status, err) == (0, COMPILING.format("truncated-bptt", DONE))
-    status, second, err = new_process(*run)
+    status, second, err = new_process(*command)
     assert (status, err) == (0, "")
     assert first.splitlines()[:2] == second.splitlines()[:2]
     told = "truncated-bptt on delayed-xor: already compiled\n"

@@ -56,6 +56,7 @@ def test_solved_at_is_the_step_of_a_replay(window: int) -> None:
     assert len(set(found)) >= 4
 
 
+@pytest.mark.usefixtures("uncompiled")
 def test_solved_at_by_an_average_is_the_step_of_a_replay() -> None:
     found = []
     for threshold, length in [(0.1, 5), (0.05, 30), (0.03, 50), (0.0, 5), (9.0, 7)]:

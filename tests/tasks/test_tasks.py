@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
+from processes import run
 from task_streams import B, draw, first_rows, make, met_at
 
-from rnnsim.compiler.compose import compiled
+from rnnsim.compiler import compiled
 from rnnsim.criterion import Never
 from rnnsim.network import Stream, empty_stream
 from rnnsim.registry import installed
@@ -166,14 +166,14 @@ def test_listing_tasks_stays_quick() -> None:
         "import sys, rnnsim; rnnsim.tasks(); "
         "print([name for name in ('numba', 'sklearn', 'scipy') if name in sys.modules])"
     )
-    assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "[]"
+    assert run(sys.executable, "-c", code, check=True).stdout.strip() == "[]"
 
 
 def test_generators_pass_into_cached_machine_code(tmp_path: Path) -> None:
     """A second process takes the kernel from the disk and draws the same."""
     code = (
-        "import numpy as np; from rnnsim.kernels import compiled; from rnnsim.registry "
-        "import make_task\n"
+        "import numpy as np\nfrom rnnsim.compiler import compiled\n"
+        "from rnnsim.registry import make_task\n"
         "from rnnsim.network import empty_stream\n"
         "task, stream = make_task('flip-flop', {}), empty_stream(100, 2, 3, 1, 'float64')\n"
         "fill = compiled(task.fill())\n"
@@ -182,8 +182,7 @@ def test_generators_pass_into_cached_machine_code(tmp_path: Path) -> None:
     )
     env = os.environ | {"RNNSIM_CACHE_DIR": str(tmp_path), "NUMBA_DISABLE_JIT": "0"}
     first, second = (
-        subprocess.check_output([sys.executable, "-c", code], text=True, env=env).rsplit(" ", 1)
-        for _ in range(2)
+        run(sys.executable, "-c", code, env=env, check=True).stdout.rsplit(" ", 1) for _ in range(2)
     )
     assert first[0] == second[0]
     assert (int(first[1]), int(second[1])) == (0, 1)

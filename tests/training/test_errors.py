@@ -126,6 +126,7 @@ def test_wrong_networks_say_so(error: type[Exception], message: str, change: dic
         RecurrentNetwork(**({"n_in": 2, "n_hidden": 4, "n_out": 2} | change))
 
 
+@pytest.mark.usefixtures("uncompiled")
 def test_a_gradient_that_overflows_is_refused() -> None:
     case = make_case(dataclasses.replace(PLAIN, n=1, k=1, T=12), "identity", "linear",
                      "softmax-cross-entropy")  # fmt: skip

@@ -34,7 +34,12 @@ CASES = [
 ]
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.rule}-{case.task}-{case.choices}")
+of_each_case = pytest.mark.parametrize(
+    "case", CASES, ids=lambda case: f"{case.rule}-{case.task}-{case.choices}"
+)
+
+
+@of_each_case
 def test_it_learns(case: Case, record_property: Any) -> None:
     runs = [rnnsim.run(case.rule, case.task, seed=seed, **case.choices) for seed in range(SEEDS)]
     steps = np.array([run.solved_at or np.inf for run in runs])
@@ -52,7 +57,7 @@ def test_it_learns(case: Case, record_property: Any) -> None:
         assert np.sort(scores)[1] >= 0.95
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.rule}-{case.task}-{case.choices}")
+@of_each_case
 def test_without_learning_it_is_not_solved(case: Case) -> None:
     # the control: the same run, with a learning rate of 0
     run = rnnsim.run(case.rule, case.task, learning_rate=0.0, steps=case.within, **case.choices)

@@ -11,7 +11,7 @@ import pytest
 from plain_loop import INIT, assert_same, k, m, n, plain_bptt, plain_rtrl, plain_truncated, script, train
 
 import rnnsim
-from rnnsim.compiler.compose import compiled
+from rnnsim.compiler import compiled
 from rnnsim.errors import Diverged
 from rnnsim.networks.recurrent.network import RecurrentNetwork
 from rnnsim.runs.running import result_of
@@ -242,12 +242,22 @@ def diverges_at(**given: Any) -> int:
 
 @pytest.mark.parametrize(
     ("activation", "window", "rate"),
-    [("tanh", 1, 1e100), ("tanh", 1, 1e308), ("tanh", 6, 1e200), ("identity", 1, 10.0),
-     ("identity", 6, 3.0)],
-)  # fmt: skip
+    [("tanh", 1, 1e100), ("tanh", 1, 1e308), ("tanh", 6, 1e200)],
+)
 def test_a_run_that_diverges_stops_at_once_and_names_the_step(
     activation: str, window: int, rate: float
 ) -> None:
+    assert_diverges_at_once(activation, window, rate)
+
+
+@pytest.mark.usefixtures("uncompiled")
+@pytest.mark.filterwarnings("ignore:.* encountered in:RuntimeWarning")
+@pytest.mark.parametrize(("window", "rate"), [(1, 10.0), (6, 3.0)])
+def test_so_does_one_whose_states_grow_without_bound(window: int, rate: float) -> None:
+    assert_diverges_at_once("identity", window, rate)
+
+
+def assert_diverges_at_once(activation: str, window: int, rate: float) -> None:
     given = {"network": RecurrentNetwork(m, n, k, activation=activation), "window": window,
              "learning_rate": rate}  # fmt: skip
     at = diverges_at(**given)
@@ -259,6 +269,7 @@ def test_a_run_that_diverges_stops_at_once_and_names_the_step(
     assert np.isfinite(through.training.stream.losses[: at - 1]).all()
 
 
+@pytest.mark.usefixtures("uncompiled")
 def test_a_gentle_run_does_not_diverge() -> None:
     run = train(network=RecurrentNetwork(m, n, k, activation="identity"), learning_rate=1e-3)
     assert run.step == 400

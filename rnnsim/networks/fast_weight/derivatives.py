@@ -111,3 +111,8 @@ def immediate(
                 by_drive += trajectory.by_state[t, b, c]
             delta[0, b, 0, c] = by_drive * row[b, c]
     collect(params, trajectory, t, delta, grad)
+
+
+@kernel(allocates=False)
+def constrain(trajectory: FastTrajectory, grad: SlowWeights) -> None:
+    """All slow weights exist."""

@@ -225,11 +225,6 @@ def readout_grad(
 
 
 @kernel(allocates=False)
-def constrain(trajectory: FastTrajectory, grad: SlowWeights) -> None:
-    """All slow weights exist."""
-
-
-@kernel(allocates=False)
 def save(state: FastState, states: FastState, i: int) -> None:
     """Copy a state to index i of ``states``."""
     copy(state.w, states.w[i])

@@ -369,7 +369,7 @@ class FastWeightNetwork(Network):
     jacobian = staticmethod(derivatives.jacobian)
     immediate = staticmethod(derivatives.immediate)
     readout_grad = staticmethod(running.readout_grad)
-    constrain = staticmethod(running.constrain)
+    constrain = staticmethod(derivatives.constrain)
     keep_history = staticmethod(running.keep_history)
     save = staticmethod(running.save)
     restore = staticmethod(running.restore)

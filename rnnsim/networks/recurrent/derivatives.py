@@ -131,3 +131,12 @@ def immediate(params: Params, trajectory: RecurrentTrajectory, t: int, row: Arra
         for i in range(n):
             delta[0, b, 0, i] = trajectory.leak * trajectory.slopes[t, b, i] * row[b, i]
     collect(params, trajectory, t, delta, grad)
+
+
+@kernel(allocates=False)
+def constrain(trajectory: RecurrentTrajectory, grad: Params) -> None:
+    """Set the gradient of absent connections to zero."""
+    for i in range(trajectory.connectivity.shape[0]):
+        for j in range(trajectory.connectivity.shape[1]):
+            if not trajectory.connectivity[i, j]:
+                grad.W[i, j] = 0

@@ -261,15 +261,6 @@ def restore(states: RecurrentState, i: int, state: RecurrentState) -> None:
 
 
 @kernel(allocates=False)
-def constrain(trajectory: RecurrentTrajectory, grad: Params) -> None:
-    """Set the gradient of absent connections to zero."""
-    for i in range(trajectory.connectivity.shape[0]):
-        for j in range(trajectory.connectivity.shape[1]):
-            if not trajectory.connectivity[i, j]:
-                grad.W[i, j] = 0
-
-
-@kernel(allocates=False)
 def keep_history(trajectory: RecurrentTrajectory, first: int, count: int) -> None:
     """Move the rows that a rule reads as history to the front."""
     move_rows(trajectory.inputs, first, count)

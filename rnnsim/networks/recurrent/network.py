@@ -308,7 +308,7 @@ class RecurrentNetwork(Network):
     immediate = staticmethod(derivatives.immediate)
     project = staticmethod(running.project)
     swap_sequences = staticmethod(running.swap_sequences)
-    constrain = staticmethod(running.constrain)
+    constrain = staticmethod(derivatives.constrain)
     keep_history = staticmethod(running.keep_history)
     save = staticmethod(running.save)
     restore = staticmethod(running.restore)

@@ -1,29 +1,23 @@
-"""A network's one-step derivatives agree with one another; what bptt stores, and what it costs."""
+"""A network's one-step derivatives: each is that of a step, and they agree with one another.
+
+They run as the plain Python that they are: the tests of the rules compile them. ``jvp``, which no rule
+needs, is compiled here.
+"""
 
 from __future__ import annotations
 
-from collections import Counter
-from types import SimpleNamespace
 from typing import Any
 
 import naive
-import numba
 import numpy as np
 import pytest
 from cases import TYPICAL, Case, assert_equal_gradients, make_case
 
-import rnnsim
-from rnnsim import kernels
-from rnnsim.compiler import cache
-from rnnsim.compiler.compose import compiled
-from rnnsim.kernels import kernel
+from rnnsim.compiler import compiled
 from rnnsim.network import empty_stream
 from rnnsim.networks.recurrent.network import RecurrentNetwork
-from rnnsim.numerics.parallel import in_parallel
-from rnnsim.rule import Window
-from rnnsim_rules.bptt import BPTT
 
-# --- one step of a network -----------------------------------------------------------------------------
+pytestmark = pytest.mark.usefixtures("uncompiled")
 
 
 class Step:
@@ -82,8 +76,8 @@ class Step:
 @pytest.fixture(params=[False, True], ids=["running", "reset"])
 def step(request: pytest.FixtureRequest) -> Step:
     case = make_case(TYPICAL)
-    splat = RecurrentNetwork(2, 5, 3, leak=0.7)  # every connection exists
-    return Step(Case(splat, case.params, case.arguments, case.net, case.data), reset=request.param)
+    full = RecurrentNetwork(2, 5, 3, leak=0.7)  # every connection exists
+    return Step(Case(full, case.params, case.arguments, case.net, case.data), reset=request.param)
 
 
 ROWS = np.random.default_rng(6).standard_normal((4, 3, 5))  # R, B, n
@@ -111,12 +105,14 @@ def test_the_jacobian_is_that_of_pullback(step: Step) -> None:
         np.testing.assert_allclose(ROWS[:, b] @ step.jacobian(b), before[:, b], rtol=0, atol=1e-13)
 
 
-def test_push_is_the_jacobian_times_a_vector(step: Step) -> None:
+def test_push_is_the_jacobian_times_a_vector(step: Step, monkeypatch: pytest.MonkeyPatch) -> None:
     out = np.full_like(ROWS, np.nan)
+    jacobians = [step.jacobian(b) for b in range(step.batch)]
+    monkeypatch.undo()  # and from here on it is compiled
     compiled(step.network.jvp)(step.params, step.trajectory, 0, ROWS.copy(), out)
     for b in range(step.batch):
-        np.testing.assert_allclose(out[:, b], ROWS[:, b] @ step.jacobian(b).T, rtol=0, atol=1e-13)
-    assert np.abs(out[:, 0] - ROWS[:, 0] @ step.jacobian(0)).max() > 0.1  # and not its transpose
+        np.testing.assert_allclose(out[:, b], ROWS[:, b] @ jacobians[b].T, rtol=0, atol=1e-13)
+    assert np.abs(out[:, 0] - ROWS[:, 0] @ jacobians[0]).max() > 0.1  # and not its transpose
 
 
 def test_immediate_is_the_derivative_by_the_parameters(step: Step) -> None:
@@ -177,96 +173,3 @@ def test_keep_moves_rows_that_overlap() -> None:
     for name in rows:
         assert (getattr(trajectory, name)[:4] == np.arange(2, 6)[:, None, None]).all(), name
     assert trajectory.resets[:4].all(1).tolist() == [False, False, True, False]
-
-
-# --- what bptt stores, and what it costs ---------------------------------------------------------------
-
-
-def growth(rule: BPTT) -> float:
-    """By how much its memory grows from 1,000 steps to 100,000, above that of a window of one."""
-    network = make_case(TYPICAL).network
-    none, short, long = (rule.memory_bytes(network, 2, steps) for steps in (1, 1_000, 100_000))
-    return (long - none) / (short - none)
-
-
-def test_checkpoints_store_as_the_square_root_of_the_steps() -> None:
-    assert growth(BPTT(checkpoint=True)) == pytest.approx(10, rel=0.2)
-    assert growth(BPTT()) == pytest.approx(100, rel=0.02)  # the control: it grows with the steps
-
-
-def steps_run(T: int, **options: Any) -> int:
-    """How many steps a gradient runs, counted by an activation of the user's own."""
-    calls: Counter[str] = Counter()
-
-    def f(a: float) -> float:
-        calls["f"] += 1
-        return float(np.tanh(a))
-
-    network = RecurrentNetwork(1, 2, 1, activation=(f, lambda a: float(1 / np.cosh(a) ** 2)))
-    rng = np.random.default_rng(0)
-    rnnsim.gradient(network, network.init(), rng.random((T, 1)), rng.random((T, 1)), "bptt", **options)
-    assert calls["f"] % 2 == 0  # two units
-    return calls["f"] // 2
-
-
-@pytest.mark.usefixtures("uncompiled")
-@pytest.mark.parametrize("T", [1, 2, 3, 10, 36, 37, 100])
-def test_checkpoints_cost_at_most_one_more_forward_pass(T: int) -> None:
-    assert steps_run(T) == T
-    run = steps_run(T, checkpoint=True)
-    assert run <= 2 * T
-    assert T < 10 or run > T  # they do run again
-
-
-@pytest.mark.usefixtures("uncompiled")
-@pytest.mark.parametrize("length", [1, 2, 3, 4, 5, 15, 16, 17, 40])
-def test_checkpoints_leave_the_state_where_the_window_ended(length: int) -> None:
-    """The next window goes on from there, also where a window is shorter than there is room for."""
-    case = make_case(TYPICAL)
-    network, rule = case.network, BPTT(checkpoint=True)
-    rng = np.random.default_rng(2)
-    stream = empty_stream(length, 1, 2, 3, np.float64)
-    stream.inputs[:] = rng.standard_normal((length, 1, 2))
-    states = []
-    for how in (rule, BPTT()):
-        memory, state = how.memory(network, 1, 40, np.random.default_rng(0)), network.state(1)
-        trajectory = network.trajectory(how.rows(40), 1)
-        grad = network.views(np.zeros(network.n_params))
-        how.learn(network)(
-            case.params, state, stream, 0, trajectory, Window(0, length, 0, True, True), memory, grad
-        )
-        states.append(SimpleNamespace(x=state.x.copy(), grad=grad))
-    np.testing.assert_allclose(states[0].x, states[1].x, rtol=0, atol=1e-14)
-    assert_equal_gradients(states[0].grad, states[1].grad._asdict(), 1e-12)
-
-
-# --- how often a kernel is compiled ------------------------------------------------------------------
-
-
-@kernel
-def shifted(x: Any, i: int) -> float:
-    return float(x[i]) + i
-
-
-@kernel
-def put_shifted(i: int, x: Any, out: Any) -> None:
-    out[i] = shifted(x, i)
-
-
-@kernel
-def with_constants(x: Any, out: Any, i: int) -> float:
-    in_parallel(put_shifted, out.size, x, out)
-    return shifted(x, 0) + shifted(x, 1) + shifted(x, i) + shifted(out, i)
-
-
-@pytest.mark.skipif(numba.config.DISABLE_JIT, reason="nothing is compiled")
-def test_a_kernel_is_compiled_once_for_its_types(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Not for each constant, nor for the number of a part; the control: for another dtype it is."""
-    monkeypatch.setattr(cache, "SEPARATE", False)  # what is found in the cache is not compiled
-    x, out = np.arange(5.0), np.zeros(5)
-    function = compiled(with_constants)
-    assert function(x, out, 2) == 0 + (1 + 1) + (2 + 2) + (4 + 2)
-    np.testing.assert_array_equal(out, 2 * x)
-    assert len(kernels._registered[shifted].signatures) == 1
-    function(x.astype(np.float32), out.astype(np.float32), 2)
-    assert len(kernels._registered[shifted].signatures) == 2
