@@ -346,6 +346,11 @@ VARIANTS = {
     architecture: [(name, options) for name in names for options in OPTIONS.get(name, [{}])]
     for architecture, names in EXACT.items()
 }
+# Checkpoints run uncompiled with the second architecture: they ask a network for no more than BPTT does.
+COMPILED_VARIANTS = {
+    1: VARIANTS[1],
+    2: [(name, options) for name, options in VARIANTS[2] if not options],
+}
 
 
 def compositions(which: list[Composition]) -> Any:

@@ -12,6 +12,7 @@ import pytest
 from cases import STILL, assert_equal_gradients
 from fast_weight_cases import (
     COMPILED,
+    COMPILED_VARIANTS,
     FAST_PLAIN,
     FAST_TYPICAL,
     OWN_ACTIVATION,
@@ -94,7 +95,7 @@ def test_the_two_nets_may_see_the_same(composition: Composition) -> None:
     case = make_fast_case(dataclasses.replace(FAST_TYPICAL, n_slow_in=3, n_in=3), composition)
     both = case.arguments["inputs"][0]
     forms = [both, (both, both), np.concatenate([both, both], axis=2)]
-    for rule, options in VARIANTS[composition.architecture]:
+    for rule, options in COMPILED_VARIANTS[composition.architecture]:
         results = [case.changed(inputs=form).gradient(rule, **options) for form in forms]
         for result in results[1:]:
             assert result.loss == results[0].loss
@@ -161,7 +162,7 @@ def test_a_slow_start_is_a_reset_before_the_first_step() -> None:
 @compositions(COMPILED)
 def test_gradients_are_made_like_the_parameters(composition: Composition) -> None:
     case = make_fast_case(FAST_TYPICAL, composition)
-    for rule, options in VARIANTS[composition.architecture]:
+    for rule, options in COMPILED_VARIANTS[composition.architecture]:
         grads = case.gradient(rule, **options).grads
         assert type(grads) is type(case.params)
         for array, like in zip(grads, case.params, strict=True):
@@ -180,7 +181,7 @@ def test_gradients_leave_what_they_are_given_as_it_was(
     others = [value for name, value in case.arguments.items() if name != "inputs"]
     given = [*case.params, *case.arguments["inputs"], *others]
     before = [array.copy() for array in given]
-    for rule, options in VARIANTS[composition.architecture]:
+    for rule, options in COMPILED_VARIANTS[composition.architecture]:
         case.gradient(rule, **options)
     assert all((array == copy).all() for array, copy in zip(given, before, strict=True))
 
@@ -193,7 +194,7 @@ def test_a_target_that_is_masked_may_be_anything(composition: Composition) -> No
     targets = case.arguments["targets"].copy()
     targets[masked] = math.nan
     changed = case.changed(targets=targets)
-    for rule, options in VARIANTS[composition.architecture]:
+    for rule, options in COMPILED_VARIANTS[composition.architecture]:
         expected = case.gradient(rule, **options)
         result = changed.gradient(rule, **options)
         assert result.loss == expected.loss

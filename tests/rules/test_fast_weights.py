@@ -8,6 +8,7 @@ the plain Python that kernels are.
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 import naive
 import naive_fast_weights as oracle
@@ -22,8 +23,10 @@ from cases import (
     differences_of_loss,
 )
 from fast_weight_cases import (
+    ARCHITECTURE_1,
     ARCHITECTURE_2,
     COMPILED,
+    COMPILED_VARIANTS,
     COMPOSITIONS,
     EXACT,
     FAST_PLAIN,
@@ -148,8 +151,11 @@ def test_two_steps_by_hand(architecture: int, initial: float | str) -> None:
 # --- exact rules ---------------------------------------------------------------------------------------
 
 
-def check_exact(case: FastCase) -> None:
-    for rule, options in VARIANTS[case.network.architecture]:
+Variants = dict[int, list[tuple[str, dict[str, Any]]]]
+
+
+def check_exact(case: FastCase, variants: Variants = VARIANTS) -> None:
+    for rule, options in variants[case.network.architecture]:
         check_against_fast_oracle(case, rule, options)
 
 
@@ -157,7 +163,7 @@ def check_exact(case: FastCase) -> None:
 @settings(max_examples=2 * EXAMPLES)
 @given(sizes=drawn_fast_sizes())
 def test_exact_rules_are_the_fast_oracle(composition: Composition, sizes: FastSizes) -> None:
-    check_exact(make_fast_case(sizes, composition))
+    check_exact(make_fast_case(sizes, composition), COMPILED_VARIANTS)
 
 
 @pytest.mark.usefixtures("uncompiled")
@@ -170,9 +176,9 @@ def test_exact_rules_are_the_fast_oracle_in_every_composition(
     check_exact(make_fast_case(sizes, composition))
 
 
-def check_differences(case: FastCase) -> None:
+def check_differences(case: FastCase, variants: Variants = VARIANTS) -> None:
     expected = differences_of_loss(case)
-    for rule, options in VARIANTS[case.network.architecture]:
+    for rule, options in variants[case.network.architecture]:
         assert_equal_gradients(case.gradient(rule, **options).grads, expected, 1e-6, FLOOR)
 
 
@@ -180,7 +186,7 @@ def check_differences(case: FastCase) -> None:
 @settings(max_examples=max(1, EXAMPLES // 2))
 @given(sizes=drawn_fast_sizes())
 def test_exact_rules_are_the_derivative_of_the_loss(composition: Composition, sizes: FastSizes) -> None:
-    check_differences(make_fast_case(sizes, composition))
+    check_differences(make_fast_case(sizes, composition), COMPILED_VARIANTS)
 
 
 @pytest.mark.usefixtures("uncompiled")
@@ -210,9 +216,8 @@ def test_large_products_are_right_too(composition: Composition) -> None:
         FAST_TYPICAL, n_slow_in=7, n_in=5, slow_hidden=(9, 6), fast_hidden=(4, 3), T=6, B=4
     )
     for shortcuts in (False, True):
-        check_exact(
-            make_fast_case(dataclasses.replace(sizes, shortcuts=(shortcuts, shortcuts)), composition)
-        )
+        case = make_fast_case(dataclasses.replace(sizes, shortcuts=(shortcuts, shortcuts)), composition)
+        check_exact(case, COMPILED_VARIANTS)
 
 
 # --- windows and truncation ----------------------------------------------------------------------------
@@ -226,7 +231,7 @@ def test_windows_cut_no_credit_but_that_of_rules_that_store_no_more(
     case = make_fast_case(sizes, composition)
     whole = case.expected
     apart = oracle.backwards(case.net, case.weights, case.data, width)
-    for rule, options in VARIANTS[composition.architecture]:
+    for rule, options in COMPILED_VARIANTS[composition.architecture]:
         expected = whole if installed().rules[rule].thing.carries else apart
         found = case.gradient(rule, window=width, **options)
         assert found.loss == pytest.approx(case.path.loss, rel=1e-12, abs=1e-14)
@@ -239,7 +244,7 @@ def test_a_long_stream_with_resets_in_windows(composition: Composition, initial:
     """24 steps, so that windows, resets and whatever is done several steps at a time fall apart."""
     sizes = dataclasses.replace(FAST_TYPICAL, T=24, B=3, initial=initial)
     case = make_fast_case(sizes, composition)
-    for rule, options in VARIANTS[composition.architecture]:
+    for rule, options in COMPILED_VARIANTS[composition.architecture]:
         carries = installed().rules[rule].thing.carries
         for width in (1, 3, 4, 5, 24) if carries else (24,):
             check_against_fast_oracle(case, rule, {**options, "window": width})
@@ -254,12 +259,23 @@ def test_windows_matter_to_rules_that_store_no_more() -> None:
 REACHES = [(1, 1), (2, 1), (3, 3), (3, 2), (5, 2), (7, 7), (20, 3)]
 
 
-@compositions(COMPILED)
 @given(sizes=drawn_fast_sizes(), reach=st.sampled_from(REACHES), width=st.integers(1, 9))
 def test_truncated_bptt_is_what_the_words_say(
-    composition: Composition, sizes: FastSizes, reach: tuple[int, int], width: int
+    sizes: FastSizes, reach: tuple[int, int], width: int
 ) -> None:
-    case = make_fast_case(sizes, composition)
+    check_truncated(make_fast_case(sizes, ARCHITECTURE_1), reach, width)
+
+
+@pytest.mark.usefixtures("uncompiled")
+@settings(suppress_health_check=STILL)
+@given(sizes=drawn_fast_sizes(), reach=st.sampled_from(REACHES), width=st.integers(1, 9))
+def test_truncated_bptt_is_what_the_words_say_in_the_second_architecture(
+    sizes: FastSizes, reach: tuple[int, int], width: int
+) -> None:
+    check_truncated(make_fast_case(sizes, COMPILED[1]), reach, width)
+
+
+def check_truncated(case: FastCase, reach: tuple[int, int], width: int) -> None:
     expected = oracle.truncated(case.net, case.weights, case.data, *reach)
     h, h_prime = reach
     for how in ({}, {"window": width}):
@@ -280,29 +296,42 @@ def test_truncated_bptt_of_a_long_stream_with_resets(
         assert_equal_gradients(found, expected, 1e-10, 1e-11)
 
 
-@compositions(COMPILED)
 @given(sizes=drawn_fast_sizes(), more=st.integers(0, 3), h_prime=st.integers(1, 12))
-def test_from_h_of_T_on_truncated_bptt_is_exact(
-    composition: Composition, sizes: FastSizes, more: int, h_prime: int
+def test_from_h_of_T_on_truncated_bptt_is_exact(sizes: FastSizes, more: int, h_prime: int) -> None:
+    options = {"h": max(sizes.T + more, h_prime), "h_prime": h_prime}
+    check_against_fast_oracle(make_fast_case(sizes, ARCHITECTURE_1), "truncated-bptt", options)
+
+
+@pytest.mark.usefixtures("uncompiled")
+@settings(suppress_health_check=STILL)
+@given(sizes=drawn_fast_sizes(), more=st.integers(0, 3), h_prime=st.integers(1, 12))
+def test_from_h_of_T_on_truncated_bptt_is_exact_in_the_second_architecture(
+    sizes: FastSizes, more: int, h_prime: int
 ) -> None:
-    h = max(sizes.T + more, h_prime)
-    check_against_fast_oracle(
-        make_fast_case(sizes, composition), "truncated-bptt", {"h": h, "h_prime": h_prime}
-    )
+    options = {"h": max(sizes.T + more, h_prime), "h_prime": h_prime}
+    check_against_fast_oracle(make_fast_case(sizes, COMPILED[1]), "truncated-bptt", options)
 
 
 # --- float32 -------------------------------------------------------------------------------------------
 
-IN_FLOAT32 = ["bptt", "rtrl"]  # each of which is compiled once more
-
 
 @given(sizes=drawn_fast_sizes())
 def test_float32_is_float64_to_a_few_roundings(sizes: FastSizes) -> None:
+    check_in_float32(sizes, "rtrl")
+
+
+@pytest.mark.usefixtures("uncompiled")
+@settings(suppress_health_check=STILL)
+@given(sizes=drawn_fast_sizes())
+def test_bptt_is_of_the_network_s_dtype(sizes: FastSizes) -> None:
+    check_in_float32(sizes, "bptt")
+
+
+def check_in_float32(sizes: FastSizes, rule: str) -> None:
     """Within 1e-4 of the largest entry: 8 steps of sums of some ten terms, each rounded to 6e-8."""
     single = make_fast_case(sizes, ARCHITECTURE_2, dtype="float32")
-    for rule in IN_FLOAT32:
-        assert {array.dtype for array in single.gradient(rule).grads} == {np.dtype("float32")}
-        check_against_fast_oracle(single, rule, {}, tolerance=1e-4)
+    assert {array.dtype for array in single.gradient(rule).grads} == {np.dtype("float32")}
+    check_against_fast_oracle(single, rule, {}, tolerance=1e-4)
 
 
 def test_float32_is_not_float64() -> None:
