@@ -66,8 +66,8 @@ def kernel(
     """
 
     def mark(function: F) -> F:
-        traits = KernelOptions(allocates, reassociates, inlined, inlines_all)
-        function.__kernel__ = traits  # type: ignore[attr-defined]
+        options = KernelOptions(allocates, reassociates, inlined, inlines_all)
+        function.__kernel__ = options  # type: ignore[attr-defined]
         return function
 
     return mark if function is None else mark(function)

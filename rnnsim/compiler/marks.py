@@ -21,14 +21,14 @@ OPTIONS: dict[str, Any] = {
 
 def inner_options(function: Callable[..., Any]) -> dict[str, Any]:
     """The options of an inner kernel: no wrapper for Python, and perhaps no reference counting."""
-    traits = options_of(function)
+    marked = options_of(function)
     options = {
         **OPTIONS,
         "no_cpython_wrapper": True,
-        "_nrt": traits.allocates,
-        "forceinline": traits.inlined and not traits.allocates,
+        "_nrt": marked.allocates,
+        "forceinline": marked.inlined and not marked.allocates,
     }
-    if not traits.reassociates:
+    if not marked.reassociates:
         options["fastmath"] = OPTIONS["fastmath"] - {"reassoc"}
     return options
 

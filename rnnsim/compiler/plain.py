@@ -1,6 +1,6 @@
 """The plain back end: kernels compiled by public Numba alone, from their bodies in Python.
 
-Inner kernels are registered as jitable, and Numba compiles each of them for each set of argument types.
+Inner kernels are registered as overloads, which Numba compiles for each set of argument types.
 """
 
 from __future__ import annotations

@@ -1,4 +1,3 @@
-# mypy: disable-error-code="no-untyped-call"
 """Specialises kernels to the shapes of their arrays.
 
 A kernel reads all sizes from its arrays, so that one serves every network; in a network of three units

@@ -1,4 +1,3 @@
-# mypy: disable-error-code="no-untyped-call"
 """Calls of a kernel that are divided between threads.
 
 Numba compiles each parallel loop (``prange``) to a function of its own that takes arrays of any layout:

@@ -1,4 +1,3 @@
-# mypy: disable-error-code="no-untyped-call"
 """Shards of a batch: a thread takes some sequences through a whole window, in memory of its own.
 
 Where two cores write adjacent rows, the prefetcher of each takes cache lines from the other: with 32

@@ -52,9 +52,10 @@ class Cores:
     def __init__(self) -> None:
         import numba
 
-        self.most = limit(numba.config.NUMBA_NUM_THREADS)  # type: ignore[attr-defined]
+        available: int = numba.config.NUMBA_NUM_THREADS  # type: ignore[attr-defined]
+        self.most = limit(available if in_use(SHARING) else 1)
         self.checked = -np.inf
-        self.free = self.most if in_use(SHARING) else 1
+        self.free = self.most
         self.scratch = np.zeros(self.most)
 
     def look(self) -> int:
@@ -62,7 +63,7 @@ class Cores:
         import numba
 
         now = time.monotonic()
-        if self.most > 1 and in_use(SHARING) and now - self.checked > FRESH:
+        if self.most > 1 and now - self.checked > FRESH:
             before = numba.get_num_threads()
             numba.set_num_threads(self.most)
             self.free = self.most if self._quickest() < BUSY else 1

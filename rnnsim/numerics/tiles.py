@@ -1,4 +1,3 @@
-# mypy: disable-error-code="no-untyped-call"
 """Matrix products in tiles whose sums stay in registers.
 
 A tile is some rows and columns of ``out = start + x W``. Its sums, in vectors, are loaded and stored

@@ -1,4 +1,3 @@
-# mypy: disable-error-code="no-untyped-call"
 """A tile of traces, advanced by several updates while it is in registers.
 
 A tile is the traces of some fast weights c with respect to some slow weights, which lead from
