@@ -210,12 +210,19 @@ def average_met(score: Kernel) -> Kernel:
                 targets += 1
         if memory.seen[0] < length or targets == 0:
             return False
-        total = 0.0  # a running sum would accumulate rounding errors and keep a nan for ever
-        for i in range(length):
-            total += memory.scores[i]
-        return bool(memory.sign * (total / length - memory.threshold) >= 0)
+        mean = sum_of(memory.scores) / length
+        return bool(memory.sign * (mean - memory.threshold) >= 0)
 
     return met
+
+
+@kernel(allocates=False, reassociates=True)
+def sum_of(scores: Array) -> float:
+    """The sum of the scores; a running one would accumulate rounding errors and keep a nan for ever."""
+    total = 0.0
+    for i in range(scores.size):
+        total += scores[i]
+    return total
 
 
 @dataclass(frozen=True)

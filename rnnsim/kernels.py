@@ -21,7 +21,7 @@ class KernelOptions(NamedTuple):
     """How a kernel is to be compiled (:func:`kernel`)."""
 
     allocates: bool = True
-    reassociates: bool = True
+    reassociates: bool = False
     inlined: bool = True
     inlines_all: bool = False
 
@@ -32,7 +32,7 @@ def kernel(function: F) -> F: ...
 def kernel(
     *,
     allocates: bool = True,
-    reassociates: bool = True,
+    reassociates: bool = False,
     inlined: bool = True,
     inlines_all: bool = False,
 ) -> Callable[[F], F]: ...
@@ -40,11 +40,14 @@ def kernel(
     function: F | None = None,
     *,
     allocates: bool = True,
-    reassociates: bool = True,
+    reassociates: bool = False,
     inlined: bool = True,
     inlines_all: bool = False,
 ) -> F | Callable[[F], F]:
     """Mark a function as one that Numba compiles: it may use only what Numba supports.
+
+    A function without this mark can be called from kernels too. It is compiled as it is written, each
+    operation rounded by itself.
 
     Parameters
     ----------
@@ -55,8 +58,10 @@ def kernel(
         a kernel is inlined into its callers: as a function argument, a trajectory would be a hundred
         numbers.
     reassociates : bool
-        False keeps sums in the order in which they are written, for arithmetic that relies on their
-        rounding.
+        True lets the compiler change the order of sums and products, which a reduction over an array
+        needs to be vectorised. It ignores parentheses then, also in what is inlined from elsewhere in
+        the same expression, so it is for kernels that do little else. In all others operations are in
+        the order in which they are written; a product and a sum may be contracted (rounded once).
     inlined : bool
         False compiles it once, as a function that every caller shares: for a kernel that is long
         compared with a call.

@@ -8,13 +8,15 @@ from pathlib import Path
 from typing import Any
 
 from rnnsim.compiler import pieces
-from rnnsim.compiler.fingerprint import fingerprint, reachable_functions
+from rnnsim.compiler.fingerprint import Fingerprint, fingerprint
 from rnnsim.compiler.listeners import tell
 from rnnsim.compiler.marks import OPTIONS, inner_options, native_code, piece_of, public_options
+from rnnsim.compiler.references import reachable_functions
+from rnnsim.compiler.snapshot import snapshot
 from rnnsim.errors import RnnsimError
 from rnnsim.kernels import options_of
 
-_compiled: dict[str, Callable[..., Any]] = {}  # by fingerprint: equal compositions are compiled once
+_compiled: dict[Fingerprint, Callable[..., Any]] = {}  # equal compositions are compiled once
 _registered: dict[Callable[..., Any], Any] = {}  # inner kernels, kept alive for Numba's typing
 
 
@@ -31,7 +33,8 @@ def compiled(function: Callable[..., Any], owner: str = "") -> Callable[..., Any
     Returns
     -------
     Callable
-        The compiled kernel; the function itself where ``NUMBA_DISABLE_JIT`` is set.
+        The compiled kernel, with the values that globals and closures have now; the function itself
+        where ``NUMBA_DISABLE_JIT`` is set.
     """
     import numba
 
@@ -39,7 +42,7 @@ def compiled(function: Callable[..., Any], owner: str = "") -> Callable[..., Any
         return function
     key = fingerprint(function)
     if key not in _compiled:
-        _compiled[key] = _compile(function, key, owner)
+        _compiled[key] = _compile(snapshot(function), key.hash, owner)
     return _compiled[key]
 
 

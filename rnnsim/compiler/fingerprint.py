@@ -1,146 +1,131 @@
 """A hash of everything that the machine code of a kernel depends on.
 
-The bytecode of a kernel and everything that it refers to are read at each call, so that an edited
-helper or a changed constant is noticed, also in functions without a source file (lambdas, notebooks).
+Each function has one, of its own code and values and of those of every function that it reaches. It is
+the same in every process, so that machine code can be found on disk by it.
 """
 
 from __future__ import annotations
 
 import hashlib
+import os
 import sys
 import types
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable
 from enum import Enum
-from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from rnnsim.compiler.marks import OPTIONS, inner_options
 from rnnsim.compiler.pieces import names_in_use, sources
+from rnnsim.compiler.references import (
+    References,
+    callees_of,
+    is_known,
+    python_function,
+    reachable_functions,
+)
 from rnnsim.kernels import options_of
-
-# Packages whose functions Numba implements; they enter the hash by their versions.
-KNOWN = {"numpy", "numba", "scipy", "math", "builtins", "cmath", "operator"}
 
 MAX_REMEMBERED = 256  # fingerprints
 
-References = list[tuple[str, Any]]  # names in a function's code, with their values
+Functions = dict[types.FunctionType, References]
 
-_remembered: dict[tuple[Any, ...], tuple[list[Any], str]] = {}
+NUMBERS = int | float | complex | str | bytes | np.generic | None
+CONTAINERS = (list, dict, set, frozenset, slice, range)
+NAMED = types.FunctionType | types.BuiltinFunctionType | np.ufunc
+DESCRIBED = ("numba.", "llvmlite.")  # the packages whose types and constants have a complete ``repr``
+
+_remembered: dict[tuple[Any, ...], tuple[list[Any], Fingerprint]] = {}
 
 
-def fingerprint(function: Callable[..., Any]) -> str:
-    """Hash everything that a kernel's machine code depends on, except the argument types.
+class Fingerprint(NamedTuple):
+    """What identifies the machine code of a function.
 
-    That is the bytecode and constants of the function and of every function reachable through closures
-    and globals, the values of all other references, the versions of Python and NumPy, the compiler
-    options, the source of rnnsim's compiler and the pieces of it that are in use.
+    Attributes
+    ----------
+    hash : str
+        Of the bytecode and constants of the function and of every function reachable through closures
+        and globals, the values of all other references, the versions of Python and NumPy, the compiler
+        options, the source of rnnsim's compiler and the pieces of it that are in use.
+    classes : tuple of type
+        The classes that the functions refer to, compared by identity: one that is defined anew, by
+        reloading its module, is another type to Numba.
     """
+
+    hash: str
+    classes: tuple[type, ...]
+
+
+def fingerprint(function: Callable[..., Any]) -> Fingerprint:
+    """The fingerprint of a kernel, of everything but its argument types."""
     reached = reachable_functions(function)
     seen, held = identity_key(reached)
     if seen not in _remembered:
         if len(_remembered) >= MAX_REMEMBERED:
-            del _remembered[next(iter(_remembered))]
-        _remembered[seen] = held, _hash(reached)
+            _remembered.pop(next(iter(_remembered)), None)
+        root = python_function(function)
+        _remembered[seen] = held, next(iter(fingerprints([root], reached).values()))
     return _remembered[seen][1]
 
 
-# --- references ---------------------------------------------------------------------------------------
+def fingerprints(
+    functions: Iterable[types.FunctionType], reached: Functions
+) -> dict[types.FunctionType, Fingerprint]:
+    """The fingerprints of some of the functions that a kernel reaches."""
+    common = hashlib.sha256(repr((sys.version_info[:3], np.__version__)).encode())
+    common.update(sources())
+    common.update(repr((names_in_use(), _content_of_options(OPTIONS))).encode())
+    contents = {function: _content(function, reached) for function in reached}
+    edges = {function: _edges(function, reached) for function in reached}
+    return {function: _combined(function, contents, edges, common) for function in functions}
 
 
-def reachable_functions(root: Callable[..., Any]) -> dict[types.FunctionType, References]:
-    """All functions reachable from a kernel, itself first, in a fixed order, with their references."""
-    found: dict[types.FunctionType, References] = {}
-    waiting: list[Any] = [root]
-    for value in waiting:  # grows while it is iterated over
-        function = python_function(value)
-        if isinstance(function, types.FunctionType):
-            if function not in found and not is_known(function.__module__):
-                found[function] = references = references_of(function)
-                waiting += [value for _, value in references if callable(value)]
-                if hasattr(function, "__native__") and callable(function.__native__.code):
-                    waiting.append(function.__native__.code)
-                if hasattr(function, "__each__"):
-                    waiting.append(function.__each__)
-        elif isinstance(function, type) and not issubclass(
-            function, tuple | Enum
-        ):  # used by native code
-            waiting += methods_of(function)
+def _combined(
+    root: types.FunctionType,
+    contents: dict[types.FunctionType, Fingerprint],
+    edges: dict[types.FunctionType, list[types.FunctionType]],
+    common: Any,
+) -> Fingerprint:
+    """The fingerprint of a function: its own content, then that of all that it reaches."""
+    order = {root: 0}
+    waiting = [root]
+    digest = common.copy()
+    classes: list[type] = []
+    for function in waiting:  # grows while it is iterated over
+        for callee in edges[function]:
+            if callee not in order:
+                order[callee] = len(order)
+                waiting.append(callee)
+        own = contents[function]
+        digest.update(f"{own.hash} {[order[callee] for callee in edges[function]]};".encode())
+        classes += own.classes
+    return Fingerprint(digest.hexdigest(), tuple(classes))
+
+
+def _edges(function: types.FunctionType, reached: Functions) -> list[types.FunctionType]:
+    """The functions that a function may call, in the order of its references."""
+    found: list[types.FunctionType] = []
+    for value in callees_of(function, reached[function]):
+        callee = python_function(value)
+        if isinstance(callee, types.FunctionType):
+            if callee in reached:
+                found.append(callee)
+        elif isinstance(callee, type):
+            found += [method for method in vars(callee).values() if is_in(method, reached)]
     return found
 
 
-def python_function(value: Any) -> Any:
-    """The Python function of a user's own @njit or @vectorize function; anything else unchanged."""
-    if isinstance(value, types.FunctionType):
-        return value
-    return getattr(getattr(value, "_dispatcher", value), "py_func", value)
+def is_in(value: Any, reached: Functions) -> bool:
+    """Whether a value is one of these functions; it may not be hashable."""
+    return isinstance(value, types.FunctionType) and value in reached
 
 
-@cache
-def is_known(module: str | None) -> bool:
-    """Whether a module belongs to one of the ``KNOWN`` packages."""
-    return (module or "").split(".")[0] in KNOWN
+# --- the content of a function, and a cheap key for it ------------------------------------------------
 
 
-def methods_of(kind: type) -> list[Callable[..., Any]]:
-    """The methods of a class, unless it belongs to a ``KNOWN`` package."""
-    if is_known(kind.__module__):
-        return []
-    return [value for value in vars(kind).values() if isinstance(value, types.FunctionType)]
-
-
-def references_of(function: types.FunctionType) -> References:
-    """What a function refers to: its closure, globals and defaults, and its native code."""
-    names, scope = names_of(function.__code__), function.__globals__
-    reached = [
-        (name, cell.cell_contents)
-        for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True)
-    ]
-    reached += [(name, scope[name]) for name in names if name in scope]
-    reached.append(("defaults", function.__defaults__ or ()))
-    reached.append(("native", tuple(getattr(function, "__native__", ()))))
-    reached += sorted((function.__kwdefaults__ or {}).items())
-    found: References = []
-    for name, value in reached:
-        if isinstance(value, tuple | types.ModuleType):
-            found += parts_of(name, value, names, ())
-        else:
-            found.append((name, value))
-    return found
-
-
-def parts_of(
-    name: str, value: Any, names: tuple[str, ...], within: tuple[Any, ...]
-) -> Iterator[tuple[str, Any]]:
-    """Expand tuples, and modules into the attributes whose names the function uses."""
-    if isinstance(value, tuple):
-        yield name, type(value)
-        for i, part in enumerate(value):
-            yield from parts_of(f"{name}[{i}]", part, names, within)
-    elif isinstance(value, types.ModuleType):
-        if value in within or is_known(value.__name__):
-            return
-        for attribute in names:
-            if hasattr(value, attribute):
-                part = getattr(value, attribute)
-                yield from parts_of(f"{name}.{attribute}", part, names, (*within, value))
-    else:
-        yield name, value
-
-
-@cache
-def names_of(code: types.CodeType) -> tuple[str, ...]:
-    """The names used in a code object and in nested ones, sorted."""
-    inner = (names_of(const) for const in code.co_consts if isinstance(const, types.CodeType))
-    return tuple(sorted(set(code.co_names).union(*inner)))
-
-
-# --- the hash, and a cheap key for it ---------------------------------------------------------------
-
-
-def identity_key(reached: dict[types.FunctionType, References]) -> tuple[tuple[Any, ...], list[Any]]:
-    """A key that within this process implies an equal hash, and costs far less.
+def identity_key(reached: Functions) -> tuple[tuple[Any, ...], list[Any]]:
+    """A key that within this process implies an equal fingerprint, and costs far less.
 
     Objects are compared by identity. The second result holds references to them, so that no other object
     can have their id.
@@ -156,9 +141,9 @@ def identity_key(reached: dict[types.FunctionType, References]) -> tuple[tuple[A
             if isinstance(inner, types.FunctionType) and inner in order:
                 seen += (name, order[inner])
             elif isinstance(value, np.ndarray):
-                seen += (name, _content_of_value(value, order))
-            elif isinstance(value, int | float | complex | str | bytes | np.generic):
-                seen += (name, repr(value))
+                seen += (name, _content_of_value(value))
+            elif isinstance(value, (NUMBERS, *CONTAINERS)):
+                seen += (name, type(value), repr(value))
                 continue
             if inner is not value or not isinstance(value, types.FunctionType | np.ndarray):
                 seen += (name, id(value))
@@ -166,20 +151,27 @@ def identity_key(reached: dict[types.FunctionType, References]) -> tuple[tuple[A
     return tuple(seen), held
 
 
-def _hash(reached: dict[types.FunctionType, References]) -> str:
-    digest = hashlib.sha256(repr((sys.version_info[:3], np.__version__)).encode())
-    digest.update(sources())
-    digest.update(repr(names_in_use()).encode())
-    digest.update(_options_content(OPTIONS).encode())
-    order = {function: i for i, function in enumerate(reached)}
-    for function, references in reached.items():
-        values = [f"{name}={_content_of_value(value, order)}" for name, value in references]
-        digest.update(";".join((repr(_content_of_code(function.__code__)), *values)).encode())
-        digest.update(f"{options_of(function)} {_options_content(inner_options(function))}".encode())
-    return digest.hexdigest()
+def _content(function: types.FunctionType, reached: Functions) -> Fingerprint:
+    """The function's own part of its fingerprint: other functions are left to its edges."""
+    references = reached[function]
+    values = []
+    for name, value in references:
+        inner = python_function(value)
+        if is_in(inner, reached):
+            options = getattr(value, "targetoptions", {})  # of a user's @njit function
+            values.append(f"{name}=function {sorted(options.items(), key=str)}")
+        else:
+            values.append(f"{name}={_content_of_value(value)}")
+    options = f"{options_of(function)} {_content_of_options(inner_options(function))}"
+    text = ";".join((repr(_content_of_code(function.__code__)), *values, options))
+    classes = (value for _, value in references if isinstance(value, type))
+    return Fingerprint(
+        hashlib.sha256(text.encode()).hexdigest(),
+        tuple(kind for kind in classes if not is_known(kind.__module__)),
+    )
 
 
-def _options_content(options: dict[str, Any]) -> str:
+def _content_of_options(options: dict[str, Any]) -> str:
     """The options in a fixed order."""
     return repr(sorted((k, repr(sorted(v) if isinstance(v, set) else v)) for k, v in options.items()))
 
@@ -192,16 +184,27 @@ def _content_of_code(code: types.CodeType) -> tuple[Any, ...]:
     return (code.co_code, constants, code.co_names, code.co_varnames, code.co_freevars)
 
 
-def _content_of_value(value: Any, order: dict[types.FunctionType, int]) -> str:
-    function = python_function(value)
-    if isinstance(function, types.FunctionType) and function in order:
-        options = getattr(value, "targetoptions", {})  # of a user's @njit function
-        return f"function {order[function]} {sorted(options.items(), key=str)}"
+def _content_of_value(value: Any) -> str:
     if isinstance(value, np.ndarray):
         return f"{value.dtype} {value.shape} {hashlib.sha256(value.tobytes()).hexdigest()}"
     if isinstance(value, type):
         members = {name: member.value for name, member in getattr(value, "__members__", {}).items()}
         return f"{value.__module__}.{value.__qualname__}{getattr(value, '_fields', '')}{members}"
-    if isinstance(value, types.FunctionType | types.BuiltinFunctionType | np.ufunc):
-        return f"{value.__module__ if hasattr(value, '__module__') else ''}.{value.__name__}"
-    return repr(value)
+    if isinstance(value, NAMED):
+        return f"{getattr(value, '__module__', '')}.{value.__name__}"
+    text = repr(value)
+    if describes_itself(value) and " at 0x" not in text:
+        return f"{type(value)} {text}"
+    # its text may leave out what matters: no other process is to find code by it
+    return f"{type(value)} {id(value)} in process {os.getpid()} {_this_process}"
+
+
+def describes_itself(value: Any) -> bool:
+    """Whether all of a value is in its ``repr``."""
+    if hasattr(value, "native_name"):  # a C callback of Numba, with a function behind it
+        return False
+    described = (NUMBERS, Enum, np.dtype, *CONTAINERS)
+    return isinstance(value, described) or type(value).__module__.startswith(DESCRIBED)
+
+
+_this_process = os.urandom(16).hex()

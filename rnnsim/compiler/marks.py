@@ -10,11 +10,10 @@ from typing import Any
 from rnnsim.compiler.pieces import BINDING, NATIVE, SHARING, Piece
 from rnnsim.kernels import NativeCode, options_of
 
-# Reassociation and contraction let sums vectorise. Never nnan or ninf: they let the compiler delete the
-# checks for divergence.
+# Never nnan or ninf: they let the compiler delete the checks for divergence.
 OPTIONS: dict[str, Any] = {
     "error_model": "numpy",
-    "fastmath": {"reassoc", "contract", "nsz"},
+    "fastmath": {"contract", "nsz"},
     "no_cfunc_wrapper": True,
 }
 
@@ -28,8 +27,10 @@ def inner_options(function: Callable[..., Any]) -> dict[str, Any]:
         "_nrt": marked.allocates,
         "forceinline": marked.inlined and not marked.allocates,
     }
-    if not marked.reassociates:
-        options["fastmath"] = OPTIONS["fastmath"] - {"reassoc"}
+    if not hasattr(function, "__kernel__"):  # a user's function, as it is written
+        options["fastmath"] = set()  # which Numba would otherwise take from the caller
+    elif marked.reassociates:
+        options["fastmath"] = OPTIONS["fastmath"] | {"reassoc"}
     return options
 
 

@@ -7,8 +7,8 @@ and |r| <= ln 2 / 2, so that
     exp(y) - 1 = 2^k (exp(r) - 1) + (2^k - 1),      exp(r) - 1 = r (1 + r Q(r))
 
 where ln 2 is split into two parts such that k times the first is exact, and Q is a polynomial,
-interpolated at the Chebyshev nodes, with an error below half a unit in the last place. Reassociation
-would merge the two parts of ln 2, hence ``reassociates=False``.
+interpolated at the Chebyshev nodes, with an error below half a unit in the last place. (A kernel that
+``reassociates`` would merge the two parts of ln 2.)
 
 Values are within 2.5 units in the last place over the whole range, and slopes within 5
 (tests/numerics/test_elementary.py); nan stays nan, and zero keeps its sign in tanh.
@@ -42,14 +42,14 @@ UNDERFLOW_32 = np.float32(104)  # exp is 0 below minus this
 # --- float64 ----------------------------------------------------------------------------------------
 
 
-@kernel(allocates=False, reassociates=False)
+@kernel(allocates=False)
 def power_of_two(k: Number) -> Number:
     """2^k for an integer k, where 2^k is a normal number."""
     bits = (np.int64(np.int32(k)) + 1023) << np.int64(52)
     return np.int64(bits).view(np.float64)
 
 
-@kernel(allocates=False, reassociates=False)
+@kernel(allocates=False)
 def reduced(y: Number) -> tuple[Number, Number]:
     """k and exp(r) - 1; Q by Horner's rule in r^2, which halves the chain of dependent operations."""
     k = np.rint(y * LOG2_E) if y == y else 0.0
@@ -64,7 +64,7 @@ def reduced(y: Number) -> tuple[Number, Number]:
     return k, r * (1.0 + r * q)
 
 
-@kernel(allocates=False, reassociates=False)
+@kernel(allocates=False)
 def exp_of_negative(y: Number) -> Number:
     """exp(y) for y <= 0; 2^k in two factors, because it may be subnormal."""
     k, m = reduced(-746.0 if y < -746.0 else y)
@@ -72,7 +72,7 @@ def exp_of_negative(y: Number) -> Number:
     return ((1.0 + m) * power_of_two(half)) * power_of_two(k - half)
 
 
-@kernel(allocates=False, reassociates=False)
+@kernel(allocates=False)
 def tanh(v: Number) -> tuple[Number, Number]:
     """E / (E + 2) with E = exp(2 |v|) - 1, and the slope 4 (E + 1) / (E + 2)^2."""
     y = 2.0 * abs(v)
@@ -83,7 +83,7 @@ def tanh(v: Number) -> tuple[Number, Number]:
     return np.copysign(E * inverse, v), 4.0 * ((E + 1.0) * inverse) * inverse
 
 
-@kernel(allocates=False, reassociates=False)
+@kernel(allocates=False)
 def logistic(v: Number) -> tuple[Number, Number]:
     """1 / (1 + e) or e / (1 + e) with e = exp(-|v|), which never overflows; the slope e / (1 + e)^2."""
     e = exp_of_negative(-abs(v))
@@ -91,7 +91,7 @@ def logistic(v: Number) -> tuple[Number, Number]:
     return (inverse if v >= 0 else e * inverse), (e * inverse) * inverse
 
 
-@kernel(allocates=False, reassociates=False)
+@kernel(allocates=False)
 def softplus(v: Number) -> tuple[Number, Number]:
     """max(v, 0) + log(1 + e), log(1 + e) = 2 artanh(z) with z = e / (2 + e); slope logistic(v)."""
     e = exp_of_negative(-abs(v))
@@ -115,14 +115,14 @@ def softplus(v: Number) -> tuple[Number, Number]:
 # --- float32: the same with shorter polynomials --------------------------------------------------------
 
 
-@kernel(allocates=False, reassociates=False)
+@kernel(allocates=False)
 def power_of_two_32(k: Number) -> Number:
     """2^k for an integer k, where 2^k is a normal number."""
     bits = (np.int32(k) + np.int32(127)) << np.int32(23)
     return np.int32(bits).view(np.float32)
 
 
-@kernel(allocates=False, reassociates=False)
+@kernel(allocates=False)
 def reduced_32(y: Number) -> tuple[Number, Number]:
     """k and exp(r) - 1."""
     k = np.rint(y * LOG2_E_32) if y == y else np.float32(0)
@@ -132,7 +132,7 @@ def reduced_32(y: Number) -> tuple[Number, Number]:
     return k, r * (ONE + r * q)
 
 
-@kernel(allocates=False, reassociates=False)
+@kernel(allocates=False)
 def exp_of_negative_32(y: Number) -> Number:
     """The same as :func:`exp_of_negative`."""
     k, m = reduced_32(-UNDERFLOW_32 if y < -UNDERFLOW_32 else y)
@@ -140,7 +140,7 @@ def exp_of_negative_32(y: Number) -> Number:
     return ((ONE + m) * power_of_two_32(half)) * power_of_two_32(k - half)
 
 
-@kernel(allocates=False, reassociates=False)
+@kernel(allocates=False)
 def tanh_32(v: Number) -> tuple[Number, Number]:
     """The same as :func:`tanh`."""
     y = TWO * abs(v)
@@ -151,7 +151,7 @@ def tanh_32(v: Number) -> tuple[Number, Number]:
     return np.copysign(E * inverse, v), FOUR * ((E + ONE) * inverse) * inverse
 
 
-@kernel(allocates=False, reassociates=False)
+@kernel(allocates=False)
 def logistic_32(v: Number) -> tuple[Number, Number]:
     """The same as :func:`logistic`."""
     e = exp_of_negative_32(-abs(v))
@@ -159,7 +159,7 @@ def logistic_32(v: Number) -> tuple[Number, Number]:
     return (inverse if v >= 0 else e * inverse), (e * inverse) * inverse
 
 
-@kernel(allocates=False, reassociates=False)
+@kernel(allocates=False)
 def softplus_32(v: Number) -> tuple[Number, Number]:
     """The same as :func:`softplus`."""
     e = exp_of_negative_32(-abs(v))

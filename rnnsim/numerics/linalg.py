@@ -93,7 +93,7 @@ def W_times_x(W: Array, x: Array, out: Array) -> None:
     in_parts(multiply_rows, k, 1 if k * n < LARGE_VECTOR else MOST_PARTS, W, x, out)
 
 
-@kernel(allocates=False)
+@kernel(allocates=False, reassociates=True)
 def multiply_rows(W: Array, x: Array, out: Array, begin: int, end: int) -> None:
     """Rows begin, ..., end - 1 of ``out = W x``, four at a time, to read x once for all four."""
     n = W.shape[1]

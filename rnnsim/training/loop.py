@@ -161,7 +161,7 @@ def loop_kernel(
     return loop
 
 
-@kernel(allocates=False)
+@kernel(allocates=False, reassociates=True)
 def all_finite(flat_params: Array) -> bool:
     """Whether all parameters are finite; a sum that overflows counts as divergence too."""
     total = 0.0

@@ -141,7 +141,7 @@ class Adam(Optimizer, frozen=True):
         return adam
 
 
-@kernel(allocates=False, reassociates=False)  # else LLVM divides by loop invariants in each iteration
+@kernel(allocates=False)
 def adam(theta: Array, grad: Array, memory: AdamMemory, rate: float) -> None:
     memory.updates[0] += 1
     beta1, beta2 = memory.beta1, memory.beta2
@@ -191,19 +191,25 @@ def clip_norm(grad: Array, largest: float) -> None:
     """Scale a gradient down to the norm ``largest`` if it exceeds it [Pascanu et al. 2013]."""
     if math.isinf(largest):
         return
-    square = 0.0
-    for i in range(grad.size):
-        square += grad[i] * grad[i]
+    square = sum_of_squares(grad)
     if not square > largest * largest:
         return
     if math.isinf(square):  # the squares overflow, perhaps not the entries: divide by the largest first
         top = 0.0
         for i in range(grad.size):
             top = max(top, abs(grad[i]))
-        square = 0.0
         for i in range(grad.size):
             grad[i] /= top
-            square += grad[i] * grad[i]
+        square = sum_of_squares(grad)
     factor = largest / math.sqrt(square)
     for i in range(grad.size):
         grad[i] *= factor
+
+
+@kernel(allocates=False, reassociates=True)
+def sum_of_squares(x: Array) -> float:
+    """``sum_i x_i^2``, in float64."""
+    total = 0.0
+    for i in range(x.size):
+        total += x[i] * x[i]
+    return total

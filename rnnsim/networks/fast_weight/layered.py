@@ -101,12 +101,20 @@ def by_layer(activations: tuple[Kernel, ...]) -> Kernel:
     return activate
 
 
-@kernel(allocates=False, reassociates=False)
+@kernel(allocates=False)
 def add_in_order(w: Array, x: Array, total: float) -> float:
     """``total + w . x``, with scalar loads.
 
     A vector load of weights that the optimizer has just stored in other pieces would wait for the cache.
     """
+    for j in range(x.size):
+        total += w[j] * x[j]
+    return total
+
+
+@kernel(allocates=False, reassociates=True)
+def add_product(w: Array, x: Array, total: float) -> float:
+    """``total + w . x``, with vector loads."""
     for j in range(x.size):
         total += w[j] * x[j]
     return total
@@ -128,11 +136,7 @@ def feed_kernel(activate: Kernel) -> Kernel:
                     net = weights[bias]
                     bias += layers.bias_stride[l]
                 w = weights[offset : offset + x.size]
-                if x.size < FEW:
-                    net = add_in_order(w, x, net)
-                else:
-                    for j in range(x.size):
-                        net += w[j] * x[j]
+                net = add_in_order(w, x, net) if x.size < FEW else add_product(w, x, net)
                 slopes[begin + i] = net  # activate() overwrites the net input with the slope
                 offset += layers.stride[l]
             activate(L - l, slopes[begin:end], activity[begin:end])
