@@ -17,7 +17,7 @@ from rnnsim.compiler import bind_arguments
 from rnnsim.network import Network
 from rnnsim.numerics.threads import shared_work
 from rnnsim.rule import DONE, Rule
-from rnnsim.training.gradients import make_stream
+from rnnsim.training.streams import make_stream
 from rnnsim.typing import Array, Inputs, Params
 
 

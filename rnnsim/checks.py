@@ -117,16 +117,14 @@ def per_step(name: str, array: Any, steps: int, batch: int, dtype: Any) -> Array
     return finite(name, _plain(out, dtype))
 
 
-def initial_state(given: Any, batch: int, size: int, dtype: Any) -> Array:
-    """Check the state before the first step, (B, n) or (n,) for all sequences, and give it as (B, n)."""
+def state(name: str, given: Any, batch: int, size: int, dtype: Any) -> Array:
+    """Check a state, (B, n) or (n,) for all sequences, and give it as an array (B, n) of its own."""
     state = np.asarray(given)
     if state.shape not in ((batch, size), (size,)):
-        raise RnnsimError(
-            f"initial_state has shape {state.shape}; expected {(batch, size)} or {(size,)}"
-        )
+        raise RnnsimError(f"{name} has shape {state.shape}; expected {(batch, size)} or {(size,)}")
     if state.dtype.kind not in "biuf":
-        raise RnnsimError(f"initial_state must be an array of real numbers, not of {state.dtype}")
-    values = finite("initial_state", state.astype(dtype))
+        raise RnnsimError(f"{name} must be an array of real numbers, not of {state.dtype}")
+    values = finite(name, state.astype(dtype))
     return np.array(np.broadcast_to(values, (batch, size)), order="C")
 
 

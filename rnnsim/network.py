@@ -110,6 +110,8 @@ class Network(ABC):
         Whether kernels may be called from several threads, each for sequences of its own: parameters,
         state and trajectory are arrays and numbers, no two sequences write to the same element, and
         the trajectory has :class:`SharedTrajectoryFields`.
+    sums_outputs : bool
+        Whether the loss is a sum over outputs, so that each may have a mask of its own.
     n_in, n_out : int
         m and k.
     dtype : numpy.dtype
@@ -152,6 +154,7 @@ class Network(ABC):
     choices: ClassVar[type[Options]] = Options
     reads: ClassVar[Literal["leaving", "entering"]] = "leaving"
     shares: ClassVar[bool] = False
+    sums_outputs: bool = False
 
     n_in: int
     n_out: int
@@ -185,14 +188,14 @@ class Network(ABC):
         return (self.n_in,)
 
     def check_inputs(self, inputs: Any) -> Array:
-        """Check inputs and give them as one array (T, B, columns).
+        """Check inputs and give them as one array (T, B, columns); not whether they are finite.
 
         Raises
         ------
         RnnsimError
-            If they have another shape or are not finite.
+            If they have another shape or type.
         """
-        return checks.finite("inputs", checks.over_time("inputs", inputs, self.n_in, self.dtype))
+        return checks.over_time("inputs", inputs, self.n_in, self.dtype)
 
     @property
     @abstractmethod
@@ -224,7 +227,9 @@ class Network(ABC):
         """Draw initial parameters."""
 
     @abstractmethod
-    def state(self, batch: int, initial_state: Array | None = None) -> State:
+    def state(
+        self, batch: int, initial_state: Array | None = None, reset_state: Array | None = None
+    ) -> State:
         """Allocate the state of ``batch`` sequences, at its initial value.
 
         Parameters
@@ -232,11 +237,14 @@ class Network(ABC):
         batch : int
             B.
         initial_state : (B, N) or (N,) array, optional
-            By default the network's own.
+            Where the sequences begin; by default at ``reset_state``.
+        reset_state : (B, N) or (N,) array, optional
+            Where a reset leads, and from which a network settles; by default the network's own.
 
         Returns
         -------
         NamedTuple of arrays, B rows each
+            The first is the state (B, N), in the form of ``initial_state``.
         """
 
     @abstractmethod

@@ -30,6 +30,10 @@ class Stream(NamedTuple):
         y(t), written by ``forward``.
     losses : (T,) float64 array
         mask * loss summed over the batch, written by ``forward``.
+    output_mask : (T, B, k) or (0, B, k) array
+        The weight of each output within a target; read where ``masks_outputs``.
+    masks_outputs : (1,) bool array
+        Whether outputs have weights of their own.
     """
 
     inputs: Array
@@ -40,10 +44,19 @@ class Stream(NamedTuple):
     legal: Bools
     outputs: Array
     losses: Array
+    output_mask: Array
+    masks_outputs: Bools
 
 
 def empty_stream(
-    rows: int, batch: int, n_in: int, n_out: int, dtype: Any, *, legal: bool = False
+    rows: int,
+    batch: int,
+    n_in: int,
+    n_out: int,
+    dtype: Any,
+    *,
+    legal: bool = False,
+    output_mask: bool = False,
 ) -> Stream:
     """Allocate a stream of ``rows`` steps: a target at each, no resets, no ends."""
     return Stream(
@@ -55,6 +68,8 @@ def empty_stream(
         legal=np.zeros((rows if legal else 0, batch, n_out), np.bool_),
         outputs=np.zeros((rows, batch, n_out), dtype),
         losses=np.zeros(rows),
+        output_mask=np.zeros((rows if output_mask else 0, batch, n_out), dtype),
+        masks_outputs=np.zeros(1, np.bool_),
     )
 
 

@@ -40,6 +40,10 @@ class Case:
     def gradient(self, rule: str | Rule, **options: Any) -> Any:
         return rnnsim.gradient(self.network, self.params, rule=rule, **self.arguments, **options)
 
+    def changed(self, **arguments: Any) -> Case:
+        """The same network and parameters with other sequences."""
+        return dataclasses.replace(self, arguments=self.arguments | arguments)
+
     def loss(self, params: Any = None) -> float:
         return rnnsim.loss(self.network, self.params if params is None else params, **self.arguments)
 
@@ -107,6 +111,7 @@ def make_case(
         loss=loss,
         connectivity=exists,
         dtype=dtype,
+        check_derivatives=False,  # some are wrong on purpose
     )
     params = network.init(seed=sizes.seed)
     for array in params:
@@ -119,7 +124,8 @@ def make_case(
     if "softmax" in str(loss):
         targets /= targets.sum(-1, keepdims=True)
     arguments: dict[str, Any] = {"inputs": inputs, "targets": targets}
-    mask, resets, initial = np.ones((T, B)), np.zeros((T, B), bool), np.zeros((B, n))
+    mask, resets = np.ones((T, B)), np.zeros((T, B), bool)
+    start, initial = np.zeros((B, n)), np.zeros((B, n))
     if sizes.mask != "none":
         mask = rng.random((T, B)) < 0.6 if sizes.mask == "bool" else rng.choice([0.0, 0.5, 2.0], (T, B))
         arguments["mask"] = mask
@@ -127,14 +133,15 @@ def make_case(
         resets = rng.random((T, B)) < 0.2
         arguments["resets"] = resets
     if sizes.initial:
-        initial = rng.standard_normal((B, n))
-        arguments["initial_state"] = initial
+        start, initial = rng.standard_normal((2, B, n))
+        arguments |= {"initial_state": start, "reset_state": initial}
     f, df = naive.ACTIVATIONS[activation] if oracle is None else oracle[0]
     value, slope = naive.LOSSES[loss] if oracle is None else oracle[1]
     W, U, b, *readout_params = (np.asarray(array, float) for array in params)
     V, c = readout_params or (None, None)
     net = naive.Net(W, U, b, V, c, units, f, df, sizes.leak, value, slope)
-    return Case(network, params, arguments, net, naive.Data(inputs, targets, mask, resets, initial))
+    data = naive.Data(inputs, targets, mask, resets, initial, start)
+    return Case(network, params, arguments, net, data)
 
 
 def away_from_kink(sizes: Sizes, *composition: str) -> Case:

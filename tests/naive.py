@@ -60,7 +60,8 @@ class Data(NamedTuple):
     targets: Array  # (T, B, k)
     mask: Array  # (T, B)
     resets: Array  # (T, B)
-    initial: Array  # (B, n)
+    initial: Array  # (B, n), after a reset
+    start: Array  # (B, n), before the first step
 
 
 class Path(NamedTuple):
@@ -76,12 +77,12 @@ class Path(NamedTuple):
 
 
 def run(net: Net, data: Data, start: Array | None = None) -> Path:
-    """Eqs. (1)-(4); ``start`` is the state that enters step 1 where that is not the initial one."""
+    """Eqs. (1)-(4); ``start`` is the state that enters step 1 where that is not ``data.start``."""
     T, B, _ = data.inputs.shape
     n, k = len(net.b), data.targets.shape[2]
     before, a, x = np.zeros((T, B, n)), np.zeros((T, B, n)), np.zeros((T, B, n))
     for b in range(B):
-        state = data.initial[b] if start is None else start[b]
+        state = data.start[b] if start is None else start[b]
         for t in range(T):
             if data.resets[t, b]:
                 state = data.initial[b]
@@ -149,9 +150,9 @@ def bptt(net: Net, data: Data, start: Array | None = None) -> Gradient:
 
 def bptt_in_windows(net: Net, data: Data, width: int) -> Gradient:
     """BPTT of each window by itself, the states running on."""
-    total, start = None, data.initial
+    total, start = None, data.start
     for first in range(0, len(data.inputs), width):
-        window = Data(*(part[first : first + width] for part in data[:4]), data.initial)
+        window = Data(*(part[first : first + width] for part in data[:4]), data.initial, start)
         grad = bptt(net, window, start)
         total = grad if total is None else {name: total[name] + grad[name] for name in grad}
         start = run(net, window, start).x[-1]

@@ -63,7 +63,8 @@ class Data(NamedTuple):
     targets: Array  # (T, B, k)
     mask: Array  # (T, B)
     resets: Array  # (T, B)
-    initial: Array | None  # (B, N), or None where the caller gives none
+    initial: Array | None  # (B, N) before the first step, or None where the caller gives none
+    reset: Array | None  # the same after a reset
 
 
 class Step(NamedTuple):
@@ -241,14 +242,12 @@ def one_step(net: FastWeights, S: Array, data: Data, t: int, b: int, w: Array | 
     """One step of one sequence; ``w`` is None at the first."""
     slow = propagate(net.slow, S, data.slow[t, b])
     box = box_of(net, slow[1][net.slow.outputs])
-    starts = bool(data.resets[t, b])
-    if w is None:
-        given = data.initial is not None and net.initial == "slow"
-        starts = starts or not given
-        w = data.initial[b] if data.initial is not None else None
+    starts = bool(data.resets[t, b]) or (w is None and data.initial is None)
     if starts:
         w = initial_weights(net, data, b, box)
-    assert w is not None
+    elif w is None:
+        assert data.initial is not None
+        w = data.initial[b]
     F = matrix_of(net.fast, fast_connections(net.fast), w)
     fast = propagate(net.fast, F, data.fast[t, b])
     y = fast[1][net.fast.outputs]
@@ -264,8 +263,8 @@ def initial_weights(net: FastWeights, data: Data, b: int, box: Array) -> Array:
     """w before the first step and after a reset: S's own answer, what the caller gave, or the number."""
     if net.initial == "slow":
         return box
-    if data.initial is not None:
-        return data.initial[b]
+    if data.reset is not None:
+        return data.reset[b]
     return np.full(len(box), float(net.initial))
 
 

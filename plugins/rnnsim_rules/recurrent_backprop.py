@@ -76,7 +76,7 @@ class RecurrentBackprop(Rule, frozen=True):
     ] = "direct"
     tolerance: Annotated[
         Positive | None,
-        msgspec.Meta(description="largest residual of a steady state "
+        msgspec.Meta(description="largest residual of a steady state relative to the state "
                      "(default: 1e-12 in float64, 1e-5 in float32)"),
     ] = None  # fmt: skip
     adjoint_tolerance: Annotated[

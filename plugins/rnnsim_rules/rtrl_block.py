@@ -119,7 +119,6 @@ class BlockRTRL(Rule, frozen=True):
                 entering = as_matrix(memory.sweep.adjoint[0], B, n)
                 p = memory.p[memory.current[0]]
                 contract(trajectory, entering, p, grad)  # eq. (15)
-                if not window.last or start + count < window.length:
-                    advance(params, trajectory, first, count, memory)
+                advance(params, trajectory, first, count, memory)
 
         return credit

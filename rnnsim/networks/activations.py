@@ -17,6 +17,7 @@ import numpy as np
 from rnnsim import checks
 from rnnsim.errors import RnnsimError, UnknownName, nearest
 from rnnsim.kernels import kernel
+from rnnsim.networks.derivative_checks import check_derivatives
 from rnnsim.numerics.elementary import ELEMENTARY, Elementary
 from rnnsim.typing import Array, Kernel
 
@@ -73,15 +74,19 @@ INVERSES: dict[str, tuple[Callable[[Array], Array], float, float]] = {
 
 
 @cache
-def activation_kernel(activation: str | tuple[Function, Function], dtype: np.dtype[Any]) -> Kernel:
+def activation_kernel(
+    activation: str | tuple[Function, Function], dtype: np.dtype[Any], checked: bool = True
+) -> Kernel:
     """Give the kernel of a named activation, or make one of the user's ``(f, df)``.
+
+    With ``checked``, df is compared with differences of f.
 
     Raises
     ------
     UnknownName
         If no activation has this name.
     RnnsimError
-        If it is neither a name nor a pair of functions.
+        If it is neither a name nor a pair of functions, or df is not the derivative of f.
     """
     if isinstance(activation, str):
         if activation not in NAMES:
@@ -92,6 +97,8 @@ def activation_kernel(activation: str | tuple[Function, Function], dtype: np.dty
             f"activation is a name or a pair (f, df) of functions of the net input, not {activation!r}"
         )
     f, df = activation
+    if checked:
+        check_derivatives("activation", f, [df])
 
     @kernel
     def activate(a: Array, x: Array) -> None:

@@ -14,6 +14,7 @@ from rnnsim import checks
 from rnnsim.errors import RnnsimError, UnknownName, nearest
 from rnnsim.kernels import kernel
 from rnnsim.network import Stream
+from rnnsim.networks.derivative_checks import check_loss_gradient, is_sum_over_outputs
 from rnnsim.typing import Array, Kernel
 
 
@@ -30,9 +31,9 @@ def squared_error(y: Array, d: Array, dy: Array) -> float:
 @kernel(allocates=False)
 def softmax_cross_entropy(y: Array, d: Array, dy: Array) -> float:
     """``-sum_i d_i log softmax(y)_i``, y being logits and d a distribution (not checked)."""
-    top = y[0]
+    top = float(y[0])  # in float64, in which the differences of any float32 logits are finite
     for i in range(1, y.size):
-        top = max(top, y[i])
+        top = max(top, float(y[i]))
     partition = 0.0
     weight = 0.0
     for i in range(y.size):
@@ -41,8 +42,9 @@ def softmax_cross_entropy(y: Array, d: Array, dy: Array) -> float:
     log_partition = math.log(partition)
     total = 0.0
     for i in range(y.size):
-        log_probability = y[i] - top - log_partition
-        total -= d[i] * log_probability
+        log_probability = (y[i] - top) - log_partition
+        if d[i] != 0:  # log 0 of a class without weight counts as 0
+            total -= d[i] * log_probability
         dy[i] = weight * math.exp(log_probability) - d[i]
     return total
 
@@ -59,6 +61,8 @@ def logistic_cross_entropy(y: Array, d: Array, dy: Array) -> float:
     return total
 
 
+SUMS_OVER_OUTPUTS = ("squared-error", "logistic-cross-entropy")
+
 NAMED: dict[str, Kernel] = {
     "squared-error": squared_error,
     "softmax-cross-entropy": softmax_cross_entropy,
@@ -67,12 +71,14 @@ NAMED: dict[str, Kernel] = {
 
 
 @cache
-def step_loss_kernel(loss: Kernel) -> Kernel:
+def step_loss_kernel(loss: Kernel, is_sum: bool = False) -> Kernel:
     """Make ``step_loss(stream, row, begin, end, losses, output_error)``: eq. (4) of a step.
 
     For the sequences begin, ..., end - 1 it writes ``losses`` (B,), mask * loss, and ``output_error``
-    (B, k), dE/dy, which is divided by B.
+    (B, k), dE/dy, which is divided by B. A loss that ``is_sum`` of what it gives for each output alone
+    allows for a mask of each output.
     """
+    weighted = weighted_loss_kernel(loss) if is_sum else no_weighted_loss
 
     @kernel(allocates=False)
     def step_loss(
@@ -85,26 +91,62 @@ def step_loss_kernel(loss: Kernel) -> Kernel:
             if weight == 0:  # there is no target: the entry may be nan
                 error[:] = 0
             else:
-                losses[b] = weight * loss(stream.outputs[row, b], stream.targets[row, b], error)
+                y, d = stream.outputs[row, b], stream.targets[row, b]
+                if stream.masks_outputs[0]:
+                    losses[b] = weight * weighted(y, d, stream.output_mask[row, b], error)
+                else:
+                    losses[b] = weight * loss(y, d, error)
                 for o in range(k):
                     error[o] *= weight / B
 
     return step_loss
 
 
+@cache
+def weighted_loss_kernel(loss: Kernel) -> Kernel:
+    """Make ``weighted(y, d, weights, dy) -> float``, a sum over outputs of their losses by weight."""
+
+    @kernel(allocates=False)
+    def weighted(y: Array, d: Array, weights: Array, dy: Array) -> float:
+        total = 0.0
+        for o in range(y.size):
+            dy[o] = 0
+            if weights[o] != 0:  # the target of any other may be nan
+                total += weights[o] * loss(y[o : o + 1], d[o : o + 1], dy[o : o + 1])
+                dy[o] *= weights[o]
+        return total
+
+    return weighted
+
+
+@kernel(allocates=False)
+def no_weighted_loss(y: Array, d: Array, weights: Array, dy: Array) -> float:
+    """Streams with a mask of each output are refused for other losses."""
+    return 0.0
+
+
 Pair = tuple[Callable[[Array, Array], float], Callable[[Array, Array], Array]]
 
 
+def is_sum_of_outputs(loss: str | Pair, k: int) -> bool:
+    """Whether a loss of k outputs is the sum of their losses."""
+    if isinstance(loss, str):
+        return loss in SUMS_OVER_OUTPUTS
+    return is_sum_over_outputs(loss[0], k)
+
+
 @cache
-def loss_kernel(loss: str | Pair) -> Kernel:
+def loss_kernel(loss: str | Pair, k: int = 1, checked: bool = False) -> Kernel:
     """Give the kernel of a named loss, or make one of the user's ``(value, gradient)``.
+
+    With ``checked``, the gradient is compared with differences of the value for k outputs.
 
     Raises
     ------
     UnknownName
         If no loss has this name.
     RnnsimError
-        If it is neither a name nor a pair of functions.
+        If it is neither a name nor a pair of functions, or the gradient is not that of the value.
     """
     if isinstance(loss, str):
         if loss not in NAMED:
@@ -115,6 +157,8 @@ def loss_kernel(loss: str | Pair) -> Kernel:
             f"loss is a name or a pair (value, gradient) of functions of (y, d), not {loss!r}"
         )
     value, gradient = loss
+    if checked:
+        check_loss_gradient(value, gradient, k)
 
     @kernel
     def user_loss(y: Array, d: Array, dy: Array) -> float:

@@ -46,9 +46,9 @@ class AdjointWorkspace(NamedTuple):
     matrix : (N, N) array
         I - J, for the direct solution.
     pivots : (N,) int array
-    report : (B, 4) array
-        Residual, steps, row, largest entry of the adjoint. Sequences that are solved together report in
-        the first of their rows.
+    report : (B, 5) array
+        Residual, steps, row, largest entry of the adjoint, and number of the sequence. Sequences that
+        are solved together report in the first of their rows, with the number of the worst.
     found : (B,) bool array
         Whether there is an adjoint.
     swapped_with : (B,) int array
@@ -137,7 +137,7 @@ class AdjointSolver(NamedTuple):
             error=aligned_zeros((batch, N), dtype),
             matrix=aligned_zeros((size, size), dtype),
             pivots=pivot_workspace(size),
-            report=np.zeros((batch, 4)),
+            report=np.zeros((batch, 5)),
             found=np.zeros(batch, np.bool_),
             swapped_with=np.zeros(batch, np.int64),
             tolerance=tolerance,
@@ -172,17 +172,17 @@ class AdjointSolver(NamedTuple):
         """
         full = workspace.full if isinstance(workspace, RefinementWorkspace) else workspace
         worst = np.argmax(np.nan_to_num(full.report[:, 0], nan=np.inf))
-        residual, steps, row, longest = full.report[worst]
+        residual, steps, row, longest, b = full.report[worst]
         size = f", the adjoint {longest:.3g} times" if longest > 100 else ""
         others = " or ".join(f"adjoint={name}" for name in (DIRECT, RELAXATION) if name != self.method)
         return (
-            f"the adjoint of input row {before + int(row)} has no solution: after {int(steps)} steps "
-            f"(adjoint={self.method}) its residual is {residual:.3g} times the error{size} "
+            f"the adjoint of inputs[{before + int(row)}, {int(b)}] has no solution: after {int(steps)} "
+            f"steps (adjoint={self.method}) its residual is {residual:.3g} times the error{size} "
             f"(tolerance {full.tolerance:.3g}); try smaller weights, or {others}"
         )
 
 
-@kernel(allocates=False)
+@kernel(allocates=False, reassociates=True)
 def is_far(workspace: AdjointWorkspace, b: int, enough: float) -> bool:
     """Whether the residual of a sequence is above ``enough`` and above the rounding error of lambda.
 
@@ -225,6 +225,9 @@ def has_converged(
     unit, report = scale if scale > 0 else 1.0, workspace.report[begin]
     report[0], report[1] = worst / unit, steps
     report[2], report[3] = t, longest / unit
+    for b in range(begin, end):
+        if not residual(workspace, b, b + 1) < worst:
+            report[4] = b
     most = workspace.tolerance * scale
     return bool(worst <= most and workspace.resolution * longest <= most)
 
@@ -241,12 +244,14 @@ def direct_kernel(vjp: Kernel, jacobian: Kernel) -> Kernel:
         copy(trajectory.error[t], workspace.error)
         workspace.report[:] = 0
         for b in range(B):
+            copy(workspace.error[b], workspace.adjoint[0, b, 0])
+            if largest(workspace.error[b]) == 0:  # the equation may be singular, its solution is 0
+                continue
             jacobian(params, trajectory, t, b, workspace.matrix)
             identity_minus(workspace.matrix)
-            copy(workspace.error[b], workspace.adjoint[0, b, 0])
             if not solve_transposed(workspace.matrix, workspace.adjoint[0, b, 0], workspace.pivots):
                 report = workspace.report[b]
-                report[0], report[1], report[2], report[3] = np.inf, 1, t, np.inf
+                report[0], report[1], report[2], report[3], report[4] = np.inf, 1, t, np.inf, b
                 return False
         vjp(params, trajectory, t, 0, B, False, workspace.adjoint[0], delta, workspace.adjoint[1])
         return has_converged(workspace, 0, B, residual(workspace, 0, B), 1, t)

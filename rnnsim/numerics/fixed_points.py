@@ -3,8 +3,10 @@
 Relaxation iterates x <- F(x). Anderson's method mixes the last few iterates, and Newton's solves
 (I - J) dx = F(x) - x with J = dF/dx: both find steady states to which relaxation converges slowly or,
 where they are unstable, not at all. Every method stops by the same test, at the state that it returns:
-the residual ``max |F(x) - x| / alpha`` is at most the tolerance. If rounding errors of the state exceed
-the tolerance, a small residual means nothing, and the state has not settled.
+the residual ``max |F(x) - x| / alpha``, relative to ``max |x|``, is at most the tolerance. (Of a state
+that vanishes, it is relative to a small part of the state at the beginning.) Where the state has grown
+so far that its rounding errors exceed the tolerance relative to x(0) and F(x(0)), a small residual means
+nothing, and it has not settled.
 """
 
 from __future__ import annotations
@@ -32,6 +34,7 @@ UNSETTLED = 1
 
 TOLERANCE = {"float64": 1e-12, "float32": 1e-5}
 TYPICAL_STEPS = 100  # steps of relaxation, for estimating the work
+VANISHED = 1e-6  # a state this small, relative to where it began, counts as this large
 
 
 class SettlingWorkspace(NamedTuple):
@@ -40,11 +43,16 @@ class SettlingWorkspace(NamedTuple):
     Attributes
     ----------
     tolerance : float
+        The largest residual, relative to the state.
     max_steps : int
     resolution : float
         The relative rounding error of the dtype.
-    report : (B, 4) array
-        Residual, steps, largest state and row in the trajectory of each sequence.
+    least : (B,) array
+        The least size of a state that residuals are relative to.
+    first : (B,) array
+        The largest of x(0) and F(x(0)).
+    report : (B, 5) array
+        Relative residual, steps, largest state, row in the trajectory and number of each sequence.
     settled : (B,) bool array
     swapped_with : (B,) int array
         The sequence that each was swapped with when it had settled.
@@ -62,6 +70,8 @@ class SettlingWorkspace(NamedTuple):
     tolerance: float
     max_steps: int
     resolution: float
+    least: Array
+    first: Array
     report: Array
     settled: Bools
     swapped_with: Integers
@@ -82,7 +92,9 @@ def settling_workspace(settler: Settler, network: Network, batch: int) -> Settli
         tolerance=TOLERANCE[dtype.name] if settler.tolerance is None else settler.tolerance,
         max_steps=settler.max_steps,
         resolution=float(np.finfo(dtype).eps),
-        report=np.zeros((batch, 4)),
+        least=np.zeros(batch),
+        first=np.zeros(batch),
+        report=np.zeros((batch, 5)),
         settled=np.zeros(batch, np.bool_),
         swapped_with=np.zeros(batch, np.int64),
         iterates=aligned_zeros((slots, batch, n), dtype),
@@ -126,12 +138,13 @@ def unsettled_message(settling: SettlingWorkspace, solver: str, before: int = 0)
     ``before`` is the number of input rows before the first one that the solver was given.
     """
     worst = np.argmax(np.nan_to_num(settling.report[:, 0], nan=np.inf))
-    residual, steps, largest, row = settling.report[worst]
+    residual, steps, largest, row, b = settling.report[worst]
     others = " or ".join(f"solver={other}" for other in SOLVERS if other != solver)
     size = f", largest state {largest:.3g}" if largest > 100 else ""
     return (
-        f"no steady state for input row {before + int(row)}: after {int(steps)} steps of {solver} the "
-        f"residual is {residual:.3g} (tolerance {settling.tolerance:.3g}{size}); "
+        f"no steady state for inputs[{before + int(row)}, {int(b)}]: after {int(steps)} steps of "
+        f"{solver} the residual is {residual:.3g} times the state (tolerance "
+        f"{settling.tolerance:.3g}{size}); "
         f"try smaller weights, a smaller leak, or {others}"
     )
 
@@ -150,40 +163,58 @@ def settle_part_kernel(
         begin: int,
         end: int,
     ) -> None:
-        """Iterate until these sequences have settled.
+        """Iterate until each of these sequences has settled, or cannot.
 
-        Those that have are swapped to the end, so that ``network_step`` leaves them out.
+        Those that need no more steps are swapped to the end, so that ``network_step`` leaves them out.
         """
-        workspace.report[begin:end] = 0
-        active = end
-        for iteration in range(workspace.max_steps):
+        for b in range(begin, end):
+            workspace.least[b] = VANISHED * largest(trajectory.entering[t, b])
+            workspace.settled[b] = False
+            workspace.report[b, 4] = b
+        active, iteration = end, 0
+        while active > begin:
             network_step(params, trajectory, t, 0, begin, active)
-            last = iteration == workspace.max_steps - 1
+            iteration += 1
+            last = iteration == workspace.max_steps
+            if iteration == 1:
+                for b in range(begin, end):
+                    workspace.first[b] = residual_and_size(trajectory, t, b)[1]
             for b in range(active - 1, begin - 1, -1):
-                if last or not cheap or not is_far(trajectory, t, b, workspace.tolerance):
-                    residual, size = residual_and_size(trajectory, t, b)
-                    if (
-                        residual <= workspace.tolerance
-                        and workspace.resolution * size <= workspace.tolerance
-                    ):
-                        active -= 1
-                        workspace.swapped_with[active] = b
-                        swap_sequences(trajectory, t, b, active)
-                        swap_iterates(workspace, b, active)
-                        continue
-                    workspace.report[b, 0], workspace.report[b, 1] = residual, iteration + 1
-                    workspace.report[b, 2], workspace.report[b, 3] = size, t
-                    if not np.isfinite(residual):
-                        return
-                if not advance(params, trajectory, t, b, iteration, workspace):
-                    return
-            if active == begin:
-                for other in range(begin, end):  # back into the original order
-                    swap_sequences(trajectory, t, workspace.swapped_with[other], other)
-                workspace.settled[begin:end] = True
-                return
+                far = cheap and not last and is_far(trajectory, t, b, workspace)
+                over = not far and (is_over(trajectory, t, b, iteration, workspace) or last)
+                if over or not advance(params, trajectory, t, b, iteration - 1, workspace):
+                    active -= 1
+                    workspace.swapped_with[active] = b
+                    swap_all(trajectory, t, workspace, b, active)
+        for other in range(begin, end):  # back into the original order
+            swap_all(trajectory, t, workspace, workspace.swapped_with[other], other)
+
+    @kernel(allocates=False)
+    def swap_all(
+        trajectory: Trajectory, t: int, workspace: SettlingWorkspace, b: int, other: int
+    ) -> None:
+        swap_sequences(trajectory, t, b, other)
+        swap_progress(workspace, b, other)
 
     return settle_part
+
+
+@kernel(allocates=False)
+def is_over(
+    trajectory: Trajectory, t: int, b: int, iteration: int, workspace: SettlingWorkspace
+) -> bool:
+    """Whether a sequence has settled, or is not finite; either is reported."""
+    residual, size = residual_and_size(trajectory, t, b)
+    scale, report = max(size, workspace.least[b]), workspace.report[b]
+    is_finite = np.isfinite(residual)
+    workspace.settled[b] = (
+        is_finite
+        and residual <= workspace.tolerance * scale
+        and workspace.resolution * size <= workspace.tolerance * workspace.first[b]
+    )
+    report[0], report[1] = residual / scale if scale > 0 else residual, iteration
+    report[2], report[3] = size, t
+    return bool(workspace.settled[b] or not is_finite)
 
 
 @cache
@@ -206,12 +237,20 @@ def settle_kernel(
     settle_part = settle_part_kernel(network_step, swap_sequences, advance, cheap)
 
     @kernel(allocates=allocates)
-    def settle_row(params: Params, trajectory: Trajectory, t: int, workspace: SettlingWorkspace) -> bool:
-        """Let each sequence settle; threads share them."""
+    def settle_row(
+        params: Params, stream: Stream, row: int, trajectory: Trajectory, t: int,
+        workspace: SettlingWorkspace,
+    ) -> bool:  # fmt: skip
+        """Let each sequence settle; threads share them. Those without a target need not."""
         B, n = trajectory.states.shape[1:]
-        workspace.settled[:] = False
         parts = parts_of(B, TYPICAL_STEPS * B * n * n) if cheap and shares else 1
         in_parts(settle_part, B, parts, params, trajectory, t, workspace)
+        for b in range(B):
+            if not workspace.settled[b] and stream.mask[row, b] == 0:
+                trajectory.entering[t, b] = 0  # what does not count has finite derivatives
+                network_step(params, trajectory, t, 0, b, b + 1)
+                workspace.settled[b] = True
+                workspace.report[b] = 0
         return bool(workspace.settled.all())
 
     @kernel(allocates=allocates)
@@ -229,12 +268,13 @@ def settle_kernel(
         trajectory.resets[first : first + count] = False  # rows are independent of one another
         B = state.initial.shape[0]
         prepare(params, trajectory, count * B)
-        for t in range(first, first + count):
+        for i in range(count):
+            t = first + i
             copy(state.initial, trajectory.entering[t])
             project(params, trajectory, t, 1, 0, B)
-            if not settle_row(params, trajectory, t, workspace):
+            if not settle_row(params, stream, row + i, trajectory, t, workspace):
                 return UNSETTLED
-            readout(params, stream, row + t - first, trajectory, t, 1, 0, B)
+            readout(params, stream, row + i, trajectory, t, 1, 0, B)
         sum_rows(trajectory.losses[first : first + count], stream.losses[row : row + count])
         return SETTLED
 
@@ -265,26 +305,30 @@ def solver_kernel(network: Network, solver: str) -> Kernel:
     )
 
 
-@kernel(allocates=False)
-def is_far(trajectory: Trajectory, t: int, b: int, tolerance: float) -> bool:
-    """Whether the root mean square of F(x) - x, and thus its maximum, is clearly above the tolerance.
+@kernel(allocates=False, reassociates=True)
+def is_far(trajectory: Trajectory, t: int, b: int, workspace: SettlingWorkspace) -> bool:
+    """Whether the residual is clearly above the tolerance.
 
-    A sum takes a tenth of the time of a maximum that propagates nans.
+    Root mean squares are compared, of which that of F(x) - x is a lower bound of its maximum; the size
+    of a state is at most the root of its sum of squares. A sum takes a tenth of the time of a maximum
+    that propagates nans.
     """
     x, y = trajectory.entering[t, b], trajectory.states[t, b]
-    total = x.dtype.type(0)
+    total, size = x.dtype.type(0), x.dtype.type(0)
     for i in range(x.size):
         total += (y[i] - x[i]) * (y[i] - x[i])
-    return bool(total > x.size * (2 * tolerance * trajectory.leak) ** 2)
+        size += x[i] * x[i] + y[i] * y[i]
+    bound = (2 * workspace.tolerance * trajectory.leak) ** 2
+    return bool(total > x.size * bound * (size + workspace.least[b] ** 2))
 
 
 @kernel(allocates=False)
 def residual_and_size(trajectory: Trajectory, t: int, b: int) -> tuple[float, float]:
-    """Give max |F(x) - x| / alpha and max |x| of sequence b; nan if any entry is."""
+    """Give max |F(x) - x| / alpha and max |x|, |F(x)| of sequence b; nan if any entry is."""
     residual, x, y = 0.0, trajectory.entering[t, b], trajectory.states[t, b]
     for i in range(x.size):
         residual = larger(residual, y[i] - x[i])
-    return residual / trajectory.leak, largest(x)
+    return residual / trajectory.leak, larger(largest(x), largest(y))
 
 
 # --- updates of x, given x and F(x): each overwrites trajectory.entering, or returns False -------------
@@ -300,8 +344,13 @@ def relax(
 
 
 @kernel(allocates=False)
-def swap_iterates(workspace: SettlingWorkspace, b: int, other: int) -> None:
-    """Swap the iterates that Anderson's method keeps of two sequences."""
+def swap_progress(workspace: SettlingWorkspace, b: int, other: int) -> None:
+    """Swap what is kept of two sequences while they settle."""
+    settled, least, first = workspace.settled, workspace.least, workspace.first
+    settled[b], settled[other] = settled[other], settled[b]
+    least[b], least[other] = least[other], least[b]
+    first[b], first[other] = first[other], first[b]
+    swap(workspace.report[b], workspace.report[other])
     for i in range(workspace.iterates.shape[0]):
         swap(workspace.iterates[i, b], workspace.iterates[i, other])
         swap(workspace.residuals[i, b], workspace.residuals[i, other])

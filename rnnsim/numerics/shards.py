@@ -74,7 +74,9 @@ def sharded_memory(
         whole, size, rows = repeated(memory(1), memory(1), 0), batch // shards, window
 
     def stream(rows: int) -> Stream:
-        return empty_stream(rows, size, network.columns[0], network.n_out, network.dtype)
+        return empty_stream(
+            rows, size, network.columns[0], network.n_out, network.dtype, output_mask=True
+        )
 
     def trajectory(rows: int) -> Trajectory:
         return network.trajectory(rows, size)._replace(single_threaded=np.ones(1, np.bool_))
@@ -164,6 +166,9 @@ def load_shard(stream: Stream, row: int, count: int, begin: int, own: Stream) ->
     copy_sequences(stream.targets, row, begin, own.targets, 0, 0, count)
     copy_sequences(stream.mask, row, begin, own.mask, 0, 0, count)
     copy_sequences(stream.resets, row, begin, own.resets, 0, 0, count)
+    own.masks_outputs[0] = stream.masks_outputs[0]
+    if stream.masks_outputs[0]:
+        copy_sequences(stream.output_mask, row, begin, own.output_mask, 0, 0, count)
 
 
 @kernel(allocates=False)

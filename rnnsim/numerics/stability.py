@@ -6,16 +6,18 @@ import numpy as np
 
 from rnnsim.compiler import compiled
 from rnnsim.network import Network
-from rnnsim.typing import Params, Trajectory
+from rnnsim.typing import Bools, Params, Trajectory
 
 MAX_ENTRIES = 100_000  # of the Jacobians in one call of eigvals
 
 
-def spectral_radius(network: Network, params: Params, trajectory: Trajectory) -> float:
-    """Give the largest spectral radius of ``(1-alpha) I + alpha D W`` over the rows of a trajectory."""
+def spectral_radius(network: Network, params: Params, trajectory: Trajectory, counts: Bools) -> float:
+    """Give the largest spectral radius of ``(1-alpha) I + alpha D W`` over rows of a trajectory.
+
+    ``counts`` (rows, B) says which of its first rows and sequences count.
+    """
     jacobian = compiled(network.jacobian, network.kind)
-    rows, batch = trajectory.states.shape[:2]
-    indices, N = list(np.ndindex(rows, batch)), network.n_state
+    indices, N = [(int(t), int(b)) for t, b in np.argwhere(counts)], network.n_state
     workspace = np.empty((max(1, min(len(indices), MAX_ENTRIES // N**2)), N, N), network.dtype)
     largest = 0.0
     for first in range(0, len(indices), len(workspace)):

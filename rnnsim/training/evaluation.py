@@ -66,7 +66,10 @@ def evaluate(
     filled, radius = len(trajectory.states), None
     if task.steady:
         with shared_work():
-            radius = spectral_radius(network, network.kernel_params(network.pack(params)), trajectory)
+            radius = spectral_radius(
+                network, network.kernel_params(network.pack(params)), trajectory,
+                stream.mask[:filled] != 0,
+            )  # fmt: skip
     mask = stream.mask[:filled]
     score_of = SCORES[score]
     with np.errstate(all="ignore"):  # outputs may overflow, and there may be no targets

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -11,20 +14,67 @@ from rnnsim import checks, registry
 from rnnsim.arrays import aligned_zeros
 from rnnsim.compiler import compiled
 from rnnsim.errors import Diverged, RnnsimError, RnnsimWarning
-from rnnsim.network import Network, Stream, empty_stream
+from rnnsim.network import Network, Stream
 from rnnsim.numerics.stability import spectral_radius
 from rnnsim.numerics.threads import shared_work
 from rnnsim.rule import Rule, Settler, Window
 from rnnsim.training.evaluation import plain_forward
-from rnnsim.typing import Array, Inputs, Params, Trajectory
+from rnnsim.training.streams import make_stream
+from rnnsim.typing import Array, Inputs, Memory, Params, State, Trajectory
+
+
+@dataclass
+class Carried:
+    """What a rule keeps of a sequence for the steps that follow; ``memory`` of :class:`Gradient`.
+
+    Attributes
+    ----------
+    rule : Rule
+    batch : int
+        B.
+    window : int
+        The number of steps that the rule sees at a time.
+    memory : NamedTuple
+        The rule's own.
+    trajectory : NamedTuple
+        With ``held`` rows of history.
+    held : int
+    steps : int
+        The number of steps so far.
+    """
+
+    rule: Rule
+    batch: int
+    window: int
+    memory: Memory
+    trajectory: Trajectory
+    held: int = 0
+    steps: int = 0
 
 
 class Gradient(NamedTuple):
-    """The result of :func:`gradient`."""
+    """The result of :func:`gradient`.
+
+    Attributes
+    ----------
+    loss : float
+        Theory.md 1, eq. (4).
+    grads : NamedTuple of arrays
+        Of the type, names and shapes of the parameters.
+    spectral_radius : float or None
+        The largest over steady states; below 1 they are stable.
+    state : (B, N) array or None
+        The state after the last step: ``initial_state`` of a sequence that goes on. None for rules that
+        settle.
+    memory : Carried
+        What the rule keeps, for the steps that follow.
+    """
 
     loss: float
     grads: Params
-    spectral_radius: float | None = None  # the largest over steady states; below 1 they are stable
+    spectral_radius: float | None
+    state: Array | None
+    memory: Carried
 
 
 class Simulation(NamedTuple):
@@ -45,11 +95,18 @@ def gradient(
     mask: Array | None = None,
     resets: Array | None = None,
     initial_state: Array | None = None,
+    reset_state: Array | None = None,
+    memory: Carried | None = None,
     window: int | None = None,
     seed: int = 0,
     **options: Any,
 ) -> Gradient:
     """Compute the loss and its gradient by a learning rule, with fixed parameters.
+
+    A sequence may be given in pieces: with ``state`` of a result as ``initial_state`` and its ``memory``
+    as ``memory``, the next call goes on where it ended. The losses of the pieces add up to that of the
+    whole, and so do the gradients of rules that carry memory (rtrl and its like; truncated-bptt where
+    pieces end at multiples of h').
 
     Parameters
     ----------
@@ -58,19 +115,27 @@ def gradient(
         In the form that ``network.init`` returns.
     inputs : (T, B, m) or (T, m) array
         For rules that settle, each row is a pattern held fixed until the network reaches a steady
-        state. For a fast-weight network, one array that both nets see, or a pair (slow, fast).
+        state. For a fast-weight network, one array that both nets see, or a pair (slow, fast). Rows
+        after the last target of their sequence may hold anything.
     targets : (T, B, k) or (T, k) array
+        A masked array of NumPy leaves out what it masks.
     rule : str or Rule
         The name of a rule, whose options are given by keyword, or a rule object.
     mask : (T, B) or (T,) array of bool or float, optional
-        The weight of each target; 1 everywhere by default.
+        The weight of each target; 1 everywhere by default. Or, where the loss is a sum over outputs,
+        (T, B, k): that of each output.
     resets : (T, B) or (T,) array of bool, optional
-        The steps before which the state is reset to its initial value.
+        The steps before which the state is reset. Rules that settle do so from ``reset_state`` anyway.
     initial_state : (B, N) or (N,) array, optional
-        By default the network's own, which is zero for a recurrent network.
+        Where the sequences begin; by default at ``reset_state``.
+    reset_state : (B, N) or (N,) array, optional
+        Where a reset leads, and from which rules that settle do so: by default the network's own state,
+        zero for a recurrent network (for rules that settle, ``initial_state`` if that is given).
+    memory : Carried, optional
+        That of the result for the steps before, by the same rule.
     window : int, optional
         Number of steps that the rule sees at a time (as in on-line learning, but without updates);
-        all of them by default. The gradient is the sum over the windows.
+        all of them by default, or as in ``memory``. The gradient is the sum over the windows.
     seed : int
         Seed of rules that draw random numbers.
     **options
@@ -80,7 +145,7 @@ def gradient(
     -------
     Gradient
         ``loss``, theory.md 1 eq. (4); ``grads``, of the same type, names and shapes as ``params``;
-        ``spectral_radius`` for rules that settle.
+        ``spectral_radius`` for rules that settle; ``state`` and ``memory``.
 
     Raises
     ------
@@ -94,32 +159,116 @@ def gradient(
     chosen = registry.make_rule(rule, options)
     chosen.check_network(network)
     flat = network.pack(params)
-    stream = make_stream(network, inputs, targets, mask, resets)
+    stream = make_stream(network, inputs, targets, mask, resets, settles=chosen.settles)
     steps, batch = stream.mask.shape
-    width = min(checks.whole("window", window, 1), steps) if window is not None else steps
-    history = min(chosen.history(width), steps - 1)  # the last window may be one step long
-    rows = min(history + chosen.rows(width), steps)
-    state = network.state(batch, initial_state)
-    trajectory = network.trajectory(rows, batch)
-    memory = chosen.memory(network, batch, width, np.random.default_rng(checks.whole("seed", seed, 0)))
+    state = begin(network, batch, initial_state, reset_state, chosen.settles)
+    carried = carry_on(memory, chosen, network, batch, steps, window, seed)
     grad = aligned_zeros(flat.shape, flat.dtype)
-    learn = compiled(chosen.learn(network), chosen.name)
-    keep_history = compiled(network.keep_history, network.kind) if width < steps else None
     kernel_params, flat_grad = network.kernel_params(flat), network.kernel_params(grad)
-    held = 0
+    learn = compiled(chosen.learn(network), chosen.name)
+    radius = 0.0
     with shared_work():
-        for row in range(0, steps, width):
-            count = min(width, steps - row)
-            now = Window(held, count, row, row + count == steps, True)
-            code = learn(kernel_params, state, stream, row, trajectory, now, memory, flat_grad)
+        for row, now in windows_of(carried, network, steps):
+            trajectory = carried.trajectory
+            code = learn(kernel_params, state, stream, row, trajectory, now, carried.memory, flat_grad)
             if code:
-                raise chosen.explain(code, memory, row + 1)
-            filled, held = held + count, min(history, held + count)
-            if held and keep_history:
-                keep_history(trajectory, filled - held, held)
+                raise chosen.explain(code, carried.memory, row + 1)
+            if chosen.settles:
+                counts = stream.mask[row : row + now.length] != 0
+                radius = max(radius, spectral_radius(network, kernel_params, trajectory, counts))
     raise_if_diverged(stream, grad)
-    radius = report_stability(network, kernel_params, trajectory) if chosen.settles else None
-    return Gradient(float(stream.losses.sum() / batch), network.views(grad), radius)
+    mean, grads = float(stream.losses.sum() / batch), network.views(grad)
+    if chosen.settles:
+        return Gradient(mean, grads, warn_if_unstable(radius), None, carried)
+    return Gradient(mean, grads, None, state[0].copy(), carried)
+
+
+def carry_on(
+    before: Carried | None,
+    rule: Rule,
+    network: Network,
+    batch: int,
+    steps: int,
+    window: int | None,
+    seed: int,
+) -> Carried:
+    """Allocate what a rule needs for some steps; with ``before``, a copy of what it has kept.
+
+    Raises
+    ------
+    RnnsimError
+        If the memory is another rule's, of another batch or another window.
+    """
+    width = min(checks.whole("window", window, 1), steps) if window is not None else steps
+    if before is not None:
+        check_carried(before, rule, batch)
+        if rule.carries:  # its memory has the size of its window
+            if window not in (None, before.window):
+                raise RnnsimError(f"window is {window}; that of the memory is {before.window}")
+            width = before.window
+    done = before.steps if before is not None else 0
+    history = min(rule.history(width), done + steps - 1)  # the last window may be one step long
+    trajectory = network.trajectory(min(history + rule.rows(width), done + steps), batch)
+    if before is not None and rule.carries:
+        copy_rows(before.trajectory, trajectory, before.held)
+        memory = copy.deepcopy(before.memory)
+        return Carried(rule, batch, width, memory, trajectory, before.held, done)
+    rng = np.random.default_rng(checks.whole("seed", seed, 0))
+    return Carried(rule, batch, width, rule.memory(network, batch, width, rng), trajectory, 0, done)
+
+
+def check_carried(before: Any, rule: Rule, batch: int) -> None:
+    """Refuse memory that is not that of a rule and a batch.
+
+    Raises
+    ------
+    RnnsimError
+    """
+    if not isinstance(before, Carried):
+        raise RnnsimError(f"memory is that of an earlier result, not {type(before).__name__}")
+    if before.rule != rule:
+        raise RnnsimError(f"the memory is that of {before.rule}; the rule is {rule}")
+    if before.batch != batch:
+        raise RnnsimError(f"the memory is of {before.batch} sequences; there are {batch}")
+
+
+def copy_rows(old: Trajectory, new: Trajectory, count: int) -> None:
+    """Copy the first rows of a trajectory to one of another length."""
+    rows, others = len(old.states), len(new.states)
+    for x, y in zip(old, new):
+        if isinstance(x, np.ndarray) and x.shape == (rows, *y.shape[1:]) and len(y) == others:
+            y[:count] = x[:count]
+
+
+def windows_of(carried: Carried, network: Network, steps: int) -> Iterator[tuple[int, Window]]:
+    """Go through the windows of some steps; the first row of each, and the window.
+
+    Between windows, rows that the rule reads as history are moved to the front.
+    """
+    history = carried.rule.history(carried.window)
+    keep_history = compiled(network.keep_history, network.kind) if history else None
+    for row in range(0, steps, carried.window):
+        count = min(carried.window, steps - row)
+        yield row, Window(carried.held, count, carried.steps, row + count == steps, True)
+        filled, carried.held = carried.held + count, min(history, carried.held + count)
+        carried.steps += count
+        if keep_history:
+            keep_history(carried.trajectory, filled - carried.held, carried.held)
+
+
+def begin(
+    network: Network,
+    batch: int,
+    initial_state: Array | None,
+    reset_state: Array | None,
+    settles: bool,
+) -> State:
+    """Allocate the state at which sequences begin, or from which the network settles."""
+    if settles and reset_state is None:
+        reset_state = initial_state
+    if initial_state is None and reset_state is None:
+        return network.state(batch)
+    return network.state(batch, initial_state, reset_state)
 
 
 def loss(
@@ -131,6 +280,7 @@ def loss(
     mask: Array | None = None,
     resets: Array | None = None,
     initial_state: Array | None = None,
+    reset_state: Array | None = None,
     steady_state: bool = False,
     solver: str = "relaxation",
 ) -> float:
@@ -138,7 +288,7 @@ def loss(
 
     Parameters
     ----------
-    network, params, inputs, targets, mask, resets, initial_state
+    network, params, inputs, targets, mask, resets, initial_state, reset_state
         As for :func:`gradient`.
     steady_state : bool
         Whether each input row is held fixed until the network reaches a steady state.
@@ -154,8 +304,9 @@ def loss(
     RnnsimError
         As for :func:`gradient`.
     """
-    stream = make_stream(network, inputs, targets, mask, resets)
-    _run(network, params, stream, initial_state, steady_state, solver)
+    stream = make_stream(network, inputs, targets, mask, resets, settles=steady_state)
+    state = begin(network, stream.mask.shape[1], initial_state, reset_state, steady_state)
+    _run(network, network.kernel_params(network.pack(params)), stream, state, steady_state, solver)
     raise_if_diverged(stream)
     return float(stream.losses.sum() / stream.mask.shape[1])
 
@@ -167,6 +318,7 @@ def simulate(
     *,
     resets: Array | None = None,
     initial_state: Array | None = None,
+    reset_state: Array | None = None,
     steady_state: bool = False,
     solver: str = "relaxation",
 ) -> Simulation:
@@ -174,7 +326,7 @@ def simulate(
 
     Parameters
     ----------
-    network, params, inputs, resets, initial_state, steady_state, solver
+    network, params, inputs, resets, initial_state, reset_state, steady_state, solver
         As for :func:`loss`.
 
     Returns
@@ -188,43 +340,15 @@ def simulate(
         As for :func:`gradient`.
     """
     stream = make_stream(network, inputs, None, None, resets)
-    trajectory = _run(network, params, stream, initial_state, steady_state, solver)
-    radius = report_stability(network, params, trajectory) if steady_state else None
-    return Simulation(trajectory.states.copy(), stream.outputs, radius)
-
-
-def make_stream(
-    network: Network,
-    inputs: Inputs,
-    targets: Array | None,
-    mask: Array | None,
-    resets: Array | None,
-) -> Stream:
-    """Validate arrays and assemble them into a stream; without targets the mask is zero.
-
-    Raises
-    ------
-    RnnsimError
-        If an array has a wrong shape, type or value.
-    """
-    u = network.check_inputs(inputs)
-    steps, batch = u.shape[:2]
-    if targets is None:
-        d = np.zeros((steps, batch, network.n_out), network.dtype)
-    else:
-        d = checks.over_time("targets", targets, network.n_out, network.dtype)
-        if d.shape[:2] != (steps, batch):
-            raise RnnsimError(f"targets are (T, B) = {d.shape[:2]}; the inputs {(steps, batch)}")
-    if mask is not None:
-        weight = checks.per_step("mask", mask, steps, batch, network.dtype)
-    else:
-        weight = np.full((steps, batch), targets is not None, network.dtype)
-    checks.finite("targets", np.where(weight[..., None] == 0, 0, d))  # masked targets may be nan
-    reset = np.zeros((steps, batch), np.bool_)
-    if resets is not None:
-        reset = checks.per_step("resets", resets, steps, batch, np.bool_)
-    stream = empty_stream(steps, batch, 0, network.n_out, network.dtype)
-    return stream._replace(inputs=u, targets=d, mask=weight, resets=reset)
+    state = begin(network, stream.mask.shape[1], initial_state, reset_state, steady_state)
+    kernel_params = network.kernel_params(network.pack(params))
+    if steady_state:
+        stream.mask[:] = 1  # each pattern counts
+    trajectory = _run(network, kernel_params, stream, state, steady_state, solver)
+    if not steady_state:
+        return Simulation(trajectory.states, stream.outputs, None)
+    radius = spectral_radius(network, kernel_params, trajectory, stream.mask != 0)
+    return Simulation(trajectory.states, stream.outputs, warn_if_unstable(radius))
 
 
 def raise_if_diverged(stream: Stream, grad: Array | None = None) -> None:
@@ -248,9 +372,8 @@ def raise_if_diverged(stream: Stream, grad: Array | None = None) -> None:
         )
 
 
-def report_stability(network: Network, params: Params, trajectory: Trajectory) -> float:
-    """Return the largest spectral radius of a trajectory's steady states; warn if it is at least 1."""
-    radius = spectral_radius(network, params, trajectory)
+def warn_if_unstable(radius: float) -> float:
+    """Warn of a spectral radius that is at least 1, and return it."""
     if radius >= 1:
         warnings.warn(f"a steady state is unstable: the spectral radius there is {radius:.4g}; it is a "
                       "steady state all the same", RnnsimWarning, stacklevel=3)  # fmt: skip
@@ -258,18 +381,12 @@ def report_stability(network: Network, params: Params, trajectory: Trajectory) -
 
 
 def _run(
-    network: Network,
-    params: Params,
-    stream: Stream,
-    initial_state: Array | None,
-    steady_state: bool,
-    solver: str,
+    network: Network, params: Params, stream: Stream, state: State, steady_state: bool, solver: str
 ) -> Trajectory:
     """Run a network over a stream, writing the outputs and losses into it."""
     steps, batch = stream.mask.shape
-    kernel_params = network.kernel_params(network.pack(params))
-    state, trajectory = network.state(batch, initial_state), network.trajectory(steps, batch)
+    trajectory = network.trajectory(steps, batch)
     forward_pass = plain_forward(network, Settler(solver) if steady_state else None)
     with shared_work():
-        forward_pass(kernel_params, state, stream, trajectory)
+        forward_pass(params, state, stream, trajectory)
     return trajectory

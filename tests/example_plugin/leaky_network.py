@@ -88,11 +88,13 @@ class LeakyNetwork(Network):
         params.V[:] = draw_weights(rng, "scaled-normal", 1.0, params.V.shape)
         return params
 
-    def state(self, batch, initial_state=None):
-        initial = np.zeros((batch, self.n_hidden), self.dtype)
-        if initial_state is not None:
-            initial = checks.initial_state(initial_state, batch, self.n_hidden, self.dtype)
-        return State(initial.copy(), initial)
+    def state(self, batch, initial_state=None, reset_state=None):
+        reset = np.zeros(self.n_hidden) if reset_state is None else reset_state
+        reset = checks.state("reset_state", reset, batch, self.n_hidden, self.dtype)
+        if initial_state is None:
+            return State(reset.copy(), reset)
+        x = checks.state("initial_state", initial_state, batch, self.n_hidden, self.dtype)
+        return State(x, reset)
 
     def states(self, count, batch):
         x = np.zeros((count, batch, self.n_hidden), self.dtype)

@@ -124,7 +124,8 @@ def test_one_sequence_needs_no_batch_axis(initial: float | str) -> None:
     case = make_fast_case(dataclasses.replace(FAST_TYPICAL, B=1, initial=initial, initial_state=True))
     slow, fast = case.arguments["inputs"]
     flat: dict[str, Any] = {name: case.arguments[name][:, 0] for name in ("targets", "mask", "resets")}
-    flat |= {"inputs": (slow[:, 0], fast[:, 0]), "initial_state": case.arguments["initial_state"][0]}
+    flat |= {name: array[0] for name, array in case.arguments.items() if name.endswith("state")}
+    flat["inputs"] = (slow[:, 0], fast[:, 0])
     result = rnnsim.gradient(case.network, case.params, **flat)
     assert_equal_gradients(result.grads, case.gradient("bptt").grads._asdict(), 0)
     assert rnnsim.loss(case.network, case.params, **flat) == case.loss()

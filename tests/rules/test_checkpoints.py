@@ -37,7 +37,8 @@ def steps_run(T: int, **options: Any) -> int:
         calls["f"] += 1
         return float(np.tanh(a))
 
-    network = RecurrentNetwork(1, 2, 1, activation=(f, lambda a: float(1 / np.cosh(a) ** 2)))
+    activation = f, lambda a: float(1 / np.cosh(a) ** 2)
+    network = RecurrentNetwork(1, 2, 1, activation=activation, check_derivatives=False)
     rng = np.random.default_rng(0)
     rnnsim.gradient(network, network.init(), rng.random((T, 1)), rng.random((T, 1)), "bptt", **options)
     assert calls["f"] % 2 == 0  # two units

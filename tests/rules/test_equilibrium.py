@@ -128,7 +128,7 @@ def test_relu_is_right_where_units_are_silent() -> None:
     """Eq. (6) has no D^-1 there; its product with D has."""
     case = contracting(dataclasses.replace(TYPICAL, seed=3), "relu", "linear", "squared-error")
     slopes = rnnsim.simulate(case.network, case.params, case.arguments["inputs"], steady_state=True,
-                             initial_state=case.arguments["initial_state"]).states > 0  # fmt: skip
+                             reset_state=case.arguments["reset_state"]).states > 0  # fmt: skip
     assert 0 < slopes.mean() < 1
     expected = {
         name: naive.finite_differences(
@@ -155,7 +155,7 @@ def test_it_is_bptt_of_a_long_run_judged_at_its_end() -> None:
     mask = np.zeros((steps, 3))
     mask[-1] = 1
     unrolled = rnnsim.gradient(case.network, case.params, inputs, targets, "bptt", mask=mask,
-                               initial_state=case.arguments["initial_state"])  # fmt: skip
+                               initial_state=case.arguments["reset_state"])  # fmt: skip
     settled = case.gradient(RULE)
     assert settled.loss == pytest.approx(unrolled.loss, rel=1e-10)
     assert_equal_gradients(settled.grads, unrolled.grads._asdict(), 1e-9)
@@ -233,7 +233,7 @@ def test_where_rounding_hides_the_rest_an_iteration_ends() -> None:
     trajectory.slopes[:], trajectory.error[:] = 1, 1
     params, delta = network.init()._replace(W=W.astype("f")), np.zeros((1, 1, 3), "f")
     assert solver.kernel(network)(params, trajectory, 0, workspace, delta)
-    residual, steps, _, _ = workspace.report[0]
+    residual, steps, *_ = workspace.report[0]
     assert residual > workspace.enough  # the control
     assert steps < 1000
     np.testing.assert_allclose(delta[0, 0], np.linalg.solve(np.eye(3) - W.T, np.ones(3)), rtol=1e-4)
@@ -251,7 +251,7 @@ def test_a_wrong_adjoint_is_rejected() -> None:
 @pytest.mark.usefixtures("uncompiled")
 def test_solvers_give_the_same_states() -> None:
     case = contracting(TYPICAL)
-    arguments = {name: case.arguments[name] for name in ("inputs", "initial_state")}
+    arguments = {name: case.arguments[name] for name in ("inputs", "reset_state")}
     for solver in SOLVERS:
         found = rnnsim.simulate(case.network, case.params, **arguments, steady_state=True, solver=solver)
         for t in range(3):
@@ -318,7 +318,9 @@ def test_where_there_is_no_steady_state_it_refuses(
 
 def check_refusal(message: str, solver: str) -> None:
     """It names the residual, which is above the tolerance, or a state too large to tell."""
-    found = re.search(r"after \d+ steps of (\w+) the residual is (\S+) \(tolerance (\S+)[,)]", message)
+    found = re.search(
+        r"after \d+ steps of (\w+) the residual is (\S+) times the state \(tolerance (\S+)[,)]", message
+    )
     assert found, message
     residual, tolerance = float(found[2]), float(found[3].rstrip(","))
     assert found[1] == solver
@@ -348,15 +350,24 @@ def test_machine_code_refuses_too(solver: str, adjoint: dict[str, Any]) -> None:
     check_refusal(str(refusal.value), solver)
 
 
+def oscillating(dtype: str = "float64") -> tuple[RecurrentNetwork, Any]:
+    """tanh(-5 x + u), y = x."""
+    network = RecurrentNetwork(1, 1, 1, dtype=dtype)
+    params = network.init()
+    for array, value in zip(params, (-5, 1, 0, 1, 0), strict=True):
+        array[...] = value
+    return network, params
+
+
 @pytest.mark.usefixtures("uncompiled")
 def test_one_pattern_that_does_not_settle_is_named() -> None:
-    """x = 0.5 x + u settles; where u is huge, rounding hides whether it does."""
-    network = RecurrentNetwork(1, 1, 1, activation="identity")
-    params = network.init()._replace(W=np.array([[0.5]]), U=np.ones((1, 1)), V=np.ones((1, 1)))
-    inputs = np.array([[1.0], [2.0], [1e9]])
-    rnnsim.gradient(network, params, inputs[:2], np.zeros((2, 1)), RULE)
-    with pytest.raises(NoSteadyState, match="no steady state for input row 2"):
-        rnnsim.gradient(network, params, inputs, np.zeros((3, 1)), RULE)
+    """tanh(-5 x + u) settles where u is large, since the slope is small there."""
+    inputs = np.full((3, 2, 1), 100.0)
+    inputs[2, 1] = 0.1
+    network, params = oscillating()
+    rnnsim.gradient(network, params, inputs[:2], np.zeros((2, 2, 1)), RULE)
+    with pytest.raises(NoSteadyState, match=r"no steady state for inputs\[2, 1\]"):
+        rnnsim.gradient(network, params, inputs, np.zeros((3, 2, 1)), RULE)
 
 
 @pytest.mark.parametrize(("solver", "adjoint"), ALL_WAYS, ids=str)
@@ -467,7 +478,7 @@ def test_a_series_without_a_sum_is_refused(terms: int) -> None:
 # --- what is not a pattern -----------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", ["inputs", "targets", "initial_state"])
+@pytest.mark.parametrize("name", ["inputs", "targets", "reset_state"])
 @pytest.mark.parametrize("value", [np.nan, np.inf])
 def test_what_is_not_finite_is_refused(name: str, value: float) -> None:
     case = contracting(dataclasses.replace(TYPICAL, mask="none"))
@@ -506,3 +517,93 @@ def test_unknown_solvers_are_refused() -> None:
         steady_loss(case, solver="magic")
     with pytest.raises(RnnsimError, match="magic"):
         rnnsim.simulate(case.network, case.params, case.data.inputs, steady_state=True, solver="magic")
+
+
+# --- settled is relative to the state; a pattern without a target need not settle -----------------------
+
+
+@pytest.mark.usefixtures("uncompiled")
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize("solver", SOLVERS)
+def test_small_states_settle_as_large_ones_do(dtype: str, solver: str) -> None:
+    """x = tanh(0.9 x + u), which is 10 u where u is small, and dE/dW = -10 x."""
+    network = RecurrentNetwork(1, 1, 1, dtype=dtype)
+    params = network.init()
+    for array, value in zip(params, (0.9, 1, 0, 1, 0), strict=True):
+        array[...] = value
+    tolerance = 1e-9 if dtype == "float64" else 1e-3
+    for u in (1e-3, 1e-4, 1e-6, 1e-12, 1e-30):
+        x = naive_state(0.9, u)
+        found = rnnsim.simulate(network, params, [[[u]]], steady_state=True, solver=solver)
+        assert found.states[0, 0, 0] == pytest.approx(x, rel=tolerance)
+        result = rnnsim.gradient(network, params, [[[u]]], [[[1.0]]], RULE, solver=solver)
+        slope = 1 - x * x
+        assert result.grads.W[0, 0] == pytest.approx(
+            (x - 1) * slope * x / (1 - 0.9 * slope), rel=tolerance
+        )
+
+
+def naive_state(W: float, u: float) -> float:
+    x = 0.0
+    for _ in range(2000):
+        x = float(np.tanh(W * x + u))
+    return x
+
+
+@pytest.mark.usefixtures("uncompiled")
+@pytest.mark.parametrize("solver", SOLVERS)
+def test_a_state_may_vanish(solver: str) -> None:
+    """x = tanh(0.5 x) from 1: the steady state is 0, to which nothing is relative."""
+    network, params = bare("tanh", 0.5)
+    found = rnnsim.simulate(network, params, NOTHING, reset_state=np.ones(1), steady_state=True,
+                            solver=solver)  # fmt: skip
+    assert abs(found.states[0, 0, 0]) < 1e-12
+
+
+@pytest.mark.usefixtures("uncompiled")
+@pytest.mark.parametrize(("solver", "adjoint"), ALL_WAYS, ids=str)
+def test_a_pattern_without_a_target_need_not_settle(solver: str, adjoint: dict[str, Any]) -> None:
+    network, params = oscillating()
+    inputs = np.array([[[0.1], [100.0], [0.1]], [[50.0], [0.1], [60.0]]])
+    counts = np.abs(inputs[..., 0]) > 1
+    targets = np.full((2, 3, 1), 0.5)
+    how = {"solver": solver, **adjoint}
+    found = rnnsim.gradient(network, params, inputs, targets, RULE, mask=counts, **how)
+    padded = np.where(counts[..., None], inputs, np.nan)
+    again = rnnsim.gradient(network, params, padded, targets, RULE, mask=counts, **how)
+    alone = [
+        rnnsim.gradient(network, params, inputs[t : t + 1, b], targets[t : t + 1, b], RULE, **how)
+        for t, b in np.argwhere(counts)
+    ]
+    for result in (found, again):
+        assert result.loss == pytest.approx(sum(one.loss for one in alone) / 3, rel=1e-9)
+        for name, array in result.grads._asdict().items():
+            expected = sum(getattr(one.grads, name) for one in alone) / 3
+            np.testing.assert_allclose(array, expected, rtol=1e-6, atol=1e-12)
+        assert result.spectral_radius < 1
+    if solver != "relaxation":  # it may find the unstable state
+        return
+    mask = counts.copy()
+    mask[0, 2] = True
+    with pytest.raises(NoSteadyState, match=r"no steady state for inputs\[0, 2\]"):
+        rnnsim.gradient(network, params, inputs, targets, RULE, mask=mask, **how)
+
+
+@pytest.mark.usefixtures("uncompiled")
+@pytest.mark.parametrize("form", ["float64", "Fortran", "read-only", "integers", "lists", "dict"])
+def test_a_simulation_takes_what_a_gradient_takes(form: str) -> None:
+    network = RecurrentNetwork(1, 2, 1, dtype="float32")
+    p = network.init(0, gain=0.5)
+    given: Any = {
+        "float64": type(p)(*(a.astype(np.float64) for a in p)),
+        "Fortran": p._replace(W=np.asfortranarray(p.W)),
+        "read-only": p._replace(W=np.frombuffer(p.W.tobytes(), np.float32).reshape(2, 2)),
+        "integers": p._replace(b=np.zeros(2, int)),
+        "lists": type(p)(*(a.tolist() for a in p)),
+        "dict": p._asdict(),
+    }[form]
+    inputs = np.ones((2, 1, 1))
+    expected = rnnsim.simulate(network, p, inputs, steady_state=True)
+    found = rnnsim.simulate(network, given, inputs, steady_state=True)
+    assert found.spectral_radius == expected.spectral_radius
+    np.testing.assert_array_equal(found.states, expected.states)

@@ -200,8 +200,10 @@ def test_gradients_leave_what_they_are_given_as_it_was() -> None:
 
 def test_one_sequence_needs_no_batch_axis() -> None:
     case = make_case(dataclasses.replace(TYPICAL, B=1))
-    flat = {name: array[:, 0] for name, array in case.arguments.items() if name != "initial_state"}
-    flat["initial_state"] = case.arguments["initial_state"][0]
+    flat = {
+        name: array[0] if name.endswith("state") else array[:, 0]
+        for name, array in case.arguments.items()
+    }
     result = rnnsim.gradient(case.network, case.params, **flat)
     assert_equal_gradients(result.grads, case.gradient("bptt").grads._asdict(), 0)
 

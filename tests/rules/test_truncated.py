@@ -106,3 +106,19 @@ def test_the_exact_gradient_is_rejected() -> None:
     expected = naive.truncated_bptt(case.net, case.data, 3, 2)
     with pytest.raises(AssertionError, match="is off by"):
         assert_equal_gradients(case.gradient("bptt").grads, expected, 1e-10)
+
+
+@given(sizes=drawn_sizes(), k=st.integers(1, 14), width=st.integers(1, 13))
+def test_the_last_chunk_is_detached_where_it_begins(sizes: Sizes, k: int, width: int) -> None:
+    """``last=chunk`` with h = h' = k: BPTT of each k steps by itself, as "detach every k steps"."""
+    case = make_case(sizes)
+    found = case.gradient(RULE, h=k, last="chunk", window=width).grads
+    assert_equal_gradients(found, existing(case, naive.bptt_in_windows(case.net, case.data, k)), 1e-10)
+
+
+def test_the_full_sweep_at_the_end_goes_further() -> None:
+    """The control: by default it is another gradient, unless h' divides T."""
+    case = make_case(dataclasses.replace(PLAIN, T=8))
+    for k, same in ((4, True), (3, False)):
+        full, chunk = (case.gradient(RULE, h=k, last=last).grads for last in ("full", "chunk"))
+        assert all(np.allclose(a, b, rtol=1e-12, atol=0) for a, b in zip(full, chunk)) is same

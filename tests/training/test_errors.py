@@ -139,7 +139,7 @@ def test_a_gradient_that_overflows_is_refused() -> None:
 def test_an_initial_state_of_any_real_numbers_is_taken(given: Any) -> None:
     """The control: nothing above is refused for being an initial state."""
     network = RecurrentNetwork(2, 4, 1, dtype="float32")
-    initial = network.state(2, given).initial
+    initial = network.state(2, given).x
     assert (initial.shape, initial.dtype) == ((2, 4), np.dtype("float32"))
     assert initial.flags.c_contiguous
     assert initial.flags.writeable

@@ -12,7 +12,7 @@ from rnnsim.errors import RnnsimError
 from rnnsim.network import Network, Stream
 from rnnsim.rule import Rule
 from rnnsim.task import Suggestion
-from rnnsim.training.gradients import make_stream
+from rnnsim.training.streams import make_stream
 
 SIZES = (8, 32, 64)
 FEW = 2  # inputs and outputs of a network whose size is its number of hidden units

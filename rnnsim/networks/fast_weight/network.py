@@ -25,7 +25,7 @@ from rnnsim.networks.fast_weight.layered import (
 from rnnsim.networks.fast_weight.options import FastWeightChoices
 from rnnsim.networks.fast_weight.sigma import Two, sigma_kernel
 from rnnsim.networks.initial_weights import check_scheme, draw_weights
-from rnnsim.networks.losses import Pair, loss_kernel, step_loss_kernel
+from rnnsim.networks.losses import Pair, is_sum_of_outputs, loss_kernel, step_loss_kernel
 from rnnsim.options import Options
 from rnnsim.typing import Array, Inputs, Params
 
@@ -66,11 +66,13 @@ class FastWeightNetwork(Network):
     loss : str or (value, gradient)
         As of :class:`~rnnsim.RecurrentNetwork`.
     dtype : "float64" or "float32"
+    check_derivatives : bool
+        As of :class:`~rnnsim.RecurrentNetwork`.
 
     Raises
     ------
     RnnsimError
-        If an option is out of bounds, has the wrong shape or an unknown name.
+        If an option is out of bounds, has the wrong shape or an unknown name, or a derivative is wrong.
     """
 
     kind: ClassVar[str] = "fast-weight"
@@ -98,6 +100,7 @@ class FastWeightNetwork(Network):
         initial: float | str = 0.0,
         loss: str | Pair = "squared-error",
         dtype: Any = "float64",
+        check_derivatives: bool = True,
     ) -> None:
         self.architecture = checks.whole("architecture", architecture, 1, 2)
         self.n_slow_in = checks.whole("n_slow_in", n_slow_in, 0, checks.LARGEST_SIZE)
@@ -115,7 +118,7 @@ class FastWeightNetwork(Network):
         self.initial = reading.initial_fast_weights(initial)
         self.dtype = checks.float_dtype(dtype)
         self._lay_out()
-        self._compose()
+        self._compose(check_derivatives)
 
     def _lay_out(self) -> None:
         """Lay out both nets. The outputs of S are determined by the fast weights of F."""
@@ -130,20 +133,21 @@ class FastWeightNetwork(Network):
             raise RnnsimError("S has no weights: n_slow_in is 0 and slow_bias is false")
         self.slow_layers = make_layers(slow_sizes, self.slow_bias, slow_shortcuts)
 
-    def _compose(self) -> None:
+    def _compose(self, checked: bool) -> None:
         """Compose ``forward``, which depends on the activations, g, sigma and the loss."""
+        self.sums_outputs = is_sum_of_outputs(self.loss, self.n_out)
         slow, fast = (
             by_layer(reading.activations_of_layers(
-                self.hidden_activation, self.output_activation, net, len(hidden), self.dtype
+                self.hidden_activation, self.output_activation, net, len(hidden), self.dtype, checked
             ))
             for net, hidden in enumerate((self.slow_hidden, self.fast_hidden))
         )  # fmt: skip
         self.forward = running.forward_kernel(
             feed_rows_kernel(slow),
-            reading.change_kernel(self.architecture, self.g),
+            reading.change_kernel(self.architecture, self.g, checked),
             feed_kernel(fast),
-            sigma_kernel(self.sigma, self.dtype),
-            step_loss_kernel(loss_kernel(self.loss)),
+            sigma_kernel(self.sigma, self.dtype, checked),
+            step_loss_kernel(loss_kernel(self.loss, self.n_out, checked), self.sums_outputs),
         )
 
     @classmethod
@@ -203,7 +207,7 @@ class FastWeightNetwork(Network):
         return self._checked("inputs", given, width)
 
     def _checked(self, name: str, inputs: Array, width: int) -> Array:
-        return checks.finite(name, checks.over_time(name, inputs, width, self.dtype))
+        return checks.over_time(name, inputs, width, self.dtype)
 
     @property
     def n_state(self) -> int:
@@ -287,13 +291,19 @@ class FastWeightNetwork(Network):
         sources = [*units[: self.n_in + len(hidden)], *["bias"] * self.fast_bias]
         return tuple(f"{sources[a]} \u2192 {units[b - len(sources) + self.n_in]}" for a, b in from_to)
 
-    def state(self, batch: int, initial_state: Array | None = None) -> running.FastState:
+    def state(
+        self, batch: int, initial_state: Array | None = None, reset_state: Array | None = None
+    ) -> running.FastState:
         slow = self.initial == "slow"
-        initial = np.full((batch, self.n_state), 0.0 if slow else self.initial, self.dtype)
-        if initial_state is not None:
-            initial = checks.initial_state(initial_state, batch, self.n_state, self.dtype)
-        fresh = np.full(batch, slow and initial_state is None)
-        return running.FastState(initial.copy(), initial, fresh)
+        if slow and reset_state is not None:
+            raise RnnsimError("reset_state is given, but S sets the fast weights: initial is 'slow'")
+        if reset_state is None:
+            reset_state = np.full(self.n_state, 0.0 if slow else self.initial, self.dtype)
+        initial = checks.state("reset_state", reset_state, batch, self.n_state, self.dtype)
+        w = initial.copy() if initial_state is None else checks.state(
+            "initial_state", initial_state, batch, self.n_state, self.dtype
+        )  # fmt: skip
+        return running.FastState(w, initial, np.full(batch, slow and initial_state is None))
 
     def states(self, count: int, batch: int) -> running.FastState:
         w = np.zeros((count, batch, self.n_state), self.dtype)

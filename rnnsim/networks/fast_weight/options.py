@@ -14,6 +14,7 @@ from rnnsim import checks
 from rnnsim.errors import RnnsimError
 from rnnsim.kernels import kernel
 from rnnsim.networks.activations import activation_kernel
+from rnnsim.networks.derivative_checks import check_derivatives
 from rnnsim.networks.fast_weight.forward import change_between, change_directly
 from rnnsim.networks.fast_weight.layered import Layers
 from rnnsim.networks.fast_weight.sigma import Two
@@ -43,6 +44,7 @@ class FastWeightChoices(Options, frozen=True):
     loss: Any = "squared-error"
     scheme: str = "interval"
     gain: float = 0.1
+    check_derivatives: bool = True
 
 
 def layer_sizes(name: str, given: Any) -> tuple[int, ...]:
@@ -95,7 +97,9 @@ def initial_fast_weights(given: Any) -> float | str:
     return checks.real("initial", given)
 
 
-def activations_of(name: str, given: Any, net: int, layers: int, dtype: np.dtype[Any]) -> list[Kernel]:
+def activations_of(
+    name: str, given: Any, net: int, layers: int, dtype: np.dtype[Any], checked: bool
+) -> list[Kernel]:
     """The activations of the layers of one net (0: slow, 1: fast), from an option for both.
 
     ``given`` is a name or a pair (f, df), for all layers; or a pair (slow, fast), each of them for all
@@ -108,19 +112,19 @@ def activations_of(name: str, given: Any, net: int, layers: int, dtype: np.dtype
                               f"not {given!r}")  # fmt: skip
         given = given[net]
     if isinstance(given, str) or checks.are_functions(given, 2):
-        return [activation_kernel(given, dtype)] * max(layers, 1)
+        return [activation_kernel(given, dtype, checked)] * max(layers, 1)
     if not isinstance(given, tuple | list) or len(given) != layers:
         raise RnnsimError(f"{name} of {'SF'[net]} is one activation, or a list of {layers}, one a "
                           f"layer; got {given!r}")  # fmt: skip
-    return [activation_kernel(one, dtype) for one in given]
+    return [activation_kernel(one, dtype, checked) for one in given]
 
 
 def activations_of_layers(
-    hidden: Any, output: Any, net: int, layers: int, dtype: np.dtype[Any]
+    hidden: Any, output: Any, net: int, layers: int, dtype: np.dtype[Any], checked: bool
 ) -> tuple[Kernel, ...]:
     """The activations of a net with ``layers`` hidden layers, from the output layer backwards."""
-    own = activations_of("hidden_activation", hidden, net, layers, dtype)
-    return (*activations_of("output_activation", output, net, 1, dtype), *reversed(own))
+    own = activations_of("hidden_activation", hidden, net, layers, dtype, checked)
+    return (*activations_of("output_activation", output, net, 1, dtype, checked), *reversed(own))
 
 
 @kernel(allocates=False)
@@ -138,22 +142,26 @@ def product_by_b(s_a: float, s_b: float) -> float:
     return s_a
 
 
-def change_kernel(architecture: int, g: str | tuple[Two, Two, Two]) -> Kernel:
+def change_kernel(architecture: int, g: str | tuple[Two, Two, Two], checked: bool = True) -> Kernel:
     """Give the kernel that computes Box w from the outputs of S, eq. (19) or (20).
 
     Raises
     ------
     RnnsimError
-        If g is neither ``product`` nor three functions.
+        If g is neither ``product`` nor three functions, or a derivative is wrong.
     """
-    own = checks.are_functions(g, 3)
-    if not own and not (isinstance(g, str) and g == "product"):
+    own: Any = g if checks.are_functions(g, 3) else None
+    if own is None and not (isinstance(g, str) and g == "product"):
         raise RnnsimError(f"g is 'product' or three functions (g, dg_da, dg_db), not {g!r}")
     if architecture == 1:
-        if own:
+        if own is not None:
             raise RnnsimError("g is of architecture 2; in architecture 1 each weight has an output")
         return change_directly
-    return change_between(*g) if own else change_between(product, product_by_a, product_by_b)
+    if own is None:
+        return change_between(product, product_by_a, product_by_b)
+    if checked:
+        check_derivatives("g", own[0], own[1:])
+    return change_between(*own)
 
 
 def origins(architecture: int, layers: Layers) -> Array:

@@ -15,6 +15,7 @@ import numpy as np
 from rnnsim import checks
 from rnnsim.errors import RnnsimError, UnknownName, nearest
 from rnnsim.kernels import kernel
+from rnnsim.networks.derivative_checks import check_derivatives
 from rnnsim.numerics.elementary import ELEMENTARY
 from rnnsim.typing import Array, Kernel
 
@@ -63,7 +64,9 @@ def named(name: str, dtype: np.dtype[Any]) -> Kernel:
     return {"additive": additive, "decay": decay}[name]
 
 
-def sigma_kernel(sigma: str | tuple[Two, Two, Two], dtype: np.dtype[Any]) -> Kernel:
+def sigma_kernel(
+    sigma: str | tuple[Two, Two, Two], dtype: np.dtype[Any], checked: bool = True
+) -> Kernel:
     """Give the kernel of a named sigma, or make one of the user's ``(s, ds_dw, ds_dbox)``.
 
     Raises
@@ -71,7 +74,7 @@ def sigma_kernel(sigma: str | tuple[Two, Two, Two], dtype: np.dtype[Any]) -> Ker
     UnknownName
         If no sigma has this name.
     RnnsimError
-        If it is neither a name nor three functions.
+        If it is neither a name nor three functions, or a derivative is wrong.
     """
     if isinstance(sigma, str):
         if sigma not in NAMES:
@@ -81,6 +84,8 @@ def sigma_kernel(sigma: str | tuple[Two, Two, Two], dtype: np.dtype[Any]) -> Ker
         raise RnnsimError(
             f"sigma is a name or three functions (s, ds_dw, ds_dbox) of (w, Box w), not {sigma!r}"
         )
+    if checked:
+        check_derivatives("sigma", sigma[0], sigma[1:])
     return own_kernel(*sigma)
 
 

@@ -36,7 +36,7 @@ class RecurrentState(NamedTuple):
     x : (B, n) array
         x(t).
     initial : (B, n) array
-        The initial state, that of the first step and after a reset.
+        The state after a reset.
     """
 
     x: Array

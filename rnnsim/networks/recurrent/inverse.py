@@ -64,7 +64,7 @@ def input_for(
         before, reached = x, x  # at a steady state, the leak cancels
     else:
         before = np.empty_like(x)
-        before[0] = network.state(x.shape[1], initial_state).initial
+        before[0] = network.state(x.shape[1], initial_state).x
         before[1:] = x[:-1]
         reached = (x - (1 - network.leak) * before) / network.leak
     return np.asarray(_net_input(network, reached, inverse) - before @ p.W.T, network.dtype)

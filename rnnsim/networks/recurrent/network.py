@@ -14,7 +14,7 @@ from rnnsim.errors import RnnsimError
 from rnnsim.network import Network
 from rnnsim.networks.activations import Function, activation_kernel
 from rnnsim.networks.initial_weights import check_scheme, draw_weights
-from rnnsim.networks.losses import Pair, loss_kernel, step_loss_kernel
+from rnnsim.networks.losses import Pair, is_sum_of_outputs, loss_kernel, step_loss_kernel
 from rnnsim.networks.recurrent import derivatives as derivatives
 from rnnsim.networks.recurrent import forward as running
 from rnnsim.networks.recurrent import readout as reading
@@ -72,6 +72,7 @@ class RecurrentChoices(Options, frozen=True):
     loss: Any = "squared-error"
     scheme: str = "scaled-normal"
     gain: float = 1.0
+    check_derivatives: bool = True
 
 
 class RecurrentNetwork(Network):
@@ -97,11 +98,13 @@ class RecurrentNetwork(Network):
     connectivity : (n, n) bool array, optional
         Which connections of W exist, from column to row; all of them by default.
     dtype : "float64" or "float32"
+    check_derivatives : bool
+        Whether the derivatives of functions of your own are compared with differences, once.
 
     Raises
     ------
     RnnsimError
-        If an option is out of bounds, has the wrong shape or an unknown name.
+        If an option is out of bounds, has the wrong shape or an unknown name, or a derivative is wrong.
     """
 
     kind: ClassVar[str] = "recurrent"
@@ -120,6 +123,7 @@ class RecurrentNetwork(Network):
         loss: str | Pair = "squared-error",
         connectivity: Array | None = None,
         dtype: Any = "float64",
+        check_derivatives: bool = True,
     ) -> None:
         self.n_in = checks.whole("n_in", n_in, 0)
         self.n_hidden = checks.whole("n_hidden", n_hidden, 1)
@@ -130,7 +134,10 @@ class RecurrentNetwork(Network):
         self.loss = loss
         self.units = self._units(readout)
         self.connectivity = self._connectivity(connectivity)
-        self._compose(activation_kernel(activation, self.dtype), loss_kernel(loss))
+        self._compose(
+            activation_kernel(activation, self.dtype, check_derivatives),
+            loss_kernel(loss, self.n_out, check_derivatives),
+        )
 
     def _compose(self, activate: Kernel, loss: Kernel) -> None:
         """Compose the kernels that depend on the activation, the readout and the loss."""
@@ -141,7 +148,9 @@ class RecurrentNetwork(Network):
         self.readout_grad = reading.readout_grad_linear if linear else reading.readout_grad_units
         self.prepare = running.prepare_kernel(transpose_weights)
         self.step = running.step_kernel(activate)
-        self.readout = reading.readout_kernel(read, delta, step_loss_kernel(loss))
+        self.sums_outputs = is_sum_of_outputs(self.loss, self.n_out)
+        step_loss = step_loss_kernel(loss, self.sums_outputs)
+        self.readout = reading.readout_kernel(read, delta, step_loss)
         self.forward = running.forward_kernel(self.prepare, self.step, self.readout)
 
     def _units(self, readout: str | Sequence[int]) -> Array | None:
@@ -250,11 +259,16 @@ class RecurrentNetwork(Network):
 
     # --- state and trajectory ---
 
-    def state(self, batch: int, initial_state: Array | None = None) -> running.RecurrentState:
-        initial = np.zeros((batch, self.n_hidden), self.dtype)
-        if initial_state is not None:
-            initial = checks.initial_state(initial_state, batch, self.n_hidden, self.dtype)
-        return running.RecurrentState(initial.copy(), initial)
+    def state(
+        self, batch: int, initial_state: Array | None = None, reset_state: Array | None = None
+    ) -> running.RecurrentState:
+        none = np.zeros(self.n_hidden, self.dtype)
+        reset = checks.state("reset_state", none if reset_state is None else reset_state,
+                             batch, self.n_hidden, self.dtype)  # fmt: skip
+        x = reset.copy() if initial_state is None else checks.state(
+            "initial_state", initial_state, batch, self.n_hidden, self.dtype
+        )  # fmt: skip
+        return running.RecurrentState(x, reset)
 
     def states(self, count: int, batch: int) -> running.RecurrentState:
         x = np.zeros((count, batch, self.n_hidden), self.dtype)

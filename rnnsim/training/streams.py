@@ -1,0 +1,113 @@
+"""The user's arrays as a stream: shapes, types and values are checked here, once."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from rnnsim import checks
+from rnnsim.errors import RnnsimError
+from rnnsim.network import Network, Stream, empty_stream
+from rnnsim.typing import Array, Inputs
+
+
+def make_stream(
+    network: Network,
+    inputs: Inputs,
+    targets: Array | None,
+    mask: Array | None,
+    resets: Array | None,
+    *,
+    settles: bool = False,
+) -> Stream:
+    """Validate arrays and assemble them into a stream; without targets the mask is zero.
+
+    Where no target follows in its sequence (or, with ``settles``, at no target), inputs may hold
+    anything: they are padding.
+
+    Raises
+    ------
+    RnnsimError
+        If an array has a wrong shape, type or value.
+    """
+    u = network.check_inputs(inputs)
+    steps, batch = u.shape[:2]
+    d, weights = targets_and_mask(network, targets, mask, steps, batch)
+    weight = weights[..., 0]
+    if weights.shape[2] > 1:
+        weight = (weights != 0).any(axis=2).astype(network.dtype)
+    if targets is not None:
+        u = without_padding(u, weight != 0, settles)
+    checks.finite("inputs", u)
+    reset = np.zeros((steps, batch), np.bool_)
+    if resets is not None:
+        reset = checks.per_step("resets", resets, steps, batch, np.bool_)
+    stream = empty_stream(steps, batch, 0, network.n_out, network.dtype)
+    stream = stream._replace(inputs=u, targets=d, mask=weight, resets=reset)
+    if weights.shape[2] == 1:
+        return stream
+    return stream._replace(output_mask=weights, masks_outputs=np.ones(1, np.bool_))
+
+
+def targets_and_mask(
+    network: Network, targets: Array | None, mask: Array | None, steps: int, batch: int
+) -> tuple[Array, Array]:
+    """Check the targets (T, B, k) and their weights (T, B, 1), or (T, B, k): each output's own.
+
+    A masked array of NumPy masks outputs.
+    """
+    k, dtype = network.n_out, network.dtype
+    shape = (steps, batch, 1)
+    if targets is None:
+        return np.zeros((steps, batch, k), dtype), np.zeros(shape, dtype)
+    hidden = None
+    if isinstance(targets, np.ma.MaskedArray):
+        hidden = checks.over_time("the mask of targets", np.ma.getmaskarray(targets), k, np.bool_)
+        targets = targets.filled(0)
+    d = checks.over_time("targets", targets, k, dtype)
+    if d.shape[:2] != (steps, batch):
+        raise RnnsimError(f"targets are (T, B) = {d.shape[:2]}; the inputs {(steps, batch)}")
+    if mask is None:
+        weights = np.ones(shape, dtype)
+    elif is_per_output(mask, steps, batch, k):
+        weights = checks.finite("mask", checks.over_time("mask", mask, k, dtype))
+    else:
+        weights = checks.per_step("mask", mask, steps, batch, dtype)[..., None]
+    if hidden is not None:
+        whole = (hidden == hidden[..., :1]).all()  # each target as a whole
+        weights = weights * ~(hidden[..., :1] if whole else hidden)
+    if weights.shape[:2] != (steps, batch):
+        raise RnnsimError(f"mask has shape {weights.shape}; expected {(steps, batch, k)}")
+    if weights.shape[2] > 1 and not network.sums_outputs:
+        raise RnnsimError(
+            "a mask of each output needs a loss that is a sum over outputs, which "
+            f"{network_loss(network)} is not; give one of shape {(steps, batch)}"
+        )
+    checks.finite("targets", np.where(weights == 0, 0, d))  # masked targets may be nan
+    return d, np.ascontiguousarray(weights, dtype)
+
+
+def is_per_output(mask: Any, steps: int, batch: int, k: int) -> bool:
+    """Whether a mask weighs each output: (T, B, k), or (T, k) for one sequence."""
+    shape = np.shape(mask)
+    return len(shape) == 3 or (shape == (steps, k) and batch == 1 and k > 1)
+
+
+def network_loss(network: Network) -> str:
+    """The loss of a network in words."""
+    loss = getattr(network, "loss", None)
+    return loss if isinstance(loss, str) else "that of this network"
+
+
+def without_padding(inputs: Array, has_target: Array, settles: bool) -> Array:
+    """Replace what is not finite by 0 where it has no influence on any target."""
+    bad = ~np.isfinite(inputs).all(axis=2)
+    if not bad.any():
+        return inputs
+    counts = has_target
+    if not settles:  # this target or a later one of the sequence
+        counts = np.logical_or.accumulate(has_target[::-1])[::-1]
+    out = inputs.copy()
+    out[bad & ~counts] = 0
+    return out
