@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from rnnsim.errors import NotEnoughMemory
 from rnnsim.typing import Array
 
 LINE = 64  # bytes of a cache line
@@ -32,10 +33,19 @@ def zero_bytes(size: int) -> Array:
 
     ``np.zeros`` does not always do that: it clears memory that the process used before at once. As in
     NumPy, huge pages are requested for large arrays.
+
+    Raises
+    ------
+    NotEnoughMemory
+        If there are not so many.
     """
-    if size < MANY or not hasattr(mmap, "MAP_PRIVATE"):
-        return np.zeros(size, np.uint8)
-    pages = mmap.mmap(-1, size, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    try:
+        if size < MANY or not hasattr(mmap, "MAP_PRIVATE"):
+            return np.zeros(size, np.uint8)
+        pages = mmap.mmap(-1, size, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    except (MemoryError, OSError, OverflowError, ValueError):  # which, depends on the size
+        raise NotEnoughMemory(f"not enough memory: an array of {size:.3g} bytes cannot be allocated; "
+                              "smaller sizes need less") from None  # fmt: skip
     if size >= LARGE and hasattr(mmap, "MADV_HUGEPAGE"):
         with suppress(OSError):  # the operating system may not support it
             pages.madvise(mmap.MADV_HUGEPAGE)

@@ -1,9 +1,22 @@
-"""The errors that rnnsim raises. Messages say what is wrong and what is expected."""
+"""The errors that rnnsim raises. Messages say, in a line or two, what is wrong and what is expected."""
 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+import errno
+import os
+import reprlib
+from collections.abc import Callable, Collection, Iterable
+from functools import wraps
+from typing import ParamSpec, TypeVar
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+CLOSE = 0.65  # similarity from which a name is suggested: one letter wrong in three
+PART = 3  # letters from which a part of a name is suggested for it
+WIDTH = 70  # characters of a value in a message
+TOO_LARGE = ("array is too big", "Maximum allowed dimension exceeded")  # NumPy's, for any machine
 
 
 class RnnsimError(ValueError):
@@ -12,6 +25,10 @@ class RnnsimError(ValueError):
 
 class UnknownName(RnnsimError):
     """No rule, task, option or column has this name; the message lists the nearest."""
+
+
+class NotEnoughMemory(RnnsimError, MemoryError):
+    """Arrays of the sizes that were asked for cannot be allocated."""
 
 
 class NoSteadyState(RnnsimError):
@@ -27,13 +44,88 @@ class RnnsimWarning(UserWarning):
 
 
 def nearest(kind: str, name: object, known: Iterable[str]) -> str:
-    """Give a message that nothing has this name, with the nearest names.
+    """Give a message that nothing has this name, with the names that are near, or else all of them.
 
     >>> nearest("rule", "btpp", ["bptt", "rtrl"])
     "no rule is called 'btpp'; did you mean bptt?"
     """
     names = sorted(known)
-    close = difflib.get_close_matches(str(name), names, n=3, cutoff=0.5)
-    if close:
+    if isinstance(name, str) and (close := _near(name, names)):
         return f"no {kind} is called {name!r}; did you mean {' or '.join(close)}?"
-    return f"no {kind} is called {name!r}; there are {', '.join(names) or 'none'}"
+    return f"no {kind} is called {shown(name)}; there are {', '.join(names) or 'none'}"
+
+
+def _near(name: str, names: Collection[str]) -> list[str]:
+    """At most three names of nearly the same spelling, of the same letters, or that have this as a part.
+
+    What is swapped or doubled in a short name makes it rather different by the usual measure.
+    """
+    given = name.casefold()
+    by_letters = [known for known in names if set(known.casefold()) == set(given)]
+    by_part = [known for known in names if len(given) >= PART and given in known.casefold()]
+    spelt = {known.casefold(): known for known in names}
+    by_spelling = [spelt[known] for known in difflib.get_close_matches(given, spelt, cutoff=CLOSE)]
+    return list(dict.fromkeys([*by_spelling, *by_letters, *by_part]))[:3]
+
+
+def shown(value: object) -> str:
+    """Write a value for a message: in one line that is not too long, whatever the value is.
+
+    >>> shown([[1.0] * 100] * 100)
+    '[[1.0, 1.0, 1.0, 1.0, 1.0, 1.0, ...], [1.0, 1.0, 1.0, 1.0, 1.0, ...]...'
+    """
+    short = reprlib.Repr()
+    short.maxstring = short.maxother = WIDTH
+    try:
+        text = " ".join(short.repr(value).split())
+    except Exception:  # noqa: BLE001 (of a user's class, or an int of thousands of digits)
+        text = f"of type {type(value).__name__}"
+    return text if len(text) <= WIDTH else f"{text[: WIDTH - 3]}..."
+
+
+def described(error: BaseException) -> str:
+    """Give the class and the message of an exception, in one line."""
+    try:
+        return " ".join(f"{type(error).__name__}: {error}".split())
+    except Exception:  # noqa: BLE001 (of a plugin's exception)
+        return type(error).__name__
+
+
+def shown_path(path: object) -> str:
+    """Write a path for a message: as it is, unless that would not be a line that can be read."""
+    text = str(path)
+    return text if text.isprintable() and text else repr(text)
+
+
+def reports_memory(function: Callable[P, R]) -> Callable[P, R]:
+    """Let a function raise :class:`NotEnoughMemory` for arrays that cannot be allocated.
+
+    A decorator. Depending on the size, an allocation that fails is a MemoryError of NumPy or Numba, an
+    OSError of mmap, or an error about a number that is too large.
+    """
+
+    @wraps(function)
+    def call(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return function(*args, **kwargs)
+        except RnnsimError:
+            raise
+        except (MemoryError, OSError, OverflowError, ValueError) as error:
+            if not lacks_memory(error):
+                raise
+            raise NotEnoughMemory(memory_message(error)) from None
+
+    return call
+
+
+def lacks_memory(error: BaseException) -> bool:
+    """Whether an exception means that an array is too large to be allocated."""
+    if isinstance(error, OSError):
+        return error.errno == errno.ENOMEM
+    return isinstance(error, MemoryError) or str(error).startswith(TOO_LARGE)
+
+
+def memory_message(error: BaseException) -> str:
+    """Give the message for an array that cannot be allocated."""
+    what = os.strerror(errno.ENOMEM) if isinstance(error, OSError) else str(error).rstrip(".")
+    return f"not enough memory: {what or 'an array cannot be allocated'}; smaller sizes need less"

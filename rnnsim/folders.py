@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import msgspec
 import numpy as np
 
+from rnnsim import checks
 from rnnsim.errors import RnnsimError
 from rnnsim.typing import Array
 
@@ -121,7 +122,7 @@ def load(folder: str | Path) -> SavedRun:
     from safetensors import SafetensorError
     from safetensors.numpy import load_file
 
-    path = Path(folder)
+    path = checks.path("the folder of a run", folder)
     absent = [name for name in (SUMMARY, METRICS, PARAMS) if not (path / name).is_file()]
     if absent:
         raise RnnsimError(f"{path} is not a saved run: there is no {' and no '.join(absent)} in it")

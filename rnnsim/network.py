@@ -18,6 +18,7 @@ A trajectory holds the last steps in rows (:class:`TrajectoryFields`), a stream 
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Literal, Self
@@ -26,7 +27,7 @@ import numpy as np
 
 from rnnsim import checks
 from rnnsim.arrays import aligned_zeros
-from rnnsim.errors import RnnsimError
+from rnnsim.errors import RnnsimError, shown
 from rnnsim.network_data import (
     SettlingTrajectoryFields,
     SharedTrajectoryFields,
@@ -284,13 +285,13 @@ class Network(ABC):
     @property
     def n_params(self) -> int:
         """The number of entries of all parameters."""
-        return sum(int(np.prod(shape)) for shape in self.shapes.values())
+        return sum(math.prod(shape) for shape in self.shapes.values())
 
     def views(self, flat: Array) -> Params:
         """Give the parameters as views into one flat array of ``n_params`` numbers."""
         arrays, start = [], 0
         for shape in self.shapes.values():
-            stop = start + int(np.prod(shape))
+            stop = start + math.prod(shape)
             arrays.append(flat[start:stop].reshape(shape))
             start = stop
         return self.params_type(*arrays)
@@ -305,21 +306,26 @@ class Network(ABC):
     def pack(self, params: Params) -> Array:
         """Copy parameters, checked, into one flat array.
 
+        Parameters
+        ----------
+        params : NamedTuple or mapping of arrays
+
         Raises
         ------
         RnnsimError
-            If an array is absent, has another shape, or holds values that are not finite.
+            If an array is absent, has another shape, or holds what is not a finite real number.
         """
-        given = params._asdict() if hasattr(params, "_asdict") else params
+        given: Any = params
+        if isinstance(params, tuple) and hasattr(params, "_asdict"):
+            given = params._asdict()
         if not isinstance(given, Mapping) or set(given) != set(self.shapes):
-            raise RnnsimError(
-                f"the parameters of this network are {', '.join(self.shapes)}; got "
-                f"{', '.join(given) if isinstance(given, Mapping) else type(params)}"
-            )
+            got = ", ".join(map(str, given)) if isinstance(given, Mapping) else shown(params)
+            names = ", ".join(self.shapes)
+            raise RnnsimError(f"the parameters of this network are {names}; got {got or 'none'}")
         flat = aligned_zeros((self.n_params,), self.dtype)
         views = self.views(flat)
         for name, shape in self.shapes.items():
-            array = np.asarray(given[name])
+            array = checks.numbers(name, given[name], self.dtype)
             if array.shape != shape:
                 raise RnnsimError(f"{name} has shape {array.shape}; this network's is {shape}")
             if not np.isfinite(array).all():
@@ -327,3 +333,16 @@ class Network(ABC):
             getattr(views, name)[...] = array
         self.check_params(views)
         return flat
+
+
+def check_is_network(given: Any) -> Network:
+    """Check that an argument is a network.
+
+    Raises
+    ------
+    RnnsimError
+    """
+    if not isinstance(given, Network):
+        raise RnnsimError("network is one that is made, such as a RecurrentNetwork or a "
+                          f"FastWeightNetwork, not {shown(given)}")  # fmt: skip
+    return given

@@ -8,8 +8,10 @@ from functools import cache
 from typing import Annotated, Any, ClassVar, Literal, Self, get_args, get_origin, get_type_hints
 
 import msgspec
+import numpy as np
 
-from rnnsim.errors import RnnsimError, UnknownName, nearest
+from rnnsim.checks import LARGEST, known_name, real, whole
+from rnnsim.errors import RnnsimError, shown
 
 Positive = Annotated[float, msgspec.Meta(gt=0)]
 Count = Annotated[int, msgspec.Meta(ge=1)]
@@ -18,7 +20,9 @@ WORDS = {"int": "a whole number", "float": "a number", "bool": "true or false",
 
 
 def _number(value: Any) -> Any:
-    """Write text such as ``.5`` as ``0.5``, since JSON has no number without a leading digit."""
+    """Give a number of NumPy as Python's, and text such as ``.5`` as ``0.5``, as JSON writes it."""
+    if isinstance(value, np.generic):
+        return value.item()
     return re.sub(r"^([+-]?)\.(?=\d)", r"\g<1>0.", value) if isinstance(value, str) else value
 
 
@@ -52,28 +56,63 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
             If a value has the wrong type or is out of its bounds.
         """
         known = cls.defaults()
-        given = {name.replace("-", "_"): _number(value) for name, value in options.items()}
+        given = {name.replace("-", "_"): value for name, value in options.items()}
         for name in given:
-            if name not in known:
-                raise UnknownName(nearest(f"option of {cls.name}", name, known))
+            known_name(f"option of {cls.name}", name, known)
+        return cls._converted(given, strict=False)
+
+    def check(self) -> None:
+        """Check the options of an instance: a class that is called checks no types and no bounds.
+
+        Raises
+        ------
+        RnnsimError
+            If a value has the wrong type or is out of its bounds.
+        """
+        fields = _fields(type(self))
+        self._converted({field.name: getattr(self, field.name) for field in fields}, strict=True)
+
+    @classmethod
+    def _converted(cls, given: Mapping[str, Any], *, strict: bool) -> Self:
+        values = {name: _number(value) for name, value in given.items()}
+        for name, value in values.items():
+            cls._check_size(name, value)
         try:
-            return msgspec.convert(given, cls, strict=False)
+            made = msgspec.convert(values, cls, strict=strict)
         except msgspec.ValidationError as error:
             if isinstance(error.__cause__, RnnsimError):  # raised by __post_init__
                 raise error.__cause__ from None
-            what, _, path = str(error).partition(" - at `$.")
-            if not path:  # an error of several options together
-                raise RnnsimError(what) from None
-            name = path.rstrip("`").split("[")[0]
-            what = re.sub(r", got `.*`$", "", what)
-            for kind, words in WORDS.items():
-                what = re.sub(rf"\b{kind}\b", words, what)
-            what = what.replace(" | ", " or ").replace("`", "")
-            if choices := cls.choices_of(name):
-                what = f"it is one of {', '.join(choices)}"
-            raise RnnsimError(
-                f"option {name} of {cls.name} is {given.get(name)!r}: {what[0].lower()}{what[1:]}"
-            ) from None
+            raise RnnsimError(cls._explained(str(error), given)) from None
+        except (UnicodeError, RecursionError):
+            raise RnnsimError(f"option {' or '.join(given)} of {cls.name} is text that is not valid "
+                              "Unicode, or holds itself; give another value") from None  # fmt: skip
+        for name in given:  # again, as text has become numbers
+            cls._check_size(name, getattr(made, name))
+        return made
+
+    @classmethod
+    def _explained(cls, message: str, given: Mapping[str, Any]) -> str:
+        """Write a message of msgspec in our words."""
+        what, _, path = message.partition(" - at `$.")
+        if not path:  # an error of several options together
+            return what
+        name = path.rstrip("`").split("[")[0]
+        what = re.sub(r", got `.*`$", "", what)
+        for kind, words in WORDS.items():
+            what = re.sub(rf"\b{kind}\b", words, what)
+        what = what.replace(" | ", " or ").replace("`", "")
+        if choices := cls.choices_of(name):
+            what = f"it is one of {', '.join(choices)}"
+        value = shown(given.get(name))
+        return f"option {name} of {cls.name} is {value}: {what[0].lower()}{what[1:]}"
+
+    @classmethod
+    def _check_size(cls, name: str, value: Any) -> None:
+        """Refuse numbers that no kernel can compute with, whatever the bounds of the option."""
+        if isinstance(value, int):
+            whole(f"option {name} of {cls.name}", value, -LARGEST, LARGEST)
+        elif isinstance(value, float):
+            real(f"option {name} of {cls.name}", value)
 
     @classmethod
     def choices_of(cls, option: str) -> tuple[str, ...]:

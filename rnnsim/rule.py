@@ -27,7 +27,7 @@ import numpy as np
 
 from rnnsim.errors import RnnsimError
 from rnnsim.kernels import kernel
-from rnnsim.network import Network, Stream
+from rnnsim.network import Network, Stream, check_is_network
 from rnnsim.options import Options
 from rnnsim.typing import Array, Kernel, Memory, Params, State, Trajectory
 
@@ -232,6 +232,7 @@ class Rule(Options, frozen=True):
         RnnsimError
             If a kernel that the rule needs is absent.
         """
+        check_is_network(network)
         absent = [name for name in self.needs if getattr(network, name, None) is None]
         if absent:
             raise RnnsimError(

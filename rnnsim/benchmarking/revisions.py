@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from packaging.requirements import InvalidRequirement, Requirement
 
-from rnnsim.errors import RnnsimError
+from rnnsim.errors import RnnsimError, shown
 
 from .through_asv import Suite, configuration, quiet
 
@@ -34,7 +34,10 @@ def project_here(start: Path | None = None) -> Project:
         If there is no repository, or no pyproject.toml in it.
     """
     here = (start or Path.cwd()).resolve()
-    root = Path(git(here, "rev-parse", "--show-toplevel"))
+    try:
+        root = Path(git(here, "rev-parse", "--show-toplevel"))
+    except RnnsimError as error:
+        raise RnnsimError(f"--compare works in the repository of a package: {error}") from None
     for folder in (here, *here.parents):
         file = folder / "pyproject.toml"
         if file.exists():
@@ -59,6 +62,8 @@ def git(folder: Path, *arguments: str, **variables: str) -> str:
             ["git", *arguments], cwd=folder, env={**os.environ, **variables},
             capture_output=True, text=True, check=True,
         )  # fmt: skip
+    except ValueError:  # an argument that no process can be given
+        raise RnnsimError(f"git cannot be given {shown(arguments[-1])}") from None
     except FileNotFoundError:
         raise RnnsimError("--compare needs git, which is not installed") from None
     except subprocess.CalledProcessError as error:
@@ -90,8 +95,18 @@ def commit_tree(project: Project, tree: str, parent: str, message: str) -> str:
 
 
 def resolve(project: Project, revision: str) -> str:
-    """Return the commit of a revision."""
-    return git(project.root, "rev-parse", "--verify", "--end-of-options", f"{revision}^{{commit}}")
+    """Return the commit of a revision.
+
+    Raises
+    ------
+    RnnsimError
+        If there is none.
+    """
+    try:
+        return git(project.root, "rev-parse", "--verify", "--end-of-options", f"{revision}^{{commit}}")
+    except RnnsimError:
+        raise RnnsimError(f"git knows no revision {shown(revision)}; --compare takes a commit, or the "
+                          "name of a branch or a tag") from None  # fmt: skip
 
 
 def check_builds_here(project: Project) -> None:

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
-from rnnsim.errors import RnnsimError, UnknownName, nearest
+from rnnsim import checks
+from rnnsim.errors import RnnsimError, UnknownName, nearest, shown_path
 from rnnsim.typing import Array
 
 
@@ -72,16 +73,17 @@ def read_sheet(path: str) -> Sheet:
         If it does not exist or cannot be read in that format.
     """
     readers = {".csv": CsvSheet, ".npz": NpzSheet}
-    file = Path(path)
+    file = checks.path("path", path)
     reader = readers.get(file.suffix.lower())
     if reader is None:
-        raise RnnsimError(f"{path} is neither a .csv nor a .npz file")
+        raise RnnsimError(f"{shown_path(path)} is neither a .csv nor a .npz file")
     try:
         return reader(file)
     except FileNotFoundError:
-        raise RnnsimError(f"there is no file {path}") from None
+        raise RnnsimError(f"there is no file {shown_path(path)}") from None
     except OSError as error:
-        raise RnnsimError(f"{path} cannot be read: {error.strerror or error}") from None
+        why = error.strerror or error
+        raise RnnsimError(f"{shown_path(path)} cannot be read: {why}") from None
 
 
 class CsvSheet(Sheet):

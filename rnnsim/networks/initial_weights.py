@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from rnnsim import checks
-from rnnsim.errors import UnknownName, nearest
+from rnnsim.errors import RnnsimError
 from rnnsim.typing import Array
 
 SCHEMES = ("scaled-normal", "uniform", "interval", "orthogonal")
@@ -18,9 +18,24 @@ def check_scheme(scheme: str, gain: float) -> None:
     ------
     RnnsimError
     """
-    if scheme not in SCHEMES:
-        raise UnknownName(nearest("initial scheme", scheme, SCHEMES))
+    checks.known_name("initial scheme", scheme, SCHEMES)
     checks.real("gain", gain)
+
+
+def set_weights(
+    out: Array, rng: np.random.Generator, scheme: str, gain: float, exists: Array | None = None
+) -> None:
+    """Draw a matrix of weights (:func:`draw_weights`) into an array, in its dtype.
+
+    Raises
+    ------
+    RnnsimError
+        If a weight is too large for it.
+    """
+    with np.errstate(over="ignore"):
+        out[...] = draw_weights(rng, scheme, gain, out.shape, exists)
+    if not np.isfinite(out).all():
+        raise RnnsimError(f"gain is {gain:g}; some weights are then too large for {out.dtype}")
 
 
 def draw_weights(

@@ -37,9 +37,9 @@ def suggested_tasks(rule: str) -> list[str]:
 def _suggests(task: str, rule: str) -> bool:
     try:
         made = registry.make_task(task, {})
-    except RnnsimError:  # it needs options
+        suggestions = made.suggestions(rule, registry.rule_type(rule).kind)
+    except Exception:  # noqa: BLE001 (it needs options, or it is a plugin's, which may fail in any way)
         return False
-    suggestions = made.suggestions(rule, registry.rule_type(rule).kind)
     return any(suggestion.rule == rule for suggestion in suggestions.values())
 
 
@@ -51,7 +51,7 @@ def fitting_tasks(rule: str, tasks: Iterable[str], most: int | None = None) -> l
 def _fits(rule: str, task: str) -> bool:
     try:
         configure(rule, task)
-    except RnnsimError:  # it does not fit, or it needs options or data that are not installed
+    except Exception:  # noqa: BLE001 (as above; or it does not fit, or its data are not installed)
         return False
     return True
 
@@ -66,7 +66,7 @@ def compile_all(tasks: Mapping[str, Sequence[str]], jobs: int = 1) -> Iterator[C
     jobs : int
         Number of processes.
     """
-    checks.whole("jobs", jobs, 1)
+    checks.whole("jobs", jobs, 1, checks.MOST_PROCESSES)
     work = [(rule, of_rule) for rule, of_rule in tasks.items() if of_rule]
     if jobs == 1 or len(work) < 2:
         for rule, of_rule in work:

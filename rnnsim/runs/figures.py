@@ -9,13 +9,14 @@ from typing import Any
 import numpy as np
 
 from rnnsim import checks
-from rnnsim.errors import RnnsimError
+from rnnsim.errors import RnnsimError, reports_memory, shown_path
 from rnnsim.network import Stream
 from rnnsim.training.evaluation import plain_forward, run_held_out
 from rnnsim.training.experiment import Experiment
 from rnnsim.typing import Array, Params
 
 FORMATS = ("png", "svg", "pdf")
+MOST_SHOWN = 10_000  # steps: more are not told apart
 
 
 def figure_type(path: str | Path | None = None) -> Any:
@@ -31,11 +32,11 @@ def figure_type(path: str | Path | None = None) -> Any:
     except ImportError:
         raise RnnsimError("figures need matplotlib: pip install 'rnnsim[plot]'") from None
     if path is not None:
-        ending = Path(path).suffix.lower().lstrip(".")
-        if ending not in FORMATS:
-            raise RnnsimError(f"cannot draw into {path}: the file must end in .{', .'.join(FORMATS)}")
-        if not Path(path).parent.is_dir():
-            raise RnnsimError(f"cannot draw into {path}: there is no folder {Path(path).parent}")
+        file, shown = checks.path("the file of a figure", path), shown_path(path)
+        if file.suffix.lower().lstrip(".") not in FORMATS:
+            raise RnnsimError(f"cannot draw into {shown}: the file must end in .{', .'.join(FORMATS)}")
+        if not file.parent.is_dir():
+            raise RnnsimError(f"cannot draw into {shown}: there is no folder {shown_path(file.parent)}")
     return Figure
 
 
@@ -89,10 +90,12 @@ def saved(figure: Any, path: str | Path | None) -> Any:
         try:
             figure.savefig(path, dpi=150)
         except OSError as error:
-            raise RnnsimError(f"cannot draw into {path}: {error.strerror or error}") from None
+            why = error.strerror or error
+            raise RnnsimError(f"cannot draw into {shown_path(path)}: {why}") from None
     return figure
 
 
+@reports_memory
 def behaviour(
     experiment: Experiment,
     params: Params,
@@ -129,7 +132,7 @@ def behaviour(
         If matplotlib is not installed, or the file cannot be written.
     """
     Figure = figure_type(path)
-    steps = checks.whole("steps", shown, 2)
+    steps = checks.whole("steps", shown, 2, MOST_SHOWN)
     network, task = experiment.network, experiment.task
     rows = max(2 * steps, task.episode_length or 0)
     forward_pass = plain_forward(network, experiment.rule.settler() if task.steady else None)

@@ -9,8 +9,9 @@ from typing import Any
 
 import msgspec
 
-from rnnsim import folders
+from rnnsim import checks, folders
 from rnnsim.criterion import Criterion
+from rnnsim.errors import reports_memory
 from rnnsim.network import Network
 from rnnsim.options import Options
 from rnnsim.rule import Rule
@@ -88,7 +89,7 @@ class Run:
         -------
         matplotlib.figure.Figure
         """
-        if behaviour:
+        if checks.boolean("behaviour", behaviour):
             return self.plot_behaviour(path)
         return figures.learning_curve(self.experiment, self.metrics, self.solved_at, path)
 
@@ -116,6 +117,7 @@ class Run:
         return folders.save(folder, _summary(self), self.metrics, self.params._asdict())
 
 
+@reports_memory
 def run(
     rule: str | Rule,
     task: str | Task,
@@ -202,6 +204,7 @@ def run(
     NoSteadyState
         If a network does not converge to a steady state.
     """
+    checks.boolean("progress", progress)
     trainer = Trainer(configure(
         rule, task, network=network, settings=settings, steps=steps, seed=seed, hidden=hidden,
         optimizer=optimizer, learning_rate=learning_rate, clip=clip, window=window, batch=batch,

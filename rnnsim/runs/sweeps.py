@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from rnnsim import checks
-from rnnsim.errors import Diverged, NoSteadyState, RnnsimError
+from rnnsim.errors import Diverged, NoSteadyState, RnnsimError, reports_memory
 from rnnsim.rule import Rule
 from rnnsim.runs.processes import in_processes
 from rnnsim.task import Task
@@ -114,6 +114,7 @@ class Outcome(NamedTuple):
     diverged: bool
 
 
+@reports_memory
 def sweep(
     rule: str | Rule,
     task: str | Task,
@@ -152,7 +153,9 @@ def sweep(
         If an argument is invalid.
     """
     checks.whole("seeds", seeds, 1, checks.LARGEST_SIZE)
-    checks.whole("jobs", jobs, 1)
+    checks.whole("jobs", jobs, 1, checks.MOST_PROCESSES)
+    checks.boolean("control", control)
+    checks.boolean("progress", progress)
     if taken := [name for name in OF_RUN if name in choices]:
         raise RnnsimError(
             f"{taken[0]} is an argument of a single run; a sweep is of the seeds 0, 1, ..."

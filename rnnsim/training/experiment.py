@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from rnnsim import checks, registry
-from rnnsim.criterion import Criterion
-from rnnsim.errors import RnnsimError, UnknownName, nearest
+from rnnsim.criterion import SCORES, Criterion
+from rnnsim.errors import RnnsimError, UnknownName, nearest, shown
 from rnnsim.network import Network
 from rnnsim.options import Options
 from rnnsim.rule import Rule
@@ -79,14 +79,13 @@ def configure(
     chosen_task = _build(registry.make_task, registry.task_type(task), task, given)
     kind = _kind(registry.rule_type(rule), network)
     settings, suggested = _suggestion(chosen_task, registry.rule_type(rule).name, kind, settings)
-    optimizer = optimizer or suggested.optimizer
+    optimizer = suggested.optimizer if optimizer is None else optimizer
     owners = _owners(rule, task, optimizer, network, kind)
     _check_owned(given, list(owners.values()))
     chosen_rule = _build(registry.make_rule, registry.rule_type(rule), rule, given)
     network_options, init_options = _network_options(owners.get("network"), given)
     net = _network(chosen_rule, chosen_task, suggested, network, hidden, dtype, network_options)
     max_steps = checks.whole("steps", suggested.steps if steps is None else steps, 1, checks.LARGEST)
-    limit = suggested.clip if clip is None else clip
     rate = suggested.learning_rate if learning_rate is None else learning_rate
     return Experiment(
         rule=chosen_rule,
@@ -101,9 +100,9 @@ def configure(
         window=min(_window(chosen_rule, chosen_task, suggested, net, window), max_steps),
         batch=checks.whole("batch", suggested.batch if batch is None else batch, 1, checks.LARGEST_SIZE),
         learning_rate=checks.real("learning_rate", rate, at_least=0),
-        clip=math.inf if limit in (None, math.inf) else checks.real("clip", limit, above=0),
-        stop=bool(stop),
-        tailored=bool(tailored),
+        clip=_clip(suggested.clip if clip is None else clip),
+        stop=checks.boolean("stop", stop),
+        tailored=checks.boolean("tailored", tailored),
     )
 
 
@@ -113,7 +112,7 @@ def _kind(rule: type[Rule], network: str | Network | None) -> str:
         return network.kind
     if network is not None and not isinstance(network, str):
         raise RnnsimError("network is the name of a kind, or one that is made, such as a "
-                          f"RecurrentNetwork, not {network!r}")  # fmt: skip
+                          f"RecurrentNetwork, not {shown(network)}")  # fmt: skip
     return registry.network_type(rule.kind if network is None else network).kind
 
 
@@ -121,9 +120,9 @@ def _suggestion(task: Task, rule: str, kind: str, settings: str | None) -> tuple
     """Return the name and contents of the chosen settings, by default the task's first."""
     suggestions = task.suggestions(rule, kind)
     name = next(iter(suggestions)) if settings is None else settings
-    if name not in suggestions:
-        raise UnknownName(nearest(f"setting of {task.name} ({kind} network)", name, suggestions))
-    suggested = suggestions[name]
+    suggested = suggestions[
+        checks.known_name(f"setting of {task.name} ({kind} network)", name, suggestions)
+    ]
     if suggested.kind != kind:  # only the loss carries over to another kind of network
         loss = {name: value for name, value in suggested.network.items() if name == "loss"}
         suggested = suggested._replace(kind=kind, network=loss, init={})
@@ -209,7 +208,7 @@ def _network(
         needed = rule.network if suggested.kind == rule.kind else {}
         network = registry.network_type(suggested.kind).sized(
             task.n_in, size, task.n_out,
-            **{"dtype": dtype or "float64", **needed, **suggested.network, **chosen},
+            **{"dtype": "float64" if dtype is None else dtype, **needed, **suggested.network, **chosen},
         )  # fmt: skip
     elif hidden is not None or dtype is not None:
         raise RnnsimError("hidden and dtype are those of the network that is given; leave them out")
@@ -233,7 +232,13 @@ def _check_fit(rule: Rule, task: Task, network: Network) -> None:
         ]
         raise RnnsimError(f"{rule.name} needs a task {kind}, which {task.name} is not; there are "
                           f"{', '.join(near)}")  # fmt: skip
+    checks.known_name(f"score of {task.name}", task.score, SCORES)
     rule.check_network(network)
+
+
+def _clip(limit: float | None) -> float:
+    unlimited = limit is None or (isinstance(limit, float) and limit == math.inf)
+    return math.inf if unlimited else checks.real("clip", limit, above=0)
 
 
 def _criterion(task: Task, criterion: str | Criterion | None) -> Criterion:
@@ -241,22 +246,27 @@ def _criterion(task: Task, criterion: str | Criterion | None) -> Criterion:
         return task.criterion
     if isinstance(criterion, str):
         criteria = task.criteria
-        if criterion not in criteria:
-            raise UnknownName(nearest(f"criterion of {task.name}", criterion, criteria))
-        return criteria[criterion]
-    if not (callable(getattr(criterion, "met", None)) and callable(getattr(criterion, "memory", None))):
+        return criteria[checks.known_name(f"criterion of {task.name}", criterion, criteria)]
+    has = [callable(getattr(criterion, name, None)) for name in ("met", "memory")]
+    if isinstance(criterion, type) or not all(has):
         raise RnnsimError(f"criterion is one of {', '.join(task.criteria)}, or one that is made, "
-                          f"not {criterion!r}")  # fmt: skip
+                          f"not {shown(criterion)}")  # fmt: skip
     return criterion
 
 
 def _window(rule: Rule, task: Task, suggested: Suggestion, network: Network, window: int | None) -> int:
+    if window is not None:
+        checks.whole("window", window, 1, checks.LARGEST)
     if not rule.online:
         if task.episode_length is None or window not in (None, task.episode_length):
             raise RnnsimError(
                 f"{rule.name} is not on-line: it needs a task of episodes, and leaves window out"
             )
         return task.episode_length
-    if window is not None:
-        return checks.whole("window", window, 1)
-    return suggested.window or task.episode_length or rule.online_window(network) or DEFAULT_WINDOW
+    return (
+        window
+        or suggested.window
+        or task.episode_length
+        or rule.online_window(network)
+        or DEFAULT_WINDOW
+    )

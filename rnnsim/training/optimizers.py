@@ -15,7 +15,8 @@ import msgspec
 import numpy as np
 
 from rnnsim.arrays import aligned_zeros
-from rnnsim.errors import RnnsimError, UnknownName, nearest
+from rnnsim.checks import known_name
+from rnnsim.errors import RnnsimError, shown
 from rnnsim.kernels import kernel
 from rnnsim.options import Options, Positive
 from rnnsim.typing import Array, Kernel, Memory
@@ -166,9 +167,7 @@ def optimizer_type(name: str) -> type[Optimizer]:
     UnknownName
         If there is none.
     """
-    if name not in OPTIMIZERS:
-        raise UnknownName(nearest("optimizer", name, OPTIMIZERS))
-    return OPTIMIZERS[name]
+    return OPTIMIZERS[known_name("optimizer", name, OPTIMIZERS)]
 
 
 def make_optimizer(optimizer: str | Optimizer, options: Mapping[str, Any]) -> Optimizer:
@@ -182,7 +181,8 @@ def make_optimizer(optimizer: str | Optimizer, options: Mapping[str, Any]) -> Op
     if isinstance(optimizer, str):
         return optimizer_type(optimizer).from_options(options)
     if not isinstance(optimizer, Optimizer):
-        raise RnnsimError(f"optimizer is one of {', '.join(OPTIMIZERS)}, not {optimizer!r}")
+        raise RnnsimError(f"optimizer is one of {', '.join(OPTIMIZERS)}, not {shown(optimizer)}")
+    optimizer.check()
     return optimizer
 
 

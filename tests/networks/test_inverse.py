@@ -178,7 +178,10 @@ def test_an_own_activation_with_its_inverse() -> None:
         (None, "the activation is a function of your own; give its inverse as inverse="),
         (np.arctanh, r"the inverse of the activation holds nan at \(0, 0, 0\)"),
         (lambda x: 1 / (x - 2), r"the inverse of the activation holds inf at \(0, 0, 0\)"),
-        (lambda x: x.sum(), r"inverse gives an array of shape \(\) for one of shape \(1, 1, 3\)"),
+        (
+            lambda x: x.sum(),
+            r"inverse gives an array of shape \(\); that of its argument is \(1, 1, 3\)",
+        ),
     ],
 )
 def test_an_inverse_that_is_none_is_refused(own: Any, message: str) -> None:
@@ -194,7 +197,7 @@ def test_an_inverse_that_is_none_is_refused(own: Any, message: str) -> None:
         (np.zeros((0, n)), {}, "needs at least one step"),
         (np.full((T, n), np.nan), {}, r"states holds nan at \(0, 0, 0\)"),
         (np.zeros((T, B, n)), {"initial_state": np.zeros((B, 2))}, r"initial_state has shape \(2, 2\)"),
-        ([["a", "b", "c"]], {}, "states must be an array of numbers"),
+        ([["a", "b", "c"]], {}, "states must be an array of real numbers, not of strings"),
     ],
 )
 def test_states_that_are_no_path_are_refused(states: Any, given: dict[str, Any], message: str) -> None:

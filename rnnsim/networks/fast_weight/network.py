@@ -9,7 +9,7 @@ import numpy as np
 
 from rnnsim import checks
 from rnnsim.arrays import aligned_zeros, constant
-from rnnsim.errors import RnnsimError
+from rnnsim.errors import RnnsimError, reports_memory
 from rnnsim.network import Network
 from rnnsim.networks.fast_weight import derivatives as derivatives
 from rnnsim.networks.fast_weight import forward as running
@@ -24,7 +24,7 @@ from rnnsim.networks.fast_weight.layered import (
 )
 from rnnsim.networks.fast_weight.options import FastWeightChoices
 from rnnsim.networks.fast_weight.sigma import Two, sigma_kernel
-from rnnsim.networks.initial_weights import check_scheme, draw_weights
+from rnnsim.networks.initial_weights import check_scheme, set_weights
 from rnnsim.networks.losses import Pair, is_sum_of_outputs, loss_kernel, step_loss_kernel
 from rnnsim.options import Options
 from rnnsim.typing import Array, Inputs, Params
@@ -79,6 +79,7 @@ class FastWeightNetwork(Network):
     choices: ClassVar[type[Options]] = FastWeightChoices
     reads: ClassVar[Literal["leaving", "entering"]] = "entering"
 
+    @reports_memory
     def __init__(
         self,
         *,
@@ -109,9 +110,10 @@ class FastWeightNetwork(Network):
         self.slow_hidden = reading.layer_sizes("slow_hidden", slow_hidden)
         self.fast_hidden = reading.layer_sizes("fast_hidden", fast_hidden)
         self.hidden_activation, self.output_activation = hidden_activation, output_activation
-        self.slow_bias = reading.yes_or_no("slow_bias", slow_bias)
-        self.fast_bias = reading.yes_or_no("fast_bias", fast_bias)
+        self.slow_bias = checks.boolean("slow_bias", slow_bias)
+        self.fast_bias = checks.boolean("fast_bias", fast_bias)
         self.shortcuts = reading.for_both("shortcuts", shortcuts)
+        checks.name_or_functions("loss", loss, 2, "a pair (value, gradient) of functions of (y, d)")
         self.sigma, self.g, self.loss = sigma, g, loss
         self.tau = checks.real("tau", tau, above=0)
         self.retention = checks.real("retention", retention)
@@ -127,6 +129,9 @@ class FastWeightNetwork(Network):
         self.fast_layers = make_layers(sizes, self.fast_bias, fast_shortcuts, rows=True)
         if not self.n_in + self.fast_bias:
             raise RnnsimError("F has no fast weights: n_in is 0 and fast_bias is false")
+        # their number, before there is an array of so many
+        entries = int(self.fast_layers.weight[-1]) + self.n_out * int(self.fast_layers.stride[-1])
+        checks.whole("the number of fast weights", entries, 1, checks.LARGEST_SIZE)
         self.origin = constant(reading.origins(self.architecture, self.fast_layers))
         slow_sizes = (self.n_slow_in, *self.slow_hidden, int(self.origin.max()) + 1)
         if not self.n_slow_in + self.slow_bias:
@@ -197,7 +202,7 @@ class FastWeightNetwork(Network):
             if slow.shape[:2] != fast.shape[:2]:
                 raise RnnsimError(f"slow inputs are (T, B) = {slow.shape[:2]}, fast {fast.shape[:2]}")
             return np.concatenate([slow, fast], axis=2)
-        given = np.asarray(inputs)
+        given = checks.numbers("inputs", inputs)
         width = given.shape[-1] if given.ndim else 0
         if given.ndim > 1 and width not in self.columns:
             raise RnnsimError(
@@ -252,6 +257,7 @@ class FastWeightNetwork(Network):
     def kernel_params(self, flat: Array) -> running.SlowWeights:
         return running.SlowWeights(flat)
 
+    @reports_memory
     def init(self, seed: int = 0, *, scheme: str = "interval", gain: float = 0.1) -> Params:
         """Draw initial slow weights; by default uniform in [-0.1, 0.1], as in the source. Biases are 0.
 
@@ -276,9 +282,9 @@ class FastWeightNetwork(Network):
         check_scheme(scheme, gain)
         rng = np.random.default_rng(checks.whole("seed", seed, 0))
         params = self.views(np.zeros(self.n_params, self.dtype))
-        for name, shape in self.shapes.items():
+        for name in self.shapes:
             if name.startswith("W"):
-                getattr(params, name)[...] = draw_weights(rng, scheme, gain, shape)
+                set_weights(getattr(params, name), rng, scheme, gain)
         return params
 
     # --- state, trajectory and traces ---

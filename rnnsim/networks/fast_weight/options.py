@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import contextlib
 from collections import namedtuple
-from collections.abc import Sequence
 from functools import cache
 from typing import Any, Literal
 
 import numpy as np
 
 from rnnsim import checks
-from rnnsim.errors import RnnsimError
+from rnnsim.errors import RnnsimError, shown
 from rnnsim.kernels import kernel
 from rnnsim.networks.activations import activation_kernel
 from rnnsim.networks.derivative_checks import check_derivatives
@@ -47,24 +46,23 @@ class FastWeightChoices(Options, frozen=True):
     check_derivatives: bool = True
 
 
+MOST_LAYERS = 100  # of a net: a kernel is composed layer by layer
+
+
 def layer_sizes(name: str, given: Any) -> tuple[int, ...]:
     """Parse the sizes of hidden layers: one number, a sequence of them, or text such as ``8,8``."""
     if isinstance(given, str):
         try:
             given = [int(part) for part in given.split(",") if part.strip()]
         except ValueError:
-            raise RnnsimError(f"{name} is {given!r}; sizes of layers are written like 8,8") from None
-    sizes = given if isinstance(given, Sequence | np.ndarray) else [given]
+            raise RnnsimError(
+                f"{name} is {shown(given)}; sizes of layers are written like 8,8"
+            ) from None
+    given = given.tolist() if isinstance(given, np.ndarray) else given
+    sizes = given if isinstance(given, list | tuple | range) else [given]
+    if len(sizes) > MOST_LAYERS:
+        raise RnnsimError(f"{name} has {len(sizes)} layers; it must have at most {MOST_LAYERS}")
     return tuple(checks.whole(f"a layer of {name}", n, 1, checks.LARGEST_SIZE) for n in sizes)
-
-
-def yes_or_no(name: str, given: Any) -> bool:
-    """Parse a bool, also from text."""
-    words = {"true": True, "false": False}
-    value = words.get(given.lower()) if isinstance(given, str) else given
-    if not isinstance(value, bool | np.bool_):
-        raise RnnsimError(f"{name} is true or false, not {given!r}")
-    return bool(value)
 
 
 def pair_of_text(given: Any) -> Any:
@@ -80,9 +78,9 @@ def for_both(name: str, given: Any) -> tuple[bool, bool]:
     if isinstance(given, tuple | list):
         if len(given) != 2:
             raise RnnsimError(f"{name} is one of true and false, or a pair (slow, fast) of them, not "
-                              f"{given!r}")  # fmt: skip
-        return yes_or_no(name, given[0]), yes_or_no(name, given[1])
-    return (yes_or_no(name, given),) * 2
+                              f"{shown(given)}")  # fmt: skip
+        return checks.boolean(name, given[0]), checks.boolean(name, given[1])
+    return (checks.boolean(name, given),) * 2
 
 
 def initial_fast_weights(given: Any) -> float | str:
@@ -92,8 +90,8 @@ def initial_fast_weights(given: Any) -> float | str:
             return given
         with contextlib.suppress(ValueError):
             given = float(given)
-    if not isinstance(given, float | int | np.number):
-        raise RnnsimError(f"initial is a number or 'slow', not {given!r}")
+    if not isinstance(given, float | int | np.floating | np.integer):
+        raise RnnsimError(f"initial is a number or 'slow', not {shown(given)}")
     return checks.real("initial", given)
 
 
@@ -109,13 +107,15 @@ def activations_of(
     if not isinstance(given, str) and not checks.are_functions(given, 2):
         if not isinstance(given, tuple | list) or len(given) != 2:
             raise RnnsimError(f"{name} is a name, a pair (f, df) of functions, or a pair (slow, fast), "
-                              f"not {given!r}")  # fmt: skip
+                              f"not {shown(given)}")  # fmt: skip
         given = given[net]
     if isinstance(given, str) or checks.are_functions(given, 2):
         return [activation_kernel(given, dtype, checked)] * max(layers, 1)
     if not isinstance(given, tuple | list) or len(given) != layers:
         raise RnnsimError(f"{name} of {'SF'[net]} is one activation, or a list of {layers}, one a "
-                          f"layer; got {given!r}")  # fmt: skip
+                          f"layer; got {shown(given)}")  # fmt: skip
+    for one in given:
+        checks.name_or_functions(name, one, 2, "a pair (f, df) of functions")
     return [activation_kernel(one, dtype, checked) for one in given]
 
 
@@ -152,7 +152,7 @@ def change_kernel(architecture: int, g: str | tuple[Two, Two, Two], checked: boo
     """
     own: Any = g if checks.are_functions(g, 3) else None
     if own is None and not (isinstance(g, str) and g == "product"):
-        raise RnnsimError(f"g is 'product' or three functions (g, dg_da, dg_db), not {g!r}")
+        raise RnnsimError(f"g is 'product' or three functions (g, dg_da, dg_db), not {shown(g)}")
     if architecture == 1:
         if own is not None:
             raise RnnsimError("g is of architecture 2; in architecture 1 each weight has an output")

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from rnnsim import checks
-from rnnsim.errors import RnnsimError, UnknownName, nearest
+from rnnsim.errors import RnnsimError, shown
 from rnnsim.kernels import kernel
 from rnnsim.networks.derivative_checks import check_derivatives
 from rnnsim.numerics.elementary import ELEMENTARY
@@ -77,12 +77,10 @@ def sigma_kernel(
         If it is neither a name nor three functions, or a derivative is wrong.
     """
     if isinstance(sigma, str):
-        if sigma not in NAMES:
-            raise UnknownName(nearest("sigma", sigma, NAMES))
-        return named(sigma, dtype)
+        return named(checks.known_name("sigma", sigma, NAMES), dtype)
     if not checks.are_functions(sigma, 3):
         raise RnnsimError(
-            f"sigma is a name or three functions (s, ds_dw, ds_dbox) of (w, Box w), not {sigma!r}"
+            f"sigma is a name or three functions (s, ds_dw, ds_dbox) of (w, Box w), not {shown(sigma)}"
         )
     if checked:
         check_derivatives("sigma", sigma[0], sigma[1:])

@@ -12,12 +12,14 @@ from typing import Any
 import numpy as np
 
 from rnnsim import checks
-from rnnsim.errors import RnnsimError
+from rnnsim.errors import RnnsimError, reports_memory, shown
+from rnnsim.network import Network
 from rnnsim.networks.activations import INVERSES
 from rnnsim.networks.recurrent.network import RecurrentNetwork
 from rnnsim.typing import Array, Params
 
 
+@reports_memory
 def input_for(
     network: RecurrentNetwork,
     params: Params,
@@ -55,12 +57,11 @@ def input_for(
         own and its inverse is not given.
     """
     if not isinstance(network, RecurrentNetwork):
-        kind = getattr(network, "kind", None)
-        other = repr(network) if kind is None else f"a {kind} network"
+        other = f"a {network.kind} network" if isinstance(network, Network) else shown(network)
         raise RnnsimError(f"input_for is for a recurrent network, not {other}")
     p = network.views(network.pack(params))
     x = checks.finite("states", checks.over_time("states", states, network.n_hidden, network.dtype))
-    if steady_state:
+    if checks.boolean("steady_state", steady_state):
         before, reached = x, x  # at a steady state, the leak cancels
     else:
         before = np.empty_like(x)
@@ -72,6 +73,8 @@ def input_for(
 
 def _net_input(network: RecurrentNetwork, f: Array, inverse: Any) -> Array:
     """Invert the activation; refuse values outside its range."""
+    if inverse is not None and not callable(inverse):
+        raise RnnsimError(f"inverse is a function on arrays, f^-1, not {shown(inverse)}")
     if inverse is None:
         if not isinstance(network.activation, str):
             raise RnnsimError("the activation is a function of your own; give its inverse as inverse=")
@@ -85,7 +88,9 @@ def _net_input(network: RecurrentNetwork, f: Array, inverse: Any) -> Array:
                 + (", f^-1 being unique above 0" if network.activation == "relu" else "")
             )
     with np.errstate(all="ignore"):
-        a = np.asarray(inverse(f))
+        a = checks.numbers("the inverse of the activation", inverse(f))
     if a.shape != f.shape:
-        raise RnnsimError(f"inverse gives an array of shape {a.shape} for one of shape {f.shape}")
+        raise RnnsimError(
+            f"inverse gives an array of shape {a.shape}; that of its argument is {f.shape}"
+        )
     return checks.finite("the inverse of the activation", a)

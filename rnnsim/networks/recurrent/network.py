@@ -10,10 +10,10 @@ import numpy as np
 
 from rnnsim import checks
 from rnnsim.arrays import aligned_zeros
-from rnnsim.errors import RnnsimError
+from rnnsim.errors import RnnsimError, reports_memory, shown
 from rnnsim.network import Network
 from rnnsim.networks.activations import Function, activation_kernel
-from rnnsim.networks.initial_weights import check_scheme, draw_weights
+from rnnsim.networks.initial_weights import check_scheme, set_weights
 from rnnsim.networks.losses import Pair, is_sum_of_outputs, loss_kernel, step_loss_kernel
 from rnnsim.networks.recurrent import derivatives as derivatives
 from rnnsim.networks.recurrent import forward as running
@@ -125,11 +125,13 @@ class RecurrentNetwork(Network):
         dtype: Any = "float64",
         check_derivatives: bool = True,
     ) -> None:
-        self.n_in = checks.whole("n_in", n_in, 0)
-        self.n_hidden = checks.whole("n_hidden", n_hidden, 1)
-        self.n_out = checks.whole("n_out", n_out, 1)
+        self.n_in = checks.whole("n_in", n_in, 0, checks.LARGEST_SIZE)
+        self.n_hidden = checks.whole("n_hidden", n_hidden, 1, checks.LARGEST_SIZE)
+        self.n_out = checks.whole("n_out", n_out, 1, checks.LARGEST_SIZE)
         self.leak = checks.real("leak", leak, above=0, at_most=1)
         self.dtype = checks.float_dtype(dtype)
+        checks.name_or_functions("activation", activation, 2, "a pair (f, df) of functions")
+        checks.name_or_functions("loss", loss, 2, "a pair (value, gradient) of functions of (y, d)")
         self.activation = activation
         self.loss = loss
         self.units = self._units(readout)
@@ -156,7 +158,9 @@ class RecurrentNetwork(Network):
     def _units(self, readout: str | Sequence[int]) -> Array | None:
         if isinstance(readout, str):
             if readout != "linear":
-                raise RnnsimError(f"readout is 'linear' or a sequence of unit indices, not {readout!r}")
+                raise RnnsimError(
+                    f"readout is 'linear' or a sequence of unit indices, not {shown(readout)}"
+                )
             return None
         units = checks.unit_indices("readout", readout, self.n_hidden)
         if len(units) != self.n_out:
@@ -166,9 +170,9 @@ class RecurrentNetwork(Network):
     def _connectivity(self, connectivity: Array | None) -> Array | None:
         if connectivity is None:
             return None
-        given = np.asarray(connectivity)
+        given = checks.numbers("connectivity", connectivity, kinds="biu")
         shape = (self.n_hidden, self.n_hidden)
-        if given.shape != shape or given.dtype.kind not in "biu" or not np.isin(given, (0, 1)).all():
+        if given.shape != shape or not np.isin(given, (0, 1)).all():
             raise RnnsimError(
                 f"connectivity must be a bool array of shape {shape}, "
                 f"not {given.dtype} of shape {given.shape}"
@@ -213,6 +217,7 @@ class RecurrentNetwork(Network):
     def params_type(self) -> Any:
         return LinearReadout if self.units is None else UnitReadout
 
+    @reports_memory
     def init(self, seed: int = 0, *, scheme: str = "scaled-normal", gain: float = 1.0) -> Params:
         """Draw initial weights; b and c are zero.
 
@@ -243,12 +248,11 @@ class RecurrentNetwork(Network):
                 "use scaled-normal or uniform with connectivity"
             )
         rng = np.random.default_rng(checks.whole("seed", seed, 0))
-        flat = np.zeros(self.n_params, self.dtype)
-        params = self.views(flat)
+        params = self.views(np.zeros(self.n_params, self.dtype))
         for name in ("W", "U", "V"):
             if name in self.shapes:
                 exists = self.connectivity if name == "W" else None
-                getattr(params, name)[...] = draw_weights(rng, scheme, gain, self.shapes[name], exists)
+                set_weights(getattr(params, name), rng, scheme, gain, exists)
         return params
 
     def check_params(self, params: Params) -> None:
