@@ -1,156 +1,237 @@
 """The rules, tasks and networks that are installed, rnnsim's own included, by name.
 
-Plugins are loaded one by one from the entry-point group ``rnnsim``; a warning names each that cannot be
-imported, and the others still work.
+Plugins are loaded one by one from the entry-point group ``rnnsim``. What is wrong with one of them is a
+note (a warning), and the others still work; it is an error only to use what the note is about.
 """
 
 from __future__ import annotations
 
+import sys
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache, partial
-from importlib.metadata import Distribution, entry_points
-from typing import Any, TypeVar, get_args
+from importlib.metadata import EntryPoint, distributions, entry_points
+from typing import Any, NamedTuple, TypeVar, get_args
 
 import pluggy
 
 from rnnsim import hookspecs
-from rnnsim.errors import RnnsimError, RnnsimWarning, UnknownName, nearest
+from rnnsim.checks import known_name
+from rnnsim.errors import RnnsimError, RnnsimWarning, UnknownName, described, shown
 from rnnsim.network import Network
+from rnnsim.options import Options
 from rnnsim.rule import Claim, Cost, Rule
 from rnnsim.task import Task
 
 GROUP = "rnnsim"
+OWN = "rnnsim"  # the distribution whose names nobody else takes
 
 T = TypeVar("T")
+
+
+class Kind(NamedTuple):
+    """What plugins register: by which hook, of which base class, with which attributes."""
+
+    hook: str
+    base: type[Any]
+    attributes: tuple[str, ...]  # the name first
+
+
+KINDS = {
+    "rule": Kind("rnnsim_rules", Rule, ("name", "claim", "cost")),
+    "task": Kind("rnnsim_tasks", Task, ("name",)),
+    "network": Kind("rnnsim_networks", Network, ("kind",)),
+}
 
 
 @dataclass(frozen=True)
 class Entry:
     """A registered class and the distribution that it comes from."""
 
-    thing: Any
+    registered: Any
     distribution: str
     version: str
+
+    @property
+    def thing(self) -> Any:
+        """The class as its module has it now: ``importlib.reload`` replaces the registered one."""
+        found: Any = sys.modules.get(self.registered.__module__)
+        for part in self.registered.__qualname__.split("."):
+            found = getattr(found, part, None)
+        same = isinstance(found, type) and _name_of(found) == _name_of(self.registered)
+        return found if same else self.registered
+
+
+def _name_of(thing: type[Any]) -> Any:
+    return getattr(thing, "name" if issubclass(thing, Options) else "kind", None)
+
+
+class Doubt(NamedTuple):
+    """Something that a plugin offers, or may offer, and that is not registered."""
+
+    kind: str  # empty for a whole plugin
+    name: str
+    why: str  # with the distribution
 
 
 @dataclass(frozen=True)
 class Registry:
-    """The installed rules, tasks and networks, by name."""
+    """The installed rules, tasks and networks, by name, and what is not registered."""
 
     rules: Mapping[str, Entry]
     tasks: Mapping[str, Entry]
     networks: Mapping[str, Entry]
+    doubts: tuple[Doubt, ...] = ()
+
+    def of(self, kind: str) -> Mapping[str, Entry]:
+        """The entries of a kind: ``rule``, ``task`` or ``network``."""
+        return {"rule": self.rules, "task": self.tasks, "network": self.networks}[kind]
+
+
+# --- plugins ------------------------------------------------------------------------------------------
+
+
+def installed_plugins() -> dict[str, tuple[Any, str, str]]:
+    """Import the plugins of every installed distribution, rnnsim's own first.
+
+    Returns
+    -------
+    dict
+        From the name of an entry point to (module, distribution, version); a :class:`Doubt` in place of
+        a module that cannot be imported.
+    """
+    found: dict[str, tuple[Any, str, str]] = {}
+    points = [(*_origin(point), point) for point in _points()]
+    for name, version, point in sorted(points, key=lambda each: (each[0] != OWN, each[0])):
+        doubts: list[Doubt] = []
+        module: Any = None
+        with _doubting(doubts, f"the plugin {point.name} ({point.value}) of {name} {version} cannot be "
+                       "imported"):  # fmt: skip
+            module = point.load()
+        found[f"{name}:{point.name}"] = (doubts[0] if doubts else module, name, version)
+    return found
+
+
+def _points() -> list[EntryPoint]:
+    """The entry points of plugins, of each distribution the first on sys.path."""
+    try:
+        return list(entry_points(group=GROUP))
+    except Exception:  # noqa: BLE001 (one distribution that cannot be read: leave it out)
+        found: dict[tuple[str, str], EntryPoint] = {}
+        for distribution in distributions():
+            try:
+                points = [point for point in distribution.entry_points if point.group == GROUP]
+            except Exception:  # noqa: BLE001 (nothing is known about it, not even whose it is)
+                continue
+            for point in points:
+                found.setdefault((_origin(point)[0], point.name), point)
+        return list(found.values())
+
+
+def _origin(point: EntryPoint) -> tuple[str, str]:
+    """The distribution of an entry point, and its version."""
+    try:
+        assert point.dist is not None
+        name, version = point.dist.metadata["Name"] or "", point.dist.version
+    except Exception:  # noqa: BLE001 (metadata may be damaged in any way)
+        return "an unknown distribution", "of unknown version"
+    return name.lower().replace("_", "-"), version
 
 
 def collect(plugins: Mapping[str, tuple[Any, str, str]]) -> Registry:
-    """Call the hooks of plugins and collect what they register.
+    """Call the hooks of plugins, and collect what they register; warn of what is wrong.
+
+    Where several use one name, it is that of the first.
 
     Parameters
     ----------
     plugins : mapping
-        From the name of an entry point to (module, distribution, version).
-
-    Returns
-    -------
-    Registry
-
-    Raises
-    ------
-    RnnsimError
-        If two plugins use one name; both distributions are named.
+        As :func:`installed_plugins` returns them.
     """
-    found: dict[str, dict[str, Entry]] = {"rule": {}, "task": {}, "network": {}}
-    # hook, base class, and the attributes that a class must have, its name first
-    kinds = {"rule": ("rnnsim_rules", Rule, ("name", "claim", "cost")),
-             "task": ("rnnsim_tasks", Task, ("name",)),
-             "network": ("rnnsim_networks", Network, ("kind",))}  # fmt: skip
+    entries: dict[str, dict[str, Entry]] = {kind: {} for kind in KINDS}
+    doubts: list[Doubt] = []
     for module, distribution, version in plugins.values():
-        # One manager for each plugin, so that it is known which plugin registers what.
-        manager = pluggy.PluginManager("rnnsim")
-        manager.add_hookspecs(hookspecs)
-        try:
+        if isinstance(module, Doubt):
+            doubts.append(module)
+            continue
+        origin = f"{distribution} {version}"
+        with _doubting(doubts, f"{origin} has a hook that cannot be used"):
+            # One manager for each plugin, so that it is known which plugin registers what.
+            manager = pluggy.PluginManager("rnnsim")
+            manager.add_hookspecs(hookspecs)
             manager.register(module)
             manager.check_pending()
-        except pluggy.PluginValidationError as error:
-            _warn(f"{distribution} {version} has a hook that cannot be used", error)
-            continue
-        for kind, (hook, base, parts) in kinds.items():
-            register = partial(_add, found[kind], kind, base, parts, distribution, version)
-            try:
-                getattr(manager.hook, hook)(register=register)
-            except RnnsimError:
-                raise
-            except (Exception, SystemExit) as error:  # noqa: BLE001 (a plugin's hook may fail in any way)
-                _warn(f"{hook} of {distribution} {version} failed", error)
-    return Registry(found["rule"], found["task"], found["network"])
+            for kind, (hook, _, _) in KINDS.items():
+                register = partial(_add, entries[kind], doubts, kind, distribution, version)
+                with _doubting(doubts, f"{hook} of {origin} failed"):
+                    getattr(manager.hook, hook)(register=register)
+    for doubt in doubts:
+        warnings.warn(f"{doubt.why}; the others still work", RnnsimWarning, stacklevel=3)
+    return Registry(entries["rule"], entries["task"], entries["network"], tuple(doubts))
+
+
+@contextmanager
+def _doubting(doubts: list[Doubt], what: str) -> Iterator[None]:
+    """Record that a plugin's code fails, which it may in any way; only Ctrl-C is raised."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # noqa: BLE001
+        doubts.append(Doubt("", "", f"{what}: {described(error)}"))
 
 
 def _add(
     entries: dict[str, Entry],
+    doubts: list[Doubt],
     kind: str,
-    base: Any,
-    parts: tuple[str, ...],
     distribution: str,
     version: str,
     thing: Any,
 ) -> None:
+    """Register a class, or record why not."""
+    try:
+        wrong = _wrong_with(kind, thing)
+    except Exception as error:  # noqa: BLE001 (any of its attributes may be a property that fails)
+        wrong = f"which cannot be used: {described(error)}"
+    name, origin = getattr(thing, KINDS[kind].attributes[0], None), f"{distribution} {version}"
+    if wrong or not isinstance(name, str):
+        what = f"the {kind} {thing.__qualname__}" if isinstance(thing, type) else shown(thing)
+        why = f"{origin} registers {what}, {wrong}"
+        doubts.append(Doubt(kind, name if isinstance(name, str) else "", why))
+    elif name in entries:
+        first = f"{entries[name].distribution} {entries[name].version}"
+        why = f"two plugins offer the {kind} {name!r}; it is that of {first}, not of {origin}"
+        doubts.append(Doubt(kind, name, why))
+    else:
+        entries[name] = Entry(thing, distribution, version)
+
+
+def _wrong_with(kind: str, thing: Any) -> str:
+    """Say, as a relative clause, what is wrong with a class that is to be registered, if anything."""
+    _, base, attributes = KINDS[kind]
     if not (isinstance(thing, type) and issubclass(thing, base)):
-        raise RnnsimError(
-            f"{distribution} registers {thing!r} as a {kind}; "
-            f"register takes a subclass of {base.__module__}.{base.__qualname__}"
-        )
-    absent = [part for part in parts if not getattr(thing, part, None)]
-    if absent:
-        raise RnnsimError(f"{distribution} registers the {kind} {thing.__qualname__}, "
-                          f"which lacks {' and '.join(absent)}")  # fmt: skip
-    if kind == "rule":
-        _check_rule(thing, distribution)
-    name = getattr(thing, parts[0])
-    if name in entries:
-        raise RnnsimError(
-            f"two plugins offer the {kind} {name!r}: {entries[name].distribution} and "
-            f"{distribution}; uninstall one of them"
-        )
-    entries[name] = Entry(thing, distribution, version)
+        return f"which is no subclass of {base.__module__}.{base.__qualname__}"
+    if absent := [name for name in attributes if not getattr(thing, name, None)]:
+        return f"which lacks {' and '.join(absent)}"
+    name = getattr(thing, attributes[0])
+    if not isinstance(name, str) or not name.isprintable() or " " in name:
+        return f"whose {attributes[0]} is {shown(name)}; it is text without spaces"
+    if issubclass(thing, Rule):
+        if not isinstance(thing.cost, Cost):
+            return f"whose cost is {shown(thing.cost)}; it is a Cost(time=..., memory=...)"
+        if thing.claim not in get_args(Claim):
+            return f"whose claim is {shown(thing.claim)}; it is one of {', '.join(get_args(Claim))}"
+        if isinstance(thing.needs, str):
+            return f"whose needs is the text {shown(thing.needs)}; it is a tuple of names"
+    options: Any = thing.choices if issubclass(thing, Network) else thing
+    options.summary(), options.defaults(), options.describe()  # lists print these
+    return ""
 
 
-def _check_rule(rule: type[Rule], distribution: str) -> None:
-    """Refuse a rule whose class attributes have wrong types."""
-    who = f"{distribution} registers the rule {rule.name}"
-    if not isinstance(rule.cost, Cost):
-        raise RnnsimError(f"{who}, whose cost is {rule.cost!r}; it is a Cost(time=..., memory=...)")
-    if rule.claim not in get_args(Claim):
-        raise RnnsimError(f"{who}, whose claim is {rule.claim!r}; it is {', '.join(get_args(Claim))}")
-    if isinstance(rule.needs, str):
-        raise RnnsimError(f"{who}, whose needs is the text {rule.needs!r}; it is a tuple of names")
-
-
-def installed_plugins() -> dict[str, tuple[Any, str, str]]:
-    """Import the plugins of every installed distribution; warn of those that fail."""
-    found: dict[str, tuple[Any, str, str]] = {}
-    for point in entry_points(group=GROUP):  # the first on sys.path of each
-        assert point.dist is not None
-        name, version = _normalised(point.dist), point.dist.version
-        try:
-            module = point.load()
-        except (Exception, SystemExit) as error:  # noqa: BLE001 (a plugin's module may fail in any way)
-            plugin = f"the plugin {point.name} ({point.value}) of {name} {version}"
-            _warn(f"{plugin} cannot be imported", error)
-        else:
-            found[f"{name}:{point.name}"] = (module, name, version)
-    return found
-
-
-def _warn(what: str, error: BaseException) -> None:
-    why = " ".join(f"{type(error).__name__}: {error}".split())  # pluggy's messages have several lines
-    message = f"{what}: {why}; the others still work"
-    warnings.warn(message, RnnsimWarning, stacklevel=4)
-
-
-def _normalised(distribution: Distribution) -> str:
-    return (distribution.metadata["Name"] or "").lower().replace("_", "-")
+# --- names --------------------------------------------------------------------------------------------
 
 
 @lru_cache(maxsize=1)
@@ -169,18 +250,28 @@ def tasks() -> dict[str, str]:
     return {name: entry.thing.summary() for name, entry in installed().tasks.items()}
 
 
-def lookup(kind: str, name: str) -> Any:
-    """Find the class of a rule or a task by name.
+def lookup(kind: str, name: Any) -> Any:
+    """Find the class of a rule, a task or a network by name.
 
     Raises
     ------
     UnknownName
         If there is none; the message has the nearest names.
+    RnnsimError
+        If a plugin offers one of this name that cannot be used.
     """
-    entries = installed().rules if kind == "rule" else installed().tasks
-    if name not in entries:
-        raise UnknownName(nearest(kind, name, entries))
-    return entries[name].thing
+    registry = installed()
+    entries = registry.of(kind)
+    if isinstance(name, str) and name not in entries:
+        for doubt in registry.doubts:
+            if doubt.name and (doubt.kind, doubt.name) == (kind, name):
+                raise RnnsimError(doubt.why)
+    try:
+        return entries[known_name(kind, name, entries)].thing
+    except UnknownName as error:
+        if broken := [doubt.why for doubt in registry.doubts if not doubt.kind]:
+            raise UnknownName(f"{error}\n{broken[0]}") from None  # it may be that plugin's
+        raise
 
 
 def rule_type(rule: str | Rule) -> type[Rule]:
@@ -203,30 +294,41 @@ def network_type(kind: str) -> type[Network]:
     UnknownName
         If there is none of this kind.
     """
-    entries = installed().networks
-    if kind not in entries:
-        raise UnknownName(nearest("network", kind, entries))
-    network: type[Network] = entries[kind].thing
+    network: type[Network] = lookup("network", kind)
     return network
 
 
 def make_rule(rule: str | Rule, options: Mapping[str, Any]) -> Rule:
-    """Make a rule from its name and its options, or return an instance as it is."""
+    """Make a rule from its name and its options, or check an instance and return it."""
     return _make("rule", Rule, rule, options)
 
 
 def make_task(task: str | Task, options: Mapping[str, Any]) -> Task:
-    """Make a task from its name and its options, or return an instance as it is."""
+    """Make a task from its name and its options, or check an instance and return it."""
     return _make("task", Task, task, options)  # type: ignore[type-abstract]
 
 
 def _make(kind: str, base: type[T], thing: Any, options: Mapping[str, Any]) -> T:
     if isinstance(thing, str):
-        return lookup(kind, thing).from_options(options)  # type: ignore[no-any-return]
+        return _made(kind, thing, options)  # type: ignore[no-any-return]
     if not isinstance(thing, base):
-        raise RnnsimError(f"{kind} is the name of a {kind} or a {base.__name__}, not {thing!r}")
+        raise RnnsimError(f"{kind} is the name of a {kind} or a {base.__name__}, not {shown(thing)}")
     if options:
         raise RnnsimError(
             f"options go with the name of a {kind}, not with one that is made: {', '.join(options)}"
         )
+    thing.check()  # type: ignore[attr-defined]
     return thing
+
+
+def _made(kind: str, name: str, options: Mapping[str, Any]) -> Any:
+    """Make a rule or a task by name; a plugin's class may fail in any way."""
+    found = lookup(kind, name)
+    try:
+        return found.from_options(options)
+    except (RnnsimError, MemoryError):
+        raise
+    except Exception as error:
+        entry = installed().of(kind)[name]
+        raise RnnsimError(f"the {kind} {name} of {entry.distribution} {entry.version} cannot be made: "
+                          f"{described(error)}") from error  # fmt: skip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import subprocess
 import sys
@@ -204,6 +205,9 @@ def test_a_plugin_that_cannot_be_imported_does_not_stop_the_command_line(tmp_pat
         ("def f(:", "cannot be imported: SyntaxError"),
         ("1 / 0", "cannot be imported: ZeroDivisionError"),
         ("import sys; sys.exit(3)", "cannot be imported: SystemExit: 3"),
+        ("class Own(BaseException): ...\nraise Own('no')", "cannot be imported: Own: no"),
+        ("raise type('E', (Exception,), {'__str__': lambda self: 1 / 0})", "cannot be imported: E;"),
+        ("raise ValueError('two\\nlines')", "cannot be imported: ValueError: two lines;"),
     ],
 )
 def test_a_plugin_that_cannot_be_imported_is_named_and_the_others_work(
@@ -262,19 +266,23 @@ def test_a_distribution_without_metadata_is_no_matter(installer: Installer, tmp_
     assert "one-step" in collected().rules
 
 
-def test_two_plugins_with_one_name_is_an_error_that_names_both(installer: Installer) -> None:
-    installer("acme-rules", ONE_STEP)
+def test_of_two_plugins_with_one_name_the_first_has_it(installer: Installer) -> None:
     installer("other-rules", ONE_STEP)
-    with pytest.raises(RnnsimError, match="two plugins offer the rule 'one-step'") as caught:
-        collected()
-    assert "acme-rules" in str(caught.value)
-    assert "other-rules" in str(caught.value)
+    installer("acme-rules", ONE_STEP)
+    said = "two plugins offer the rule 'one-step'; it is that of acme-rules 1.2, not of other-rules 1.2"
+    with pytest.warns(RnnsimWarning, match=said) as caught:
+        found = collected()
+    assert len(caught) == 1
+    assert found.rules["one-step"].distribution == "acme-rules"
 
 
 def test_nobody_takes_a_name_of_ours(installer: Installer) -> None:
+    """Though theirs comes first by the alphabet."""
     installer("acme-rules", ONE_STEP.replace('"one-step"', '"bptt"'))
-    with pytest.raises(RnnsimError, match=r"two plugins offer the rule 'bptt': .*rnnsim"):
-        collected()
+    said = rf"it is that of rnnsim {rnnsim.__version__}, not of acme-rules 1\.2; the others still work"
+    with pytest.warns(RnnsimWarning, match=said):
+        found = collected()
+    assert found.rules["bptt"].distribution == "rnnsim"
 
 
 def test_a_distribution_that_is_there_twice_is_the_first_one(
@@ -289,6 +297,14 @@ def test_a_distribution_that_is_there_twice_is_the_first_one(
     assert collected().rules["one-step"].version == "2.0"
 
 
+def changed(**attributes: Any) -> type[Rule]:
+    """A rule with some attributes that it cannot have."""
+    rule = rule_of("odd")
+    for name, value in attributes.items():
+        setattr(rule, name, value)
+    return rule
+
+
 class Nameless(Rule, frozen=True):
     """A rule that says nothing of itself."""
 
@@ -300,22 +316,147 @@ class NoClaim(Rule, frozen=True):
     cost = Cost("1", "1")
 
 
-@pytest.mark.parametrize(
-    ("hook", "thing", "message"),
-    [
-        ("rnnsim_rules", int, r"acme registers <class 'int'> as a rule; register takes a subclass of "
-                              r"rnnsim\.rule\.Rule"),
-        ("rnnsim_rules", rule_of("made")(), r"as a rule; register takes a subclass"),
-        ("rnnsim_rules", "bptt", r"acme registers 'bptt' as a rule"),
-        ("rnnsim_tasks", rule_of("made"), r"as a task; register takes a subclass of rnnsim\.task\.Task"),
-        ("rnnsim_networks", RecurrentNetwork(1, 1, 1), r"as a network; register takes a subclass"),
-        ("rnnsim_rules", Nameless, "registers the rule Nameless, which lacks name and claim and cost"),
-        ("rnnsim_rules", NoClaim, "acme registers the rule NoClaim, which lacks claim$"),
-    ],
-)  # fmt: skip
-def test_registering_something_else_is_an_error(hook: str, thing: Any, message: str) -> None:
-    with pytest.raises(RnnsimError, match=message):
-        registry.collect({"a": (plugin(**{hook: lambda register: register(thing)}), "acme", "1")})
+class NoDefault(Rule, frozen=True):
+    """A rule with an option that has no default."""
+
+    name = "no-default"
+    claim = "exact"
+    cost = Cost("1", "1")
+
+    h: int
+
+
+class Fails(type(Rule)):  # type: ignore[misc]
+    @property
+    def claim(cls) -> str:
+        raise KeyError("a property")
+
+
+class FailingProperty(Rule, frozen=True, metaclass=Fails):
+    """A rule whose claim cannot be read."""
+
+    name = "failing-property"
+    cost = Cost("1", "1")
+
+
+# hook, what is registered, what the note says, and the name that cannot be used for it
+ODD: list[tuple[str, Any, str, str]] = [
+    ("rnnsim_rules", int, r"registers the rule int, which is no subclass of rnnsim\.rule\.Rule", ""),
+    ("rnnsim_rules", rule_of("made")(), r"which is no subclass of rnnsim\.rule\.Rule", "made"),
+    ("rnnsim_rules", "bptt", r"registers 'bptt', which is no subclass", ""),
+    ("rnnsim_rules", None, r"registers None, which is no subclass", ""),
+    ("rnnsim_rules", np.zeros((40, 40)), r"registers array\(\[\[0., 0., .*which is no sub", ""),
+    ("rnnsim_tasks", rule_of("made"), r"which is no subclass of rnnsim\.task\.Task", "made"),
+    ("rnnsim_networks", RecurrentNetwork(1, 1, 1), r"which is no subclass of rnnsim\.network", ""),
+    ("rnnsim_rules", Nameless, "the rule Nameless, which lacks name and claim and cost", ""),
+    ("rnnsim_rules", NoClaim, "registers the rule NoClaim, which lacks claim;", "no-claim"),
+    ("rnnsim_rules", NoDefault, "NoDefault, which cannot be used: TypeError", "no-default"),
+    ("rnnsim_rules", FailingProperty, "cannot be used: KeyError: 'a property'", "failing-property"),
+    ("rnnsim_rules", changed(name=3), "whose name is 3; it is text without spaces", ""),
+    ("rnnsim_rules", changed(name=["odd"]), r"whose name is \['odd'\]; it is text", ""),
+    ("rnnsim_rules", changed(name="two\nlines"), "whose name is 'two.{1,2}nlines'; it is", ""),
+    ("rnnsim_rules", changed(claim="best"), "whose claim is 'best'; it is one of exact, ", "odd"),
+    ("rnnsim_rules", changed(claim=[]), "which lacks claim", "odd"),
+    ("rnnsim_rules", changed(claim=np.zeros(2)), "cannot be used: ValueError", "odd"),
+    ("rnnsim_rules", changed(cost="n^2"), r"whose cost is 'n\^2'; it is a Cost", "odd"),
+    ("rnnsim_rules", changed(needs="vjp"), "whose needs is the text 'vjp'", "odd"),
+    ("rnnsim_rules", changed(__doc__=3), "cannot be used: AttributeError", "odd"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("hook", "thing", "message", "name"), ODD, ids=[said for _, _, said, _ in ODD])
+def test_registering_something_else_is_a_note_and_using_it_the_error(
+    hook: str, thing: Any, message: str, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    good = plugin(rnnsim_rules=lambda register: register(rule_of("good")))
+    bad = plugin(**{hook: lambda register: register(thing)})
+    with pytest.warns(RnnsimWarning, match=rf"^acme 1 .*?{message}.*the others still work") as caught:
+        found = registry.collect({"a": (bad, "acme", "1"), "b": (good, "fine", "2")})
+    assert len(caught) == 1
+    assert "\n" not in str(caught[0].message)
+    assert set(found.rules) == {"good"}
+    assert not found.tasks
+    assert not found.networks
+    if name:
+        monkeypatch.setattr(registry, "installed", lambda: found)
+        with pytest.raises(RnnsimError, match=f"^acme 1 .*{message}".removesuffix(";")):
+            registry.lookup(hook.removeprefix("rnnsim_").removesuffix("s"), name)
+
+
+def test_an_unknown_name_may_be_that_of_a_broken_plugin(
+    installer: Installer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    installer("broken-one", "raise KeyError('what')")
+    with pytest.warns(RnnsimWarning):
+        found = collected()
+    monkeypatch.setattr(registry, "installed", lambda: found)
+    with pytest.raises(UnknownName, match=r"no rule is called 'theirs'; there are bptt") as caught:
+        registry.lookup("rule", "theirs")
+    assert str(caught.value).splitlines()[1] == (
+        "the plugin plugin (broken_one) of broken-one 1.2 cannot be imported: KeyError: 'what'"
+    )
+    assert registry.lookup("rule", "bptt").name == "bptt"
+
+
+@pytest.mark.parametrize("what", ["entry_points.txt", "METADATA"])
+def test_a_distribution_that_cannot_be_read_does_not_stop_the_others(
+    installer: Installer, tmp_path: Path, what: str
+) -> None:
+    installer("acme-rules", ONE_STEP)
+    install(tmp_path, "damaged", ONE_STEP)
+    (tmp_path / "damaged-1.2.dist-info" / what).write_bytes(b"[rnnsim]\nplugin = \xff\xfe\n")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        found = collected()
+    assert found.rules["one-step"].distribution == "acme-rules"
+    assert "bptt" in found.rules
+
+
+def test_a_task_that_cannot_be_made_is_one_line(installer: Installer, tmp_path: Path) -> None:
+    code = """
+        from rnnsim.task import StreamTask
+        import pluggy
+
+        class Broken(StreamTask, frozen=True):
+            \"\"\"A task whose author forgot what its options are called.\"\"\"
+
+            name = "broken"
+
+            def __post_init__(self):
+                self.lenght > 0
+
+        @pluggy.HookimplMarker("rnnsim")
+        def rnnsim_tasks(register):
+            register(Broken)
+    """
+    install(tmp_path, "acme-tasks", code)
+    done = rnnsim_command(tmp_path, "run", "bptt", "broken")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith(
+        "rnnsim: the task broken of acme-tasks 1.2 cannot be made: AttributeError: "
+    )
+    assert done.stderr.count("\n") == 1
+
+
+def test_a_module_that_is_reloaded_takes_effect_by_name(
+    installer: Installer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    installer("acme-rules", ONE_STEP)
+    found = collected()
+    monkeypatch.setattr(registry, "installed", lambda: found)
+    before = registry.lookup("rule", "one-step")
+    assert registry.lookup("rule", "one-step") is before
+    (tmp_path / "acme_rules.py").write_text(ONE_STEP.replace('"truncated"', '"approximate"'))
+    module = importlib.reload(sys.modules["acme_rules"])
+    after = registry.lookup("rule", "one-step")
+    assert after is module.OneStep
+    assert (before.claim, after.claim) == ("truncated", "approximate")
+    assert type(registry.make_rule("one-step", {})) is after
+    # one that is called something else now is no longer that rule
+    (tmp_path / "acme_rules.py").write_text(ONE_STEP.replace('"one-step"', '"two-steps"'))
+    importlib.reload(module)
+    assert registry.lookup("rule", "one-step") is before
 
 
 # --- names -----------------------------------------------------------------------------------------
