@@ -1,4 +1,4 @@
-"""The command line: the entry point and its error handling; each verb is a module beside this one."""
+"""The command line: the entry point; each verb is a module beside this one."""
 
 from __future__ import annotations
 
@@ -9,13 +9,14 @@ from typing import Any
 
 import click
 
+from rnnsim.cli.failures import reported, say
 from rnnsim.cli.verbs import VERBS
-from rnnsim.errors import RnnsimError, RnnsimWarning
+from rnnsim.errors import RnnsimWarning
 from rnnsim.version import __version__
 
 
 class Group(click.Group):
-    """A group that imports its commands on demand and prints an error as one line, with status 2."""
+    """A group that imports its commands on demand and says what went wrong in a line or two."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(VERBS)
@@ -26,25 +27,23 @@ class Group(click.Group):
         command: click.Command = import_module(f"rnnsim.cli.{cmd_name.replace('-', '_')}").command
         return command
 
+    def main(self, *args: Any, **kwargs: Any) -> Any:
+        with reported():
+            sys.exit(super().main(*args, **{**kwargs, "standalone_mode": False}))
+
     def invoke(self, ctx: click.Context) -> Any:
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("default", RnnsimWarning)
                 warnings.showwarning = _show_warning  # type: ignore[assignment]
                 return super().invoke(ctx)
-        except RnnsimError as error:
-            click.echo(f"rnnsim: {error}", err=True)
-            sys.exit(2)
-        except MemoryError as error:
-            click.echo(f"rnnsim: not enough memory: {error}", err=True)
-            sys.exit(2)
         except KeyboardInterrupt:
             click.echo("rnnsim: interrupted", err=True)
             sys.exit(130)
 
 
 def _show_warning(message: Any, *_: Any) -> None:
-    click.echo(f"rnnsim: note: {message}", err=True)
+    say(f"note: {' '.join(str(message).split())}")
 
 
 @click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"]})

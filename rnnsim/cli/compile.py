@@ -6,8 +6,9 @@ import sys
 
 import click
 
-from rnnsim import registry
+from rnnsim import checks, registry
 from rnnsim.compiler import kernel_files
+from rnnsim.compiler.environment import load_numba
 from rnnsim.errors import RnnsimError
 
 
@@ -24,6 +25,11 @@ def command(rules: tuple[str, ...], tasks: tuple[str, ...], all_tasks: bool, job
     By default every installed rule is compiled, for the tasks that suggest it, or else for the first
     task that it can train on, with the settings that "rnnsim run RULE TASK" uses.
     """
+    for kind, names in (("rule", rules), ("task", tasks)):
+        for name in names:
+            registry.lookup(kind, name)
+    checks.whole("jobs", jobs, 1, checks.MOST_PROCESSES)
+    load_numba()
     import numba
 
     from rnnsim.runs.compilation import compile_all, fitting_tasks, suggested_tasks
@@ -34,8 +40,6 @@ def command(rules: tuple[str, ...], tasks: tuple[str, ...], all_tasks: bool, job
         raise RnnsimError("NUMBA_DISABLE_JIT is set, and so nothing is compiled")
     if not kernel_files.can_write():
         raise RnnsimError(f"nothing can be kept in {kernel_files.folder()}: compiling is of no use")
-    for task in tasks:
-        registry.lookup("task", task)
     plan = {}
     for rule in rules or registry.installed().rules:
         if tasks:  # where both are named, a pair that does not fit is compiled too, to report why

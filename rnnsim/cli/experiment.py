@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from rnnsim.errors import RnnsimError
+from rnnsim.errors import RnnsimError, shown
 
 EXPERIMENT = (
     click.argument("rule"),
@@ -51,10 +51,10 @@ def named_options(pairs: tuple[str, ...]) -> dict[str, Any]:
     for pair in pairs:
         name, equals, value = pair.partition("=")
         if not equals or not name:
-            raise RnnsimError(f"-o takes NAME=VALUE, not {pair!r}")
+            raise RnnsimError(f"-o takes NAME=VALUE, not {shown(pair)}")
         option = name.strip().replace("-", "_")
         if option in found:
-            raise RnnsimError(f"-o {option} is given twice: {found[option]!r} and {value!r}")
+            raise RnnsimError(f"-o {option} is given twice: {shown(found[option])} and {shown(value)}")
         found[option] = value
     return found
 

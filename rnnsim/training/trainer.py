@@ -9,6 +9,7 @@ import numpy as np
 
 from rnnsim.arrays import aligned_zeros
 from rnnsim.compiler import bind_arguments, compiled
+from rnnsim.compiler.environment import load_numba
 from rnnsim.criterion import SCORES, HeldOut
 from rnnsim.errors import Diverged
 from rnnsim.network import Stream, empty_stream
@@ -54,6 +55,7 @@ class Trainer:
     """
 
     def __init__(self, experiment: Experiment) -> None:
+        load_numba()
         self.experiment = experiment
         network, rule, task = experiment.network, experiment.rule, experiment.task
         self._fill = compiled(task.fill(), task.name)
