@@ -163,7 +163,12 @@ def numbers(name: str, given: Any, dtype: Any = None, kinds: str = "biuf") -> Ar
         If it is masked, ragged, complex, of objects or of text, or if a number is too large.
     """
     try:
-        masked, array = _is_masked(given), np.asarray(given)
+        if _is_masked(given):
+            raise RnnsimError(f"{name} is a masked array with masked entries; fill them (.filled(0)), "
+                              "and give what is not to count by mask=")  # fmt: skip
+        array = np.asarray(given)
+    except RnnsimError:
+        raise
     except Exception as error:  # noqa: BLE001 (an object that is to become an array may fail in any way)
         why = (str(error) or type(error).__name__).splitlines()[0]
         if "inhomogeneous" in why:
@@ -171,9 +176,6 @@ def numbers(name: str, given: Any, dtype: Any = None, kinds: str = "biuf") -> Ar
         raise RnnsimError(f"{name} cannot be read as {_expected(kinds)}: {why}") from None
     if array.dtype.kind not in kinds:
         raise RnnsimError(f"{name} must be {_expected(kinds)}, not {_found(given, array)}")
-    if masked:
-        raise RnnsimError(f"{name} is a masked array with masked entries; fill them (.filled(0)), and "
-                          "give what is not to count by mask=")  # fmt: skip
     if dtype is None or array.dtype == dtype:
         return array
     with np.errstate(over="ignore"):

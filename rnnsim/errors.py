@@ -64,8 +64,10 @@ def _near(name: str, names: Collection[str]) -> list[str]:
     by_letters = [known for known in names if set(known.casefold()) == set(given)]
     by_part = [known for known in names if len(given) >= PART and given in known.casefold()]
     spelt = {known.casefold(): known for known in names}
+    if given in spelt:
+        return [spelt[given]]
     by_spelling = [spelt[known] for known in difflib.get_close_matches(given, spelt, cutoff=CLOSE)]
-    return list(dict.fromkeys([*by_spelling, *by_letters, *by_part]))[:3]
+    return sorted([*dict.fromkeys([*by_spelling, *by_letters, *by_part])][:3])
 
 
 def shown(value: object) -> str:

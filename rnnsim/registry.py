@@ -227,7 +227,7 @@ def _wrong_with(kind: str, thing: Any) -> str:
         if isinstance(thing.needs, str):
             return f"whose needs is the text {shown(thing.needs)}; it is a tuple of names"
     options: Any = thing.choices if issubclass(thing, Network) else thing
-    options.summary(), options.defaults(), options.describe()  # lists print these
+    options.summary(), options.defaults()  # what is printed and read of it
     return ""
 
 

@@ -186,13 +186,26 @@ def test_a_strangers_rule_is_listed_and_trains(tmp_path: Path) -> None:
     assert trained.stdout.startswith("one-step on delayed-xor, seed 0: not solved (20 steps")
 
 
-def test_a_plugin_that_cannot_be_imported_does_not_stop_the_command_line(tmp_path: Path) -> None:
-    install(tmp_path, "broken-one", "import nothing_of_this_name")
+@pytest.mark.parametrize(
+    ("code", "note"),
+    [
+        ("import nothing_of_this_name", "the plugin plugin (broken_one) of broken-one 1.2 cannot"),
+        (ONE_STEP.replace("claim =", "claims ="), "broken-one 1.2 registers the rule OneStep, which"),
+        (ONE_STEP.replace('"one-step"', '"bptt"'), "two plugins offer the rule 'bptt'; it is that of"),
+    ],
+)  # fmt: skip
+def test_a_broken_plugin_does_not_stop_the_command_line(tmp_path: Path, code: str, note: str) -> None:
+    install(tmp_path, "broken-one", code)
     listed = rnnsim_command(tmp_path, "rules")
     assert listed.returncode == 0
     assert "bptt" in listed.stdout
     assert listed.stderr.count("\n") == 1
-    assert listed.stderr.startswith("rnnsim: note: the plugin plugin (broken_one) of broken-one 1.2 ")
+    assert listed.stderr.startswith(f"rnnsim: note: {note}")
+    assert listed.stderr.endswith("; the others still work\n")
+    if "OneStep" in note:
+        used = rnnsim_command(tmp_path, "run", "one-step", "delayed-xor")
+        assert (used.returncode, used.stdout) == (2, "")
+        assert used.stderr.splitlines()[-1].startswith(f"rnnsim: {note} lacks claim")
 
 
 # --- broken ----------------------------------------------------------------------------------------

@@ -15,6 +15,8 @@ from rnnsim.task import StreamTask, Suggestion
 from rnnsim.typing import Array, Kernel
 from rnnsim_tasks.draw import below, coin
 
+MOST_DRAWS = 10_000  # of a pattern: there may be no other that differs enough
+
 
 class XorSource(NamedTuple):
     rng: np.random.Generator
@@ -169,10 +171,14 @@ def draw_patterns(count: int, units: int, seed: int) -> Array:
     """
     rng = np.random.default_rng(seed)
     found: list[Array] = []
-    for _ in range(1000 * count):
+    last = 0  # the draw at which the last one was found
+    for draw in range(1000 * count):
+        if draw - last > MOST_DRAWS:
+            break
         drawn = 2.0 * rng.integers(0, 2, units) - 1
         if all(abs(drawn @ other) <= units / 2 for other in found):
             found.append(drawn)
+            last = draw
         if len(found) == count:
             return np.array(found)
     raise RnnsimError(
