@@ -250,7 +250,7 @@ def test_settings_that_numba_can_use_are_taken(monkeypatch: pytest.MonkeyPatch) 
 
 
 def in_process(*words: str, **variables: str) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, **variables}
+    environment = {**os.environ, "NUMBA_DISABLE_JIT": "0", **variables}
     return run(sys.executable, "-m", "rnnsim", *words, env=environment)
 
 
