@@ -2,21 +2,32 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
-import errno
+import io
+import math
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Annotated, Any, BinaryIO, NamedTuple
 
 import msgspec
 import numpy as np
 
-from rnnsim import checks
+from rnnsim import checks, files
 from rnnsim.errors import RnnsimError
+from rnnsim.options import Count
 from rnnsim.typing import Array
 
 SUMMARY, METRICS, PARAMS = "run.toml", "metrics.csv", "params.safetensors"
+
+# Bounds of what is read; the files of a run have a few thousand bytes.
+MOST = {SUMMARY: 1 << 16, METRICS: 1 << 20}  # bytes
+MOST_HEADER = 1 << 20  # bytes of the parameters' names and shapes
+MOST_DOTS = 1000  # in a line of run.toml: parsing a dotted key takes time in the square of its parts
+DEEPEST = 8  # levels of tables in run.toml
+
+DAMAGES = (ValueError, KeyError, RecursionError, csv.Error, msgspec.MsgspecError)
 
 
 class SavedRun(NamedTuple):
@@ -36,49 +47,78 @@ class SavedRun(NamedTuple):
 
     @property
     def loss(self) -> float:
-        return float(self.summary["result"]["loss"])
+        """The final loss; nan if it was not finite."""
+        return float(self.summary["result"].get("loss", math.nan))
 
 
-def prepare(folder: str | Path) -> Path:
-    """Create a folder to save in, so that a run does not fail only when it is to be saved.
+# --- the folder ---------------------------------------------------------------------------------------
+
+
+def as_path(folder: str | os.PathLike[str]) -> Path:
+    """Check that something names a folder.
+
+    Raises
+    ------
+    RnnsimError
+        If it is no path, or empty.
+    """
+    name = os.fspath(folder) if isinstance(folder, os.PathLike) else folder
+    if not isinstance(name, str):
+        raise RnnsimError(f"a run is saved in a folder, given by its path, not {folder!r}")
+    if not name or "\0" in name or "\ud800" <= max(name) <= "\udbff":
+        raise RnnsimError(f"{name!r} is not the name of a folder")
+    return Path(name)
+
+
+def check_writable(folder: str | os.PathLike[str]) -> Path:
+    """Check that a run can be saved in a folder, so that it does not fail only at its end.
 
     Raises
     ------
     RnnsimError
         If the folder cannot be created or written to.
     """
-    path = Path(folder)
+    path = as_path(folder)
+    made = _absent_folders(path)
     try:
         path.mkdir(parents=True, exist_ok=True)
-        if not os.access(path, os.W_OK):
-            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+        files.try_out(path)
     except OSError as error:
         raise _unwritable(path, error) from None
+    finally:
+        _remove_empty(made)
     return path
 
 
+def _absent_folders(path: Path) -> list[Path]:
+    """A folder and those above it that do not exist, innermost first."""
+    return [above for above in (path, *path.parents) if not os.path.lexists(above)]
+
+
+def _remove_empty(folders: Sequence[Path]) -> None:
+    for folder in folders:
+        with contextlib.suppress(OSError):
+            folder.rmdir()
+
+
 def _unwritable(path: Path, error: OSError) -> RnnsimError:
-    return RnnsimError(f"cannot save the run in {path}: {error.strerror or error}")
+    why = "something else has this name" if isinstance(error, FileExistsError) else error.strerror
+    return RnnsimError(f"cannot save the run in {path}: {why or error}")
 
 
-class _Result(msgspec.Struct):
-    loss: float
-    solved_at: int | None = None
-
-
-class _Summary(msgspec.Struct):
-    """The part of run.toml that is required."""
-
-    result: _Result
+# --- writing ------------------------------------------------------------------------------------------
 
 
 def save(
-    folder: str | Path,
+    folder: str | os.PathLike[str],
     summary: Mapping[str, Any],
     metrics: Mapping[str, Array],
     params: Mapping[str, Array],
 ) -> Path:
     """Write a run into a folder, creating the folder if necessary.
+
+    A run that is there already is replaced as a whole: if the process is killed, or the disk full, it
+    stands. Other files in the folder are left alone.
 
     Parameters
     ----------
@@ -92,24 +132,62 @@ def save(
     RnnsimError
         If the folder cannot be written to.
     """
-    import tomli_w
-    from safetensors.numpy import save_file
-
-    path = prepare(folder)
+    path = as_path(folder)
+    contents = {SUMMARY: _toml_file(summary), METRICS: _csv_file(metrics)}
+    try:  # what could not be read again does not replace what can
+        _parse(contents[SUMMARY], contents[METRICS])
+        _check_params(params)
+    except DAMAGES as error:
+        raise RnnsimError(f"cannot save the run in {path}: {error}") from None
+    contents[PARAMS] = _safetensors_file(params)
+    made = _absent_folders(path)
     try:
-        (path / SUMMARY).write_text(tomli_w.dumps(summary), encoding="utf-8")
-        with open(path / METRICS, "w", newline="", encoding="utf-8") as file:
-            writer = csv.writer(file)
-            writer.writerow(metrics)
-            writer.writerows(zip(*(column.tolist() for column in metrics.values())))
-        # safetensors corrupts arrays that are not contiguous
-        save_file({name: np.ascontiguousarray(array) for name, array in params.items()}, path / PARAMS)
+        path.mkdir(parents=True, exist_ok=True)
+        files.replace_together(path, contents)
     except OSError as error:
+        _remove_empty(made)
         raise _unwritable(path, error) from None
     return path
 
 
-def load(folder: str | Path) -> SavedRun:
+def _toml_file(summary: Mapping[str, Any]) -> bytes:
+    import tomli_w
+
+    return tomli_w.dumps(_for_toml(summary)).encode("utf-8", "replace")
+
+
+def _for_toml(value: Any) -> Any:
+    """A value as TOML can hold it: without entries that are None, and anything unusual as text."""
+    if isinstance(value, msgspec.Struct):
+        value = msgspec.structs.asdict(value)
+    if isinstance(value, np.generic | np.ndarray):
+        value = value.tolist()
+    if isinstance(value, Mapping):
+        return {str(name): _for_toml(part) for name, part in value.items() if part is not None}
+    if isinstance(value, tuple | list):
+        return [_for_toml(part) for part in value]
+    return value if isinstance(value, bool | int | float | str) else repr(value)
+
+
+def _csv_file(columns: Mapping[str, Array]) -> bytes:
+    text = io.StringIO(newline="")
+    writer = csv.writer(text)
+    writer.writerow(columns)
+    writer.writerows(zip(*(column.tolist() for column in columns.values())))
+    return text.getvalue().encode()
+
+
+def _safetensors_file(arrays: Mapping[str, Array]) -> bytes:
+    from safetensors.numpy import save as to_bytes
+
+    # safetensors corrupts arrays that are not contiguous
+    return to_bytes({name: np.ascontiguousarray(array) for name, array in arrays.items()})
+
+
+# --- reading ------------------------------------------------------------------------------------------
+
+
+def load(folder: str | os.PathLike[str]) -> SavedRun:
     """Read a saved run.
 
     Raises
@@ -117,30 +195,140 @@ def load(folder: str | Path) -> SavedRun:
     RnnsimError
         If the folder holds no run, or a file in it is damaged.
     """
-    import tomllib
-
-    from safetensors import SafetensorError
-    from safetensors.numpy import load_file
-
-    path = checks.path("the folder of a run", folder)
-    absent = [name for name in (SUMMARY, METRICS, PARAMS) if not (path / name).is_file()]
+    path = as_path(folder)
+    names = (SUMMARY, METRICS, PARAMS)
+    try:
+        absent = files.absent(path, names)
+        if not absent:
+            with files.opened_together(path, names) as opened:
+                texts = (files.read_at_most(opened[name], MOST[name]) for name in (SUMMARY, METRICS))
+                summary, metrics = _parse(*texts)
+                params = _read_params(opened[PARAMS])
+    except OSError as error:
+        raise RnnsimError(f"cannot read {path}: {error.strerror or error}") from None
+    except DAMAGES as error:
+        raise RnnsimError(f"{path} holds a damaged run: {error}") from None
     if absent:
         raise RnnsimError(f"{path} is not a saved run: there is no {' and no '.join(absent)} in it")
+    return SavedRun(summary, metrics, params)
+
+
+class _Result(msgspec.Struct):
+    loss: float | None = None  # absent if it was not finite
+    solved_at: Count | None = None
+    steps: Count = checks.LARGEST
+    seconds: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.solved_at is not None and self.solved_at > self.steps:
+            raise ValueError(f"solved at step {self.solved_at} of {self.steps}")
+        if not (math.isfinite(self.loss or 0.0) and 0 <= self.seconds < math.inf):
+            raise ValueError(f"a loss of {self.loss} after {self.seconds} seconds")
+
+
+class _Settings(msgspec.Struct):
+    seed: Annotated[int, msgspec.Meta(ge=0)] = 0
+    steps: Count = checks.LARGEST
+    window: Count = 1
+    batch: Count = 1
+    learning_rate: float = 0.0
+    clip: float = math.inf
+    stop: bool = True
+    tailored: bool = False
+
+    def __post_init__(self) -> None:
+        if not (0 <= self.learning_rate < math.inf and self.clip > 0):
+            raise ValueError(f"a learning rate of {self.learning_rate}, clip {self.clip}")
+
+
+class _Summary(msgspec.Struct):
+    """What run.toml holds."""
+
+    result: _Result
+    settings: _Settings = msgspec.field(default_factory=_Settings)
+    rnnsim: str = ""
+    rule: dict[str, Any] = {}
+    task: dict[str, Any] = {}
+    optimizer: dict[str, Any] = {}
+    network: str = ""
+    initial_weights: dict[str, Any] = {}
+    criterion: str = ""
+
+    def __post_init__(self) -> None:
+        if self.result.steps > self.settings.steps and self.result.steps < checks.LARGEST:
+            raise ValueError(f"{self.result.steps} steps of {self.settings.steps}")
+
+
+def _parse(summary: bytes, metrics: bytes) -> tuple[dict[str, Any], dict[str, Array]]:
+    """Parse run.toml and metrics.csv, and check that a run can have these values."""
+    for name, content in ((SUMMARY, summary), (METRICS, metrics)):
+        if len(content) > MOST[name]:
+            raise ValueError(f"{name} has {len(content):,} bytes, more than {MOST[name]:,}")
+    parsed = _parse_summary(summary.decode())
+    return parsed, _parse_metrics(metrics.decode(), parsed["result"].get("steps", checks.LARGEST))
+
+
+def _parse_summary(text: str) -> dict[str, Any]:
+    import tomllib
+
+    if max(line.count(".") for line in text.split("\n")) > MOST_DOTS:
+        raise ValueError(f"a line of {SUMMARY} has more than {MOST_DOTS:,} dots")
+    summary = tomllib.loads(text)
+    msgspec.convert(summary, _Summary)
+    if not _is_flat(summary, DEEPEST):
+        raise ValueError(f"{SUMMARY} has tables within tables, more than {DEEPEST} levels")
+    return summary
+
+
+def _is_flat(value: Any, levels: int) -> bool:
+    parts = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return levels >= 0 and all(_is_flat(part, levels - 1) for part in parts)
+
+
+def _parse_metrics(text: str, steps: int) -> dict[str, Array]:
+    header, *rows = csv.reader(io.StringIO(text, newline=""))
+    for name in header:
+        if header.count(name) > 1:
+            raise ValueError(f"two columns of {METRICS} are called {name}")
+    for name in ("step", "loss"):
+        if name not in header:
+            raise ValueError(f"{METRICS} has no column {name}")
+    columns = np.array(rows, float).reshape(len(rows), len(header)).T
+    metrics = dict(zip(header, columns))
+    step = metrics["step"]
+    if not ((step >= 1) & (step <= steps) & (step % 1 == 0)).all() or not (np.diff(step) > 0).all():
+        raise ValueError(f"the steps in {METRICS} are not whole numbers from 1 to {steps}, in order")
+    checks.finite(f"loss of {METRICS}", metrics["loss"])
+    return metrics
+
+
+def _read_params(file: BinaryIO) -> dict[str, Array]:
+    from safetensors import SafetensorError
+    from safetensors.numpy import load as from_bytes
+
+    if int.from_bytes(file.read(8), "little") > MOST_HEADER:
+        raise ValueError(f"the header of {PARAMS} has more than {MOST_HEADER:,} bytes")
+    file.seek(0)
     try:
-        summary = tomllib.loads((path / SUMMARY).read_text(encoding="utf-8"))
-        msgspec.convert(summary, _Summary)
-        with open(path / METRICS, newline="", encoding="utf-8") as file:
-            header, *rows = csv.reader(file)
-        columns = np.array(rows, float).reshape(len(rows), len(header)).T
-        params = load_file(path / PARAMS)
-    except (
-        ValueError,
-        KeyError,
-        RecursionError,
-        OSError,
-        csv.Error,
-        msgspec.MsgspecError,
-        SafetensorError,
-    ) as error:
-        raise RnnsimError(f"{path} holds a damaged run: {error}") from None
-    return SavedRun(summary, dict(zip(header, columns)), params)
+        params = from_bytes(files.read_at_most(file, _memory()))
+    except SafetensorError as error:
+        raise ValueError(f"{PARAMS}: {error}") from None
+    _check_params(params)
+    return params
+
+
+def _check_params(params: Mapping[str, Array]) -> None:
+    if not params:
+        raise ValueError(f"{PARAMS} holds nothing")
+    for name, array in params.items():
+        if array.dtype.name not in checks.DTYPES:
+            raise ValueError(f"{name} is of {array.dtype}; it is of {' or '.join(checks.DTYPES)}")
+        checks.finite(name, array)
+
+
+def _memory() -> int:
+    """The bytes of memory that the machine has."""
+    try:
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, ValueError, OSError):
+        return checks.LARGEST  # where it does not say, allocation fails by itself

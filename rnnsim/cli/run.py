@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Callable
 from typing import Any
 
 import click
 
 from rnnsim.cli.experiment import check_options, experiment, named_options
+from rnnsim.errors import RnnsimError
+from rnnsim.folders import check_writable
 from rnnsim.runs.progress import compilation_announced
 from rnnsim.runs.running import run
 
@@ -29,6 +33,7 @@ def command(
     task: str,
     options: tuple[str, ...],
     no_stop: bool,
+    save: str | None,
     plot: str | None,
     plot_behaviour: str | None,
     **given: Any,
@@ -44,10 +49,24 @@ def command(
 
             figure_type(file)  # refuse the file before training, not after
     check_options(chosen, run)
+    if save is not None:
+        check_writable(save)
     with compilation_announced():
         result = run(rule, task, stop=not no_stop, progress=True, **given, **chosen)
-    if plot is not None:
-        result.plot(plot)
-    if plot_behaviour is not None:
-        result.plot_behaviour(plot_behaviour)
-    click.echo(result.summary())
+    files = ((result.save, save), (result.plot, plot), (result.plot_behaviour, plot_behaviour))
+    try:
+        click.echo(result.summary())
+    finally:  # also where nobody reads it
+        kept = [_kept(write, place) for write, place in files if place is not None]
+    if not all(kept):
+        sys.exit(2)
+
+
+def _kept(write: Callable[[str], Any], place: str) -> bool:
+    """Write a file; if that fails, say why, since others may yet be written."""
+    try:
+        write(place)
+    except RnnsimError as error:
+        click.echo(f"rnnsim: {error}", err=True)
+        return False
+    return True

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import io
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from rnnsim import checks
+from rnnsim import checks, files
 from rnnsim.errors import RnnsimError, reports_memory, shown_path
 from rnnsim.network import Stream
 from rnnsim.training.evaluation import plain_forward, run_held_out
@@ -35,8 +37,11 @@ def figure_type(path: str | Path | None = None) -> Any:
         file, shown = checks.path("the file of a figure", path), shown_path(path)
         if file.suffix.lower().lstrip(".") not in FORMATS:
             raise RnnsimError(f"cannot draw into {shown}: the file must end in .{', .'.join(FORMATS)}")
-        if not file.parent.is_dir():
-            raise RnnsimError(f"cannot draw into {shown}: there is no folder {shown_path(file.parent)}")
+        folder = file.parent
+        if not folder.is_dir():
+            raise RnnsimError(f"cannot draw into {shown}: there is no folder {shown_path(folder)}")
+        if not os.access(folder, os.W_OK | os.X_OK):
+            raise RnnsimError(f"cannot draw into {shown}: {shown_path(folder)} cannot be written to")
     return Figure
 
 
@@ -85,10 +90,12 @@ def learning_curve(
 
 
 def saved(figure: Any, path: str | Path | None) -> Any:
-    """Save a figure if a path is given, and return it."""
+    """Save a figure if a path is given, and return it; an earlier file is replaced as a whole."""
     if path is not None:
+        drawn = io.BytesIO()
+        figure.savefig(drawn, dpi=150, format=Path(path).suffix.lower().lstrip("."))
         try:
-            figure.savefig(path, dpi=150)
+            files.replace(Path(path), drawn.getvalue())
         except OSError as error:
             why = error.strerror or error
             raise RnnsimError(f"cannot draw into {shown_path(path)}: {why}") from None

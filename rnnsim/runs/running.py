@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import msgspec
 
 from rnnsim import checks, folders
 from rnnsim.criterion import Criterion
-from rnnsim.errors import reports_memory
+from rnnsim.errors import RnnsimError, RnnsimWarning, reports_memory
 from rnnsim.network import Network
 from rnnsim.options import Options
 from rnnsim.rule import Rule
@@ -24,6 +25,8 @@ from rnnsim.training.optimizers import Optimizer
 from rnnsim.training.trainer import Trainer, curve_metrics
 from rnnsim.typing import Array, Params
 from rnnsim.version import __version__
+
+LONGEST = 10_000  # characters of a network's description in a saved run
 
 
 @dataclass
@@ -113,7 +116,15 @@ class Run:
         return figures.behaviour(self.experiment, self.params, self.steps, path, shown=steps)
 
     def save(self, folder: str | Path) -> Path:
-        """Write ``run.toml``, ``metrics.csv`` and ``params.safetensors`` into a folder."""
+        """Write ``run.toml``, ``metrics.csv`` and ``params.safetensors`` into a folder.
+
+        A run that is there already is replaced as a whole, or stands.
+
+        Raises
+        ------
+        RnnsimError
+            If the folder cannot be written to.
+        """
         return folders.save(folder, _summary(self), self.metrics, self.params._asdict())
 
 
@@ -183,7 +194,8 @@ def run(
         Whether to compile the loop for the exact array sizes: small networks then learn up to three
         times as fast, but each size is compiled separately. Sums may differ by rounding.
     save : path, optional
-        A folder to save the run in.
+        A folder to save the run in. If it cannot be written to any more at the end (the disk is full), a
+        warning says so, and the result is returned all the same.
     progress : bool
         Whether to show a progress bar, if on a terminal.
     **options
@@ -211,13 +223,16 @@ def run(
         dtype=dtype, criterion=criterion, stop=stop, tailored=tailored, options=options,
     ))  # fmt: skip
     if save is not None:
-        folders.prepare(save)
+        folders.check_writable(save)
     with progress_bar(trainer, shown=progress) as show:
         for _ in trainer.chunks():
             show()
     result = result_of(trainer)
     if save is not None:
-        result.save(save)
+        try:
+            result.save(save)
+        except RnnsimError as error:
+            warnings.warn(f"{error}; its method save tries again", RnnsimWarning, stacklevel=2)
     return result
 
 
@@ -241,15 +256,15 @@ def _summary(run: Run) -> dict[str, Any]:
         "solved_at": run.solved_at,
         "steps": run.steps,
         "seconds": run.seconds,
-        "loss": run.loss,
-        experiment.task.score: run.held_out.score,
+        "loss": run.loss if math.isfinite(run.loss) else None,
+        experiment.task.score: run.held_out.score if math.isfinite(run.held_out.score) else None,
     }
     return {
         "rnnsim": __version__,
         "rule": _named(experiment.rule),
         "task": _named(experiment.task),
         "optimizer": _named(experiment.optimizer),
-        "network": repr(experiment.network),
+        "network": shortened(repr(experiment.network)),
         "initial_weights": dict(experiment.init),
         "criterion": str(experiment.criterion),
         "settings": {
@@ -268,10 +283,18 @@ def _summary(run: Run) -> dict[str, Any]:
                 )
             },
         },
-        "result": {name: value for name, value in result.items() if value is not None},
+        "result": result,
     }
 
 
 def _named(thing: Options) -> dict[str, Any]:
-    options = msgspec.to_builtins(thing)
-    return {"name": thing.name, **{k: v for k, v in options.items() if v is not None and v != math.inf}}
+    options = msgspec.structs.asdict(thing)
+    unlimited = [
+        name for name, value in options.items() if isinstance(value, float) and value == math.inf
+    ]
+    return {"name": thing.name, **{name: options[name] for name in options if name not in unlimited}}
+
+
+def shortened(text: str) -> str:
+    """A description with an end: that of a network may list thousands of units."""
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]} ..."

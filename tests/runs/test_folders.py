@@ -3,14 +3,29 @@
 from __future__ import annotations
 
 import csv
+import errno
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from plain_loop import Script
+from processes import run as run_command
+from safetensors.numpy import save as as_file
 
 import rnnsim
-from rnnsim.errors import RnnsimError
+from rnnsim import folders
+from rnnsim.cli import main
+from rnnsim.errors import RnnsimError, RnnsimWarning
+from rnnsim.runs.running import shortened
+from rnnsim.training.evaluation import Evaluation
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +73,36 @@ def test_a_run_that_did_not_solve_comes_back_so(tmp_path: Path) -> None:
         ("run.toml", b"[result]\nloss = 1.0\nsolved_at = 'soon'"),
         ("run.toml", b"not toml at all"),
         ("run.toml", b"\xff\xfe\x00"),
-        ("run.toml", b"a = " + b"[" * 100_000),
+        ("run.toml", b"a = " + b"[" * 50_000),
+        ("run.toml", b"[result]\nloss = inf"),
+        ("run.toml", b"[result]\nloss = nan"),
+        ("run.toml", b"[result]\nloss = true"),
+        ("run.toml", b"[result]\nloss = 1" + b"0" * 400),
+        ("run.toml", b"[result]\nloss = 1.0\nsolved_at = -5"),
+        ("run.toml", b"[result]\nloss = 1.0\nsolved_at = 0"),
+        ("run.toml", b"[result]\nloss = 1.0\nsolved_at = 5\nsteps = 4"),
+        ("run.toml", b"[result]\nloss = 1.0\nsteps = 0"),
+        ("run.toml", b"[result]\nloss = 1.0\nseconds = -1.0"),
+        ("run.toml", b"[result]\nloss = 1.0\nseconds = nan"),
+        ("run.toml", b"[result]\nsteps = 7\n[settings]\nsteps = 6"),
+        ("run.toml", b"[result]\nloss = 1.0\n[settings]\nlearning_rate = nan"),
+        ("run.toml", b"[result]\nloss = 1.0\n[settings]\nlearning_rate = -0.1"),
+        ("run.toml", b"[result]\nloss = 1.0\n[settings]\nclip = 0.0"),
+        ("run.toml", b"[result]\nloss = 1.0\n[settings]\nseed = -1"),
+        ("run.toml", b"[result]\nloss = 1.0\n[settings]\nbatch = 0"),
+        ("run.toml", b"rule = 'bptt'\n[result]\nloss = 1.0"),
+        ("run.toml", b"network = 3\n[result]\nloss = 1.0"),
+        ("run.toml", b"[result]\nloss = 1.0\n[a.b.c.d.e.f.g.h.i]\nj = 1"),
+        ("metrics.csv", b"step,loss,loss\n1,1,1\n"),
+        ("metrics.csv", b"step,error\n1,1\n"),
+        ("metrics.csv", b"loss,error\n1,1\n"),
+        ("metrics.csv", b"step,loss\n1,nan\n"),
+        ("metrics.csv", b"step,loss\n1,inf\n"),
+        ("metrics.csv", b"step,loss\n0,1\n"),
+        ("metrics.csv", b"step,loss\n1.5,1\n"),
+        ("metrics.csv", b"step,loss\n2,1\n2,1\n"),
+        ("metrics.csv", b"step,loss\nnan,1\n"),
+        ("metrics.csv", b"step,loss\n100000,1\n"),
         ("metrics.csv", b""),
         ("metrics.csv", b"step,loss\n1,abc\n"),
         ("metrics.csv", b"step,loss\n1\n"),
@@ -67,6 +111,11 @@ def test_a_run_that_did_not_solve_comes_back_so(tmp_path: Path) -> None:
         ("params.safetensors", b""),
         ("params.safetensors", b"\x00" * 100),
         ("params.safetensors", b"\xff" * 100),
+        ("params.safetensors", as_file({})),
+        ("params.safetensors", as_file({"W": np.array([1.0, np.nan])})),
+        ("params.safetensors", as_file({"W": np.array([1.0, -np.inf])})),
+        ("params.safetensors", as_file({"W": np.arange(3)})),
+        ("params.safetensors", as_file({"W": np.ones(2, np.float16)})),
     ],
 )
 def test_a_damaged_run_is_one_clear_error(
@@ -80,6 +129,51 @@ def test_a_damaged_run_is_one_clear_error(
     with pytest.raises(RnnsimError, match=message) as caught:
         rnnsim.load(tmp_path)
     assert str(tmp_path) in str(caught.value)
+
+
+# --- what is read has a bound --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("file", ["run.toml", "metrics.csv", "params.safetensors"])
+def test_what_is_too_large_is_refused_before_it_is_read(
+    run: rnnsim.Run, tmp_path: Path, file: str
+) -> None:
+    run.save(tmp_path)
+    with open(tmp_path / file, "r+b") as opened:
+        opened.truncate(10**13)  # it takes no place on the disk
+    start = time.monotonic()
+    with pytest.raises(RnnsimError, match="holds a damaged run"):
+        rnnsim.load(tmp_path)
+    assert time.monotonic() - start < 2
+
+
+def test_a_large_header_is_refused_before_it_is_read(run: rnnsim.Run, tmp_path: Path) -> None:
+    run.save(tmp_path)
+    (tmp_path / "params.safetensors").write_bytes((10**8).to_bytes(8, "little") + b" " * 10**8)
+    with pytest.raises(RnnsimError, match=r"the header of params\.safetensors has more than"):
+        rnnsim.load(tmp_path)
+
+
+@pytest.mark.parametrize("part", ["a", "'a'"])
+def test_a_long_key_takes_no_time(run: rnnsim.Run, tmp_path: Path, part: str) -> None:
+    run.save(tmp_path)
+    most = folders.MOST["run.toml"]
+    for parts in (100_000, (most - 50) // (len(part) + 1)):
+        (tmp_path / "run.toml").write_text(".".join([part] * parts) + " = 1\n[result]\nloss = 1.0\n")
+        start = time.monotonic()
+        with pytest.raises(RnnsimError, match="damaged"):
+            rnnsim.load(tmp_path)
+        assert time.monotonic() - start < 2
+
+
+def test_many_long_keys_take_little_time(run: rnnsim.Run, tmp_path: Path) -> None:
+    run.save(tmp_path)
+    keys = (f"k{i}." + ".".join("a" * (folders.MOST_DOTS - 1)) + " = 1\n" for i in range(30))
+    (tmp_path / "run.toml").write_text("".join(keys) + "[result]\nloss = 1.0\n")
+    start = time.monotonic()
+    with pytest.raises(RnnsimError, match="tables within tables, more than 8 levels"):
+        rnnsim.load(tmp_path)
+    assert time.monotonic() - start < 10
 
 
 def test_a_cut_off_parameter_file_is_damaged(run: rnnsim.Run, tmp_path: Path) -> None:
@@ -99,6 +193,187 @@ def test_a_folder_that_cannot_be_made_is_refused_before_the_work(tmp_path: Path)
     (tmp_path / "file").write_text("")
     with pytest.raises(RnnsimError, match="cannot save the run in"):
         rnnsim.run("bptt", Script(), steps=10**9, save=tmp_path / "file" / "x")
+
+
+def test_looking_whether_a_run_can_be_saved_leaves_nothing(tmp_path: Path) -> None:
+    with pytest.raises(RnnsimError):
+        rnnsim.run("bptt", Script(), steps=1, save=tmp_path / "a" / "b", learning_rate=-1)
+    folders.check_writable(tmp_path / "a" / "b")
+    folders.check_writable(tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("folder", ["", None, 3, b"run", "a\0b", "\ud800", "x" * 300])
+def test_what_is_no_folder_is_refused(run: rnnsim.Run, folder: Any, tmp_path: Path) -> None:
+    before = os.listdir()
+    with pytest.raises(RnnsimError):
+        run.save(folder)
+    with pytest.raises(RnnsimError):
+        rnnsim.load(folder)
+    if folder is not None:
+        with pytest.raises(RnnsimError):
+            rnnsim.run("bptt", Script(), steps=10**9, save=folder)
+    assert os.listdir() == before
+
+
+# --- what is said in run.toml --------------------------------------------------------------------------
+
+
+def test_a_loss_that_is_not_finite_is_left_out(run: rnnsim.Run, tmp_path: Path) -> None:
+    diverged = replace(run, held_out=Evaluation(np.inf, np.nan))
+    diverged.save(tmp_path)
+    saved = rnnsim.load(tmp_path)
+    assert np.isnan(saved.loss)
+    assert set(saved.summary["result"]) == {"solved_at", "steps", "seconds"}
+
+
+def test_whatever_an_option_is_it_is_saved(run: rnnsim.Run, tmp_path: Path) -> None:
+    odd = {
+        "a": np.float32(0.5),
+        "b": np.arange(2),
+        "c": [None, print],
+        "d": None,
+        "e": "\udc80",
+        "f": 1j,
+    }
+    folders.save(tmp_path, {"rule": odd, "result": {"loss": 1.0}}, run.metrics, run.params._asdict())
+    assert rnnsim.load(tmp_path).summary["rule"] == {
+        "a": 0.5, "b": [0, 1], "c": ["None", "<built-in function print>"], "e": "?", "f": "1j"
+    }  # fmt: skip
+
+
+def test_what_would_not_be_read_again_is_not_written(run: rnnsim.Run, tmp_path: Path) -> None:
+    run.save(tmp_path)
+    with pytest.raises(RnnsimError, match=r"run\.toml has 100,\d{3} bytes, more than 65,536"):
+        folders.save(tmp_path, {"network": "x" * 10**5, "result": {}}, run.metrics, run.params._asdict())
+    with pytest.raises(RnnsimError, match="W holds nan"):
+        folders.save(tmp_path, {"result": {}}, run.metrics, {"W": np.array([np.nan])})
+    with pytest.raises(RnnsimError, match="a loss of inf"):
+        folders.save(tmp_path, {"result": {"loss": np.inf}}, run.metrics, run.params._asdict())
+    assert rnnsim.load(tmp_path).loss == run.loss
+
+
+def test_a_network_of_many_units_is_described_in_short(tmp_path: Path) -> None:
+    network = rnnsim.RecurrentNetwork(2, 10**4, 10**4, readout=range(10**4))
+    assert len(shortened(repr(network))) < 11_000
+
+
+# --- a full disk ---------------------------------------------------------------------------------------
+
+
+def full_disk(*_: object) -> None:
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def test_a_run_that_cannot_be_saved_is_not_lost(
+    run: rnnsim.Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run.save(tmp_path / "run")
+    monkeypatch.setattr(os, "fsync", full_disk)
+    for folder in ("run", "new/run"):
+        with pytest.warns(
+            RnnsimWarning, match="cannot save the run in .*: No space left on device; its"
+        ):
+            again = rnnsim.run(
+                "bptt", Script(), criterion="loose", window=6, seed=1, save=tmp_path / folder
+            )
+        assert again.experiment.seed == 1
+    with pytest.raises(RnnsimError, match="No space left on device"):
+        again.save(tmp_path / "run")
+    assert rnnsim.load(tmp_path / "run").summary["settings"]["seed"] == 0
+    assert os.listdir(tmp_path) == ["run"]
+
+
+def test_a_figure_that_cannot_be_written_leaves_the_old_one(
+    run: rnnsim.Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("matplotlib")
+    (tmp_path / "curve.png").write_bytes(b"old")
+    monkeypatch.setattr(os, "fsync", full_disk)
+    with pytest.raises(RnnsimError, match=r"cannot draw into .*curve\.png: No space left on device"):
+        run.plot(tmp_path / "curve.png")
+    assert [path.read_bytes() for path in tmp_path.iterdir()] == [b"old"]
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk of 24 kB, where this user may mount one."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=24k", "tmpfs", str(folder)]
+    try:
+        mounted = subprocess.run(mount, capture_output=True, timeout=60, check=False).returncode == 0
+    except OSError:
+        mounted = False
+    if not mounted:
+        pytest.skip("no disk can be mounted here")
+    yield folder
+    subprocess.run(["umount", str(folder)], timeout=60, check=True)
+
+
+def test_on_a_full_disk_the_old_run_stands_and_the_new_result_is_shown(small_disk: Path) -> None:
+    def command(seed: int, *more: str) -> subprocess.CompletedProcess[str]:
+        words = (
+            "rtrl",
+            "delayed-xor",
+            "--steps",
+            "20",
+            "--seed",
+            str(seed),
+            "--save",
+            str(small_disk / "run"),
+        )
+        return run_command(sys.executable, "-m", "rnnsim", "run", *words, *more,
+                           env={**os.environ, "NUMBA_DISABLE_JIT": "1"})  # fmt: skip
+
+    assert command(1).returncode == 0
+    (small_disk / "ballast").write_bytes(bytes(4096))
+    failed = command(2, "--hidden", "60")
+    assert failed.returncode == 2
+    assert failed.stdout.startswith("rtrl on delayed-xor, seed 2: not solved (20 steps")
+    assert (
+        failed.stderr
+        == f"rnnsim: cannot save the run in {small_disk / 'run'}: No space left on device\n"
+    )
+    saved = rnnsim.load(small_disk / "run")
+    assert saved.summary["settings"]["seed"] == 1
+    assert saved.params["W"].shape != (60, 60)
+    assert sorted(os.listdir(small_disk / "run")) == ["metrics.csv", "params.safetensors", "run.toml"]
+
+
+COMMAND = ("run", "bptt", "delayed-xor", "--steps", "20", "--save")
+
+
+@pytest.mark.usefixtures("uncompiled")
+def test_a_failed_save_does_not_cost_the_figure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("matplotlib")
+    monkeypatch.setattr("rnnsim.files.replace_together", full_disk)
+    folder, figure = tmp_path / "run", tmp_path / "curve.svg"
+    result = CliRunner().invoke(main, [*COMMAND, str(folder), "--plot", str(figure)])
+    assert result.exit_code == 2
+    assert result.stdout.startswith("bptt on delayed-xor, seed 0: not solved (20 steps")
+    assert result.stderr == f"rnnsim: cannot save the run in {folder}: No space left on device\n"
+    assert list(tmp_path.iterdir()) == [figure]
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no device that is always full")
+def test_a_summary_that_cannot_be_printed_does_not_cost_the_run(tmp_path: Path) -> None:
+    with open("/dev/full", "w") as full:
+        done = run_command(
+            sys.executable, "-m", "rnnsim", *COMMAND, str(tmp_path / "run"),
+            capture_output=False, stdout=full, stderr=subprocess.DEVNULL,
+            env={**os.environ, "NUMBA_DISABLE_JIT": "1"},
+        )  # fmt: skip
+    assert done.returncode != 0
+    assert rnnsim.load(tmp_path / "run").summary["settings"]["seed"] == 0
+
+
+def test_no_name_is_no_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = CliRunner().invoke(main, [*COMMAND, ""])
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr == "rnnsim: '' is not the name of a folder\n"
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_plot_draws_a_figure(run: rnnsim.Run, tmp_path: Path) -> None:
