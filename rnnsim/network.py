@@ -58,6 +58,7 @@ from rnnsim.network_kernels import (
     Vjp,
 )
 from rnnsim.options import Options
+from rnnsim.pickling import PickledByArguments
 from rnnsim.typing import Array, Memory, Params, State, Trajectory
 
 __all__ = [
@@ -93,11 +94,13 @@ __all__ = [
 ABSENT: Any = None
 
 
-class Network(ABC):
+class Network(PickledByArguments, ABC):
     """What every network offers.
 
     Kernels that a network lacks are None, and rules that need them refuse the network. The class of each
     kernel documents its arguments, and :mod:`rnnsim.network_kernels` what they have in common.
+
+    A network is pickled by the arguments that it was made from, and made anew from them.
 
     Attributes
     ----------

@@ -15,7 +15,7 @@ from rnnsim.registry import installed
 
 ROOT = Path(__file__).parents[1]
 # from the bottom to the top: a module imports what is on its own level or below
-BASE = ["errors", "options", "typing", "checks", "arrays", "files", "version"]
+BASE = ["errors", "options", "typing", "checks", "arrays", "files", "pickling", "version"]
 CONTRACTS = ["kernels", "network", "network_*", "rule", "task", "criterion", "hookspecs"]
 ABOVE = [["compiler"], ["numerics"], ["networks"], ["registry", "folders"], ["training"], ["data"],
          ["runs"], ["testing", "benchmarking", ""], ["cli", "__main__"]]  # fmt: skip
