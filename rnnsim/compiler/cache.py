@@ -4,7 +4,8 @@ Numba's own cache checks the file of the entry point only and goes stale when a 
 is edited. Here the name of a cache file is the hash of everything that its content depends on: the code
 (:mod:`rnnsim.compiler.fingerprint`), the argument types, the packages that compile it, their settings
 and the processor. So a file is either valid or not found, and concurrent processes write the same
-content. :mod:`rnnsim.compiler.kernel_files` reads and writes the files.
+content. A file begins with its hash, so that it is taken for no other.
+:mod:`rnnsim.compiler.kernel_files` reads and writes the files.
 """
 
 from __future__ import annotations
@@ -20,8 +21,11 @@ import numpy as np
 import scipy
 from numba.core import compiler, config, types
 from numba.core.caching import _Cache
+from numba.core.environment import Environment
+from numba.core.funcdesc import FunctionDescriptor
 from numba.core.runtime.nrt import rtsys
 from numba.core.serialize import dumps
+from numba.core.typing.templates import Signature
 
 from rnnsim import version
 from rnnsim.compiler import kernel_files
@@ -61,10 +65,10 @@ class KernelCache(_Cache):
     def cache_path(self) -> str:
         return str(kernel_files.folder())
 
-    def _path(self, signature: Any, codegen: Any) -> Any:
+    def _hash(self, signature: Any, codegen: Any) -> str:
         # magic_tuple: the target triple, the processor's name and its features
         content = (self._key, describe(signature), codegen.magic_tuple(), versions(), settings())
-        return kernel_files.path_of(self._name, hashlib.sha256(repr(content).encode()).hexdigest())
+        return hashlib.sha256(repr(content).encode()).hexdigest()
 
     def load_overload(self, signature: Any, target_context: Any) -> Any:
         """Load the code for these argument types; None if it has to be compiled."""
@@ -74,15 +78,18 @@ class KernelCache(_Cache):
         return found
 
     def _load(self, signature: Any, target_context: Any) -> Any:
-        content = kernel_files.read(self._path(signature, target_context.codegen()))
-        if content is None:
-            return None
-        try:
-            payload = pickle.loads(content)
-        except (EOFError, pickle.UnpicklingError, AttributeError, ImportError):
+        digest = self._hash(signature, target_context.codegen())
+        content = kernel_files.read(kernel_files.path_of(self._name, digest))
+        if content is None or not content.startswith(digest.encode()):
             return None
         _prepare(target_context)
-        return compiler.CompileResult._rebuild(target_context, *payload)  # type: ignore[no-untyped-call]
+        try:
+            payload = pickle.loads(memoryview(content)[len(digest) :])
+            if not is_sound(payload, signature):
+                return None
+            return compiler.CompileResult._rebuild(target_context, *payload)  # type: ignore[no-untyped-call]
+        except Exception:  # noqa: BLE001 (whatever is odd in a file, the kernel is compiled anew)
+            return None
 
     def save_overload(self, signature: Any, data: Any) -> None:
         """Write the compiled code; an unwritable folder is no error."""
@@ -90,8 +97,9 @@ class KernelCache(_Cache):
             return
         if data.library.has_dynamic_globals:  # addresses in this process, of a large global array
             return
+        digest = self._hash(signature, data.codegen)
         content = dumps(data._reduce())  # type: ignore[no-untyped-call]
-        kernel_files.write(self._path(signature, data.codegen), content)
+        kernel_files.write(kernel_files.path_of(self._name, digest), digest.encode() + content)
 
     def enable(self) -> None:
         self._enabled = True
@@ -101,6 +109,32 @@ class KernelCache(_Cache):
 
     def flush(self) -> None:
         """Do nothing: an outdated file is never found."""
+
+
+def is_sound(payload: Any, signature: Any) -> bool:
+    """Whether this is what ``_reduce`` gives for code of these argument types; LLVM crashes on less.
+
+    What is in the machine code is not looked at: the checksum of the file vouches for it.
+    """
+    match payload:
+        case (
+            (str(), "object", (bytes() as code, bytes() as bitcode)),
+            FunctionDescriptor() as function,
+            Environment(),
+            Signature() as found,
+            False,
+            tuple(),
+            str(),
+            list(),
+            tuple() as environments,
+        ):
+            names = [function.llvm_func_name, function.llvm_cpython_wrapper_name]
+            return (
+                tuple(found.args) == tuple(signature)
+                and all(isinstance(environment, Environment) for environment in environments)
+                and all(name.encode() in code and name.encode() in bitcode for name in names)
+            )
+    return False
 
 
 def _prepare(target_context: Any) -> None:

@@ -1,8 +1,8 @@
 """The folder of compiled kernels: complete files, evicted least recently used first.
 
-There are no locks. A file is written under a temporary name and renamed; a damaged file, or one that
-belongs to another user, counts as absent; a file may be removed while another process reads it. If the
-folder cannot be written to, nothing is kept.
+There are no locks. A file is written under a temporary name and renamed; one that is damaged or cannot
+be trusted (:mod:`rnnsim.compiler.trust`) counts as absent; a file may be removed while another process
+reads it. If the folder cannot be written to, nothing is kept.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+from rnnsim.compiler.trust import is_trusted_file, keep_to_user, make_trusted, trusted_folder
 from rnnsim.errors import RnnsimError
 
 FOLDER = "RNNSIM_CACHE_DIR"
@@ -46,11 +47,18 @@ def folder() -> Path:
     """The folder: ``$RNNSIM_CACHE_DIR``, or one in the user's cache folder."""
     if chosen := os.environ.get(FOLDER):
         return Path(chosen)
+    try:
+        return _users_cache() / "rnnsim"
+    except RuntimeError:  # no home: neither HOME is set nor does the system know this user
+        return Path(f"/tmp/rnnsim-{getattr(os, 'getuid', int)()}")
+
+
+def _users_cache() -> Path:
     if sys.platform == "darwin":
-        return Path.home() / "Library" / "Caches" / "rnnsim"
+        return Path.home() / "Library" / "Caches"
     if sys.platform == "win32":
-        return Path(os.environ.get("LOCALAPPDATA", Path.home() / "AppData" / "Local")) / "rnnsim"
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "rnnsim"
+        return Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local")
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
 
 
 def max_bytes() -> float:
@@ -83,9 +91,14 @@ def note_path(subject: str, digest: str) -> Path:
 
 def read(path: Path) -> bytes | None:
     """Read a file and mark it as used; None if there is none that can be trusted."""
+    most = max_bytes()
+    if not most or (place := trusted_folder(path.parent)) is None:
+        return None
+    path = place / path.name
     try:
-        with path.open("rb") as file:
-            if not _is_ours(os.fstat(file.fileno())):
+        with open(path, "rb", opener=_open_file) as file:
+            status = os.fstat(file.fileno())
+            if not 0 < status.st_size <= most or not is_trusted_file(path, status):
                 return None
             stored = file.read()
     except OSError:
@@ -98,20 +111,20 @@ def read(path: Path) -> bytes | None:
     return content
 
 
-def _is_ours(status: os.stat_result) -> bool:
-    """Whether a file belongs to this user or to root: its content is executed."""
-    return not hasattr(os, "getuid") or status.st_uid in (os.getuid(), 0)
+def _open_file(path: str, flags: int) -> int:
+    """Open a file, which is no link, without waiting for anything, should it be a pipe."""
+    return os.open(path, flags | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0))
 
 
 def write(path: Path, content: bytes) -> bool:
     """Write a file, and evict the least recently used ones; return whether it was written."""
     most = max_bytes()
-    if len(content) > most:
+    if len(content) > most or (place := make_trusted(path.parent)) is None:
         return False
-    draft = path.with_name(f".draft-{os.urandom(8).hex()}.kernel")
+    path, draft = place / path.name, place / f".draft-{os.urandom(8).hex()}.kernel"
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
         with draft.open("xb") as file:
+            keep_to_user(file)
             file.write(hashlib.sha256(content).digest())
             file.write(content)
         os.replace(draft, path)  # atomic, also with concurrent writers
@@ -125,11 +138,10 @@ def write(path: Path, content: bytes) -> bool:
 
 def can_write() -> bool:
     """Whether a kernel can be written: tried out, as permissions do not reveal a full disk."""
-    if max_bytes() < MEGABYTE:
+    if max_bytes() < MEGABYTE or (place := make_trusted(folder())) is None:
         return False
     try:
-        folder().mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder()) as file:
+        with tempfile.TemporaryFile(dir=place) as file:
             file.write(bytes(MEGABYTE))
     except OSError:
         return False

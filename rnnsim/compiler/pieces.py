@@ -12,14 +12,13 @@ not need, so a successful probe is recorded beside the kernels.
 from __future__ import annotations
 
 import hashlib
-import json
 import os
+import pkgutil
 import sys
 from functools import cache
 from importlib import import_module
 from importlib.metadata import version
-from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from rnnsim.compiler import kernel_files
 from rnnsim.errors import RnnsimError
@@ -108,9 +107,12 @@ CACHE = Piece(
         *of("numba.core.caching", "_Cache"),
         *of("numba.core.compiler", "CompileResult._rebuild", "CompileResult._reduce"),
         *of("numba.core.config", "CACHE_DIR"),
+        *of("numba.core.environment", "Environment"),
+        *of("numba.core.funcdesc", "FunctionDescriptor"),
         *of("numba.core.runtime.nrt", "rtsys.initialize"),
         *of("numba.core.serialize", "dumps"),
         *of("numba.core.types", "BaseNamedTuple", "BaseTuple"),
+        *of("numba.core.typing.templates", "Signature"),
     ),
 )
 PIECES = (LINKING, NATIVE, BINDING, SHARING, CACHE)
@@ -143,16 +145,25 @@ def absent() -> tuple[str, ...]:
         raise RnnsimError(f"{CHOICE} is {choice!r}; it is {FAST} or {PLAIN}")
     if choice == PLAIN:
         return tuple(piece.name for piece in PIECES)
-    path = kernel_files.note_path("pieces", hashlib.sha256(repr(_versions()).encode()).hexdigest())
-    if (kept := kernel_files.read(path)) is not None:
-        return tuple(json.loads(kept))
-    found = {piece.name: lacks for piece in PIECES if (lacks := missing(piece))}
-    for piece in PIECES:
-        if piece.name in found:
-            _say(f"has no {found[piece.name]}: {piece.otherwise}")
+    if not sources():
+        _say(f"the compiler's own code cannot be read: {CACHE.otherwise}")
+        return (CACHE.name, *_missing())
+    digest = hashlib.sha256(repr(_versions()).encode()).hexdigest()
+    path = kernel_files.note_path("pieces", digest)
+    if kernel_files.read(path) == digest.encode():
+        return ()
+    found = _missing()
     if not found:
-        kernel_files.write(path, json.dumps([]).encode())
-    return tuple(found)
+        kernel_files.write(path, digest.encode())
+    return found
+
+
+def _missing() -> tuple[str, ...]:
+    """The names of the pieces that need a name which this Numba lacks; a line says so of each."""
+    found = {piece: lacks for piece in PIECES if (lacks := missing(piece))}
+    for piece, lacks in found.items():
+        _say(f"Numba {version('numba')} has no {lacks}: {piece.otherwise}")
+    return tuple(piece.name for piece in found)
 
 
 def missing(piece: Piece) -> str | None:
@@ -174,7 +185,7 @@ def _exists(name: str) -> bool:
 
 
 def _say(what: str) -> None:
-    print(f"rnnsim: Numba {version('numba')} {what}", file=sys.stderr)
+    print(f"rnnsim: {what}", file=sys.stderr)
 
 
 def _versions() -> tuple[str, ...]:
@@ -184,8 +195,16 @@ def _versions() -> tuple[str, ...]:
 
 @cache
 def sources() -> bytes:
-    """A hash of the compiler's source files."""
-    digest = hashlib.sha256()
-    for path in sorted(Path(__file__).parent.glob("**/*.py")):
-        digest.update(path.read_bytes())
+    """A hash of the compiler's files; empty if they cannot be read.
+
+    They are found as Python finds them: in a folder, in a zip file, or without their sources.
+    """
+    package, digest = import_module(__package__), hashlib.sha256()
+    try:
+        for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
+            finder: Any = module.module_finder
+            spec = finder.find_spec(module.name)
+            digest.update(spec.loader.get_data(spec.origin))
+    except (AttributeError, ImportError, OSError):
+        return b""
     return digest.digest()

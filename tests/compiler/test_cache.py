@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pickle
 import subprocess
@@ -11,6 +12,8 @@ from pathlib import Path
 
 import numba
 import pytest
+
+from rnnsim.compiler import kernel_files
 
 FOREIGN = ("NUMBA_DISABLE_JIT", "NUMBA_CPU_NAME", "NUMBA_CPU_FEATURES", "RNNSIM_CACHE_SIZE")
 
@@ -199,6 +202,93 @@ def test_a_corrupt_file_is_compiled_anew(program: Program, damage: str) -> None:
     before = program.files()
     assert program.run() == "20.0"
     assert program.files() == before
+
+
+ODD = {
+    "a number": "5",
+    "nothing": "()",
+    "nine of nothing": "(None,) * 9",
+    "one part less": "payload[:-1]",
+    "an error": "Raises()",
+    "of another kind": "(name, 'bitcode', bitcode), *rest",
+    "no code": "(name, kind, (b'', bitcode)), *rest",
+    "no bitcode": "(name, kind, (code, b'')), *rest",
+    "garbage": "(name, kind, (b'x' * 999, b'y' * 999)), *rest",
+    "half the code": "(name, kind, (code[: len(code) // 2], bitcode)), *rest",
+    "half the bitcode": "(name, kind, (code, bitcode[: len(bitcode) // 2])), *rest",
+    "no function": "payload[0], None, *rest[1:]",
+    "no environment": "*payload[:2], {}, *rest[2:]",
+    "other arguments": "*payload[:3], rest[2].replace(args=()), *rest[3:]",
+    "an environment that is none": "*payload[:-1], (1,)",
+}
+
+SPOILT = """
+import json, os, pickle, sys
+from rnnsim.compiler import compiled, kernel_files
+import rnnsim.compiler.cache  # with it Numba, once for all
+from helper import helper
+
+def root(x):
+    return 10.0 * helper(x)
+
+class Raises:
+    def __reduce__(self):
+        return eval, ("1 / 0",)
+
+def in_a_fork(work):
+    # a process of its own, which may crash; nothing is compiled before
+    sys.stdout.flush()
+    child = os.fork()
+    if child == 0:
+        work()
+        sys.stdout.flush()
+        os._exit(0)
+    return os.waitpid(child, 0)[1]
+
+def spoil_and_run(odd):
+    (file,) = kernel_files.files()
+    content = kernel_files.read(file.path)
+    digest, payload = content[:64], pickle.loads(content[64:])
+    (name, kind, (code, bitcode)), *rest = payload
+    odd = eval(f"({odd})")
+    assert kernel_files.write(file.path, digest + pickle.dumps(odd))
+    assert compiled(root)(1.0) == 20.0
+    payload = pickle.loads(kernel_files.read(file.path)[64:])
+    assert len(payload[0][2][0]) == len(code)  # compiled, and written again
+    print("right", end=" ")
+
+in_a_fork(lambda: compiled(root)(1.0))
+for name, odd in json.loads(sys.argv[1]).items():
+    status = in_a_fork(lambda: spoil_and_run(odd))
+    print(name, status)
+"""
+
+
+@needs_jit
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
+def test_an_odd_file_is_compiled_anew(program: Program) -> None:
+    """Its hash is right, and its checksum too: something else has written it."""
+    program.write("program.py", SPOILT)
+    assert program.run(json.dumps(ODD)).splitlines() == [f"right {name} 0" for name in ODD]
+
+
+@needs_jit
+def test_a_file_under_the_name_of_another_is_not_taken_for_it(
+    program: Program, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RNNSIM_CACHE_DIR", str(program.cache))
+    program.write("program.py", CLOSURES)
+    assert program.run("2", "3").split() == ["24.0", "36.0"]
+    one, two = program.cache.glob("*.kernel")
+    first, second = one.read_bytes(), two.read_bytes()
+    one.write_bytes(second)
+    two.write_bytes(first)
+    assert kernel_files.read(one) is not None  # the control: as a file it is sound
+    assert program.run("2", "3").split() == ["24.0", "36.0"]
+    assert kernel_files.read(one) != kernel_files.read(two)
+    (note,) = program.cache.glob("*.note")
+    assert kernel_files.write(note, b"[]")
+    assert program.run("2").split() == ["24.0"]
 
 
 def test_a_cache_that_cannot_be_written_costs_only_time(program: Program) -> None:

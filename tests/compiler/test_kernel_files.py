@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import textwrap
@@ -11,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from rnnsim.compiler import kernel_files
+from rnnsim.compiler import kernel_files, trust
 from rnnsim.compiler.kernel_files import can_write, clear, files, path_of, read, write
 from rnnsim.errors import RnnsimError
 
@@ -25,6 +26,7 @@ posix = pytest.mark.skipif(sys.platform == "win32", reason="rights and users are
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("RNNSIM_CACHE_DIR", str(tmp_path / "cache"))
     monkeypatch.delenv("RNNSIM_CACHE_SIZE", raising=False)
+    monkeypatch.setattr(trust, "_warned", [])
     return tmp_path / "cache"
 
 
@@ -100,6 +102,10 @@ def test_no_cache_at_all(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
     assert not write(place(1), b"one")
     assert not can_write()
     assert not folder.exists()
+    monkeypatch.delenv("RNNSIM_CACHE_SIZE")
+    assert write(place(1), b"one")
+    bounded(monkeypatch, 0)
+    assert read(place(1)) is None
 
 
 @pytest.mark.parametrize("text", ["much", "-1", "nan", "1 GB"])
@@ -208,9 +214,126 @@ def test_a_folder_of_the_administrator_is_read(folder: Path) -> None:
 def test_code_of_another_user_is_not_run(folder: Path) -> None:
     assert write(path_of("rule.loop", "a" * 64), b"somebody's")
     reachable_by_all(folder)
-    folder.chmod(0o777)
+    os.chown(folder, 65534, 65534)
+    folder.chmod(0o755)
     os.chown(path_of("rule.loop", "a" * 64), 12345, 12345)
     assert in_a_process(AS_NOBODY) == "True True None 2 2\n"
+
+
+# --- whom to trust -------------------------------------------------------------------------------------
+
+
+def warned(capsys: pytest.CaptureFixture[str], doubt: str) -> None:
+    assert capsys.readouterr().err == f"rnnsim: the kernel cache is not used: {doubt}\n"
+
+
+@posix
+@pytest.mark.parametrize("mode", [0o777, 0o775, 0o757, 0o1777])
+def test_a_folder_that_others_may_write_to_is_not_used(
+    folder: Path, mode: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = fill(0)
+    before = path.read_bytes()
+    folder.chmod(mode)
+    assert (read(path), write(path, b"another"), can_write()) == (None, False, False)
+    assert path.read_bytes() == before
+    warned(capsys, f"others may write to {folder}; chmod go-w takes that away")
+    folder.chmod(0o755)
+    assert read(path) is not None  # the control
+
+
+@posix
+@pytest.mark.parametrize("mode", [0o666, 0o664, 0o646])
+def test_a_file_that_others_may_write_to_is_not_used(
+    mode: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = fill(0)
+    path.chmod(mode)
+    assert (read(path), read(path)) == (None, None)
+    warned(capsys, f"others may write to {path}; chmod go-w takes that away")
+    assert write(path, b"another")
+    assert read(path) == b"another"
+
+
+@root_only
+@pytest.mark.parametrize("through_link", [False, True])
+def test_a_folder_of_another_user_is_not_used(
+    folder: Path, through_link: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = fill(0)
+    real = folder.rename(folder.with_name("real")) if through_link else folder
+    if through_link:
+        folder.symlink_to(real)
+    assert read(path) is not None  # the control
+    os.chown(real, 12345, 12345)
+    assert (read(path), write(path, b"another"), can_write()) == (None, False, False)
+    warned(capsys, f"{real} belongs to another user")
+
+
+@posix
+def test_a_folder_that_anybody_may_replace_is_not_used(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = fill(0)
+    for mode, trusted in ((0o777, False), (0o1777, True), (0o755, True)):
+        tmp_path.chmod(mode)
+        assert (read(path) is not None) == trusted
+    warned(capsys, f"everyone may write to {tmp_path}")
+
+
+@posix
+@pytest.mark.parametrize("mask", [0o000, 0o002, 0o022, 0o077])
+def test_what_is_made_is_trusted_whatever_the_umask(
+    tmp_path: Path, mask: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RNNSIM_CACHE_DIR", str(tmp_path / "a" / "b" / "cache"))
+    before = os.umask(mask)
+    try:
+        path = fill(0)
+    finally:
+        os.umask(before)
+    assert read(path) is not None
+    assert path.stat().st_mode & 0o777 == 0o644 & ~mask
+    assert path.parent.stat().st_mode & 0o777 == 0o755 & ~mask
+
+
+@posix
+def test_only_a_file_is_read() -> None:
+    """Not a pipe, for which it would wait, and no link, whose target another may choose."""
+    path = fill(0)
+    content = path.read_bytes()
+    path.unlink()
+    os.mkfifo(path)
+    assert read(path) is None
+    path.unlink()
+    path.with_name("target").write_bytes(content)
+    path.symlink_to("target")
+    assert read(path) is None
+    path.unlink()
+    path.mkdir()
+    assert read(path) is None
+
+
+def test_a_file_larger_than_all_may_be_is_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    path = fill(0, size=4 * KILOBYTE)
+    bounded(monkeypatch, 3 * KILOBYTE)
+    assert read(path) is None
+
+
+@root_only
+def test_without_a_home_it_is_among_the_temporary_files() -> None:
+    said = in_a_process(
+        """
+        import os
+        for name in ("RNNSIM_CACHE_DIR", "HOME", "XDG_CACHE_HOME"):
+            os.environ.pop(name, None)
+        from rnnsim.compiler.kernel_files import can_write, files, folder
+        os.setuid(54321)
+        print(folder(), can_write(), files())
+        """
+    )
+    shutil.rmtree("/tmp/rnnsim-54321", ignore_errors=True)
+    assert said == "/tmp/rnnsim-54321 True []\n"
 
 
 @posix

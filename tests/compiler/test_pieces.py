@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ast
+import compileall
 import os
+import shutil
 import subprocess
 import sys
 from importlib import import_module
@@ -158,6 +160,42 @@ def test_the_fast_back_end_says_nothing(tmp_path: Path) -> None:
     assert program(tmp_path)[:2] == ("24.0", "")
     # the second process does not probe: it finds its kernels, and what the first has found out
     assert program(tmp_path, "import rnnsim.compiler.pieces as p; p.missing = None")[:2] == ("24.0", "")
+
+
+@pytest.mark.parametrize("how", ["in a zip file", "without its sources"])
+def test_the_package_works_as_python_finds_it(how: str, tmp_path: Path) -> None:
+    """Its own code is part of the key of what it compiles, whatever form it is in."""
+    package = tmp_path / "package" / "rnnsim"
+    shutil.copytree(FOLDER.parent, package, ignore=shutil.ignore_patterns("__pycache__"))
+    place = package.parent
+    if how == "in a zip file":
+        place = Path(shutil.make_archive(str(tmp_path / "zipped"), "zip", package.parent))
+        shutil.rmtree(package.parent)
+    else:
+        assert compileall.compile_dir(package, quiet=1, legacy=True)
+        for source in package.glob("**/*.py"):
+            source.unlink()
+    take = "import rnnsim.compiler.pieces as p; assert p.__file__.startswith(sys.path[0]), p.__file__"
+    printed, said, kernels = program(tmp_path / "cache", take, PYTHONPATH=str(place))
+    assert (printed, said) == ("24.0", "")
+    assert kernels > 0
+
+
+@pytest.mark.parametrize("lacking", [OSError, ImportError, AttributeError])
+def test_without_its_own_code_nothing_is_kept(
+    lacking: type[Exception], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def nothing(*_: object) -> None:
+        raise lacking
+
+    monkeypatch.setattr("pkgutil.walk_packages", nothing)
+    monkeypatch.delenv("RNNSIM_COMPILER", raising=False)
+    for cached in (pieces.sources, pieces.absent):
+        cached.cache_clear()
+    assert pieces.absent() == ("cache",)
+    assert pieces.CACHE.otherwise in capsys.readouterr().err
+    for cached in (pieces.sources, pieces.absent):
+        cached.cache_clear()
 
 
 def test_the_plain_back_end_is_chosen(tmp_path: Path) -> None:
