@@ -9,6 +9,7 @@ import click
 
 from rnnsim.compiler import kernel_files
 from rnnsim.compiler.kernel_files import KernelFile
+from rnnsim.compiler.trust import trusted_folder
 
 
 @click.command("cache")
@@ -19,12 +20,14 @@ def command(clear: bool, folder: bool) -> None:
 
     They are kept in the user's cache folder, or in the folder RNNSIM_CACHE_DIR. When they exceed
     512 MB, or RNNSIM_CACHE_SIZE megabytes (0 for no cache), the least recently used are removed.
+    They are used only if nobody but the user or root may write to them and to their folder.
     """
     if folder:
         click.echo(kernel_files.folder())
     elif clear:
         click.echo(f"removed {_amount(kernel_files.clear())} from {kernel_files.folder()}")
     else:
+        trusted_folder(kernel_files.folder())  # a line says so if it is not used
         most = kernel_files.max_bytes() / kernel_files.MEGABYTE
         found = kernel_files.files()
         for line in _table(found):

@@ -123,10 +123,10 @@ def is_sound(payload: Any, signature: Any) -> bool:
             Environment(),
             Signature() as found,
             False,
-            tuple(),
+            tuple() | list(),
             str(),
-            list(),
-            tuple() as environments,
+            tuple() | list(),
+            tuple() | list() as environments,
         ):
             names = [function.llvm_func_name, function.llvm_cpython_wrapper_name]
             return (

@@ -22,13 +22,13 @@ OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
 def trusted_folder(folder: Path) -> Path | None:
     """The folder without links in its name; None if it cannot be trusted, or cannot be reached."""
     try:
-        real = folder.resolve(strict=True)
-        doubt = _doubt(real, real.stat()) or _doubt_above(real)
-    except (OSError, RuntimeError):  # it does not exist, or links lead in a circle
+        real = os.path.realpath(folder, strict=True)
+        doubt = _doubt(real, os.stat(real)) or _doubt_above(real)
+    except OSError:  # it does not exist, or links lead in a circle
         return None
     if doubt:
         _warn(doubt)
-    return None if doubt else real
+    return None if doubt else Path(real)
 
 
 def make_trusted(folder: Path) -> Path | None:
@@ -48,7 +48,7 @@ def is_trusted_file(path: Path, status: os.stat_result) -> bool:
     return not doubt and stat.S_ISREG(status.st_mode)
 
 
-def _doubt(path: Path, status: os.stat_result) -> str:
+def _doubt(path: str | Path, status: os.stat_result) -> str:
     if not hasattr(os, "geteuid"):
         return ""
     if status.st_uid not in (os.geteuid(), 0):
@@ -58,11 +58,12 @@ def _doubt(path: Path, status: os.stat_result) -> str:
     return ""
 
 
-def _doubt_above(folder: Path) -> str:
-    for above in folder.parents if hasattr(os, "geteuid") else ():
-        mode = above.stat().st_mode
+def _doubt_above(folder: str) -> str:
+    while hasattr(os, "geteuid") and folder != (above := os.path.dirname(folder)):
+        mode = os.stat(above).st_mode
         if mode & stat.S_IWOTH and not mode & stat.S_ISVTX:
             return f"everyone may write to {above}"
+        folder = above
     return ""
 
 

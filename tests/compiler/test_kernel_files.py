@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import sys
 import textwrap
@@ -11,7 +10,9 @@ import time
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from rnnsim.cli import main
 from rnnsim.compiler import kernel_files, trust
 from rnnsim.compiler.kernel_files import can_write, clear, files, path_of, read, write
 from rnnsim.errors import RnnsimError
@@ -320,20 +321,27 @@ def test_a_file_larger_than_all_may_be_is_not_read(monkeypatch: pytest.MonkeyPat
     assert read(path) is None
 
 
-@root_only
-def test_without_a_home_it_is_among_the_temporary_files() -> None:
-    said = in_a_process(
-        """
-        import os
-        for name in ("RNNSIM_CACHE_DIR", "HOME", "XDG_CACHE_HOME"):
-            os.environ.pop(name, None)
-        from rnnsim.compiler.kernel_files import can_write, files, folder
-        os.setuid(54321)
-        print(folder(), can_write(), files())
-        """
-    )
-    shutil.rmtree("/tmp/rnnsim-54321", ignore_errors=True)
-    assert said == "/tmp/rnnsim-54321 True []\n"
+@posix
+def test_without_a_home_it_is_among_the_temporary_files(monkeypatch: pytest.MonkeyPatch) -> None:
+    import pwd
+
+    def unknown(user: int) -> None:
+        raise KeyError(user)
+
+    for name in ("RNNSIM_CACHE_DIR", "HOME", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(pwd, "getpwuid", unknown)
+    assert kernel_files.folder() == Path(f"/tmp/rnnsim-{os.getuid()}")
+
+
+@posix
+def test_the_list_says_that_they_are_not_used(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    fill(0)
+    folder.chmod(0o777)
+    result = CliRunner().invoke(main, ["cache"])
+    assert result.stdout.startswith("rule.loop ")
+    doubt = f"others may write to {folder}; chmod go-w takes that away"
+    assert result.stderr == f"rnnsim: the kernel cache is not used: {doubt}\n"
 
 
 @posix
