@@ -11,6 +11,8 @@ from rnnsim.compiler.compose import compiled
 from rnnsim.compiler.listeners import listeners
 from rnnsim.compiler.machine import VECTOR
 from rnnsim.compiler.pieces import NATIVE, SHARING, in_use
+from rnnsim.compiler.sharing import is_forked
+from rnnsim.compiler.sharing import state as sharing_state
 from rnnsim.compiler.specialising import known_about, specialise
 
 __all__ = [
@@ -20,7 +22,9 @@ __all__ = [
     "bind_arguments",
     "compiled",
     "in_use",
+    "is_forked",
     "known_about",
     "listeners",
+    "sharing_state",
     "specialise",
 ]

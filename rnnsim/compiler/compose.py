@@ -10,8 +10,17 @@ from typing import Any
 from rnnsim.compiler import pieces
 from rnnsim.compiler.fingerprint import Fingerprint, fingerprint
 from rnnsim.compiler.listeners import tell
-from rnnsim.compiler.marks import OPTIONS, inner_options, native_code, piece_of, public_options
+from rnnsim.compiler.locking import compiler_lock
+from rnnsim.compiler.marks import (
+    ENTRY_OPTIONS,
+    OPTIONS,
+    inner_options,
+    native_code,
+    piece_of,
+    public_options,
+)
 from rnnsim.compiler.references import reachable_functions
+from rnnsim.compiler.sharing import start_threading_layer
 from rnnsim.compiler.snapshot import snapshot
 from rnnsim.errors import RnnsimError
 from rnnsim.kernels import options_of
@@ -41,15 +50,18 @@ def compiled(function: Callable[..., Any], owner: str = "") -> Callable[..., Any
     if numba.config.DISABLE_JIT:  # type: ignore[attr-defined]
         return function
     key = fingerprint(function)
-    if key not in _compiled:
-        _compiled[key] = _compile(snapshot(function), key.hash, owner)
+    if key not in _compiled:  # a kernel that is known does not wait for another that is being compiled
+        with compiler_lock():
+            copy, key = snapshot(function)
+            if key not in _compiled:
+                _compiled[key] = _compile(copy, key.hash, owner)
     return _compiled[key]
 
 
 def _compile(function: Callable[..., Any], key: str, owner: str) -> Callable[..., Any]:
     import numba
 
-    numba.get_num_threads()  # starts the threading layer, whose symbols machine code refers to
+    start_threading_layer()  # machine code refers to its symbols
     reached = reachable_functions(function)
     for inner in reached:
         if inner is not function and inner not in _registered:
@@ -119,13 +131,13 @@ def _entry_point(function: Callable[..., Any]) -> Any:
     if not pieces.in_use(pieces.LINKING):
         from rnnsim.compiler import plain
 
-        return plain.make_entry_point(function, public_options(function))
+        return plain.make_entry_point(function, public_options(function) | ENTRY_OPTIONS)
     import numba
 
     from rnnsim.compiler.linking import EntryPointCompiler, InliningCompiler
 
     pipeline = InliningCompiler if options_of(function).inlines_all else EntryPointCompiler
-    return numba.njit(**OPTIONS, pipeline_class=pipeline)(function)
+    return numba.njit(**OPTIONS, **ENTRY_OPTIONS, pipeline_class=pipeline)(function)
 
 
 def _cause(message: str) -> str:

@@ -27,6 +27,7 @@ from numba.extending import models, register_model
 from rnnsim.errors import RnnsimError
 
 PYTHON_ENTRY = "cpython"  # in the name of the wrapper that Python calls
+APART = "share"  # begins the name of a function that is called by address too, and never inlined
 
 
 class DeferredLibrary(JITCodeLibrary):
@@ -84,7 +85,8 @@ class InlinedLibrary(LinkedLibrary):
 
     def _optimize_final_module(self) -> None:
         for function in self._final_module.functions if can_mark_functions() else ():
-            if not function.is_declaration and PYTHON_ENTRY not in function.name:
+            kept = PYTHON_ENTRY in function.name or function.name.startswith(APART)
+            if not function.is_declaration and not kept:
                 function.add_function_attribute("alwaysinline")
         super()._optimize_final_module()  # type: ignore[no-untyped-call]
 

@@ -16,6 +16,8 @@ OPTIONS: dict[str, Any] = {
     "fastmath": {"contract", "nsz"},
     "no_cfunc_wrapper": True,
 }
+# Of what Python calls. A kernel touches no Python object: other threads may run meanwhile.
+ENTRY_OPTIONS: dict[str, Any] = {"nogil": True}
 
 
 def inner_options(function: Callable[..., Any]) -> dict[str, Any]:

@@ -92,12 +92,13 @@ SHARING = Piece(
     "sharing of calls",
     "one thread does all the work",
     (
+        *of("llvmlite.binding", "add_symbol"),
+        *of("llvmlite.ir", "IRBuilder.cmpxchg", "IRBuilder.store_atomic"),
         *of("numba.core.base", "BaseContext.add_linking_libs", "BaseContext.declare_function"),
-        *of("numba.core.base", "BaseContext.get_python_api"),
+        *of("numba.core.base", "BaseContext.get_c_value"),
+        *of("numba.core.cgutils", "false_bit", "gep_inbounds"),
         *of("numba.core.callconv", "CPUCallConv.return_status_propagate", "Status", "excinfo_ptr_t"),
         *of("numba.core.types", "StarArgTuple"),
-        *of("numba.core.pythonapi", "PythonAPI.gil_ensure", "PythonAPI.gil_release"),
-        *of("numba.core.pythonapi", "PythonAPI.save_thread", "PythonAPI.restore_thread"),
     ),
 )
 CACHE = Piece(
@@ -115,7 +116,12 @@ CACHE = Piece(
         *of("numba.core.typing.templates", "Signature"),
     ),
 )
-PIECES = (LINKING, NATIVE, BINDING, SHARING, CACHE)
+LOCKING = Piece(
+    "locking",
+    "a process that is forked while another thread compiles cannot compile",
+    of("numba.core.compiler_lock", "global_compiler_lock.acquire", "global_compiler_lock.release"),
+)
+PIECES = (LINKING, NATIVE, BINDING, SHARING, CACHE, LOCKING)
 
 # Sharing emits calls of linked kernels, and binding reads arguments by native code.
 DEPENDS_ON = {BINDING: (NATIVE,), SHARING: (NATIVE, LINKING)}

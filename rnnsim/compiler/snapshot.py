@@ -26,10 +26,11 @@ _copies: dict[Fingerprint, types.FunctionType] = {}
 _recompiled: dict[tuple[Fingerprint, str], Any] = {}  # the user's own @njit functions
 
 
-def snapshot(function: Callable[..., Any]) -> types.FunctionType:
-    """Copy a kernel with all that it reaches."""
+def snapshot(function: Callable[..., Any]) -> tuple[types.FunctionType, Fingerprint]:
+    """Copy a kernel with all that it reaches; the copy and its fingerprint."""
     reached = reachable_functions(function)
-    return _Copier(fingerprints(reached, reached)).function(python_function(function))
+    root, keys = python_function(function), fingerprints(reached, reached)
+    return _Copier(keys).function(root), keys[root]
 
 
 class _Copier:

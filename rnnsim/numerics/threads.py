@@ -13,6 +13,7 @@ while that takes long.
 from __future__ import annotations
 
 import os
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,7 +23,7 @@ from typing import Any
 
 import numpy as np
 
-from rnnsim.compiler import SHARING, compiled, in_use
+from rnnsim.compiler import SHARING, compiled, in_use, is_forked, sharing_state
 from rnnsim.errors import RnnsimError
 from rnnsim.kernels import kernel
 from rnnsim.numerics.parallel import in_parallel
@@ -53,7 +54,7 @@ class Cores:
         import numba
 
         available: int = numba.config.NUMBA_NUM_THREADS  # type: ignore[attr-defined]
-        self.most = limit(available if in_use(SHARING) else 1)
+        self.most = limit(available if in_use(SHARING) and not is_forked() else 1)
         self.checked = -np.inf
         self.free = self.most
         self.scratch = np.zeros(self.most)
@@ -62,8 +63,8 @@ class Cores:
         """Give the number of threads to use now."""
         import numba
 
-        now = time.monotonic()
-        if self.most > 1 and now - self.checked > FRESH:
+        now, others = time.monotonic(), sharing_state.callers  # which keep cores busy themselves
+        if self.most > 1 and not others and now - self.checked > FRESH:
             before = numba.get_num_threads()
             numba.set_num_threads(self.most)
             self.free = self.most if self._quickest() < BUSY else 1
@@ -117,19 +118,78 @@ def blas_libraries() -> list[Any]:
     return own or list(found)
 
 
+class Callers:
+    """The Python threads that run kernels at present; while there are any, BLAS uses one thread."""
+
+    def __init__(self) -> None:
+        self._lock, self._count = threading.Lock(), 0
+        self._before: dict[Any, int] = {}  # the number of threads that each BLAS had
+
+    def enter(self) -> dict[Any, int]:
+        """Count this thread in; return the numbers of threads that BLAS had for it alone."""
+        with self._lock:
+            self._count += 1
+            sharing_state.callers = self._count
+            own: dict[Any, int] = {}
+            for library in blas_libraries():
+                if (count := library.get_num_threads()) != 1:
+                    (own if limits_each_thread(library) else self._before).setdefault(library, count)
+                    set_blas_threads(library, 1)
+            return own
+
+    def leave(self, own: dict[Any, int]) -> None:
+        """Count it out; BLAS is as it was before when the last has left."""
+        with self._lock:
+            self._count -= 1
+            sharing_state.callers = self._count
+            before = own if self._count else own | self._before
+            for library, count in before.items():
+                set_blas_threads(library, count)
+            if not self._count:
+                self._before.clear()
+
+
+def limits_each_thread(library: Any) -> bool:
+    """Whether the number of a BLAS's threads is set for each Python thread by itself."""
+    return getattr(library, "threading_layer", "") == "openmp"
+
+
+def set_blas_threads(library: Any, count: int) -> None:
+    """Set the number, also where threadpoolctl has given the right to do so to another Python thread."""
+    if hasattr(library, "clear_controlling_thread"):
+        library.clear_controlling_thread(force=True)
+    library.set_num_threads(count)  # takes 5 us
+
+
+_callers = Callers()
+
+
+def _forget() -> None:
+    """In a forked child: other threads are gone, and what they held is not to be waited for."""
+    global _callers
+    _callers = Callers()
+    cores.cache_clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget)
+
+
 @contextmanager
 def shared_work() -> Iterator[None]:
-    """Run kernels in this context: BLAS uses one thread, and rnnsim as many as there are free cores."""
+    """Run kernels in this context: BLAS uses one thread, and rnnsim as many as there are free cores.
+
+    Several Python threads may be in it at the same time; they share the free cores.
+    """
     import numba
 
     if numba.config.DISABLE_JIT:  # type: ignore[attr-defined]
         yield
         return
-    blas = [(library, library.get_num_threads()) for library in blas_libraries()]
-    threads, wanted = numba.get_num_threads(), cores().look()
-    for library, before in blas:
-        if before != 1:  # setting it takes 5 us
-            library.set_num_threads(1)
+    wanted = cores().look()
+    threads = wanted if is_forked() else numba.get_num_threads()
+    callers = _callers  # a forked child has others
+    own = callers.enter()
     if threads != wanted:  # setting it takes 2 us
         numba.set_num_threads(wanted)
     try:
@@ -137,6 +197,4 @@ def shared_work() -> Iterator[None]:
     finally:
         if threads != wanted:
             numba.set_num_threads(threads)
-        for library, before in blas:
-            if before != 1:
-                library.set_num_threads(before)
+        callers.leave(own)

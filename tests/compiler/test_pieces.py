@@ -126,8 +126,11 @@ TAKEN = {
     "binding of arguments": "from rnnsim.compiler import pieces\n"
     "found = pieces._exists\n"  # which Numba needs itself, so it is only hidden
     "pieces._exists = lambda name: 'get_value_type' not in name and found(name)",
-    "sharing of calls": "del numba.core.pythonapi.PythonAPI.save_thread",
+    "sharing of calls": "import llvmlite.ir; del llvmlite.ir.IRBuilder.cmpxchg",
     "cache": "del numba.core.caching._Cache",
+    "locking": "from rnnsim.compiler import pieces\n"
+    "found = pieces._exists\n"
+    "pieces._exists = lambda name: 'global_compiler_lock' not in name and found(name)",
 }
 
 

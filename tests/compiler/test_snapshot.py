@@ -121,9 +121,9 @@ def test_values_are_those_of_the_call_of_compiled() -> None:
 def test_a_copy_is_identified_as_what_it_was_copied_from() -> None:
     scope = program()
     scope["own"] = scope["own"].py_func  # a compiled one has further options
-    copy = snapshot(scope["root"])
-    assert fingerprint(copy).hash == fingerprint(scope["root"]).hash
-    assert copy is snapshot(scope["root"])
+    copy, key = snapshot(scope["root"])
+    assert fingerprint(copy).hash == fingerprint(scope["root"]).hash == key.hash
+    assert copy is snapshot(scope["root"])[0]
     originals = {scope[name] for name in ("root", "helper", "deepest")}
     assert not originals & set(reachable_functions(copy))
 
@@ -131,7 +131,7 @@ def test_a_copy_is_identified_as_what_it_was_copied_from() -> None:
 def test_functions_that_call_each_other_are_copied() -> None:
     scope = {"kernel": kernel, "by": 1, "__name__": "notebook"}
     exec("@kernel\ndef root(n):\n    return 0 if n <= 0 else by + root(n - 1)", scope)
-    copy: Any = snapshot(scope["root"])  # type: ignore[arg-type]
+    copy: Any = snapshot(scope["root"])[0]  # type: ignore[arg-type]
     assert copy.__globals__["root"] is copy
     scope["by"] = 3
     assert (copy(4), scope["root"](4)) == (4, 12)  # type: ignore[operator]

@@ -2,19 +2,22 @@
 """Calls that Numba's threading layer divides between threads (:mod:`rnnsim.numerics.parallel`).
 
 A *share* is the calls that one thread makes. The layer's ``numba_parallel_for`` calls, on all threads, a
-function with the signature of a gufunc's inner loop, which makes the calls of some shares.
+function with the signature of a gufunc's inner loop, which makes the calls of some shares. Where the
+layer is not to be used (:mod:`rnnsim.compiler.sharing`), this function is called once, for all shares.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any
 
 from llvmlite import ir
 from numba.core import cgutils, types
 from numba.core.callconv import Status, excinfo_ptr_t
 from numba.core.errors import TypingError
+
+from rnnsim.compiler.linking import APART
+from rnnsim.compiler.sharing import STATE, State
 
 WORD, ADDRESS = ir.IntType(64), ir.IntType(8).as_pointer()
 
@@ -90,24 +93,62 @@ def raise_if_error(context: Any, builder: Any, status: Any) -> None:
 def share_calls(
     context: Any, builder: Any, compiled: Any, times: Any, packed: Any, arguments_of: Callable[..., Any]
 ) -> None:
-    """Call a kernel ``times`` times on all threads, with ``arguments_of(builder, i, packed)``."""
-
-    threads_type = ir.FunctionType(WORD, [])
-    threads = cgutils.get_or_insert_function(builder.module, threads_type, "get_num_threads")
-    layer_type = ir.FunctionType(ir.VoidType(), [*[ADDRESS] * 5, WORD, WORD, WORD])
-    layer = cgutils.get_or_insert_function(builder.module, layer_type, "numba_parallel_for")
-    shares = builder.call(threads, [])  # one per thread: not every layer makes equal shares
+    """Call a kernel repeatedly with ``arguments_of(builder, i, packed)``, on all threads if it may."""
+    shares = number_of_shares(context, builder)
     no_error = ir.LiteralStructType([ir.IntType(32), ADDRESS])(None)  # its code and excinfo
     raised = cgutils.alloca_once_value(builder, no_error)
     shared = cgutils.pack_struct(builder, [times, shares, packed, raised])
     function = share_function(context, builder.module, compiled, shared.type, arguments_of)
     # The layer advances array pointers by one element per share: here, an element has one byte.
     data, count, step = (cgutils.alloca_once_value(builder, x) for x in (shared, shares, WORD(1)))
-    first = cgutils.alloca_once_value(builder, builder.bitcast(data, ADDRESS))
-    pointers = [builder.bitcast(x, ADDRESS) for x in (function, first, count, step, data)]
-    with without_gil(context, builder):
-        builder.call(layer, [*pointers, WORD(0), WORD(1), shares])
+    data = builder.bitcast(data, ADDRESS)
+    first = cgutils.alloca_once_value(builder, data)
+    with builder.if_else(takes_layer(context, builder, shares)) as (on_all_threads, on_this_thread):
+        with on_all_threads:
+            layer_type = ir.FunctionType(ir.VoidType(), [*[ADDRESS] * 5, WORD, WORD, WORD])
+            layer = cgutils.get_or_insert_function(builder.module, layer_type, "numba_parallel_for")
+            pointers = [builder.bitcast(x, ADDRESS) for x in (function, first, count, step, data)]
+            builder.call(layer, [*pointers, WORD(0), WORD(1), shares])
+            leave_layer(context, builder)
+        with on_this_thread:
+            builder.call(function, [first, count, step, data])
     raise_if_error(context, builder, status_of(builder, raised))
+
+
+def state_field(context: Any, builder: Any, name: str) -> Any:
+    """The address of a field of :data:`rnnsim.compiler.sharing.state`."""
+    names = [field for field, _ in State._fields_]
+    state_type = ir.LiteralStructType([WORD] * len(names))
+    state = context.get_c_value(builder, state_type, STATE)
+    return cgutils.gep_inbounds(builder, state, 0, names.index(name))
+
+
+def number_of_shares(context: Any, builder: Any) -> Any:
+    """One share per thread, as not every layer makes equal shares; callers divide the threads."""
+    threads_type = ir.FunctionType(WORD, [])
+    threads = cgutils.get_or_insert_function(builder.module, threads_type, "get_num_threads")
+    callers = builder.load(state_field(context, builder, "callers"))
+    available = builder.sext(builder.trunc(builder.call(threads, []), ir.IntType(32)), WORD)  # a C int
+    own = builder.sdiv(available, at_least_one(builder, callers))
+    return at_least_one(builder, own)
+
+
+def at_least_one(builder: Any, x: Any) -> Any:
+    return builder.select(builder.icmp_signed("<", x, WORD(1)), WORD(1), x)
+
+
+def takes_layer(context: Any, builder: Any, shares: Any) -> Any:
+    """Take the threading layer if there is more than one share, and no other call has taken it."""
+    taken = cgutils.alloca_once_value(builder, cgutils.false_bit)
+    with builder.if_then(builder.icmp_signed(">", shares, WORD(1))):
+        field = state_field(context, builder, "taken")
+        exchange = builder.cmpxchg(field, WORD(0), WORD(1), "acquire", "monotonic")
+        builder.store(builder.extract_value(exchange, 1), taken)
+    return builder.load(taken)
+
+
+def leave_layer(context: Any, builder: Any) -> None:
+    builder.store_atomic(WORD(0), state_field(context, builder, "taken"), "release", align=8)
 
 
 def status_of(builder: Any, raised: Any) -> Any:
@@ -130,9 +171,10 @@ def share_function(
     share_type = ir.FunctionType(
         ir.VoidType(), [ADDRESS.as_pointer(), WORD.as_pointer(), WORD.as_pointer(), ADDRESS]
     )
-    name = module.get_unique_name(f"share.{compiled.fndesc.mangled_name}")
+    name = module.get_unique_name(f"{APART}.{compiled.fndesc.mangled_name}")
     function = ir.Function(module, share_type, name)
     function.linkage = "internal"
+    function.attributes.add("noinline")  # it is called in two places
     builder = ir.IRBuilder(function.append_basic_block())
     data = function.args[3]
     shared = builder.load(builder.bitcast(data, shared_type.as_pointer()))
@@ -149,14 +191,3 @@ def share_function(
             builder.store(cgutils.pack_struct(builder, [status.code, excinfo]), raised)
     builder.ret_void()
     return function
-
-
-@contextmanager
-def without_gil(context: Any, builder: Any) -> Iterator[None]:
-    """Release the GIL, since a part may acquire it, for example to print."""
-    python = context.get_python_api(builder)
-    had_gil = python.gil_ensure()
-    state = python.save_thread()
-    yield
-    python.restore_thread(state)
-    python.gil_release(had_gil)
