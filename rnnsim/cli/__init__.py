@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from rnnsim.cli.failures import reported, say
+from rnnsim.cli.interrupts import Watch, report
 from rnnsim.cli.verbs import VERBS
 from rnnsim.errors import RnnsimWarning
 from rnnsim.version import __version__
@@ -31,15 +32,22 @@ class Group(click.Group):
         with reported():
             sys.exit(super().main(*args, **{**kwargs, "standalone_mode": False}))
 
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Be the whole of a process."""
+        watch = Watch()
+        try:
+            return super().__call__(*args, **kwargs)
+        finally:
+            watch.stop()
+
     def invoke(self, ctx: click.Context) -> Any:
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("default", RnnsimWarning)
                 warnings.showwarning = _show_warning  # type: ignore[assignment]
                 return super().invoke(ctx)
-        except KeyboardInterrupt:
-            click.echo("rnnsim: interrupted", err=True)
-            sys.exit(130)
+        except KeyboardInterrupt as error:
+            sys.exit(report(error))
 
 
 def _show_warning(message: Any, *_: Any) -> None:

@@ -22,10 +22,14 @@ def command(rule: str, task: str, options: tuple[str, ...], **given: Any) -> Non
     Prints the step at which the task was solved, as quantiles over the seeds; those that never solve
     it count as the latest.
     """
-    from rnnsim.runs.sweeps import sweep  # late: multiprocessing is needed by no other verb
+    from rnnsim.runs.sweeps import Incomplete, sweep  # late: multiprocessing is needed by no other verb
 
     chosen = named_options(options)
     check_options(chosen, run, sweep)
     with compilation_announced():
-        result = sweep(rule, task, progress=True, **given, **chosen)
+        try:
+            result = sweep(rule, task, progress=True, **given, **chosen)
+        except Incomplete as incomplete:
+            click.echo(incomplete.sweep.summary())
+            raise
     click.echo(result.summary())

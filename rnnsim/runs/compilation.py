@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from rnnsim import checks, registry
 from rnnsim.errors import NoSteadyState, RnnsimError
-from rnnsim.runs.processes import in_processes
+from rnnsim.runs.processes import Death, in_processes
 from rnnsim.training.experiment import configure
 from rnnsim.training.trainer import Trainer
 
@@ -73,13 +73,16 @@ def compile_all(tasks: Mapping[str, Sequence[str]], jobs: int = 1) -> Iterator[C
             for task in of_rule:
                 yield compile_one(rule, task)
         return
-    for done in in_processes(_compile_rule, work, jobs):
-        yield from done
+    for (rule, of_rule), done in in_processes(_compile_rules, work, jobs):
+        if isinstance(done, Death):
+            yield from (Compilation(rule, task, 0.0, f"its process {done}") for task in of_rule)
+        else:
+            yield from done
 
 
-def _compile_rule(work: tuple[str, Sequence[str]]) -> list[Compilation]:
-    rule, tasks = work  # in one process, since a rule's tasks have many kernels in common
-    return [compile_one(rule, task) for task in tasks]
+def _compile_rules(work: Sequence[tuple[str, Sequence[str]]]) -> Iterator[list[Compilation]]:
+    for rule, tasks in work:  # in one process, since a rule's tasks have many kernels in common
+        yield [compile_one(rule, task) for task in tasks]
 
 
 def compile_one(rule: str, task: str) -> Compilation:

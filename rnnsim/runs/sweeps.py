@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import inspect
 import pickle
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, NamedTuple
@@ -14,7 +15,7 @@ import numpy as np
 from rnnsim import checks
 from rnnsim.errors import Diverged, NoSteadyState, RnnsimError, reports_memory
 from rnnsim.rule import Rule
-from rnnsim.runs.processes import in_processes
+from rnnsim.runs.processes import Death, in_processes
 from rnnsim.task import Task
 from rnnsim.training.experiment import Experiment, configure
 from rnnsim.training.trainer import Trainer
@@ -23,6 +24,7 @@ from rnnsim.typing import Array
 NEVER = np.inf
 QUANTILES = {"10%": 0.1, "median": 0.5, "90%": 0.9}
 PIECE = 4  # maximum number of seeds that a process takes at a time
+MOST_SAID = 3  # problems that a message lists
 OF_RUN = ("seed", "stop", "save", "progress")  # arguments of a run that a sweep does not take
 
 
@@ -35,7 +37,7 @@ class Sweep:
     experiment : Experiment
         The experiment with seed 0.
     solved_at : (seeds,) array
-        The step at which each seed solved the task; inf: never.
+        The step at which each seed solved the task; inf: never, nan: it has no result.
     diverged : int
         How many of the unsolved runs ended early, because a number was not finite or the network had
         no steady state.
@@ -48,21 +50,25 @@ class Sweep:
     diverged: int
     control: Sweep | None = None
 
+    @property
+    def done(self) -> Array:
+        """``solved_at`` of the seeds that have a result."""
+        return self.solved_at[~np.isnan(self.solved_at)]
+
     def within(self, step: float) -> float:
         """The fraction of the seeds that solved the task by this step."""
-        return float((self.solved_at <= step).mean())
+        return float((self.done <= step).mean())
 
     @property
     def never(self) -> float:
         """The fraction of the seeds that did not solve the task."""
-        return float(np.isinf(self.solved_at).mean())
+        return float(np.isinf(self.done).mean())
 
     @property
     def quantiles(self) -> dict[str, float]:
         """Quantiles of ``solved_at`` over all seeds, each the value of the nearest seed."""
         return {
-            name: float(np.quantile(self.solved_at, q, method="nearest"))
-            for name, q in QUANTILES.items()
+            name: float(np.quantile(self.done, q, method="nearest")) for name, q in QUANTILES.items()
         }
 
     def cells(self) -> dict[str, str]:
@@ -78,7 +84,9 @@ class Sweep:
 
     def summary(self) -> str:
         """Format the results of the sweep and of its control as a small table."""
-        experiment, seeds = self.experiment, len(self.solved_at)
+        experiment, seeds = self.experiment, f"{len(self.solved_at)}"
+        if len(self.done) < len(self.solved_at):
+            seeds = f"{len(self.done)} of {seeds}"
         rows = [self, *([self.control] if self.control else [])]
         return (
             f"{experiment.rule.name} on {experiment.task.name}, {seeds} seeds, at most "
@@ -106,12 +114,27 @@ def table(rows: Sequence[tuple[str, Mapping[str, str]]]) -> str:
     )
 
 
+class Incomplete(RnnsimError):
+    """Some seeds of a sweep have no result; the message says why, and ``sweep`` has the others."""
+
+    sweep: Sweep
+
+    @classmethod
+    def of(cls, sweep: Sweep, message: str) -> Incomplete:
+        """Make the error of a sweep."""
+        error = cls(message)
+        error.sweep = sweep
+        return error
+
+
 class Outcome(NamedTuple):
     """The result for one seed."""
 
-    seed: int
     solved_at: float
     diverged: bool
+
+
+Outcomes = Generator[tuple[int, Outcome | Death], None, None]
 
 
 @reports_memory
@@ -151,6 +174,8 @@ def sweep(
     ------
     RnnsimError
         If an argument is invalid.
+    Incomplete
+        If some seeds have no result, for example because a process was killed.
     """
     checks.whole("seeds", seeds, 1, checks.LARGEST_SIZE)
     checks.whole("jobs", jobs, 1, checks.MOST_PROCESSES)
@@ -160,11 +185,14 @@ def sweep(
         raise RnnsimError(
             f"{taken[0]} is an argument of a single run; a sweep is of the seeds 0, 1, ..."
         )
-    found = _sweep(_Recipe(rule, task, choices), seeds, jobs, progress)
-    if not control:
-        return found
-    control_recipe = _Recipe(rule, task, {**choices, "learning_rate": 0.0})
-    return replace(found, control=_sweep(control_recipe, seeds, jobs, progress))
+    found, problem = _sweep(_Recipe(rule, task, choices), seeds, jobs, progress)
+    if control and not problem:
+        control_recipe = _Recipe(rule, task, {**choices, "learning_rate": 0.0})
+        of_control, problem = _sweep(control_recipe, seeds, jobs, progress)
+        found = replace(found, control=of_control)
+    if problem:
+        raise Incomplete.of(found, problem)
+    return found
 
 
 class _Recipe(NamedTuple):
@@ -182,50 +210,73 @@ class _Recipe(NamedTuple):
         return configure(self.rule, self.task, options=options, **named)
 
 
-def _sweep(recipe: _Recipe, seeds: int, jobs: int, progress: bool) -> Sweep:
+def _sweep(recipe: _Recipe, seeds: int, jobs: int, progress: bool) -> tuple[Sweep, str]:
+    """Run all seeds; the second result says why some have no result, if so.
+
+    Raises
+    ------
+    RnnsimError
+        If none has a result.
+    """
     from tqdm import tqdm
 
     experiment = recipe.experiment()
-    solved_at, diverged = np.full(seeds, NEVER), 0
-    outcomes = (
+    found = Sweep(experiment, np.full(seeds, np.nan), 0)
+    outcomes: Outcomes = (
         _run_each(experiment, range(seeds)) if jobs == 1 else _run_in_processes(recipe, seeds, jobs)
     )
     name = f"{experiment.rule.name} on {experiment.task.name}, eta = {experiment.learning_rate:g}"
+    diverged, problems = 0, list[str]()
     # disable=None: silent where standard error is not a terminal
-    with tqdm(
-        total=seeds, desc=name, unit=" runs", disable=None if progress else True, leave=False
-    ) as bar:
-        for outcome in outcomes:
-            solved_at[outcome.seed] = outcome.solved_at
-            diverged += outcome.diverged
-            bar.update()
-    return Sweep(experiment, solved_at, diverged)
+    bar = tqdm(total=seeds, desc=name, unit=" runs", disable=None if progress else True, leave=False)
+    try:
+        with bar, closing(outcomes):
+            for seed, outcome in outcomes:
+                if isinstance(outcome, Death):
+                    problems.append(f"the process of seed {seed} {outcome}")
+                else:
+                    found.solved_at[seed] = outcome.solved_at
+                    diverged += outcome.diverged
+                bar.update()
+    except (RnnsimError, MemoryError) as error:
+        if not len(found.done):
+            raise
+        problems.append(str(error) or "there is not enough memory")
+    if not problems:
+        return replace(found, diverged=diverged), ""
+    if len(problems) > MOST_SAID:
+        problems[MOST_SAID:] = [f"and {len(problems) - MOST_SAID} more"]
+    problem = f"{len(found.done)} of {seeds} seeds have a result: {'; '.join(problems)}"
+    if not len(found.done):
+        raise RnnsimError(problem)
+    return replace(found, diverged=diverged), problem
 
 
-def _run_each(experiment: Experiment, seeds: Sequence[int]) -> Iterator[Outcome]:
+def _run_each(
+    experiment: Experiment, seeds: Iterable[int]
+) -> Generator[tuple[int, Outcome], None, None]:
     for seed in seeds:
         trainer = Trainer(replace(experiment, seed=seed))
         try:
             for _ in trainer.chunks():
                 pass
         except (Diverged, NoSteadyState):
-            yield Outcome(seed, NEVER, diverged=True)
+            yield seed, Outcome(NEVER, diverged=True)
         else:
-            yield Outcome(seed, trainer.solved_at or NEVER, diverged=False)
+            yield seed, Outcome(trainer.solved_at or NEVER, diverged=False)
 
 
-def _run_in_processes(recipe: _Recipe, seeds: int, jobs: int) -> Iterator[Outcome]:
+def _run_in_processes(recipe: _Recipe, seeds: int, jobs: int) -> Outcomes:
     try:
         pickle.dumps(recipe)
     except (pickle.PicklingError, AttributeError, TypeError) as error:
         raise RnnsimError(f"this experiment cannot be sent to other processes ({error}); use jobs=1, or "
                           "names and options in place of what is made") from None  # fmt: skip
     Trainer(recipe.experiment())  # fills the kernel cache for the other processes
-    piece = min(PIECE, -(-seeds // jobs))
-    pieces = [range(first, min(first + piece, seeds)) for first in range(0, seeds, piece)]
-    for outcomes in in_processes(partial(_run_piece, recipe), pieces, jobs):
-        yield from outcomes
+    yield from in_processes(
+        partial(_outcomes, recipe), range(seeds), jobs, min(PIECE, -(-seeds // jobs))
+    )
 
 
-def _run_piece(recipe: _Recipe, seeds: Sequence[int]) -> list[Outcome]:
-    return list(_run_each(recipe.experiment(), seeds))
+def _outcomes(recipe: _Recipe, seeds: Sequence[int]) -> Iterator[Outcome]:
+    return (outcome for _, outcome in _run_each(recipe.experiment(), seeds))
