@@ -54,22 +54,6 @@ class SavedRun(NamedTuple):
 # --- the folder ---------------------------------------------------------------------------------------
 
 
-def as_path(folder: str | os.PathLike[str]) -> Path:
-    """Check that something names a folder.
-
-    Raises
-    ------
-    RnnsimError
-        If it is no path, or empty.
-    """
-    name = os.fspath(folder) if isinstance(folder, os.PathLike) else folder
-    if not isinstance(name, str):
-        raise RnnsimError(f"a run is saved in a folder, given by its path, not {folder!r}")
-    if not name or "\0" in name or "\ud800" <= max(name) <= "\udbff":
-        raise RnnsimError(f"{name!r} is not the name of a folder")
-    return Path(name)
-
-
 def check_writable(folder: str | os.PathLike[str]) -> Path:
     """Check that a run can be saved in a folder, so that it does not fail only at its end.
 
@@ -78,7 +62,7 @@ def check_writable(folder: str | os.PathLike[str]) -> Path:
     RnnsimError
         If the folder cannot be created or written to.
     """
-    path = as_path(folder)
+    path = checks.path("the folder of a run", folder)
     made = _absent_folders(path)
     try:
         path.mkdir(parents=True, exist_ok=True)
@@ -132,7 +116,7 @@ def save(
     RnnsimError
         If the folder cannot be written to.
     """
-    path = as_path(folder)
+    path = checks.path("the folder of a run", folder)
     contents = {SUMMARY: _toml_file(summary), METRICS: _csv_file(metrics)}
     try:  # what could not be read again does not replace what can
         _parse(contents[SUMMARY], contents[METRICS])
@@ -195,7 +179,7 @@ def load(folder: str | os.PathLike[str]) -> SavedRun:
     RnnsimError
         If the folder holds no run, or a file in it is damaged.
     """
-    path = as_path(folder)
+    path = checks.path("the folder of a run", folder)
     names = (SUMMARY, METRICS, PARAMS)
     try:
         absent = files.absent(path, names)

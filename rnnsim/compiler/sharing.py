@@ -16,8 +16,8 @@ import os
 import sys
 from functools import cache
 
+from rnnsim.compiler.environment import load_numba
 from rnnsim.compiler.pieces import SHARING, in_use
-from rnnsim.errors import RnnsimError
 
 STATE = "rnnsim_sharing_state"  # the symbol; its fields are in the order of State's
 
@@ -45,14 +45,9 @@ def start_threading_layer() -> None:
     Raises
     ------
     RnnsimError
-        If the layer that ``NUMBA_THREADING_LAYER`` asks for is not installed.
+        If a setting in the environment cannot be used.
     """
-    import numba
-
-    try:
-        numba.get_num_threads()
-    except ValueError as error:
-        raise RnnsimError(f"Numba has no such threading layer: {' '.join(str(error).split())}") from None
+    load_numba()
     if in_use(SHARING):
         from llvmlite.binding import add_symbol
 

@@ -13,8 +13,9 @@ import numpy as np
 from rnnsim import checks, registry
 from rnnsim.arrays import aligned_zeros
 from rnnsim.compiler import compiled
-from rnnsim.errors import Diverged, RnnsimError, RnnsimWarning
-from rnnsim.network import Network, Stream
+from rnnsim.errors import Diverged, RnnsimError, RnnsimWarning, reports_memory
+from rnnsim.network import Network, Stream, check_is_network
+from rnnsim.numerics.fixed_points import SOLVERS
 from rnnsim.numerics.stability import spectral_radius
 from rnnsim.numerics.threads import shared_work
 from rnnsim.rule import Rule, Settler, Window
@@ -85,6 +86,7 @@ class Simulation(NamedTuple):
     spectral_radius: float | None = None  # the largest over steady states; below 1 they are stable
 
 
+@reports_memory
 def gradient(
     network: Network,
     params: Params,
@@ -157,7 +159,7 @@ def gradient(
         If the loss or the gradient is not finite.
     """
     chosen = registry.make_rule(rule, options)
-    chosen.check_network(network)
+    chosen.check_network(check_is_network(network))
     flat = network.pack(params)
     stream = make_stream(network, inputs, targets, mask, resets, settles=chosen.settles)
     steps, batch = stream.mask.shape
@@ -271,6 +273,7 @@ def begin(
     return network.state(batch, initial_state, reset_state)
 
 
+@reports_memory
 def loss(
     network: Network,
     params: Params,
@@ -304,6 +307,7 @@ def loss(
     RnnsimError
         As for :func:`gradient`.
     """
+    checks.boolean("steady_state", steady_state)
     stream = make_stream(network, inputs, targets, mask, resets, settles=steady_state)
     state = begin(network, stream.mask.shape[1], initial_state, reset_state, steady_state)
     _run(network, network.kernel_params(network.pack(params)), stream, state, steady_state, solver)
@@ -311,6 +315,7 @@ def loss(
     return float(stream.losses.sum() / stream.mask.shape[1])
 
 
+@reports_memory
 def simulate(
     network: Network,
     params: Params,
@@ -339,6 +344,7 @@ def simulate(
     RnnsimError
         As for :func:`gradient`.
     """
+    checks.boolean("steady_state", steady_state)
     stream = make_stream(network, inputs, None, None, resets)
     state = begin(network, stream.mask.shape[1], initial_state, reset_state, steady_state)
     kernel_params = network.kernel_params(network.pack(params))
@@ -386,6 +392,7 @@ def _run(
     """Run a network over a stream, writing the outputs and losses into it."""
     steps, batch = stream.mask.shape
     trajectory = network.trajectory(steps, batch)
+    checks.known_name("solver", solver, SOLVERS)
     forward_pass = plain_forward(network, Settler(solver) if steady_state else None)
     with shared_work():
         forward_pass(params, state, stream, trajectory)

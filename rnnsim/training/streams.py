@@ -8,7 +8,7 @@ import numpy as np
 
 from rnnsim import checks
 from rnnsim.errors import RnnsimError
-from rnnsim.network import Network, Stream, empty_stream
+from rnnsim.network import Network, Stream, check_is_network, empty_stream
 from rnnsim.typing import Array, Inputs
 
 
@@ -31,7 +31,7 @@ def make_stream(
     RnnsimError
         If an array has a wrong shape, type or value.
     """
-    u = network.check_inputs(inputs)
+    u = check_is_network(network).check_inputs(inputs)
     steps, batch = u.shape[:2]
     d, weights = targets_and_mask(network, targets, mask, steps, batch)
     weight = weights[..., 0]
