@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 import inspect
+import os
 from collections.abc import Callable
 from typing import Any
 
 import click
 
+from rnnsim.compiler.bounds import CHECK
 from rnnsim.errors import RnnsimError, shown
+
+
+def check_bounds(_: click.Context, __: click.Parameter, given: bool) -> None:
+    """Let this process and those that it starts check indices."""
+    if given:
+        os.environ[CHECK] = "1"
+
 
 EXPERIMENT = (
     click.argument("rule"),
@@ -26,6 +35,8 @@ EXPERIMENT = (
     click.option("--criterion", metavar="NAME", help="Which of the task's criteria counts as solved."),
     click.option("--tailored", is_flag=True,
                  help="Compile for the exact sizes: small networks learn up to three times as fast."),
+    click.option("--check-bounds", is_flag=True, expose_value=False, callback=check_bounds,
+                 help="Check all indices: slow, but names the line of one that is out of bounds."),
     click.option("-o", "options", multiple=True, metavar="NAME=VALUE",
                  help="An option of the rule, the task, the optimizer or the network (activation, leak, "
                       "loss, scheme, gain, architecture, tau, ...); may be repeated."),

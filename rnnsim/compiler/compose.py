@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from rnnsim.compiler import pieces
+from rnnsim.compiler.bounds import checked, explained
 from rnnsim.compiler.fingerprint import Fingerprint, fingerprint
 from rnnsim.compiler.listeners import tell
 from rnnsim.compiler.locking import compiler_lock
@@ -84,6 +85,8 @@ def _compile(function: Callable[..., Any], key: str, owner: str) -> Callable[...
             return dispatcher(*arguments)
         except numba.core.errors.NumbaError as error:
             raise RnnsimError(_cause(str(error))) from error
+        except IndexError as error:
+            raise explained(error) from error
 
     call.dispatcher = dispatcher  # type: ignore[attr-defined]
     return call
@@ -137,7 +140,9 @@ def _entry_point(function: Callable[..., Any]) -> Any:
     from rnnsim.compiler.linking import EntryPointCompiler, InliningCompiler
 
     pipeline = InliningCompiler if options_of(function).inlines_all else EntryPointCompiler
-    return numba.njit(**OPTIONS, **ENTRY_OPTIONS, pipeline_class=pipeline)(function)
+    return numba.njit(**OPTIONS, **ENTRY_OPTIONS, boundscheck=checked(), pipeline_class=pipeline)(
+        function
+    )
 
 
 def _cause(message: str) -> str:

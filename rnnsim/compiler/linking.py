@@ -24,6 +24,8 @@ from numba.core.imputils import lower_constant
 from numba.core.typing.templates import infer_global
 from numba.extending import models, register_model
 
+from rnnsim.compiler.bounds import checked
+from rnnsim.compiler.pieces import LOCATING, in_use
 from rnnsim.errors import RnnsimError
 
 PYTHON_ENTRY = "cpython"  # in the name of the wrapper that Python calls
@@ -101,7 +103,12 @@ class InnerCompiler(Compiler):
         if state.library is None:
             state.library = self.library(state.targetctx.codegen(), state.func_id.func_qualname)
             state.library.enable_object_caching()
-        return super().define_pipelines()  # type: ignore[no-untyped-call]
+        pipelines = super().define_pipelines()  # type: ignore[no-untyped-call]
+        if not (checked() and in_use(LOCATING)):
+            return pipelines
+        from rnnsim.compiler.located import locate
+
+        return locate(pipelines)
 
 
 class InnerKernelType(types.Dispatcher):

@@ -7,6 +7,7 @@ from functools import cache
 from importlib import import_module
 from typing import Any
 
+from rnnsim.compiler.bounds import checked
 from rnnsim.compiler.pieces import BINDING, NATIVE, SHARING, Piece
 from rnnsim.kernels import NativeCode, options_of
 
@@ -29,6 +30,8 @@ def inner_options(function: Callable[..., Any]) -> dict[str, Any]:
         "_nrt": marked.allocates,
         "forceinline": marked.inlined and not marked.allocates,
     }
+    if checked():
+        options["boundscheck"] = True
     if not hasattr(function, "__kernel__"):  # a user's function, as it is written
         options["fastmath"] = set()  # which Numba would otherwise take from the caller
     elif marked.reassociates:
@@ -38,7 +41,10 @@ def inner_options(function: Callable[..., Any]) -> dict[str, Any]:
 
 def public_options(function: Callable[..., Any]) -> dict[str, Any]:
     """The subset of these options that Numba documents."""
-    return {name: inner_options(function)[name] for name in ("error_model", "fastmath")}
+    options = inner_options(function)
+    return {
+        name: options[name] for name in ("error_model", "fastmath", "boundscheck") if name in options
+    }
 
 
 def piece_of(function: Callable[..., Any]) -> Piece | None:

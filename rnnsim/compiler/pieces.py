@@ -21,6 +21,7 @@ from importlib.metadata import version
 from typing import Any, NamedTuple
 
 from rnnsim.compiler import kernel_files
+from rnnsim.compiler.bounds import checked
 from rnnsim.errors import RnnsimError
 from rnnsim.version import __version__
 
@@ -121,15 +122,29 @@ LOCKING = Piece(
     "a process that is forked while another thread compiles cannot compile",
     of("numba.core.compiler_lock", "global_compiler_lock.acquire", "global_compiler_lock.release"),
 )
-PIECES = (LINKING, NATIVE, BINDING, SHARING, CACHE, LOCKING)
+LOCATING = Piece(
+    "locating",
+    "an index that is out of bounds is found, but not the line",
+    (
+        *of("numba.core.cgutils", "do_boundscheck", "if_unlikely"),
+        *of("numba.core.compiler_machinery", "register_pass"),
+        *of("numba.core.lowering", "Lower.lower"),
+        *of("numba.core.typed_passes", "NativeLowering"),
+    ),
+)
+PIECES = (LINKING, NATIVE, BINDING, SHARING, CACHE, LOCKING, LOCATING)
+UNCHECKED = (NATIVE,)  # pieces that are not used where indices are checked
 
 # Sharing emits calls of linked kernels, and binding reads arguments by native code.
-DEPENDS_ON = {BINDING: (NATIVE,), SHARING: (NATIVE, LINKING)}
+DEPENDS_ON = {BINDING: (NATIVE,), SHARING: (NATIVE, LINKING), LOCATING: (LINKING,)}
 
 
 def in_use(piece: Piece) -> bool:
     """Whether a piece, and every piece that it depends on, is used."""
-    return all(part.name not in absent() for part in (piece, *DEPENDS_ON.get(piece, ())))
+    parts = (piece, *DEPENDS_ON.get(piece, ()))
+    if checked() and any(part in UNCHECKED for part in parts):
+        return False
+    return all(part.name not in absent() for part in parts)
 
 
 def names_in_use() -> tuple[str, ...]:

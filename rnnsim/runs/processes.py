@@ -21,7 +21,8 @@ Result = TypeVar("Result")
 Work = Callable[[Sequence[Item]], Iterable[Result]]
 
 READY = "ready"  # the first message of a worker; the others are pairs (whether it failed, what)
-HINTS = {"SIGKILL": ", as happens where memory runs out"}
+OUTSIDE = ", as happens where an index is out of bounds (RNNSIM_CHECK_BOUNDS=1 names the line)"
+HINTS = {"SIGKILL": ", as happens where memory runs out", "SIGSEGV": OUTSIDE, "SIGBUS": OUTSIDE}
 SOON = 5.0  # seconds within which a process that has closed its connection ends
 
 spawn = multiprocessing.get_context("spawn")  # a forked process may use one thread only

@@ -15,6 +15,7 @@ from rnnsim.errors import Diverged
 from rnnsim.network import Stream, empty_stream
 from rnnsim.numerics.threads import shared_work
 from rnnsim.rule import Rule
+from rnnsim.training.divergence import bounds_hint
 from rnnsim.training.evaluation import Evaluation, evaluate
 from rnnsim.training.experiment import Experiment
 from rnnsim.training.loop import (
@@ -142,7 +143,8 @@ class Trainer:
         at = int(self.training.clock.stopped_at[0])
         if code == DIVERGED:
             raise Diverged(f"the run diverged at step {at}: a loss or a weight is not finite; try a "
-                           f"learning rate below {experiment.learning_rate:g}, or clip")  # fmt: skip
+                           f"learning rate below {experiment.learning_rate:g}, or clip"
+                           f"{bounds_hint(experiment.rule)}")  # fmt: skip
         if code >= FAILED:
             error = experiment.rule.explain(code - FAILED, self.training.memory, at)
             raise type(error)(f"at step {at}: {error}")

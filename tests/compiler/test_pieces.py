@@ -131,6 +131,9 @@ TAKEN = {
     "locking": "from rnnsim.compiler import pieces\n"
     "found = pieces._exists\n"
     "pieces._exists = lambda name: 'global_compiler_lock' not in name and found(name)",
+    "locating": "from rnnsim.compiler import pieces\n"
+    "found = pieces._exists\n"
+    "pieces._exists = lambda name: 'do_boundscheck' not in name and found(name)",
 }
 
 
