@@ -58,7 +58,7 @@ def said(folder: Path, **environment: str) -> list[str]:
 
 @needs_jit
 def test_the_line_of_an_index_out_of_bounds_is_named(tmp_path: Path) -> None:
-    """Also in shared work; the controls: indices from the end are right, and without it nothing is said."""
+    """Also in shared work; the controls: indices from the end are right; unchecked, nothing is said."""
     right = "[2. 2.] [0. 1. 5.]"
     line = f"{tmp_path / 'script.py'}, line 10, in third: an index is out of bounds for axis 0"
     assert said(tmp_path, RNNSIM_CHECK_BOUNDS="1") == [right, line]
