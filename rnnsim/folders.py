@@ -62,7 +62,7 @@ def check_writable(folder: str | os.PathLike[str]) -> Path:
     RnnsimError
         If the folder cannot be created or written to.
     """
-    path = checks.path("the folder of a run", folder)
+    path = checks.path("save, the folder of a run,", folder)
     made = _absent_folders(path)
     try:
         path.mkdir(parents=True, exist_ok=True)

@@ -87,8 +87,11 @@ TABLE: dict[Callable[..., Any], tuple[dict[str, Any], dict[str, list[Any]]]] = {
             "mask": [*ARRAY, np.ones((T, B), complex), np.full((T, B), np.nan)],
             "resets": [*ARRAY, np.zeros((T, B)), [[True], [True, False]]],
             "initial_state": [*ARRAY, np.zeros(N, complex), np.full(N, np.inf), [[1], [1, 2]]],
+            "reset_state": [*ARRAY, np.full(N, np.inf)],
+            "memory": [*ANYTHING, 3],
             "window": [*SEED, 0],
             "seed": SEED,
+            "check_bounds": [*TRUTH, None],
         },
     ),
     partial(rnnsim.gradient, SINGLE): (
@@ -106,8 +109,10 @@ TABLE: dict[Callable[..., Any], tuple[dict[str, Any], dict[str, list[Any]]]] = {
             "mask": ARRAY,
             "resets": ARRAY,
             "initial_state": ARRAY,
+            "reset_state": ARRAY,
             "steady_state": [*TRUTH, None],
             "solver": [*NAME, None],
+            "check_bounds": [*TRUTH, None],
         },
     ),
     rnnsim.simulate: (
@@ -118,8 +123,10 @@ TABLE: dict[Callable[..., Any], tuple[dict[str, Any], dict[str, list[Any]]]] = {
             "inputs": [*ARRAY, None],
             "resets": ARRAY,
             "initial_state": ARRAY,
+            "reset_state": ARRAY,
             "steady_state": [*TRUTH, None],
             "solver": [*NAME, None],
+            "check_bounds": [*TRUTH, None],
         },
     ),
     rnnsim.input_for: (
@@ -143,6 +150,7 @@ TABLE: dict[Callable[..., Any], tuple[dict[str, Any], dict[str, list[Any]]]] = {
             "loss": FUNCTIONS,
             "connectivity": [*ARRAY, np.full((N, N), 2), np.ones((N, N)), [[True], [True, False]]],
             "dtype": DTYPE,
+            "check_derivatives": [*TRUTH, None],
         },
     ),
     rnnsim.FastWeightNetwork: (
@@ -161,6 +169,7 @@ TABLE: dict[Callable[..., Any], tuple[dict[str, Any], dict[str, list[Any]]]] = {
             "g": FUNCTIONS,
             "initial": [*REAL, None, "fast"],
             "dtype": DTYPE,
+            "check_derivatives": [*TRUTH, None],
         },
     ),
     NET.init: (
@@ -203,6 +212,7 @@ TABLE: dict[Callable[..., Any], tuple[dict[str, Any], dict[str, list[Any]]]] = {
             "tailored": [*TRUTH, None],
             "save": PATH,
             "progress": [*TRUTH, None],
+            "check_bounds": [*TRUTH, None],
         },
     ),
     sweep: (
@@ -241,12 +251,6 @@ class Case(NamedTuple):
     value: Any
 
 
-# What is not refused yet.
-PENDING = {
-    (rnnsim.loss, "network"), (rnnsim.loss, "steady_state"), (rnnsim.loss, "solver"),
-    (rnnsim.simulate, "network"), (rnnsim.simulate, "steady_state"), (rnnsim.simulate, "solver"),
-    (rnnsim.run, "save"),
-}  # fmt: skip
 CASES = [
     Case(function, parameter, value)
     for function, (_, parameters) in TABLE.items()
@@ -268,10 +272,8 @@ def name_of(case: Case) -> str:
 
 @pytest.mark.parametrize("case", CASES, ids=name_of)
 def test_what_an_argument_cannot_be_is_refused(
-    case: Case, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+    case: Case, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    if (case.function, case.parameter) in PENDING:
-        request.applymarker(pytest.mark.xfail(reason="it is not refused yet", strict=False))
     monkeypatch.chdir(tmp_path)
     arguments = {**TABLE[case.function][0], case.parameter: case.value}
     with pytest.raises(Exception) as caught:  # noqa: PT011 (looked at below)

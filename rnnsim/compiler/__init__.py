@@ -7,6 +7,7 @@ not support.
 """
 
 from rnnsim.compiler.binding import bind_arguments
+from rnnsim.compiler.bounds import checking_bounds
 from rnnsim.compiler.compose import compiled
 from rnnsim.compiler.listeners import listeners
 from rnnsim.compiler.machine import VECTOR
@@ -20,6 +21,7 @@ __all__ = [
     "SHARING",
     "VECTOR",
     "bind_arguments",
+    "checking_bounds",
     "compiled",
     "in_use",
     "is_forked",

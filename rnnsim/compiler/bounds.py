@@ -9,15 +9,39 @@ from __future__ import annotations
 
 import os
 import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 
+from rnnsim import checks
 from rnnsim.errors import RnnsimError
 
 CHECK = "RNNSIM_CHECK_BOUNDS"
 
+_asked_for: ContextVar[bool] = ContextVar("checks of bounds", default=False)
+
 
 def checked() -> bool:
     """Whether indices are checked."""
-    return os.environ.get(CHECK, "0") not in ("", "0")
+    return _asked_for.get() or os.environ.get(CHECK, "0") not in ("", "0")
+
+
+@contextmanager
+def checking_bounds(asked_for: bool) -> Iterator[None]:
+    """Check indices in this context, if that is asked for; explain an error of one.
+
+    Raises
+    ------
+    RnnsimError
+        If an index is out of bounds and that is noticed: it is checked, or kernels are not compiled.
+    """
+    token = _asked_for.set(checks.boolean("check_bounds", asked_for))
+    try:
+        yield
+    except IndexError as error:
+        raise explained(error) from error
+    finally:
+        _asked_for.reset(token)
 
 
 def explained(error: IndexError) -> RnnsimError:

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from rnnsim.compiler.bounds import checked
 from rnnsim.compiler.marks import OPTIONS, inner_options
 from rnnsim.compiler.pieces import names_in_use, sources
 from rnnsim.compiler.references import (
@@ -131,7 +132,7 @@ def identity_key(reached: Functions) -> tuple[tuple[Any, ...], list[Any]]:
     can have their id.
     """
     order = {function: i for i, function in enumerate(reached)}
-    seen: list[Any] = []
+    seen: list[Any] = [names_in_use(), checked()]
     held: list[Any] = []
     for function, references in reached.items():
         held.append(function.__code__)

@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from rnnsim import checks, folders
+from rnnsim.compiler import checking_bounds
 from rnnsim.criterion import Criterion
 from rnnsim.errors import RnnsimError, RnnsimWarning, reports_memory
 from rnnsim.network import Network
@@ -149,6 +150,7 @@ def run(
     tailored: bool = False,
     save: str | Path | None = None,
     progress: bool = False,
+    check_bounds: bool = False,
     **options: Any,
 ) -> Run:
     """Train a network on a task by a learning rule.
@@ -198,6 +200,9 @@ def run(
         warning says so, and the result is returned all the same.
     progress : bool
         Whether to show a progress bar, if on a terminal.
+    check_bounds : bool
+        Whether indices are checked, which takes longer: an error then names the line of one that is
+        out of bounds.
     **options
         Options of the rule, the task, the optimizer, and the network: ``loss``, and ``scheme`` and
         ``gain`` of its initial weights; for a recurrent network ``activation`` and ``leak``; for a
@@ -217,17 +222,18 @@ def run(
         If a network does not converge to a steady state.
     """
     checks.boolean("progress", progress)
-    trainer = Trainer(configure(
-        rule, task, network=network, settings=settings, steps=steps, seed=seed, hidden=hidden,
-        optimizer=optimizer, learning_rate=learning_rate, clip=clip, window=window, batch=batch,
-        dtype=dtype, criterion=criterion, stop=stop, tailored=tailored, options=options,
-    ))  # fmt: skip
     if save is not None:
         folders.check_writable(save)
-    with progress_bar(trainer, shown=progress) as show:
-        for _ in trainer.chunks():
-            show()
-    result = result_of(trainer)
+    with checking_bounds(check_bounds):
+        trainer = Trainer(configure(
+            rule, task, network=network, settings=settings, steps=steps, seed=seed, hidden=hidden,
+            optimizer=optimizer, learning_rate=learning_rate, clip=clip, window=window, batch=batch,
+            dtype=dtype, criterion=criterion, stop=stop, tailored=tailored, options=options,
+        ))  # fmt: skip
+        with progress_bar(trainer, shown=progress) as show:
+            for _ in trainer.chunks():
+                show()
+        result = result_of(trainer)
     if save is not None:
         try:
             result.save(save)

@@ -12,13 +12,14 @@ import numpy as np
 
 from rnnsim import checks, registry
 from rnnsim.arrays import aligned_zeros
-from rnnsim.compiler import compiled
+from rnnsim.compiler import checking_bounds, compiled
 from rnnsim.errors import Diverged, RnnsimError, RnnsimWarning, reports_memory
 from rnnsim.network import Network, Stream, check_is_network
 from rnnsim.numerics.fixed_points import SOLVERS
 from rnnsim.numerics.stability import spectral_radius
 from rnnsim.numerics.threads import shared_work
 from rnnsim.rule import Rule, Settler, Window
+from rnnsim.training.divergence import bounds_hint
 from rnnsim.training.evaluation import plain_forward
 from rnnsim.training.streams import make_stream
 from rnnsim.typing import Array, Inputs, Memory, Params, State, Trajectory
@@ -101,6 +102,7 @@ def gradient(
     memory: Carried | None = None,
     window: int | None = None,
     seed: int = 0,
+    check_bounds: bool = False,
     **options: Any,
 ) -> Gradient:
     """Compute the loss and its gradient by a learning rule, with fixed parameters.
@@ -140,6 +142,9 @@ def gradient(
         all of them by default, or as in ``memory``. The gradient is the sum over the windows.
     seed : int
         Seed of rules that draw random numbers.
+    check_bounds : bool
+        Whether indices are checked, which takes longer: an error then names the line of one that is
+        out of bounds.
     **options
         Options of the rule.
 
@@ -167,9 +172,9 @@ def gradient(
     carried = carry_on(memory, chosen, network, batch, steps, window, seed)
     grad = aligned_zeros(flat.shape, flat.dtype)
     kernel_params, flat_grad = network.kernel_params(flat), network.kernel_params(grad)
-    learn = compiled(chosen.learn(network), chosen.name)
     radius = 0.0
-    with shared_work():
+    with checking_bounds(check_bounds), shared_work():
+        learn = compiled(chosen.learn(network), chosen.name)
         for row, now in windows_of(carried, network, steps):
             trajectory = carried.trajectory
             code = learn(kernel_params, state, stream, row, trajectory, now, carried.memory, flat_grad)
@@ -178,7 +183,7 @@ def gradient(
             if chosen.settles:
                 counts = stream.mask[row : row + now.length] != 0
                 radius = max(radius, spectral_radius(network, kernel_params, trajectory, counts))
-    raise_if_diverged(stream, grad)
+    raise_if_diverged(stream, bounds_hint(network, chosen), grad)
     mean, grads = float(stream.losses.sum() / batch), network.views(grad)
     if chosen.settles:
         return Gradient(mean, grads, warn_if_unstable(radius), None, carried)
@@ -266,8 +271,9 @@ def begin(
     settles: bool,
 ) -> State:
     """Allocate the state at which sequences begin, or from which the network settles."""
-    if settles and reset_state is None:
-        reset_state = initial_state
+    if settles and reset_state is None and initial_state is not None:
+        reset_state = checks.state("initial_state", initial_state, batch, network.n_state, network.dtype)
+        initial_state = None
     if initial_state is None and reset_state is None:
         return network.state(batch)
     return network.state(batch, initial_state, reset_state)
@@ -286,6 +292,7 @@ def loss(
     reset_state: Array | None = None,
     steady_state: bool = False,
     solver: str = "relaxation",
+    check_bounds: bool = False,
 ) -> float:
     """Compute the loss of theory.md 1, eq. (4), by a forward pass.
 
@@ -297,6 +304,8 @@ def loss(
         Whether each input row is held fixed until the network reaches a steady state.
     solver : "relaxation", "anderson" or "newton"
         How the steady state is found.
+    check_bounds : bool
+        As for :func:`gradient`.
 
     Returns
     -------
@@ -310,8 +319,10 @@ def loss(
     checks.boolean("steady_state", steady_state)
     stream = make_stream(network, inputs, targets, mask, resets, settles=steady_state)
     state = begin(network, stream.mask.shape[1], initial_state, reset_state, steady_state)
-    _run(network, network.kernel_params(network.pack(params)), stream, state, steady_state, solver)
-    raise_if_diverged(stream)
+    kernel_params = network.kernel_params(network.pack(params))
+    with checking_bounds(check_bounds):
+        _run(network, kernel_params, stream, state, steady_state, solver)
+    raise_if_diverged(stream, bounds_hint(network))
     return float(stream.losses.sum() / stream.mask.shape[1])
 
 
@@ -326,12 +337,13 @@ def simulate(
     reset_state: Array | None = None,
     steady_state: bool = False,
     solver: str = "relaxation",
+    check_bounds: bool = False,
 ) -> Simulation:
     """Run a network forward and record its states and outputs.
 
     Parameters
     ----------
-    network, params, inputs, resets, initial_state, reset_state, steady_state, solver
+    network, params, inputs, resets, initial_state, reset_state, steady_state, solver, check_bounds
         As for :func:`loss`.
 
     Returns
@@ -350,15 +362,16 @@ def simulate(
     kernel_params = network.kernel_params(network.pack(params))
     if steady_state:
         stream.mask[:] = 1  # each pattern counts
-    trajectory = _run(network, kernel_params, stream, state, steady_state, solver)
+    with checking_bounds(check_bounds):
+        trajectory = _run(network, kernel_params, stream, state, steady_state, solver)
     if not steady_state:
         return Simulation(trajectory.states, stream.outputs, None)
     radius = spectral_radius(network, kernel_params, trajectory, stream.mask != 0)
     return Simulation(trajectory.states, stream.outputs, warn_if_unstable(radius))
 
 
-def raise_if_diverged(stream: Stream, grad: Array | None = None) -> None:
-    """Raise if the loss or the gradient is not finite.
+def raise_if_diverged(stream: Stream, hint: str, grad: Array | None = None) -> None:
+    """Raise if the loss or the gradient is not finite; ``hint`` is added to the message.
 
     Raises
     ------
@@ -369,12 +382,12 @@ def raise_if_diverged(stream: Stream, grad: Array | None = None) -> None:
     if bad.size:
         raise Diverged(
             f"the loss is {stream.losses[bad[0]]} at step {bad[0] + 1}; "
-            "smaller weights or inputs keep it finite"
+            f"smaller weights or inputs keep it finite{hint}"
         )
     if grad is not None and not np.isfinite(grad).all():
         raise Diverged(
             f"the gradient is not finite over {len(stream.losses)} steps though the loss is; "
-            "smaller weights or shorter sequences keep it finite"
+            f"smaller weights or shorter sequences keep it finite{hint}"
         )
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from rnnsim import checks
@@ -70,10 +68,12 @@ def targets_and_mask(
         raise RnnsimError(f"targets are (T, B) = {d.shape[:2]}; the inputs {(steps, batch)}")
     if mask is None:
         weights = np.ones(shape, dtype)
-    elif is_per_output(mask, steps, batch, k):
-        weights = checks.finite("mask", checks.over_time("mask", mask, k, dtype))
     else:
-        weights = checks.per_step("mask", mask, steps, batch, dtype)[..., None]
+        mask = checks.numbers("mask", mask)
+        if is_per_output(mask.shape, steps, batch, k):
+            weights = checks.finite("mask", checks.over_time("mask", mask, k, dtype))
+        else:
+            weights = checks.per_step("mask", mask, steps, batch, dtype)[..., None]
     if hidden is not None:
         whole = (hidden == hidden[..., :1]).all()  # each target as a whole
         weights = weights * ~(hidden[..., :1] if whole else hidden)
@@ -88,9 +88,8 @@ def targets_and_mask(
     return d, np.ascontiguousarray(weights, dtype)
 
 
-def is_per_output(mask: Any, steps: int, batch: int, k: int) -> bool:
+def is_per_output(shape: tuple[int, ...], steps: int, batch: int, k: int) -> bool:
     """Whether a mask weighs each output: (T, B, k), or (T, k) for one sequence."""
-    shape = np.shape(mask)
     return len(shape) == 3 or (shape == (steps, k) and batch == 1 and k > 1)
 
 

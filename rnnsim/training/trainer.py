@@ -144,7 +144,7 @@ class Trainer:
         if code == DIVERGED:
             raise Diverged(f"the run diverged at step {at}: a loss or a weight is not finite; try a "
                            f"learning rate below {experiment.learning_rate:g}, or clip"
-                           f"{bounds_hint(experiment.rule)}")  # fmt: skip
+                           f"{bounds_hint(experiment.network, experiment.rule)}")  # fmt: skip
         if code >= FAILED:
             error = experiment.rule.explain(code - FAILED, self.training.memory, at)
             raise type(error)(f"at step {at}: {error}")

@@ -49,6 +49,7 @@ EXPERIMENT = {
     "dtype": [*TEXT, "int8", ">f8", "float64,5"],
     "criterion": TEXT,
     "tailored": ["", "1"],
+    "check_bounds": ["", "1"],
     "options": PAIRS,
 }
 FLAG = ["", "1"]
@@ -82,8 +83,6 @@ ALIASES = {
 
 
 SHORT = {"run": ["--steps", "1"], "sweep": ["--steps", "1"]}  # where something is not refused
-# What is not refused yet.
-PENDING = {("run", "save")}
 
 
 class Case(NamedTuple):
@@ -135,8 +134,6 @@ def refused(result: Result, *subjects: str) -> list[str]:
 def test_what_is_wrong_is_refused(
     case: Case, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
 ) -> None:
-    if (case.verb, case.parameter) in PENDING:
-        request.applymarker(pytest.mark.xfail(reason="it is not refused yet", strict=False))
     if case.verb != "compile":  # which compiles nothing otherwise
         request.getfixturevalue("uncompiled")
     monkeypatch.chdir(ROOT if case.parameter == "compare" else tmp_path)

@@ -519,7 +519,7 @@ def test_unknown_solvers_are_refused() -> None:
         rnnsim.simulate(case.network, case.params, case.data.inputs, steady_state=True, solver="magic")
 
 
-# --- settled is relative to the state; a pattern without a target need not settle -----------------------
+# --- settled is relative to the state; a pattern without a target need not settle ---
 
 
 @pytest.mark.usefixtures("uncompiled")

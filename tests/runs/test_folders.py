@@ -372,7 +372,7 @@ def test_no_name_is_no_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.chdir(tmp_path)
     result = CliRunner().invoke(main, [*COMMAND, ""])
     assert (result.exit_code, result.stdout) == (2, "")
-    assert result.stderr == "rnnsim: the folder of a run is a path, not ''\n"
+    assert result.stderr == "rnnsim: save, the folder of a run, is a path, not ''\n"
     assert list(tmp_path.iterdir()) == []
 
 

@@ -119,8 +119,9 @@ class FastWeightNetwork(Network):
         self.retention = checks.real("retention", retention)
         self.initial = reading.initial_fast_weights(initial)
         self.dtype = checks.float_dtype(dtype)
+        checked = checks.boolean("check_derivatives", check_derivatives)
         self._lay_out()
-        self._compose(check_derivatives)
+        self._compose(checked)
 
     def _lay_out(self) -> None:
         """Lay out both nets. The outputs of S are determined by the fast weights of F."""

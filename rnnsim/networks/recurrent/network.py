@@ -130,6 +130,7 @@ class RecurrentNetwork(Network):
         self.n_out = checks.whole("n_out", n_out, 1, checks.LARGEST_SIZE)
         self.leak = checks.real("leak", leak, above=0, at_most=1)
         self.dtype = checks.float_dtype(dtype)
+        checked = checks.boolean("check_derivatives", check_derivatives)
         checks.name_or_functions("activation", activation, 2, "a pair (f, df) of functions")
         checks.name_or_functions("loss", loss, 2, "a pair (value, gradient) of functions of (y, d)")
         self.activation = activation
@@ -137,8 +138,8 @@ class RecurrentNetwork(Network):
         self.units = self._units(readout)
         self.connectivity = self._connectivity(connectivity)
         self._compose(
-            activation_kernel(activation, self.dtype, check_derivatives),
-            loss_kernel(loss, self.n_out, check_derivatives),
+            activation_kernel(activation, self.dtype, checked),
+            loss_kernel(loss, self.n_out, checked),
         )
 
     def _compose(self, activate: Kernel, loss: Kernel) -> None:
