@@ -8,6 +8,8 @@ import naive
 import numpy as np
 import pytest
 
+import rnnsim
+from rnnsim import RecurrentNetwork
 from rnnsim.compiler import compiled
 from rnnsim.networks.activations import NAMES, activation_kernel
 from rnnsim.networks.losses import NAMED, loss_kernel
@@ -48,3 +50,30 @@ def test_a_loss_and_its_derivative(name: str, dtype: str) -> None:
         and close(dy, dloss(y.astype(float), d.astype(float)), dtype)
     ]
     assert same == [name]
+
+
+# --- softmax, at any logits ----------------------------------------------------------------------------
+
+
+def softmax_of(logits: Any, targets: Any, dtype: str) -> tuple[float, np.ndarray]:
+    """The loss and dE/dc of a network whose logits are c."""
+    network = RecurrentNetwork(1, 2, len(logits), loss="softmax-cross-entropy", dtype=dtype)
+    params = network.init()._replace(V=np.zeros((len(logits), 2)), c=np.asarray(logits, float))
+    result = rnnsim.gradient(network, params, np.ones((1, 1, 1)), [[targets]])
+    return result.loss, result.grads.c
+
+
+@pytest.mark.parametrize("offset", [0, 1e8, 1e12, 1e16, -1e16])
+def test_softmax_does_not_see_a_common_offset(offset: float) -> None:
+    loss, slopes = softmax_of([offset] * 3, [0, 1, 0], "float64")
+    assert loss == pytest.approx(np.log(3), rel=1e-15)
+    np.testing.assert_allclose(slopes, [1 / 3, -2 / 3, 1 / 3], rtol=1e-15)
+
+
+@pytest.mark.parametrize(("dtype", "far"), [("float32", 3e38), ("float64", 1.7e308)])
+def test_logits_far_apart_give_zero(dtype: str, far: float) -> None:
+    """Their difference is not finite in this dtype; the class that is far below has no weight."""
+    for logits in ([far, -far], [far, 0.0]):
+        loss, slopes = softmax_of(logits, [1, 0], dtype)
+        assert loss == 0
+        assert not slopes.any()
