@@ -17,7 +17,7 @@ from rnnsim.errors import RnnsimError
 
 
 class PickledByArguments:
-    """A class whose instances are pickled, and copied, by the arguments of their constructor."""
+    """A class whose instances are pickled by the arguments of their constructor."""
 
     def __new__(cls, *arguments: Any, **named: Any) -> Self:
         made = super().__new__(cls)
@@ -32,6 +32,14 @@ class PickledByArguments:
         for function in functions_in((*self._arguments, *self._named.values())):
             check_found_by_name(function)
         return _make, (type(self), self._arguments, self._named)
+
+    def __copy__(self) -> Self:
+        made = object.__new__(type(self))
+        vars(made).update(vars(self))
+        return made
+
+    def __deepcopy__(self, _: Any) -> Self:
+        return copy(self)  # kernels are shared
 
 
 def _make(kind: type, arguments: Sequence[Any], named: Mapping[str, Any]) -> Any:

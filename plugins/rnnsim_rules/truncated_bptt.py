@@ -96,6 +96,8 @@ class TruncatedBPTT(Rule, frozen=True):
             memory: TruncatedSweep,
             grad: Params,
         ) -> None:
+            if window.step == 0:
+                memory.swept[0] = 0
             for i in range(window.length):
                 now, t = window.step + i + 1, window.first + i
                 on_grid = now % memory.h_prime == 0

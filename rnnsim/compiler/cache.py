@@ -50,15 +50,13 @@ class KernelCache(_Cache):
         The name of the kernel.
     key : str
         Its fingerprint.
-    cacheable : bool
-        False if it calls a user's compiled function, whose symbol names hold in this process only.
     """
 
-    def __init__(self, owner: str, name: str, key: str, cacheable: bool = True) -> None:
+    def __init__(self, owner: str, name: str, key: str) -> None:
         self._owner = owner or name
         self._name = f"{owner}.{name}" if owner else name
         self._key = key
-        self._enabled = cacheable
+        self._enabled = True
         kernel_files.max_bytes()  # raises on a bad setting before anything is compiled
 
     @property

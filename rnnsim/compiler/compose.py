@@ -71,12 +71,7 @@ def _compile(function: Callable[..., Any], key: str, owner: str) -> Callable[...
     if pieces.in_use(pieces.CACHE):
         from rnnsim.compiler.cache import KernelCache
 
-        of_user = any(  # a user's own @njit function, compiled with names of this process
-            getattr(value, "signatures", None)
-            for references in reached.values()
-            for _, value in references
-        )
-        dispatcher._cache = KernelCache(owner, function.__name__, key, not of_user)
+        dispatcher._cache = KernelCache(owner, function.__name__, key)
     else:
         tell(owner or function.__name__, False)
 
@@ -153,7 +148,7 @@ def _cause(message: str) -> str:
     lines = [line.strip() for line in innermost.splitlines()[1:] if line.strip()]
     cause = lines[0] if lines else message.strip()
     reasons = re.findall(r"raised a specific error:\s+(?:TypingError: )?(.+)", innermost)
-    called = re.search(r"<function (\w+)", cause)
+    called = re.search(r"<function [^ ]*?(\w+) at ", cause)
     if called and len(reasons) == 1:  # a native function has a single signature
         cause = f"{called[1]}: {reasons[0]}"
     return f"Numba cannot compile a function{where}: {cause}"

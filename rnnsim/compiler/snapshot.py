@@ -51,7 +51,10 @@ class _Copier:
                 None,
                 tuple(cells.values()),
             )
-            copy.__qualname__, copy.__module__ = function.__qualname__, function.__module__
+            # Names of symbols are made of this. Machine code that is loaded from a file may be linked to
+            # what another file calls the same, so only equal functions may have the same name.
+            copy.__qualname__ = f"{key.hash[:16]}.{function.__qualname__}"
+            copy.__module__ = function.__module__
             _copies[key] = copy  # before its references, which may lead back to it
             names = names_of(code)
             for name, value in closure_of(function).items():

@@ -10,6 +10,7 @@ import numba
 import pytest
 from processes import run
 
+from rnnsim import RecurrentNetwork
 from rnnsim.registry import make_rule
 from rnnsim.rule import Rule
 from rnnsim.training.divergence import bounds_hint
@@ -79,5 +80,10 @@ def test_messages_of_divergence_point_to_it_where_the_rule_is_a_users() -> None:
         """A user's."""
 
     mine: Rule = Mine()
-    assert bounds_hint(own) == ""
-    assert "RNNSIM_CHECK_BOUNDS=1" in bounds_hint(mine)
+    network = RecurrentNetwork(1, 1, 1)
+    assert bounds_hint(network, own) == bounds_hint(network) == ""
+    activation = (lambda a: a, lambda a: 1.0)
+    for hint in (
+        bounds_hint(network, mine), bounds_hint(RecurrentNetwork(1, 1, 1, activation=activation), own)
+    ):  # fmt: skip
+        assert "check_bounds=True (--check-bounds)" in hint

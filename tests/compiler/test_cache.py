@@ -92,7 +92,7 @@ losses = {  # a user's own are called; rnnsim's are inlined
     "two": (lambda y, d: 2.0, lambda y, d: y - d),
 }
 for loss in sys.argv[1:]:
-    network = rnnsim.RecurrentNetwork(1, 2, 2, loss=losses[loss])
+    network = rnnsim.RecurrentNetwork(1, 2, 2, loss=losses[loss], check_derivatives=False)
     params, row = network.init()._replace(c=np.ones(2)), np.ones((1, 2))
     print(round(rnnsim.loss(network, params._replace(V=0 * params.V), row[:, :1], row), 6))
 """
