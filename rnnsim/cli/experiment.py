@@ -13,10 +13,11 @@ from rnnsim.compiler.bounds import CHECK
 from rnnsim.errors import RnnsimError, shown
 
 
-def check_bounds(_: click.Context, __: click.Parameter, given: bool) -> None:
-    """Let this process and those that it starts check indices."""
+def check_bounds(context: click.Context, _: click.Parameter, given: bool) -> None:
+    """Let this process and those that it starts check indices, until the command ends."""
     if given:
-        os.environ[CHECK] = "1"
+        before, os.environ[CHECK] = os.environ.get(CHECK, ""), "1"
+        context.call_on_close(lambda: os.environ.update({CHECK: before}))
 
 
 EXPERIMENT = (

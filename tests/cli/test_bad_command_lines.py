@@ -140,6 +140,7 @@ def test_what_is_wrong_is_refused(
     result = CliRunner().invoke(main, words_of(case))
     option = next(each.opts[-1] for each in command_of(case.verb).params if each.name == case.parameter)
     assert refused(result, case.parameter, option, *ALIASES.get(case.parameter, ())) == []
+    assert not os.environ.get("RNNSIM_CHECK_BOUNDS")  # nothing is left behind
     assert not list(tmp_path.iterdir())
 
 

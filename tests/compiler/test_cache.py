@@ -418,7 +418,7 @@ def use(*names):
         "two": (lambda y, d: 2.0, lambda y, d: y - d),
     }
     for name in names:
-        network = rnnsim.RecurrentNetwork(1, 2, 2, loss=losses[name])
+        network = rnnsim.RecurrentNetwork(1, 2, 2, loss=losses[name], check_derivatives=False)
         row = np.ones((1, 2))
         print(round(rnnsim.loss(network, network.init(), row[:, :1], row), 6), flush=True)
 
