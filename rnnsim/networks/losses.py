@@ -11,10 +11,10 @@ from collections.abc import Callable
 from functools import cache
 
 from rnnsim import checks
-from rnnsim.errors import RnnsimError, UnknownName, nearest
+from rnnsim.errors import RnnsimError
 from rnnsim.kernels import kernel
 from rnnsim.network import Stream
-from rnnsim.networks.derivative_checks import check_loss_gradient, is_sum_over_outputs
+from rnnsim.networks.derivative_checks import adds_up_over_outputs, check_loss_gradient
 from rnnsim.typing import Array, Kernel
 
 
@@ -37,12 +37,12 @@ def softmax_cross_entropy(y: Array, d: Array, dy: Array) -> float:
     partition = 0.0
     weight = 0.0
     for i in range(y.size):
-        partition += math.exp(y[i] - top)
+        partition += math.exp(float(y[i]) - top)
         weight += d[i]
     log_partition = math.log(partition)
     total = 0.0
     for i in range(y.size):
-        log_probability = (y[i] - top) - log_partition
+        log_probability = (float(y[i]) - top) - log_partition
         if d[i] != 0:  # log 0 of a class without weight counts as 0
             total -= d[i] * log_probability
         dy[i] = weight * math.exp(log_probability) - d[i]
@@ -132,7 +132,7 @@ def is_sum_of_outputs(loss: str | Pair, k: int) -> bool:
     """Whether a loss of k outputs is the sum of their losses."""
     if isinstance(loss, str):
         return loss in SUMS_OVER_OUTPUTS
-    return is_sum_over_outputs(loss[0], k)
+    return adds_up_over_outputs(loss[0], k)
 
 
 @cache
@@ -149,9 +149,7 @@ def loss_kernel(loss: str | Pair, k: int = 1, checked: bool = False) -> Kernel:
         If it is neither a name nor a pair of functions, or the gradient is not that of the value.
     """
     if isinstance(loss, str):
-        if loss not in NAMED:
-            raise UnknownName(nearest("loss", loss, NAMED))
-        return NAMED[loss]
+        return NAMED[checks.known_name("loss", loss, NAMED)]
     if not checks.are_functions(loss, 2):
         raise RnnsimError(
             f"loss is a name or a pair (value, gradient) of functions of (y, d), not {loss!r}"
