@@ -251,6 +251,25 @@ class Network(PickledByArguments, ABC):
             The first is the state (B, N), in the form of ``initial_state``.
         """
 
+    def begin_and_reset(
+        self, batch: int, initial_state: Any, reset_state: Any, own: float = 0.0
+    ) -> tuple[Array, Array]:
+        """Check the arguments of ``state``; give x(0) and the state after a reset, (B, N) each.
+
+        ``own`` is each number of the network's own state.
+
+        Raises
+        ------
+        RnnsimError
+            If a state has a wrong shape, type or value.
+        """
+        if reset_state is None:
+            reset_state = np.full(self.n_state, own, self.dtype)
+        reset = checks.state("reset_state", reset_state, batch, self.n_state, self.dtype)
+        if initial_state is None:
+            return reset.copy(), reset
+        return checks.state("initial_state", initial_state, batch, self.n_state, self.dtype), reset
+
     @abstractmethod
     def states(self, count: int, batch: int) -> State:
         """Allocate ``count`` states, for ``save``: a leading axis in each array of a state."""

@@ -74,7 +74,18 @@ RUN = rnnsim.Run(
     EXPERIMENT, EXPERIMENT.initial_params(), None, 8, 1.0, Evaluation(1.0, 1.0), metrics=CURVE
 )
 
-
+# what a forward pass takes
+FORWARD: dict[str, list[Any]] = {
+    "network": [*NETWORK, None, rnnsim.RecurrentNetwork],
+    "params": odd_params(),
+    "inputs": [*ARRAY, None],
+    "resets": ARRAY,
+    "initial_state": ARRAY,
+    "reset_state": ARRAY,
+    "steady_state": [*TRUTH, None],
+    "solver": [*NAME, None],
+    "check_bounds": [*TRUTH, None],
+}
 TABLE: dict[Callable[..., Any], tuple[dict[str, Any], dict[str, list[Any]]]] = {
     rnnsim.gradient: (
         {**DATA, "targets": D},
@@ -101,34 +112,9 @@ TABLE: dict[Callable[..., Any], tuple[dict[str, Any], dict[str, list[Any]]]] = {
     ),
     rnnsim.loss: (
         {**DATA, "targets": D, "steady_state": True},
-        {
-            "network": [*NETWORK, None, rnnsim.RecurrentNetwork],
-            "params": odd_params(),
-            "inputs": [*ARRAY, None],
-            "targets": [*UNREAL, 3.0],
-            "mask": ARRAY,
-            "resets": ARRAY,
-            "initial_state": ARRAY,
-            "reset_state": ARRAY,
-            "steady_state": [*TRUTH, None],
-            "solver": [*NAME, None],
-            "check_bounds": [*TRUTH, None],
-        },
+        {**FORWARD, "targets": [*UNREAL, 3.0], "mask": ARRAY},
     ),
-    rnnsim.simulate: (
-        {**DATA, "steady_state": True},
-        {
-            "network": [*NETWORK, None, rnnsim.RecurrentNetwork],
-            "params": odd_params(),
-            "inputs": [*ARRAY, None],
-            "resets": ARRAY,
-            "initial_state": ARRAY,
-            "reset_state": ARRAY,
-            "steady_state": [*TRUTH, None],
-            "solver": [*NAME, None],
-            "check_bounds": [*TRUTH, None],
-        },
-    ),
+    rnnsim.simulate: ({**DATA, "steady_state": True}, FORWARD),
     rnnsim.input_for: (
         {"network": NET, "params": PARAMS, "states": np.zeros((T, B, N))},
         {

@@ -32,8 +32,9 @@ MAX_REMEMBERED = 256  # fingerprints
 
 Functions = dict[types.FunctionType, References]
 
-NUMBERS = int | float | complex | str | bytes | np.generic | None
-CONTAINERS = (list, dict, set, frozenset, slice, range)
+# Values that are compared by their ``repr``: numbers, text, and containers, which may change in place.
+PLAIN = (int, float, complex, str, bytes, np.generic, types.NoneType,
+         list, dict, set, frozenset, slice, range)  # fmt: skip
 NAMED = types.FunctionType | types.BuiltinFunctionType | np.ufunc
 DESCRIBED = ("numba.", "llvmlite.")  # the packages whose types and constants have a complete ``repr``
 
@@ -66,7 +67,7 @@ def fingerprint(function: Callable[..., Any]) -> Fingerprint:
         if len(_remembered) >= MAX_REMEMBERED:
             _remembered.pop(next(iter(_remembered)), None)
         root = python_function(function)
-        _remembered[seen] = held, next(iter(fingerprints([root], reached).values()))
+        _remembered[seen] = held, fingerprints([root], reached)[root]
     return _remembered[seen][1]
 
 
@@ -143,7 +144,7 @@ def identity_key(reached: Functions) -> tuple[tuple[Any, ...], list[Any]]:
                 seen += (name, order[inner])
             elif isinstance(value, np.ndarray):
                 seen += (name, _content_of_value(value))
-            elif isinstance(value, (NUMBERS, *CONTAINERS)):
+            elif isinstance(value, PLAIN):
                 seen += (name, type(value), repr(value))
                 continue
             if inner is not value or not isinstance(value, types.FunctionType | np.ndarray):
@@ -204,8 +205,7 @@ def describes_itself(value: Any) -> bool:
     """Whether all of a value is in its ``repr``."""
     if hasattr(value, "native_name"):  # a C callback of Numba, with a function behind it
         return False
-    described = (NUMBERS, Enum, np.dtype, *CONTAINERS)
-    return isinstance(value, described) or type(value).__module__.startswith(DESCRIBED)
+    return isinstance(value, (*PLAIN, Enum, np.dtype)) or type(value).__module__.startswith(DESCRIBED)
 
 
 _this_process = os.urandom(16).hex()

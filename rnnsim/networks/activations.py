@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from rnnsim import checks
-from rnnsim.errors import RnnsimError, UnknownName, nearest
+from rnnsim.errors import RnnsimError
 from rnnsim.kernels import kernel
 from rnnsim.networks.derivative_checks import check_derivatives
 from rnnsim.numerics.elementary import ELEMENTARY, Elementary
@@ -89,9 +89,7 @@ def activation_kernel(
         If it is neither a name nor a pair of functions, or df is not the derivative of f.
     """
     if isinstance(activation, str):
-        if activation not in NAMES:
-            raise UnknownName(nearest("activation", activation, NAMES))
-        return named(activation, dtype)
+        return named(checks.known_name("activation", activation, NAMES), dtype)
     if not checks.are_functions(activation, 2):
         raise RnnsimError(
             f"activation is a name or a pair (f, df) of functions of the net input, not {activation!r}"

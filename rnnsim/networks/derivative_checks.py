@@ -69,7 +69,7 @@ def check_loss_gradient(value: Values, gradient: Values, k: int) -> None:
             compare(f"derivative by y[{o}]", "loss", where, along, y[o], float(given[o]))
 
 
-def is_sum_over_outputs(value: Values, k: int) -> bool:
+def adds_up_over_outputs(value: Values, k: int) -> bool:
     """Whether a loss of (y, d) is the sum of what it gives for each output alone."""
     value, rng = in_python(value), np.random.default_rng(0)
     for _ in range(3):

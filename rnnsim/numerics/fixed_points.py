@@ -16,9 +16,10 @@ from typing import NamedTuple
 
 import numpy as np
 
+from rnnsim import checks
 from rnnsim.arrays import aligned_zeros
 from rnnsim.compiler import compiled
-from rnnsim.errors import NoSteadyState, RnnsimError, UnknownName, nearest
+from rnnsim.errors import NoSteadyState, RnnsimError
 from rnnsim.kernels import kernel, options_of
 from rnnsim.network import Network, Stream
 from rnnsim.numerics.blas import pivot_workspace, solve_transposed
@@ -289,8 +290,7 @@ def solver_kernel(network: Network, solver: str) -> Kernel:
     UnknownName
         If there is no solver of this name.
     """
-    if solver not in SOLVERS:
-        raise UnknownName(nearest("solver", solver, SOLVERS))
+    checks.known_name("solver", solver, SOLVERS)
     advance = {"relaxation": relax, "anderson": anderson}.get(solver) or newton_kernel(network.jacobian)
     cheap = solver == "relaxation"
     return settle_kernel(

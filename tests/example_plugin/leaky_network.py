@@ -89,12 +89,7 @@ class LeakyNetwork(Network):
         return params
 
     def state(self, batch, initial_state=None, reset_state=None):
-        reset = np.zeros(self.n_hidden) if reset_state is None else reset_state
-        reset = checks.state("reset_state", reset, batch, self.n_hidden, self.dtype)
-        if initial_state is None:
-            return State(reset.copy(), reset)
-        x = checks.state("initial_state", initial_state, batch, self.n_hidden, self.dtype)
-        return State(x, reset)
+        return State(*self.begin_and_reset(batch, initial_state, reset_state))
 
     def states(self, count, batch):
         x = np.zeros((count, batch, self.n_hidden), self.dtype)

@@ -304,12 +304,8 @@ class FastWeightNetwork(Network):
         slow = self.initial == "slow"
         if slow and reset_state is not None:
             raise RnnsimError("reset_state is given, but S sets the fast weights: initial is 'slow'")
-        if reset_state is None:
-            reset_state = np.full(self.n_state, 0.0 if slow else self.initial, self.dtype)
-        initial = checks.state("reset_state", reset_state, batch, self.n_state, self.dtype)
-        w = initial.copy() if initial_state is None else checks.state(
-            "initial_state", initial_state, batch, self.n_state, self.dtype
-        )  # fmt: skip
+        own = 0.0 if slow else float(self.initial)
+        w, initial = self.begin_and_reset(batch, initial_state, reset_state, own)
         return running.FastState(w, initial, np.full(batch, slow and initial_state is None))
 
     def states(self, count: int, batch: int) -> running.FastState:

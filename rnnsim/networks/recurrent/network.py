@@ -267,13 +267,7 @@ class RecurrentNetwork(Network):
     def state(
         self, batch: int, initial_state: Array | None = None, reset_state: Array | None = None
     ) -> running.RecurrentState:
-        none = np.zeros(self.n_hidden, self.dtype)
-        reset = checks.state("reset_state", none if reset_state is None else reset_state,
-                             batch, self.n_hidden, self.dtype)  # fmt: skip
-        x = reset.copy() if initial_state is None else checks.state(
-            "initial_state", initial_state, batch, self.n_hidden, self.dtype
-        )  # fmt: skip
-        return running.RecurrentState(x, reset)
+        return running.RecurrentState(*self.begin_and_reset(batch, initial_state, reset_state))
 
     def states(self, count: int, batch: int) -> running.RecurrentState:
         x = np.zeros((count, batch, self.n_hidden), self.dtype)
