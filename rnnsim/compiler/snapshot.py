@@ -30,7 +30,10 @@ def snapshot(function: Callable[..., Any]) -> tuple[types.FunctionType, Fingerpr
     """Copy a kernel with all that it reaches; the copy and its fingerprint."""
     reached = reachable_functions(function)
     root, keys = python_function(function), fingerprints(reached, reached)
-    return _Copier(keys).function(root), keys[root]
+    copier = _Copier(keys)
+    copy = copier.function(root)
+    _copies.update(copier.made)  # all are complete: an exception, such as that of Ctrl-C, leaves none
+    return copy, keys[root]
 
 
 class _Copier:
@@ -38,10 +41,13 @@ class _Copier:
 
     def __init__(self, keys: Mapping[types.FunctionType, Fingerprint]) -> None:
         self.keys = keys
+        self.made: dict[Fingerprint, types.FunctionType] = {}
 
     def function(self, function: types.FunctionType) -> types.FunctionType:
         key = self.keys[function]
-        if key not in _copies:
+        if key in _copies:
+            return _copies[key]
+        if key not in self.made:
             code, scope = function.__code__, function.__globals__
             cells = {name: types.CellType() for name in code.co_freevars}
             copy = types.FunctionType(
@@ -55,7 +61,7 @@ class _Copier:
             # what another file calls the same, so only equal functions may have the same name.
             copy.__qualname__ = f"{key.hash[:16]}.{function.__qualname__}"
             copy.__module__ = function.__module__
-            _copies[key] = copy  # before its references, which may lead back to it
+            self.made[key] = copy  # before its references, which may lead back to it
             names = names_of(code)
             for name, value in closure_of(function).items():
                 cells[name].cell_contents = self.value(value, names)
@@ -69,7 +75,7 @@ class _Copier:
             copy.__dict__.update(
                 {name: self.value(value, names) for name, value in vars(function).items()}
             )
-        return _copies[key]
+        return self.made[key]
 
     def value(self, value: Any, names: tuple[str, ...], within: tuple[Any, ...] = ()) -> Any:
         """Copy a value that a function refers to; what cannot change stands for itself."""

@@ -171,3 +171,18 @@ def test_random_edits_in_processes_that_share_a_cache(
         monkeypatch.setenv("RNNSIM_CACHE_SIZE", size)
         for seed in (1, 2):
             subprocess.run([sys.executable, "-c", code, str(seed)], check=True, timeout=300)
+
+
+def test_a_copy_that_is_interrupted_leaves_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    scope = program()
+    scope["gain"] = 2.125  # so that its functions have not been copied yet
+
+    class Interrupts:
+        def __call__(self, *arguments: Any) -> Any:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr("rnnsim.compiler.snapshot.names_of", Interrupts())
+    with pytest.raises(KeyboardInterrupt):
+        compiled(scope["root"])
+    monkeypatch.undo()
+    assert compiled(scope["root"])(0.75) == in_python(scope, 0.75)
