@@ -19,6 +19,8 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, settings
 
+from rnnsim.compiler.bounds import checked
+
 HOLD_ASSERTS = ("cases", "fast_weight_cases", "naive_fast_weights", "plain_loop")  # but no tests
 pytest.register_assert_rewrite(*HOLD_ASSERTS)
 
@@ -134,6 +136,21 @@ def pytest_runtest_call() -> Generator[None, Any, Any]:
 
 
 # --- fixtures, and what is printed ---
+
+
+def surroundings() -> dict[str, Any]:
+    """What decides how the process compiles, and is to be the same after each test."""
+    prefixes = ("NUMBA_", "RNNSIM_")
+    found = {name: text for name, text in os.environ.items() if text and name.startswith(prefixes)}
+    return found | {"uncompiled": numba.config.DISABLE_JIT, "checked": checked()}
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_left_behind() -> Iterator[None]:
+    """A test that changed how kernels are compiled would make others fail, far from itself."""
+    before = surroundings()
+    yield
+    assert surroundings() == before
 
 
 @pytest.fixture

@@ -211,6 +211,11 @@ def examples() -> dict[str, Any]:
     return {**found.rules, **found.tasks}
 
 
+def parsed(verb: str, arguments: list[str]) -> dict[str, Any]:
+    with options_of_verbs()[verb].make_context(verb, [*arguments]) as context:
+        return context.params
+
+
 def wrong_command(words: list[str]) -> Complaints:
     """Of a command line of rnnsim: its verb, its options, its rule, its task and their options."""
     verb, arguments = words[1], words[2:]
@@ -218,7 +223,7 @@ def wrong_command(words: list[str]) -> Complaints:
         yield f"there is no verb {verb}"
         return
     try:
-        given = options_of_verbs()[verb].make_context(verb, [*arguments]).params if arguments else {}
+        given = parsed(verb, arguments) if arguments else {}
     except click.UsageError as error:
         yield f"{' '.join(words)}: {error.message}"
         return

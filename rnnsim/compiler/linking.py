@@ -88,6 +88,7 @@ class InlinedLibrary(LinkedLibrary):
     def _optimize_final_module(self) -> None:
         for function in self._final_module.functions if can_mark_functions() else ():
             kept = PYTHON_ENTRY in function.name or function.name.startswith(APART)
+            kept |= any(b"noinline" in attribute for attribute in function.attributes)  # of exceptions
             if not function.is_declaration and not kept:
                 function.add_function_attribute("alwaysinline")
         super()._optimize_final_module()  # type: ignore[no-untyped-call]

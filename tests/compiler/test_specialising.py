@@ -70,6 +70,27 @@ def test_what_is_known_is_in_the_code() -> None:
     assert held(Pair(constant(others), 2)) == 30
 
 
+@needs_jit
+def test_an_exception_may_say_what_it_found() -> None:
+    """Numba has a function for its arguments, which must not be inlined."""
+    tailored = specialise((3,))
+
+    @kernel
+    def checked(x: float) -> float:
+        if x > 10:
+            raise ValueError("too large", x)
+        return x
+
+    @kernel(inlines_all=True)
+    def last(x: np.ndarray) -> float:
+        return checked(tailored(x)[-1])
+
+    assert compiled(last)(np.arange(3.0)) == 2
+    with pytest.raises(ValueError, match="too large") as caught:
+        compiled(last)(np.arange(9.0, 12.0))
+    assert caught.value.args == ("too large", 11.0)
+
+
 def test_kernels_for_other_sizes_are_other_kernels() -> None:
     """By the fingerprint the cache finds them."""
     known = [((3,), None), ((4,), None), ((3,), 4), (constant(np.arange(3)), None)]
