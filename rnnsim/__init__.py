@@ -12,12 +12,15 @@ from rnnsim.networks.recurrent.inverse import input_for
 from rnnsim.networks.recurrent.network import RecurrentNetwork
 from rnnsim.registry import rules, tasks
 from rnnsim.runs.running import Run, run
-from rnnsim.training.gradients import gradient, loss, simulate
+from rnnsim.training.forward import loss, simulate
+from rnnsim.training.gradients import gradient, gradient_function
+from rnnsim.training.learner import Learner
 from rnnsim.version import __version__
 
 __all__ = [
     "Diverged",
     "FastWeightNetwork",
+    "Learner",
     "NoSteadyState",
     "RecurrentNetwork",
     "RnnsimError",
@@ -26,6 +29,7 @@ __all__ = [
     "UnknownName",
     "__version__",
     "gradient",
+    "gradient_function",
     "input_for",
     "load",
     "loss",

@@ -1,4 +1,7 @@
-"""Saved runs: ``run.toml`` (settings and result), ``metrics.csv`` and ``params.safetensors``."""
+"""Folders of what is saved.
+
+That of a run holds ``run.toml`` (settings and result), ``metrics.csv`` and ``params.safetensors``.
+"""
 
 from __future__ import annotations
 
@@ -85,9 +88,9 @@ def _remove_empty(folders: Sequence[Path]) -> None:
             folder.rmdir()
 
 
-def _unwritable(path: Path, error: OSError) -> RnnsimError:
+def _unwritable(path: Path, error: OSError, what: str = "run") -> RnnsimError:
     why = "something else has this name" if isinstance(error, FileExistsError) else error.strerror
-    return RnnsimError(f"cannot save the run in {path}: {why or error}")
+    return RnnsimError(f"cannot save the {what} in {path}: {why or error}")
 
 
 # --- writing ------------------------------------------------------------------------------------------
@@ -117,24 +120,36 @@ def save(
         If the folder cannot be written to.
     """
     path = checks.path("the folder of a run", folder)
-    contents = {SUMMARY: _toml_file(summary), METRICS: _csv_file(metrics)}
+    contents = {SUMMARY: toml_file(summary), METRICS: _csv_file(metrics)}
     try:  # what could not be read again does not replace what can
         _parse(contents[SUMMARY], contents[METRICS])
         _check_params(params)
     except DAMAGES as error:
         raise RnnsimError(f"cannot save the run in {path}: {error}") from None
-    contents[PARAMS] = _safetensors_file(params)
+    contents[PARAMS] = safetensors_file(params)
+    write(path, contents, "run")
+    return path
+
+
+def write(path: Path, contents: Mapping[str, bytes], what: str) -> None:
+    """Write files into a folder together, creating it if necessary: all of them, or none.
+
+    Raises
+    ------
+    RnnsimError
+        If the folder cannot be written to.
+    """
     made = _absent_folders(path)
     try:
         path.mkdir(parents=True, exist_ok=True)
         files.replace_together(path, contents)
     except OSError as error:
         _remove_empty(made)
-        raise _unwritable(path, error) from None
-    return path
+        raise _unwritable(path, error, what) from None
 
 
-def _toml_file(summary: Mapping[str, Any]) -> bytes:
+def toml_file(summary: Any) -> bytes:
+    """The content of a TOML file: a mapping or a struct, without entries that are None."""
     import tomli_w
 
     return tomli_w.dumps(_for_toml(summary)).encode("utf-8", "replace")
@@ -161,7 +176,8 @@ def _csv_file(columns: Mapping[str, Array]) -> bytes:
     return text.getvalue().encode()
 
 
-def _safetensors_file(arrays: Mapping[str, Array]) -> bytes:
+def safetensors_file(arrays: Mapping[str, Array]) -> bytes:
+    """The content of a file of arrays by name."""
     from safetensors.numpy import save as to_bytes
 
     # safetensors corrupts arrays that are not contiguous
@@ -215,13 +231,18 @@ class _Settings(msgspec.Struct):
     steps: Count = checks.LARGEST
     window: Count = 1
     batch: Count = 1
-    learning_rate: float = 0.0
+    learning_rate: float | dict[str, Any] = 0.0
     clip: float = math.inf
+    weight_decay: float = 0.0
+    schedule: str = ""
+    schedule_steps: Count = 1
+    reduction: str = ""
     stop: bool = True
     tailored: bool = False
 
     def __post_init__(self) -> None:
-        if not (0 <= self.learning_rate < math.inf and self.clip > 0):
+        rate = 0.0 if isinstance(self.learning_rate, dict) else self.learning_rate
+        if not (0 <= rate < math.inf and self.clip > 0 and 0 <= self.weight_decay < math.inf):
             raise ValueError(f"a learning rate of {self.learning_rate}, clip {self.clip}")
 
 
@@ -287,18 +308,30 @@ def _parse_metrics(text: str, steps: int) -> dict[str, Array]:
 
 
 def _read_params(file: BinaryIO) -> dict[str, Array]:
+    params = read_arrays(file, PARAMS)
+    _check_params(params)
+    return params
+
+
+def read_arrays(file: BinaryIO, name: str) -> dict[str, Array]:
+    """Read a file of arrays, bounded before it is read.
+
+    Raises
+    ------
+    ValueError
+        If it is damaged, or larger than the machine's memory.
+    """
     from safetensors import SafetensorError
     from safetensors.numpy import load as from_bytes
 
     if int.from_bytes(file.read(8), "little") > MOST_HEADER:
-        raise ValueError(f"the header of {PARAMS} has more than {MOST_HEADER:,} bytes")
+        raise ValueError(f"the header of {name} has more than {MOST_HEADER:,} bytes")
     file.seek(0)
     try:
-        params = from_bytes(files.read_at_most(file, _memory()))
+        arrays: dict[str, Array] = from_bytes(files.read_at_most(file, _memory()))
     except SafetensorError as error:
-        raise ValueError(f"{PARAMS}: {error}") from None
-    _check_params(params)
-    return params
+        raise ValueError(f"{name}: {error}") from None
+    return arrays
 
 
 def _check_params(params: Mapping[str, Array]) -> None:

@@ -21,6 +21,8 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from functools import cached_property
+from itertools import accumulate
 from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
@@ -62,6 +64,7 @@ from rnnsim.pickling import PickledByArguments
 from rnnsim.typing import Array, Memory, Params, State, Trajectory
 
 __all__ = [
+    "KERNELS",
     "Collect",
     "CollectRows",
     "Constrain",
@@ -89,6 +92,13 @@ __all__ = [
     "Vjp",
     "empty_stream",
 ]
+
+# The kernels that a network may have, by the names of its attributes.
+KERNELS = (
+    "forward", "readout_grad", "constrain", "keep_history", "save", "restore", "vjp", "collect",
+    "collect_rows", "contract", "propagate", "jvp", "jacobian", "immediate", "prepare", "project",
+    "step", "swap_sequences", "convert", "readout",
+)  # fmt: skip
 
 # Typed Any and not None: a rule that names a kernel in ``needs`` may rely on it.
 ABSENT: Any = None
@@ -307,16 +317,19 @@ class Network(PickledByArguments, ABC):
     @property
     def n_params(self) -> int:
         """The number of entries of all parameters."""
-        return sum(math.prod(shape) for shape in self.shapes.values())
+        _, places = self._layout
+        return places[-1][1] if places else 0
 
     def views(self, flat: Array) -> Params:
         """Give the parameters as views into one flat array of ``n_params`` numbers."""
-        arrays, start = [], 0
-        for shape in self.shapes.values():
-            stop = start + math.prod(shape)
-            arrays.append(flat[start:stop].reshape(shape))
-            start = stop
-        return self.params_type(*arrays)
+        make, places = self._layout
+        return make(*[flat[begin:end].reshape(shape) for begin, end, shape in places])
+
+    @cached_property
+    def _layout(self) -> tuple[Any, list[tuple[int, int, tuple[int, ...]]]]:
+        """The class of the parameters, and of each its place in the flat array and its shape."""
+        ends = list(accumulate(map(math.prod, self.shapes.values()), initial=0))
+        return self.params_type, list(zip(ends[:-1], ends[1:], self.shapes.values()))
 
     def kernel_params(self, flat: Array) -> Params:
         """Give the parameters, or their gradient, as the kernels take them: by default as ``views``.

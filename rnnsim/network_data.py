@@ -34,6 +34,8 @@ class Stream(NamedTuple):
         The weight of each output within a target; read where ``masks_outputs``.
     masks_outputs : (1,) bool array
         Whether outputs have weights of their own.
+    gives_error : (T,) bool array
+        Where set, the step's target is dE/dy of each sequence, and its loss counts as 0.
     """
 
     inputs: Array
@@ -46,6 +48,7 @@ class Stream(NamedTuple):
     losses: Array
     output_mask: Array
     masks_outputs: Bools
+    gives_error: Bools
 
 
 def empty_stream(
@@ -70,6 +73,7 @@ def empty_stream(
         losses=np.zeros(rows),
         output_mask=np.zeros((rows if output_mask else 0, batch, n_out), dtype),
         masks_outputs=np.zeros(1, np.bool_),
+        gives_error=np.zeros(rows, np.bool_),
     )
 
 

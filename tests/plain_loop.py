@@ -13,7 +13,7 @@ from rnnsim.network import Stream
 from rnnsim.networks.recurrent.network import RecurrentNetwork
 from rnnsim.task import Suggestion, Task
 from rnnsim.training.experiment import configure
-from rnnsim.training.trainer import Trainer
+from rnnsim.training.task_training import TaskTraining
 
 n, m, k, B = 4, 2, 1, 2
 INIT = {"scheme": "orthogonal"}  # errors of long ago still count
@@ -100,10 +100,10 @@ def fill(source: ScriptSource, stream: Stream, rows: int) -> int:
     return rows
 
 
-def train(rule: Any = "bptt", *, chunk: int = 1024, **given: Any) -> Trainer:
+def train(rule: Any = "bptt", *, chunk: int = 1024, **given: Any) -> TaskTraining:
     """Carry a run on the script to its end."""
     task = Script(resets=given.pop("resets", True), ends=given.pop("ends", False))
-    trainer = Trainer(configure(rule, task, **given))
+    trainer = TaskTraining(configure(rule, task, **given))
     for _ in trainer.chunks(chunk):
         pass
     return trainer

@@ -54,7 +54,8 @@ PARAMS = NET.init(0, gain=0.5)
 U, D = np.ones((T, B, M)), np.ones((T, B, K))
 DATA = {"network": NET, "params": PARAMS, "inputs": U}
 HUGE = np.full((T, B, M), 1e300)  # too large for float32
-SMALL = {"rule": "bptt", "task": "delayed-xor", "steps": 8, "hidden": 2, "window": 4}
+SMALL = {"rule": "bptt", "task": "delayed-xor", "steps": 8, "hidden": 2, "window": 4,
+         "schedule": "linear"}  # fmt: skip
 
 
 def odd_params() -> list[Any]:
@@ -102,6 +103,40 @@ TABLE: dict[Callable[..., Any], tuple[dict[str, Any], dict[str, list[Any]]]] = {
             "memory": [*ANYTHING, 3],
             "window": [*SEED, 0],
             "seed": SEED,
+            "reduction": [*NAME, None],
+            "check_bounds": [*TRUTH, None],
+        },
+    ),
+    rnnsim.gradient_function: (
+        {"network": NET},
+        {
+            "network": [*NETWORK, None, rnnsim.RecurrentNetwork],
+            "rule": [*NAME, None, BPTT, DelayedXor()],
+            "window": [*SEED, 0],
+            "seed": SEED,
+            "reduction": [*NAME, None],
+            "tailored": [*TRUTH, None],
+            "check_bounds": [*TRUTH, None],
+        },
+    ),
+    rnnsim.Learner: (
+        {"network": NET, "schedule": "linear", "schedule_steps": 5},
+        {
+            "network": [*NETWORK, None, rnnsim.RecurrentNetwork],
+            "rule": [*NAME, None, BPTT, DelayedXor()],
+            "params": odd_params()[1:],
+            "seed": [*SEED, None],
+            "optimizer": [*NAME, None, OPTIMIZERS["adam"], BPTT()],
+            "learning_rate": [*REAL, None, -1, {"X": 1}, {"W": -1}, {"W": np.ones(N)}, {"b": "x"}],
+            "clip": [*without(REAL, math.inf), 0, -1, -math.inf],
+            "weight_decay": [*REAL, None, -1],
+            "schedule": [*NAME, None],
+            "schedule_steps": [*WHOLE, None, 0],
+            "window": [*WHOLE, 0],
+            "batch": [*WHOLE, None, 0],
+            "reduction": [*NAME, None],
+            "reset_state": [*ARRAY, np.full(N, np.inf)],
+            "tailored": [*TRUTH, None],
             "check_bounds": [*TRUTH, None],
         },
     ),
@@ -112,7 +147,7 @@ TABLE: dict[Callable[..., Any], tuple[dict[str, Any], dict[str, list[Any]]]] = {
     ),
     rnnsim.loss: (
         {**DATA, "targets": D, "steady_state": True},
-        {**FORWARD, "targets": [*UNREAL, 3.0], "mask": ARRAY},
+        {**FORWARD, "targets": [*UNREAL, 3.0], "mask": ARRAY, "reduction": [*NAME, None]},
     ),
     rnnsim.simulate: ({**DATA, "steady_state": True}, FORWARD),
     rnnsim.input_for: (
@@ -188,7 +223,12 @@ TABLE: dict[Callable[..., Any], tuple[dict[str, Any], dict[str, list[Any]]]] = {
             "seed": SEED,
             "hidden": [*WHOLE, 0],
             "optimizer": [*NAME, OPTIMIZERS["adam"], BPTT(), OPTIMIZERS["adam"](beta1=1)],
-            "learning_rate": [*REAL, -1],
+            "learning_rate": [*REAL, -1, {"X": 1}, {"W": np.ones(9)}],
+            "weight_decay": [*REAL, None, -1],
+            "schedule": [*NAME, None],
+            "schedule_steps": [*WHOLE, 0],
+            "reduction": [*NAME, None],
+            "params": odd_params()[1:],
             "clip": [*without(REAL, math.inf), 0, -1, -math.inf],
             "window": [*WHOLE, 0],
             "batch": [*WHOLE, 0],

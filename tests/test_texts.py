@@ -380,7 +380,7 @@ def test_the_first_run_is_the_one_that_is_printed() -> None:
 @pytest.mark.usefixtures("uncompiled")
 def test_the_other_examples_of_the_readme_run() -> None:
     names: dict[str, Any] = {"np": np, "rnnsim": rnnsim}
-    assert len(examples_of(README)) == 3
+    assert len(examples_of(README)) == 4
     for code in examples_of(README)[1:]:  # one after the other, as a reader would type them
         exec(code, names)
     net, params, inputs, path = (names[name] for name in ("net", "params", "inputs", "path"))
@@ -458,7 +458,7 @@ def keep_history_of_one_field(trajectory: Any, first: int, count: int) -> None:
 @pytest.mark.usefixtures("uncompiled", "plugin_path")
 def test_the_example_network_keeps_its_history(monkeypatch: pytest.MonkeyPatch) -> None:
     net, rng = leaky_network(2, 3, 2), np.random.default_rng(0)
-    given = net.init(0), rng.normal(size=(9, 2, 2)), rng.normal(size=(9, 2, 2))
+    given = net.init(0), rng.normal(size=(20, 2, 2)), rng.normal(size=(20, 2, 2))
 
     def difference() -> float:
         options: dict[str, Any] = {"rule": "truncated-bptt", "h": 3}

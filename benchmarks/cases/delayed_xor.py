@@ -38,9 +38,9 @@ class DelayedXorOnLine(Case):
 
     def trainer(self, tailored: bool = False) -> Any:
         from rnnsim.training.experiment import configure
-        from rnnsim.training.trainer import Trainer
+        from rnnsim.training.task_training import TaskTraining
 
-        return Trainer(configure(
+        return TaskTraining(configure(
             "rtrl", "delayed-xor", hidden=self.n, steps=10**12, stop=False, tailored=tailored,
         ))  # fmt: skip
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from benchmarks.cases.case import Case
-from benchmarks.cases.recurrent import Arrays, alone, network, problem
+from benchmarks.cases.recurrent import Arrays, gradients, network, problem
 from benchmarks.entries import OURS, Entries
 
 RADIUS = 0.8  # spectral radius of W: relaxation converges at this rate or, as f' <= 1, faster
@@ -50,7 +50,7 @@ class Equilibrium(Case):
         rows = [inputs[None], targets[None]]
         return {
             OURS: [
-                alone(f"adjoint {adjoint}", net, params, rows, "recurrent-backprop", 1,
+                gradients(f"adjoint {adjoint}", net, params, rows, "recurrent-backprop", 1,
                       tolerance=RESIDUAL, adjoint=adjoint, adjoint_tolerance=tolerance)
                 for adjoint, tolerance in ADJOINTS
             ]

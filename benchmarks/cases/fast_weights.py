@@ -73,7 +73,7 @@ class FastWeightGradient(Case):
         data: Any = [(slow, fast), targets]
 
         def entries(rule: str, window: int) -> list[Entry]:
-            return both_ways(rule, network, params, data, rule, self.steps, window)
+            return both_ways(rule, network, params, data, rule, self.steps, window=window)
 
         rule = f"fast-weights-{self.architecture}"
         return {
@@ -113,10 +113,10 @@ class FlipFlopOnLine(Case):
 
     def trainer(self, tailored: bool = False) -> Any:
         from rnnsim.training.experiment import configure
-        from rnnsim.training.trainer import Trainer
+        from rnnsim.training.task_training import TaskTraining
 
         rule = f"fast-weights-{self.architecture}"
-        return Trainer(configure(
+        return TaskTraining(configure(
             rule, "flip-flop", settings="published", steps=10**12, stop=False, tailored=tailored,
         ))  # fmt: skip
 

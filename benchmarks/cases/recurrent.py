@@ -30,26 +30,36 @@ def problem(
     return [array.astype(dtype) for array in params], [array.astype(dtype) for array in data]
 
 
-def both_ways(label: str, network: Any, *arguments: Any) -> list[Entry]:
+def both_ways(label: str, network: Any, *arguments: Any, **choices: Any) -> list[Entry]:
     """The kernel for arbitrary sizes and, for a small network, the one for its exact sizes."""
     ways = [False, True] if network.n_state <= TAILORED else [False]
     return [
-        alone(f"{label}, tailored" if tailored else label, network, *arguments, tailored=tailored)
+        gradients(
+            f"{label}, tailored" if tailored else label,
+            network,
+            *arguments,
+            tailored=tailored,
+            **choices,
+        )
         for tailored in ways
     ]
 
 
-def alone(
-    label: str, network: Any, params: Arrays, data: Arrays, rule: str, units: int,
-    window: int | None = None, tailored: bool = False, **options: Any,
+def gradients(
+    label: str, network: Any, params: Arrays, data: Any, rule: str, units: int, **choices: Any
 ) -> Entry:  # fmt: skip
-    """Make rnnsim's entry: a rule on a sequence with fixed weights."""
-    from benchmarks.alone import Alone
+    """Make rnnsim's entry: the function that a user has from ``rnnsim.gradient_function``."""
+    from rnnsim import gradient_function
 
-    made = Alone(network, network.params_type(*params), *data, rule, window, tailored, **options)
+    function = gradient_function(network, rule, **choices)
+    weights = network.params_type(*params)
+
+    def answer() -> dict[str, np.ndarray]:
+        found = function(weights, *data)
+        return {"loss": np.array(found.loss), **found.grads._asdict()}
 
     def work() -> int:
-        made()
+        function(weights, *data)
         return units
 
-    return Entry(label, made.answer, work)
+    return Entry(label, answer, work)

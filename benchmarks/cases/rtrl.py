@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from benchmarks.cases.case import TOLERANCE, Case
-from benchmarks.cases.recurrent import Arrays, alone, both_ways, network, problem
+from benchmarks.cases.recurrent import Arrays, both_ways, gradients, network, problem
 from benchmarks.entries import OURS, Entries, Entry
 
 YARDSTICK = "bare GEMM"  # of the shape of p with the gradient row
@@ -58,7 +58,7 @@ class RTRL(Case):
     def rnnsim(self) -> Entries:
         net = network(self.m, self.n, self.k, self.dtype)
         window = 1 if self.online else None
-        entries = {OURS: both_ways("rtrl", net, *self.problem(), "rtrl", self.steps, window)}
+        entries = {OURS: both_ways("rtrl", net, *self.problem(), "rtrl", self.steps, window=window)}
         if self.ceilings:
             entries[YARDSTICK] = [self.bare_gemm()]
         return entries
@@ -114,5 +114,5 @@ class BlockForm(RTRL):
 
     def rnnsim(self) -> Entries:
         net = network(self.m, self.n, self.k, self.dtype)
-        block = alone("rtrl-block", net, *self.problem(), "rtrl-block", self.steps, h=self.n)
+        block = gradients("rtrl-block", net, *self.problem(), "rtrl-block", self.steps, h=self.n)
         return {OURS: [block]}

@@ -28,7 +28,7 @@ def trained(trainer: Any, steps: int) -> tuple[Any, float]:
     """Run a new trainer for ``steps`` steps; return its parameters and the sum of the losses."""
     next(trainer.chunks(steps))
     assert trainer.step == steps
-    return trainer.params, trainer.training.stream.losses[:steps].sum()
+    return trainer.params, trainer.stream.losses[:steps].sum()
 
 
 def trainers(
@@ -37,13 +37,13 @@ def trainers(
     """Entries of a whole run, with the loop for arbitrary sizes and with the tailored one."""
     return [
         Entry(label, partial(answer, tailored), go_on(trainer(tailored), steps))
-        for label, tailored in (("Trainer", False), ("Trainer, tailored", True))
+        for label, tailored in (("TaskTraining", False), ("TaskTraining, tailored", True))
     ]
 
 
 def streamed(trainer: Any, steps: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """The first data that a run of one sequence draws: inputs (T, m), targets (T, k), mask (T,)."""
-    stream = trainer.training.stream
+    stream = trainer.stream
     parts: list[tuple[np.ndarray, ...]] = []
     while sum(len(part) for part, *_ in parts) < steps:
         parts.append(tuple(array[:, 0].copy() for array in (stream.inputs, stream.targets, stream.mask)))

@@ -6,27 +6,38 @@ public Numba alone (:mod:`rnnsim.compiler.plain`), and replaces each piece that 
 not support.
 """
 
-from rnnsim.compiler.binding import bind_arguments
-from rnnsim.compiler.bounds import checking_bounds
+from rnnsim.compiler.binding import NUMBERS, Bound, bind_arguments, is_plain, rebind
+from rnnsim.compiler.bounds import checked, checking_bounds
 from rnnsim.compiler.compose import compiled
+from rnnsim.compiler.environment import is_uncompiled
+from rnnsim.compiler.guard import Guard
 from rnnsim.compiler.listeners import listeners
 from rnnsim.compiler.machine import VECTOR
 from rnnsim.compiler.pieces import NATIVE, SHARING, in_use
 from rnnsim.compiler.sharing import is_forked
 from rnnsim.compiler.sharing import state as sharing_state
+from rnnsim.compiler.snapshot import frozen
 from rnnsim.compiler.specialising import known_about, specialise
 
 __all__ = [
     "NATIVE",
+    "NUMBERS",
     "SHARING",
     "VECTOR",
+    "Bound",
+    "Guard",
     "bind_arguments",
+    "checked",
     "checking_bounds",
     "compiled",
+    "frozen",
     "in_use",
     "is_forked",
+    "is_plain",
+    "is_uncompiled",
     "known_about",
     "listeners",
+    "rebind",
     "sharing_state",
     "specialise",
 ]

@@ -9,8 +9,8 @@ matters for calls of about a hundred microseconds, not for a loop over thousands
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Callable
-from functools import partial
+from collections.abc import Callable, Iterable
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
@@ -32,54 +32,114 @@ NUMBERS: dict[type, Any] = {
 }
 
 
-def bind_arguments(function: Kernel, value: Any, owner: str = "") -> Callable[..., Any]:
-    """Compile a kernel and bind its first argument.
+class Bound(partial):  # type: ignore[type-arg]
+    """A compiled kernel with its first arguments, made by :func:`bind_arguments`.
+
+    Attributes
+    ----------
+    values : tuple
+        These arguments.
+    memories : tuple
+        Where machine code finds them; empty if they are unboxed at every call.
+    """
+
+    values: tuple[Any, ...]
+    memories: tuple[Any, ...]
+
+
+def bind_arguments(function: Kernel, *values: Any, owner: str = "") -> Bound:
+    """Compile a kernel and bind its first arguments, one or two.
 
     Parameters
     ----------
     function : Callable
-        Its other arguments, if any, are integers.
-    value : array, number or tuple of such
-        Kernel and caller may both change the contents of the arrays. If the tuple contains anything else
-        (a random generator), it is unboxed at every call.
+        Its other arguments, if any, are unboxed at every call.
+    *values : array, number or tuple of such
+        Kernel and caller may both change the contents of the arrays. If a tuple contains anything else
+        (a random generator), all are unboxed at every call.
     owner : str
         As for :func:`rnnsim.compiler.compiled`.
 
     Returns
     -------
-    Callable
+    Bound
         Takes the other arguments and returns the kernel's result.
     """
     import numba
 
-    if numba.config.DISABLE_JIT or not is_plain(value) or not in_use(BINDING):  # type: ignore[attr-defined]
-        return partial(compiled(entry_point(function), owner), value)
-    memory = memory_of(value)
-    contents = contents_kernel(numba.typeof(value), ctypes.sizeof(memory), classes_of(value))
+    if numba.config.DISABLE_JIT or not is_plain(values) or not in_use(BINDING):  # type: ignore[attr-defined]
+        return _held(compiled(entry_point(function), owner), values, values, ())
+    memories = tuple(map(memory_of, values))
+    contents = [
+        contents_kernel(numba.typeof(value), ctypes.sizeof(memory), classes_of(value))
+        for value, memory in zip(values, memories)
+    ]
+    bound = (_bound_one if len(values) == 1 else _bound_two)(function, *contents)
+    bound.__name__ = function.__name__  # shown by ``rnnsim cache``
+    return _held(compiled(bound, owner), map(ctypes.addressof, memories), values, memories)
 
+
+def rebind(bound: Bound, value: Any) -> Bound:
+    """Bind another value, of the same types, in place of the last one.
+
+    Raises
+    ------
+    TypeError
+        If a type differs: machine code would misread it.
+    """
+    *kept, last = bound.values
+    if layout_of(value) != layout_of(last):
+        raise TypeError(f"{layout_of(value)} is bound in place of {layout_of(last)}")
+    values = (*kept, value)
+    if not bound.memories:
+        return _held(bound.func, values, values, ())
+    memories = (*bound.memories[:-1], memory_of(value))
+    return _held(bound.func, map(ctypes.addressof, memories), values, memories)
+
+
+def _held(
+    run: Callable[..., Any], arguments: Iterable[Any], values: tuple[Any, ...],
+    memories: tuple[Any, ...],
+) -> Bound:  # fmt: skip
+    made = Bound(run, *arguments)
+    made.values, made.memories = values, memories
+    return made
+
+
+def _bound_one(function: Kernel, contents: Kernel) -> Kernel:
     @kernel(inlines_all=options_of(function).inlines_all)
-    def bound(address: int, *others: int) -> Any:
+    def bound(address: int, *others: Any) -> Any:
         return function(contents(address), *others)
 
-    bound.__name__ = function.__name__  # shown by ``rnnsim cache``
-    run, address = compiled(bound, owner), ctypes.addressof(memory)
+    return bound
 
-    def call(*others: int) -> Any:
-        return run(address, *others)
 
-    call.holds = value, memory  # type: ignore[attr-defined]
-    return call
+def _bound_two(function: Kernel, contents: Kernel, second: Kernel) -> Kernel:
+    @kernel(inlines_all=options_of(function).inlines_all)
+    def bound(address: int, other: int, *others: Any) -> Any:
+        return function(contents(address), second(other), *others)
+
+    return bound
 
 
 def entry_point(function: Kernel) -> Kernel:
     """Wrap a kernel as an entry point: only the wrapper counts references."""
 
     @kernel(inlines_all=options_of(function).inlines_all)
-    def outermost(value: Any, *others: int) -> Any:
+    def outermost(value: Any, *others: Any) -> Any:
         return function(value, *others)
 
     outermost.__name__ = function.__name__  # shown by ``rnnsim cache``
     return outermost
+
+
+def layout_of(value: Any) -> Any:
+    """The types of the arrays and numbers in a value."""
+    if isinstance(value, np.ndarray):
+        return value.dtype, value.ndim, value.flags.c_contiguous
+    if isinstance(value, tuple):
+        return type(value), *map(layout_of, value)
+    return type(value)
 
 
 def is_plain(value: Any) -> bool:
@@ -104,8 +164,14 @@ def memory_of(value: Any) -> Any:
 
 def structure(parts: list[Any]) -> Any:
     """A C structure with these parts."""
-    fields = [(f"part{i}", type(part)) for i, part in enumerate(parts)]
-    return type("Structure", (ctypes.Structure,), {"_fields_": fields})(*parts)
+    return _structure_of(tuple(map(type, parts)))(*parts)
+
+
+@cache
+def _structure_of(kinds: tuple[type, ...]) -> Any:
+    """The class of structures with parts of these types, kept, since making one takes long."""
+    fields = [(f"part{i}", kind) for i, kind in enumerate(kinds)]
+    return type("Structure", (ctypes.Structure,), {"_fields_": fields})
 
 
 def classes_of(value: Any) -> tuple[type, ...]:

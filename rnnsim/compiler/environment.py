@@ -65,6 +65,13 @@ def load_numba() -> None:
         ) from None
 
 
+def is_uncompiled() -> bool:
+    """Whether kernels run as the plain Python that they are (``NUMBA_DISABLE_JIT``)."""
+    import numba
+
+    return bool(numba.config.DISABLE_JIT)  # type: ignore[attr-defined]
+
+
 def _import_numba() -> None:
     """Import Numba; its warning about a setting that it cannot read becomes an error."""
     with warnings.catch_warnings(record=True) as caught:

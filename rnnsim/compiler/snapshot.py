@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from rnnsim.compiler.environment import is_uncompiled
 from rnnsim.compiler.fingerprint import Fingerprint, fingerprints
 from rnnsim.compiler.references import (
     closure_of,
@@ -34,6 +35,14 @@ def snapshot(function: Callable[..., Any]) -> tuple[types.FunctionType, Fingerpr
     copy = copier.function(root)
     _copies.update(copier.made)  # all are complete: an exception, such as that of Ctrl-C, leaves none
     return copy, keys[root]
+
+
+def frozen(function: Callable[..., Any]) -> Callable[..., Any]:
+    """A copy of a kernel that keeps what it and all that it reaches refer to now.
+
+    Where nothing is compiled, the kernel itself, which may do anything that Python can.
+    """
+    return function if is_uncompiled() else snapshot(function)[0]
 
 
 class _Copier:

@@ -15,6 +15,7 @@ from rnnsim.errors import RnnsimError
 from rnnsim.kernels import kernel
 from rnnsim.network import Stream
 from rnnsim.networks.derivative_checks import adds_up_over_outputs, check_loss_gradient
+from rnnsim.numerics.linalg import copy
 from rnnsim.typing import Array, Kernel
 
 
@@ -92,7 +93,9 @@ def step_loss_kernel(loss: Kernel, is_sum: bool = False) -> Kernel:
                 error[:] = 0
             else:
                 y, d = stream.outputs[row, b], stream.targets[row, b]
-                if stream.masks_outputs[0]:
+                if stream.gives_error[row]:
+                    copy(d, error)
+                elif stream.masks_outputs[0]:
                     losses[b] = weight * weighted(y, d, stream.output_mask[row, b], error)
                 else:
                     losses[b] = weight * loss(y, d, error)

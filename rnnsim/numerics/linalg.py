@@ -305,3 +305,12 @@ def add_rows(x: Array, out: Array) -> None:
     for r in range(x.shape[0]):
         for i in range(x.shape[1]):
             out[i] += x[r, i]
+
+
+@kernel(allocates=False)
+def all_finite(x: Array) -> bool:
+    """Whether all numbers of a vector are finite."""
+    others = 0
+    for i in range(x.size):
+        others += 0 if np.isfinite(x[i]) else 1
+    return others == 0

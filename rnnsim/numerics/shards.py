@@ -167,6 +167,8 @@ def load_shard(stream: Stream, row: int, count: int, begin: int, own: Stream) ->
     copy_sequences(stream.mask, row, begin, own.mask, 0, 0, count)
     copy_sequences(stream.resets, row, begin, own.resets, 0, 0, count)
     own.masks_outputs[0] = stream.masks_outputs[0]
+    for t in range(count):
+        own.gives_error[t] = stream.gives_error[row + t]
     if stream.masks_outputs[0]:
         copy_sequences(stream.output_mask, row, begin, own.output_mask, 0, 0, count)
 

@@ -1,6 +1,6 @@
 """The number of threads: BLAS has one, and kernels divide large work between the free cores.
 
-BLAS threads inside a time loop wait for one another at every step. Kernels divide the work themselves
+BLAS is limited in :mod:`rnnsim.numerics.blas_threads`. Kernels divide the work themselves
 (:mod:`rnnsim.numerics.parallel`), into a number of parts that does not depend on the machine, so that
 sums are the same to the last bit on any number of cores. ``RNNSIM_NUM_THREADS`` is the maximum number
 of threads.
@@ -13,12 +13,9 @@ while that takes long.
 from __future__ import annotations
 
 import os
-import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import nullcontext
 from functools import lru_cache
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -26,12 +23,14 @@ import numpy as np
 from rnnsim.compiler import SHARING, compiled, in_use, is_forked, sharing_state
 from rnnsim.errors import RnnsimError
 from rnnsim.kernels import kernel
+from rnnsim.numerics.blas_threads import Callers
 from rnnsim.numerics.parallel import in_parallel
 from rnnsim.typing import Array
 
 LIMIT = "RNNSIM_NUM_THREADS"
 OWNER = "threads"  # of the kernel below, which compiles in a fraction of a second
 BUSY = 50e-6  # seconds from which an empty parallel region means busy cores; on free ones: a few us
+FEW = 1 << 18  # multiplications, of which neither kernels nor BLAS divide any
 FRESH = 1.0  # seconds for which a measurement is valid
 
 
@@ -106,61 +105,6 @@ def cores() -> Cores:
     return Cores()
 
 
-@lru_cache(maxsize=1)
-def blas_libraries() -> list[Any]:
-    """Give threadpoolctl's controllers of the BLAS that kernels call, which is SciPy's."""
-    import scipy.linalg.cython_blas  # loads the library
-    from threadpoolctl import ThreadpoolController
-
-    found = ThreadpoolController().select(user_api="blas").lib_controllers
-    home = str(Path(scipy.__file__).parent)
-    own = [library for library in found if library.filepath.startswith(home)]  # or scipy.libs next to it
-    return own or list(found)
-
-
-class Callers:
-    """The Python threads that run kernels at present; while there are any, BLAS uses one thread."""
-
-    def __init__(self) -> None:
-        self._lock, self._count = threading.Lock(), 0
-        self._before: dict[Any, int] = {}  # the number of threads that each BLAS had
-
-    def enter(self) -> dict[Any, int]:
-        """Count this thread in; return the numbers of threads that BLAS had for it alone."""
-        with self._lock:
-            self._count += 1
-            sharing_state.callers = self._count
-            own: dict[Any, int] = {}
-            for library in blas_libraries():
-                if (count := library.get_num_threads()) != 1:
-                    (own if limits_each_thread(library) else self._before).setdefault(library, count)
-                    set_blas_threads(library, 1)
-            return own
-
-    def leave(self, own: dict[Any, int]) -> None:
-        """Count it out; BLAS is as it was before when the last has left."""
-        with self._lock:
-            self._count -= 1
-            sharing_state.callers = self._count
-            before = own if self._count else own | self._before
-            for library, count in before.items():
-                set_blas_threads(library, count)
-            if not self._count:
-                self._before.clear()
-
-
-def limits_each_thread(library: Any) -> bool:
-    """Whether the number of a BLAS's threads is set for each Python thread by itself."""
-    return getattr(library, "threading_layer", "") == "openmp"
-
-
-def set_blas_threads(library: Any, count: int) -> None:
-    """Set the number, also where threadpoolctl has given the right to do so to another Python thread."""
-    if hasattr(library, "clear_controlling_thread"):
-        library.clear_controlling_thread(force=True)
-    library.set_num_threads(count)  # takes 5 us
-
-
 _callers = Callers()
 
 
@@ -175,26 +119,38 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_forget)
 
 
-@contextmanager
-def shared_work() -> Iterator[None]:
+class shared_work:  # noqa: N801 (a context manager, without the cost of a generator)
     """Run kernels in this context: BLAS uses one thread, and rnnsim as many as there are free cores.
 
     Several Python threads may be in it at the same time; they share the free cores.
     """
-    import numba
 
-    if numba.config.DISABLE_JIT:  # type: ignore[attr-defined]
-        yield
-        return
-    wanted = cores().look()
-    threads = wanted if is_forked() else numba.get_num_threads()
-    callers = _callers  # a forked child has others
-    own = callers.enter()
-    if threads != wanted:  # setting it takes 2 us
-        numba.set_num_threads(wanted)
-    try:
-        yield
-    finally:
-        if threads != wanted:
-            numba.set_num_threads(threads)
-        callers.leave(own)
+    __slots__ = ("_before", "_callers", "_own")
+
+    def __enter__(self) -> None:
+        import numba
+
+        self._callers: Callers | None = None
+        if numba.config.DISABLE_JIT:  # type: ignore[attr-defined]
+            return
+        wanted = cores().look()
+        threads = wanted if is_forked() else numba.get_num_threads()
+        self._callers = _callers  # a forked child has others
+        self._own = _callers.enter()
+        self._before = threads if threads != wanted else 0
+        if self._before:  # setting it takes 2 us
+            numba.set_num_threads(wanted)
+
+    def __exit__(self, *_: object) -> None:
+        if self._callers is None:
+            return
+        if self._before:
+            import numba
+
+            numba.set_num_threads(self._before)
+        self._callers.leave(self._own)
+
+
+def work_context(multiplications: float) -> Any:
+    """The context for so many multiplications: where they are few, none is divided between threads."""
+    return nullcontext() if multiplications < FEW else shared_work()

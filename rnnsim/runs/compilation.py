@@ -12,7 +12,7 @@ from rnnsim import checks, registry
 from rnnsim.errors import NoSteadyState, RnnsimError
 from rnnsim.runs.processes import Death, in_processes
 from rnnsim.training.experiment import configure
-from rnnsim.training.trainer import Trainer
+from rnnsim.training.task_training import TaskTraining
 
 
 class Compilation(NamedTuple):
@@ -96,7 +96,7 @@ def compile_one(rule: str, task: str) -> Compilation:
     listeners.append(listen)
     start = time.perf_counter()
     try:
-        trainer = Trainer(configure(rule, task))
+        trainer = TaskTraining(configure(rule, task))
         with suppress(NoSteadyState):  # an untrained network may have none
             trainer.evaluate()
     except RnnsimError as error:

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from rnnsim.training.trainer import Trainer
+from rnnsim.training.task_training import TaskTraining
 
 
 @contextmanager
@@ -36,14 +36,14 @@ def compilation_announced() -> Iterator[None]:
 
 
 @contextmanager
-def progress_bar(trainer: Trainer, shown: bool) -> Iterator[Callable[[], None]]:
+def progress_bar(trainer: TaskTraining, shown: bool) -> Iterator[Callable[[], None]]:
     """Yield a function that updates the bar to the trainer's current step."""
     if not shown:
         yield lambda: None
         return
     from tqdm import tqdm
 
-    experiment, curve = trainer.experiment, trainer.training.curve
+    experiment, curve = trainer.experiment, trainer.curve
     name = f"{experiment.rule.name} on {experiment.task.name}"
     # disable=None: silent where standard error is not a terminal
     with tqdm(total=experiment.steps, desc=name, unit=" steps", disable=None, leave=False) as bar:

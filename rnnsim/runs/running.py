@@ -22,8 +22,10 @@ from rnnsim.runs.progress import progress_bar
 from rnnsim.task import Task
 from rnnsim.training.evaluation import Evaluation
 from rnnsim.training.experiment import Experiment, configure
+from rnnsim.training.observing import curve_metrics
 from rnnsim.training.optimizers import Optimizer
-from rnnsim.training.trainer import Trainer, curve_metrics
+from rnnsim.training.schedules import NAMES
+from rnnsim.training.task_training import TaskTraining
 from rnnsim.typing import Array, Params
 from rnnsim.version import __version__
 
@@ -140,11 +142,16 @@ def run(
     seed: int = 0,
     hidden: int | None = None,
     optimizer: str | Optimizer | None = None,
-    learning_rate: float | None = None,
+    learning_rate: Any = None,
     clip: float | None = None,
+    weight_decay: float = 0.0,
+    schedule: str = "constant",
+    schedule_steps: int | None = None,
+    reduction: str = "sum",
     window: int | None = None,
     batch: int | None = None,
     dtype: Any = None,
+    params: Params | None = None,
     criterion: str | Criterion | None = None,
     stop: bool = True,
     tailored: bool = False,
@@ -179,15 +186,29 @@ def run(
         Number of hidden units; a fast-weight network may have none.
     optimizer : str or Optimizer, optional
         ``sgd``, ``momentum``, ``rmsprop`` or ``adam``, or an optimizer object.
-    learning_rate : float, optional
+    learning_rate : float, or mapping or NamedTuple of floats and arrays, optional
+        One for all parameters, or one for each by name (a number, or an array of its shape); 0 freezes,
+        and so does leaving a parameter out of a mapping.
     clip : float, optional
         Maximum norm of the gradient, which is scaled down to it; ``inf`` for no clipping.
+    weight_decay : float
+        Each update takes this part of the weights away, times the learning rate; not by way of the
+        gradient [Loshchilov & Hutter 2019].
+    schedule : "constant", "linear", "cosine" or "step"
+        How the learning rate falls: to 0 over ``schedule_steps``, or to a tenth after each of them.
+    schedule_steps : int, optional
+        By default all steps of the run, or for ``step`` a third of them.
+    reduction : "sum" or "mean"
+        Whether the gradient of a window is a sum over its steps, so that it grows with the window, or a
+        mean over its targets.
     window : int, optional
         Steps between updates: 1 is on-line learning. By default an episode, or in a stream without
         episodes what the task or the rule suggests.
     batch : int, optional
         Number of sequences that are processed in parallel.
     dtype : "float64" or "float32", optional
+    params : NamedTuple of arrays, optional
+        The parameters to begin with, such as those of another run; by default they are drawn.
     criterion : str or Criterion, optional
         The criterion by which the task counts as solved: the name of one of the task's, or an object.
     stop : bool
@@ -225,10 +246,12 @@ def run(
     if save is not None:
         folders.check_writable(save)
     with checking_bounds(check_bounds):
-        trainer = Trainer(configure(
+        trainer = TaskTraining(configure(
             rule, task, network=network, settings=settings, steps=steps, seed=seed, hidden=hidden,
-            optimizer=optimizer, learning_rate=learning_rate, clip=clip, window=window, batch=batch,
-            dtype=dtype, criterion=criterion, stop=stop, tailored=tailored, options=options,
+            optimizer=optimizer, learning_rate=learning_rate, clip=clip, weight_decay=weight_decay,
+            schedule=schedule, schedule_steps=schedule_steps, reduction=reduction, window=window,
+            batch=batch, dtype=dtype, params=params, criterion=criterion, stop=stop, tailored=tailored,
+            options=options,
         ))  # fmt: skip
         with progress_bar(trainer, shown=progress) as show:
             for _ in trainer.chunks():
@@ -242,7 +265,7 @@ def run(
     return result
 
 
-def result_of(trainer: Trainer) -> Run:
+def result_of(trainer: TaskTraining) -> Run:
     """Make the result of a run from its trainer, evaluating the network as it is now."""
     experiment = trainer.experiment
     return Run(
@@ -252,7 +275,7 @@ def result_of(trainer: Trainer) -> Run:
         steps=trainer.step,
         seconds=max(trainer.seconds, 1e-9),
         held_out=trainer.evaluate(),
-        metrics=curve_metrics(trainer.training.curve, trainer.step, experiment.task.score),
+        metrics=curve_metrics(trainer.curve, trainer.step, experiment.task.score),
     )
 
 
@@ -282,15 +305,25 @@ def _summary(run: Run) -> dict[str, Any]:
                     "steps",
                     "window",
                     "batch",
-                    "learning_rate",
                     "clip",
+                    "weight_decay",
+                    "reduction",
                     "stop",
                     "tailored",
                 )
             },
+            "learning_rate": _rate(experiment),
+            "schedule": NAMES[experiment.schedule.kind],
+            "schedule_steps": experiment.schedule.steps,
         },
         "result": result,
     }
+
+
+def _rate(experiment: Experiment) -> Any:
+    """The learning rate, or that of each parameter."""
+    rate = experiment.learning_rate
+    return rate._asdict() if hasattr(rate, "_asdict") else rate
 
 
 def _named(thing: Options) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from rnnsim.rule import Rule
 from rnnsim.runs.processes import Death, in_processes
 from rnnsim.task import Task
 from rnnsim.training.experiment import Experiment, configure
-from rnnsim.training.trainer import Trainer
+from rnnsim.training.task_training import TaskTraining
 from rnnsim.typing import Array
 
 NEVER = np.inf
@@ -256,7 +256,7 @@ def _run_each(
     experiment: Experiment, seeds: Iterable[int]
 ) -> Generator[tuple[int, Outcome], None, None]:
     for seed in seeds:
-        trainer = Trainer(replace(experiment, seed=seed))
+        trainer = TaskTraining(replace(experiment, seed=seed))
         try:
             for _ in trainer.chunks():
                 pass
@@ -272,7 +272,7 @@ def _run_in_processes(recipe: _Recipe, seeds: int, jobs: int) -> Outcomes:
     except (pickle.PicklingError, AttributeError, TypeError) as error:
         raise RnnsimError(f"this experiment cannot be sent to other processes ({error}); use jobs=1, or "
                           "names and options in place of what is made") from None  # fmt: skip
-    Trainer(recipe.experiment())  # fills the kernel cache for the other processes
+    TaskTraining(recipe.experiment())  # fills the kernel cache for the other processes
     yield from in_processes(
         partial(_outcomes, recipe), range(seeds), jobs, min(PIECE, -(-seeds // jobs))
     )

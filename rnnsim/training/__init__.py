@@ -1,1 +1,1 @@
-"""Training: gradients of whole sequences, the compiled learning loop, optimizers, evaluation."""
+"""Training: learners, gradients of whole sequences, the compiled loop, optimizers, evaluation."""

@@ -1,12 +1,17 @@
-"""What a message about divergence says besides."""
+"""Errors and warnings about what diverged, or is unstable."""
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
+import numpy as np
+
 from rnnsim import registry
-from rnnsim.network import Network
+from rnnsim.errors import Diverged, RnnsimWarning
+from rnnsim.network import Network, Stream
 from rnnsim.rule import Rule
+from rnnsim.typing import Array
 
 OWN = "rnnsim"  # the distribution
 
@@ -33,3 +38,32 @@ def has_function(value: Any) -> bool:
         return False
     plain = isinstance(value, tuple) and bool(value) and all(callable(part) for part in value)
     return plain or any(map(has_function, value))
+
+
+def raise_if_diverged(stream: Stream, hint: str, grad: Array | None = None) -> None:
+    """Raise if the loss or the gradient is not finite; ``hint`` is added to the message.
+
+    Raises
+    ------
+    Diverged
+        With the first step whose loss is not finite.
+    """
+    bad = np.flatnonzero(~np.isfinite(stream.losses))
+    if bad.size:
+        raise Diverged(
+            f"the loss is {stream.losses[bad[0]]} at step {bad[0] + 1}; "
+            f"smaller weights or inputs keep it finite{hint}"
+        )
+    if grad is not None and not np.isfinite(grad).all():
+        raise Diverged(
+            f"the gradient is not finite over {len(stream.losses)} steps though the loss is; "
+            f"smaller weights or shorter sequences keep it finite{hint}"
+        )
+
+
+def warn_if_unstable(radius: float) -> float:
+    """Warn of a spectral radius that is at least 1, and return it."""
+    if radius >= 1:
+        warnings.warn(f"a steady state is unstable: the spectral radius there is {radius:.4g}; it is a "
+                      "steady state all the same", RnnsimWarning, stacklevel=5)  # fmt: skip
+    return radius

@@ -14,7 +14,9 @@ from rnnsim.network import Network
 from rnnsim.options import Options
 from rnnsim.rule import Rule
 from rnnsim.task import Suggestion, Task
+from rnnsim.training.learning_rates import checked_rate
 from rnnsim.training.optimizers import Optimizer, make_optimizer, optimizer_type
+from rnnsim.training.schedules import REDUCTIONS, Schedule, falling_over, make_schedule
 from rnnsim.typing import Params
 
 T = TypeVar("T")
@@ -38,14 +40,18 @@ class Experiment:
     steps: int  # maximum number of time steps
     window: int  # steps between updates
     batch: int  # number of sequences
-    learning_rate: float
+    learning_rate: Any  # a number, or one for each parameter
     clip: float  # maximum norm of the gradient; inf: no clipping
+    weight_decay: float
+    schedule: Schedule  # of the learning rate
+    reduction: str  # of the gradient over a window: sum or mean
     stop: bool  # whether to stop once the task is solved
     tailored: bool  # whether the loop is compiled for the exact array sizes
+    params: Params | None = None  # those to begin with, where they are given
 
     def initial_params(self) -> Params:
-        """Draw the initial parameters."""
-        return self.network.init(self.seed, **self.init)
+        """The parameters that are given, or else draw them."""
+        return self.network.init(self.seed, **self.init) if self.params is None else self.params
 
 
 def configure(
@@ -58,11 +64,16 @@ def configure(
     seed: int = 0,
     hidden: int | None = None,
     optimizer: str | Optimizer | None = None,
-    learning_rate: float | None = None,
+    learning_rate: Any = None,
     clip: float | None = None,
+    weight_decay: float = 0.0,
+    schedule: str = "constant",
+    schedule_steps: int | None = None,
+    reduction: str = "sum",
     window: int | None = None,
     batch: int | None = None,
     dtype: Any = None,
+    params: Params | None = None,
     criterion: str | Criterion | None = None,
     stop: bool = True,
     tailored: bool = False,
@@ -99,10 +110,14 @@ def configure(
         steps=max_steps,
         window=min(_window(chosen_rule, chosen_task, suggested, net, window), max_steps),
         batch=checks.whole("batch", suggested.batch if batch is None else batch, 1, checks.LARGEST_SIZE),
-        learning_rate=checks.real("learning_rate", rate, at_least=0),
-        clip=_clip(suggested.clip if clip is None else clip),
+        learning_rate=checked_rate(net, rate),
+        clip=clipping(suggested.clip if clip is None else clip),
+        weight_decay=checks.real("weight_decay", weight_decay, at_least=0),
+        schedule=make_schedule(schedule, falling_over(schedule, schedule_steps, max_steps)),
+        reduction=checks.known_name("reduction", reduction, REDUCTIONS),
         stop=checks.boolean("stop", stop),
         tailored=checks.boolean("tailored", tailored),
+        params=None if params is None else net.views(net.pack(params)),
     )
 
 
@@ -236,7 +251,8 @@ def _check_fit(rule: Rule, task: Task, network: Network) -> None:
     rule.check_network(network)
 
 
-def _clip(limit: float | None) -> float:
+def clipping(limit: float | None) -> float:
+    """Check the maximum norm of the gradient; None or inf for no maximum."""
     unlimited = limit is None or (isinstance(limit, float) and limit == math.inf)
     return math.inf if unlimited else checks.real("clip", limit, above=0)
 

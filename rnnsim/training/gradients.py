@@ -1,61 +1,36 @@
-"""Gradient, loss and simulation of whole sequences with fixed parameters."""
+"""The gradient of whole sequences with fixed parameters, by a learning rule."""
 
 from __future__ import annotations
 
-import copy
-import warnings
-from collections.abc import Iterator
-from dataclasses import dataclass
+import threading
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from rnnsim import checks, registry
-from rnnsim.arrays import aligned_zeros
-from rnnsim.compiler import checking_bounds, compiled
-from rnnsim.errors import Diverged, RnnsimError, RnnsimWarning, reports_memory
-from rnnsim.network import Network, Stream, check_is_network
-from rnnsim.numerics.fixed_points import SOLVERS
+from rnnsim.compiler import Guard, checked, checking_bounds, frozen, is_uncompiled
+from rnnsim.errors import RnnsimError, reports_memory
+from rnnsim.network import KERNELS, Network, Stream, check_is_network
 from rnnsim.numerics.stability import spectral_radius
 from rnnsim.numerics.threads import shared_work
-from rnnsim.rule import Rule, Settler, Window
-from rnnsim.training.divergence import bounds_hint
-from rnnsim.training.evaluation import plain_forward
-from rnnsim.training.streams import make_stream
-from rnnsim.typing import Array, Inputs, Memory, Params, State, Trajectory
-
-
-@dataclass
-class Carried:
-    """What a rule keeps of a sequence for the steps that follow; ``memory`` of :class:`Gradient`.
-
-    Attributes
-    ----------
-    rule : Rule
-    batch : int
-        B.
-    window : int
-        The number of steps that the rule sees at a time.
-    memory : NamedTuple
-        The rule's own.
-    trajectory : NamedTuple
-        With ``held`` rows of history.
-    held : int
-    steps : int
-        The number of steps so far.
-    """
-
-    rule: Rule
-    batch: int
-    window: int
-    memory: Memory
-    trajectory: Trajectory
-    held: int = 0
-    steps: int = 0
+from rnnsim.rule import DONE, Rule
+from rnnsim.training.divergence import bounds_hint, raise_if_diverged, warn_if_unstable
+from rnnsim.training.kept import Kept
+from rnnsim.training.schedules import REDUCTIONS
+from rnnsim.training.sequences import (
+    DIVERGED,
+    NOT_FINITE,
+    Carried,
+    Pass,
+    Shape,
+    pass_kernel,
+)
+from rnnsim.training.streams import begin, copy_params, laid_out, make_stream
+from rnnsim.typing import Array, Inputs, Params
 
 
 class Gradient(NamedTuple):
-    """The result of :func:`gradient`.
+    """The result of :func:`gradient`, in arrays of its own.
 
     Attributes
     ----------
@@ -79,12 +54,236 @@ class Gradient(NamedTuple):
     memory: Carried
 
 
-class Simulation(NamedTuple):
-    """The result of :func:`simulate`: time-major arrays."""
+class GradientFunction:
+    """The gradient of a network by a rule; :func:`gradient_function` makes it.
 
-    states: Array  # (T, B, N), after each step: activations, or fast weights
-    outputs: Array  # (T, B, k)
-    spectral_radius: float | None = None  # the largest over steady states; below 1 they are stable
+    Several threads may call it at once: each has arrays of its own.
+
+    Attributes
+    ----------
+    network : Network
+    rule : Rule
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        rule: Rule,
+        window: int | None,
+        seed: int,
+        reduction: str,
+        tailored: bool,
+    ) -> None:
+        self.network, self.rule = network, rule
+        self._window = None if window is None else checks.whole("window", window, 1)
+        self._seed = checks.whole("seed", seed, 0)
+        self._mean = checks.known_name("reduction", reduction, REDUCTIONS) == "mean"
+        self._tailored = checks.boolean("tailored", tailored)
+        self.kernel = pass_kernel(network, rule)
+        self._bound = frozen(self.kernel)
+        self._checked = checked()
+        self._own = threading.local()
+
+    def __repr__(self) -> str:
+        return f"gradient_function({self.network!r}, {self.rule!r})"
+
+    @property
+    def nbytes(self) -> int:
+        """The bytes of the arrays that this thread keeps."""
+        return self._passes().nbytes
+
+    @reports_memory
+    def __call__(
+        self,
+        params: Params,
+        inputs: Inputs,
+        targets: Array,
+        *,
+        mask: Array | None = None,
+        resets: Array | None = None,
+        initial_state: Array | None = None,
+        reset_state: Array | None = None,
+        memory: Carried | None = None,
+    ) -> Gradient:
+        """Compute the loss and its gradient.
+
+        The arguments, the result and the errors are those of :func:`gradient`.
+        """
+        network = self.network
+        u = laid_out(inputs, network.columns, network.dtype)
+        d = laid_out(targets, (network.n_out,), network.dtype)
+        is_plain = mask is None and resets is None and u is not None and d is not None
+        if is_plain and u.shape[:2] == d.shape[:2]:  # type: ignore[union-attr]
+            stream = None  # the kernel looks whether all is finite, which takes less time
+        else:
+            stream = make_stream(network, inputs, targets, mask, resets, settles=self.rule.settles)
+            u, d = stream.inputs, stream.targets
+        steps, batch = u.shape[:2]  # type: ignore[union-attr]
+        arrays = self._pass(steps, batch, memory)
+        if initial_state is None and reset_state is None:
+            state = arrays.begin
+        else:
+            state = begin(network, batch, initial_state, reset_state, self.rule.settles)
+        copy_params(network, params, arrays.work.flat_params, arrays.views)
+        arrays.start(state, memory)
+        data = stream
+        if data is None:
+            own = arrays.stream
+            data = Stream(u, d, *own[2:])  # type: ignore[arg-type]
+        if self._checked and not checked():
+            with checking_bounds(True):
+                found = self._run(arrays, data, stream is None)
+        else:
+            found = self._run(arrays, data, stream is None)
+        if found is None:
+            stream = make_stream(network, inputs, targets, mask, resets, settles=self.rule.settles)
+            network.pack(params)  # which of all it is, and whether it is padding
+            arrays.start(state, memory)
+            found = self._run(arrays, stream, False)
+            assert found is not None
+        return found
+
+    def _run(self, arrays: Pass, stream: Stream, looks: bool) -> Gradient | None:
+        """Run over a stream; None if an array turns out not to be finite."""
+        network, rule, work = self.network, self.rule, arrays.work
+        out, radius, loss = np.empty(network.n_params, network.dtype), None, 0.0
+        if rule.settles:
+            code, loss, radius = _settle(arrays, stream, looks, out)
+        else:
+            code = arrays.run(stream, 0, arrays.shape.steps, looks, out)
+            loss = float(work.loss[0])
+        if code == NOT_FINITE:
+            return None
+        if code == DIVERGED:
+            raise_if_diverged(stream, bounds_hint(network, rule), out)
+        elif code != DONE:
+            raise rule.explain(code, work.memory, int(work.progress[1]) + 1)
+        batch = arrays.shape.batch
+        if self._mean:
+            weight = float(stream.mask.sum()) / batch or 1.0
+            out /= weight
+            loss /= weight
+        if radius is not None:
+            warn_if_unstable(radius)
+        state = None if rule.settles else arrays.work.state[0].copy()
+        return Gradient(loss / batch, network.views(out), radius, state, arrays.carried())
+
+    # --- arrays that are kept ---
+
+    def _passes(self) -> Kept[Pass]:
+        passes: Kept[Pass] | None = getattr(self._own, "passes", None)
+        if passes is None:
+            passes = self._own.passes = Kept()
+        return passes
+
+    def _pass(self, steps: int, batch: int, before: Carried | None) -> Pass:
+        """The arrays for a shape, in this thread.
+
+        Raises
+        ------
+        RnnsimError
+            If the memory is another rule's, of another batch or another window.
+        """
+        rule, window = self.rule, min(self._window or steps, steps)
+        done = 0
+        if before is not None:
+            check_carried(before, rule, batch)
+            done = before.steps
+            if rule.carries:  # its memory has the size of its window
+                if self._window not in (None, before.window):
+                    raise RnnsimError(f"window is {self._window}; that of the memory is {before.window}")
+                window = before.window
+        shape = Shape(steps, batch, window, min(done, 2 * rule.history(window)))
+        return self._passes().get(shape, lambda: self._make(shape))
+
+    def _make(self, shape: Shape) -> Pass:
+        return Pass(self.network, self.rule, shape, self._seed, self._bound, self._tailored)
+
+
+def _settle(arrays: Pass, stream: Stream, looks: bool, out: Array) -> tuple[int, float, float]:
+    """Process the patterns of a rule that settles, window by window.
+
+    The code, the sum of the losses and the largest spectral radius; the gradient goes to ``out``.
+    """
+    steps, _, window, _ = arrays.shape
+    network, work = arrays.network, arrays.work
+    part, loss, radius = np.empty_like(out), 0.0, 0.0
+    out[:] = 0
+    result = DONE
+    for row in range(0, steps, window):
+        end = min(row + window, steps)
+        code = arrays.run(stream, row, end, looks and row == 0, part)
+        if code not in (DONE, DIVERGED):
+            return code, loss, radius
+        result = code or result
+        out += part
+        loss += float(work.loss[0])
+        counts = stream.mask[row:end] != 0
+        with shared_work():
+            radius = max(radius, spectral_radius(network, work.params, work.trajectory, counts))
+    return result, loss, radius
+
+
+def check_carried(before: Any, rule: Rule, batch: int) -> None:
+    """Refuse memory that is not that of a rule and a batch.
+
+    Raises
+    ------
+    RnnsimError
+    """
+    if not isinstance(before, Carried):
+        raise RnnsimError(f"memory is that of an earlier result, not {type(before).__name__}")
+    if before.rule != rule:
+        raise RnnsimError(f"the memory is that of {before.rule}; the rule is {rule}")
+    if before.batch != batch:
+        raise RnnsimError(f"the memory is of {before.batch} sequences; there are {batch}")
+
+
+@reports_memory
+def gradient_function(
+    network: Network,
+    rule: str | Rule = "bptt",
+    *,
+    window: int | None = None,
+    seed: int = 0,
+    reduction: str = "sum",
+    tailored: bool = False,
+    check_bounds: bool = False,
+    **options: Any,
+) -> GradientFunction:
+    """Make a function that computes gradients as :func:`gradient` does, and has its arrays ready.
+
+    What functions of your own refer to is bound now: later changes of globals, closures and arrays are
+    not seen.
+
+    Parameters
+    ----------
+    network : Network
+    rule : str or Rule
+        The name of a rule, whose options are given by keyword, or a rule object.
+    window, seed, reduction, check_bounds
+        As for :func:`gradient`.
+    tailored : bool
+        Whether to compile for the exact sizes of the arrays: small networks are then up to three times
+        as fast, but each size is compiled by itself.
+    **options
+        Options of the rule.
+
+    Returns
+    -------
+    GradientFunction
+        ``g(params, inputs, targets, *, mask=None, resets=None, initial_state=None, reset_state=None,
+        memory=None)``. Its arrays are kept by shape, for each thread that calls it.
+
+    Raises
+    ------
+    RnnsimError
+        If an argument has a wrong type, name or value.
+    """
+    chosen = registry.make_rule(rule, options)
+    chosen.check_network(check_is_network(network))
+    with checking_bounds(check_bounds):
+        return GradientFunction(network, chosen, window, seed, reduction, tailored)
 
 
 @reports_memory
@@ -102,6 +301,7 @@ def gradient(
     memory: Carried | None = None,
     window: int | None = None,
     seed: int = 0,
+    reduction: str = "sum",
     check_bounds: bool = False,
     **options: Any,
 ) -> Gradient:
@@ -111,6 +311,9 @@ def gradient(
     as ``memory``, the next call goes on where it ended. The losses of the pieces add up to that of the
     whole, and so do the gradients of rules that carry memory (rtrl and its like; truncated-bptt where
     pieces end at multiples of h').
+
+    Arrays and machine code are kept for the next call with the same network, rule and options; what
+    functions of your own refer to is compared at each call. :func:`gradient_function` leaves that out.
 
     Parameters
     ----------
@@ -142,6 +345,9 @@ def gradient(
         all of them by default, or as in ``memory``. The gradient is the sum over the windows.
     seed : int
         Seed of rules that draw random numbers.
+    reduction : "sum" or "mean"
+        Whether loss and gradient are sums over time, so that they grow with the length, or means over
+        the targets, each by its weight.
     check_bounds : bool
         Whether indices are checked, which takes longer: an error then names the line of one that is
         out of bounds.
@@ -163,250 +369,57 @@ def gradient(
     Diverged
         If the loss or the gradient is not finite.
     """
-    chosen = registry.make_rule(rule, options)
-    chosen.check_network(check_is_network(network))
-    flat = network.pack(params)
-    stream = make_stream(network, inputs, targets, mask, resets, settles=chosen.settles)
-    steps, batch = stream.mask.shape
-    state = begin(network, batch, initial_state, reset_state, chosen.settles)
-    carried = carry_on(memory, chosen, network, batch, steps, window, seed)
-    grad = aligned_zeros(flat.shape, flat.dtype)
-    kernel_params, flat_grad = network.kernel_params(flat), network.kernel_params(grad)
-    radius = 0.0
-    with checking_bounds(check_bounds), shared_work():
-        learn = compiled(chosen.learn(network), chosen.name)
-        for row, now in windows_of(carried, network, steps):
-            trajectory = carried.trajectory
-            code = learn(kernel_params, state, stream, row, trajectory, now, carried.memory, flat_grad)
-            if code:
-                raise chosen.explain(code, carried.memory, row + 1)
-            if chosen.settles:
-                counts = stream.mask[row : row + now.length] != 0
-                radius = max(radius, spectral_radius(network, kernel_params, trajectory, counts))
-    raise_if_diverged(stream, bounds_hint(network, chosen), grad)
-    mean, grads = float(stream.losses.sum() / batch), network.views(grad)
-    if chosen.settles:
-        return Gradient(mean, grads, warn_if_unstable(radius), None, carried)
-    return Gradient(mean, grads, None, state[0].copy(), carried)
-
-
-def carry_on(
-    before: Carried | None,
-    rule: Rule,
-    network: Network,
-    batch: int,
-    steps: int,
-    window: int | None,
-    seed: int,
-) -> Carried:
-    """Allocate what a rule needs for some steps; with ``before``, a copy of what it has kept.
-
-    Raises
-    ------
-    RnnsimError
-        If the memory is another rule's, of another batch or another window.
-    """
-    width = min(checks.whole("window", window, 1), steps) if window is not None else steps
-    if before is not None:
-        check_carried(before, rule, batch)
-        if rule.carries:  # its memory has the size of its window
-            if window not in (None, before.window):
-                raise RnnsimError(f"window is {window}; that of the memory is {before.window}")
-            width = before.window
-    done = before.steps if before is not None else 0
-    history = min(rule.history(width), done + steps - 1)  # the last window may be one step long
-    trajectory = network.trajectory(min(history + rule.rows(width), done + steps), batch)
-    if before is not None and rule.carries:
-        copy_rows(before.trajectory, trajectory, before.held)
-        memory = copy.deepcopy(before.memory)
-        return Carried(rule, batch, width, memory, trajectory, before.held, done)
-    rng = np.random.default_rng(checks.whole("seed", seed, 0))
-    return Carried(rule, batch, width, rule.memory(network, batch, width, rng), trajectory, 0, done)
-
-
-def check_carried(before: Any, rule: Rule, batch: int) -> None:
-    """Refuse memory that is not that of a rule and a batch.
-
-    Raises
-    ------
-    RnnsimError
-    """
-    if not isinstance(before, Carried):
-        raise RnnsimError(f"memory is that of an earlier result, not {type(before).__name__}")
-    if before.rule != rule:
-        raise RnnsimError(f"the memory is that of {before.rule}; the rule is {rule}")
-    if before.batch != batch:
-        raise RnnsimError(f"the memory is of {before.batch} sequences; there are {batch}")
-
-
-def copy_rows(old: Trajectory, new: Trajectory, count: int) -> None:
-    """Copy the first rows of a trajectory to one of another length."""
-    rows, others = len(old.states), len(new.states)
-    for x, y in zip(old, new):
-        if isinstance(x, np.ndarray) and x.shape == (rows, *y.shape[1:]) and len(y) == others:
-            y[:count] = x[:count]
-
-
-def windows_of(carried: Carried, network: Network, steps: int) -> Iterator[tuple[int, Window]]:
-    """Go through the windows of some steps; the first row of each, and the window.
-
-    Between windows, rows that the rule reads as history are moved to the front.
-    """
-    history = carried.rule.history(carried.window)
-    keep_history = compiled(network.keep_history, network.kind) if history else None
-    for row in range(0, steps, carried.window):
-        count = min(carried.window, steps - row)
-        yield row, Window(carried.held, count, carried.steps, row + count == steps, True)
-        filled, carried.held = carried.held + count, min(history, carried.held + count)
-        carried.steps += count
-        if keep_history:
-            keep_history(carried.trajectory, filled - carried.held, carried.held)
-
-
-def begin(
-    network: Network,
-    batch: int,
-    initial_state: Array | None,
-    reset_state: Array | None,
-    settles: bool,
-) -> State:
-    """Allocate the state at which sequences begin, or from which the network settles."""
-    if settles and reset_state is None and initial_state is not None:
-        reset_state = checks.state("initial_state", initial_state, batch, network.n_state, network.dtype)
-        initial_state = None
-    if initial_state is None and reset_state is None:
-        return network.state(batch)
-    return network.state(batch, initial_state, reset_state)
-
-
-@reports_memory
-def loss(
-    network: Network,
-    params: Params,
-    inputs: Inputs,
-    targets: Array,
-    *,
-    mask: Array | None = None,
-    resets: Array | None = None,
-    initial_state: Array | None = None,
-    reset_state: Array | None = None,
-    steady_state: bool = False,
-    solver: str = "relaxation",
-    check_bounds: bool = False,
-) -> float:
-    """Compute the loss of theory.md 1, eq. (4), by a forward pass.
-
-    Parameters
-    ----------
-    network, params, inputs, targets, mask, resets, initial_state, reset_state
-        As for :func:`gradient`.
-    steady_state : bool
-        Whether each input row is held fixed until the network reaches a steady state.
-    solver : "relaxation", "anderson" or "newton"
-        How the steady state is found.
-    check_bounds : bool
-        As for :func:`gradient`.
-
-    Returns
-    -------
-    float
-
-    Raises
-    ------
-    RnnsimError
-        As for :func:`gradient`.
-    """
-    checks.boolean("steady_state", steady_state)
-    stream = make_stream(network, inputs, targets, mask, resets, settles=steady_state)
-    state = begin(network, stream.mask.shape[1], initial_state, reset_state, steady_state)
-    kernel_params = network.kernel_params(network.pack(params))
+    keyed = (network, rule, window, seed, reduction, options)
     with checking_bounds(check_bounds):
-        _run(network, kernel_params, stream, state, steady_state, solver)
-    raise_if_diverged(stream, bounds_hint(network))
-    return float(stream.losses.sum() / stream.mask.shape[1])
+        function = _kept_function(*keyed)
+        return function(
+            params, inputs, targets, mask=mask, resets=resets, initial_state=initial_state,
+            reset_state=reset_state, memory=memory,
+        )  # fmt: skip
 
 
-@reports_memory
-def simulate(
-    network: Network,
-    params: Params,
-    inputs: Inputs,
-    *,
-    resets: Array | None = None,
-    initial_state: Array | None = None,
-    reset_state: Array | None = None,
-    steady_state: bool = False,
-    solver: str = "relaxation",
-    check_bounds: bool = False,
-) -> Simulation:
-    """Run a network forward and record its states and outputs.
+class _Guarded(NamedTuple):
+    """A function that is kept, and what tells whether it is still right."""
 
-    Parameters
-    ----------
-    network, params, inputs, resets, initial_state, reset_state, steady_state, solver, check_bounds
-        As for :func:`loss`.
+    function: GradientFunction
+    guard: Guard
+    rule: type[Rule]
 
-    Returns
-    -------
-    Simulation
-        ``states`` (T, B, N), ``outputs`` (T, B, k), and for steady states ``spectral_radius``.
+    @property
+    def nbytes(self) -> int:
+        return self.function.nbytes
 
-    Raises
-    ------
-    RnnsimError
-        As for :func:`gradient`.
-    """
-    checks.boolean("steady_state", steady_state)
-    stream = make_stream(network, inputs, None, None, resets)
-    state = begin(network, stream.mask.shape[1], initial_state, reset_state, steady_state)
-    kernel_params = network.kernel_params(network.pack(params))
-    if steady_state:
-        stream.mask[:] = 1  # each pattern counts
-    with checking_bounds(check_bounds):
-        trajectory = _run(network, kernel_params, stream, state, steady_state, solver)
-    if not steady_state:
-        return Simulation(trajectory.states, stream.outputs, None)
-    radius = spectral_radius(network, kernel_params, trajectory, stream.mask != 0)
-    return Simulation(trajectory.states, stream.outputs, warn_if_unstable(radius))
+    def holds(self, rule: str | Rule) -> bool:
+        """Whether the rule's class and what the kernels refer to are what they were."""
+        return self.rule is registry.rule_type(rule) and self.guard.holds()
 
 
-def raise_if_diverged(stream: Stream, hint: str, grad: Array | None = None) -> None:
-    """Raise if the loss or the gradient is not finite; ``hint`` is added to the message.
+_own = threading.local()
 
-    Raises
-    ------
-    Diverged
-        With the first step whose loss is not finite.
-    """
-    bad = np.flatnonzero(~np.isfinite(stream.losses))
-    if bad.size:
-        raise Diverged(
-            f"the loss is {stream.losses[bad[0]]} at step {bad[0] + 1}; "
-            f"smaller weights or inputs keep it finite{hint}"
+
+def _kept_function(
+    network: Network, rule: str | Rule, window: int | None, seed: int, reduction: str,
+    options: dict[str, Any],
+) -> GradientFunction:  # fmt: skip
+    """The gradient function of this thread for these arguments, made if there is none that holds."""
+    kept: Kept[_Guarded] | None = getattr(_own, "functions", None)
+    if kept is None:
+        kept = _own.functions = Kept()
+    values = (rule, window, seed, reduction, *options.values())
+    key = (id(network), values, tuple(map(type, values)), tuple(options), checked(), is_uncompiled())
+
+    def make() -> _Guarded:
+        function = gradient_function(
+            network, rule, window=window, seed=seed, reduction=reduction, **options
         )
-    if grad is not None and not np.isfinite(grad).all():
-        raise Diverged(
-            f"the gradient is not finite over {len(stream.losses)} steps though the loss is; "
-            f"smaller weights or shorter sequences keep it finite{hint}"
-        )
+        return _Guarded(function, Guard(function.kernel, network, KERNELS), type(function.rule))
 
-
-def warn_if_unstable(radius: float) -> float:
-    """Warn of a spectral radius that is at least 1, and return it."""
-    if radius >= 1:
-        warnings.warn(f"a steady state is unstable: the spectral radius there is {radius:.4g}; it is a "
-                      "steady state all the same", RnnsimWarning, stacklevel=3)  # fmt: skip
-    return radius
-
-
-def _run(
-    network: Network, params: Params, stream: Stream, state: State, steady_state: bool, solver: str
-) -> Trajectory:
-    """Run a network over a stream, writing the outputs and losses into it."""
-    steps, batch = stream.mask.shape
-    trajectory = network.trajectory(steps, batch)
-    checks.known_name("solver", solver, SOLVERS)
-    forward_pass = plain_forward(network, Settler(solver) if steady_state else None)
-    with shared_work():
-        forward_pass(params, state, stream, trajectory)
-    return trajectory
+    try:
+        hash(key)
+    except TypeError:  # an argument that will be refused
+        return make().function
+    found = kept.get(key, make)
+    if not found.holds(rule):
+        kept.discard(key)
+        found = kept.get(key, make)
+    return found.function

@@ -2,7 +2,7 @@
 
     for each window of steps:
         learn       run the network and compute the rule's gradient         (parameters are fixed)
-        observe     record the learning curve; check whether the task is solved or the run diverged
+        observe     check whether the network diverged; of a run: the learning curve, the criterion
         update      apply the optimizer
 
 The loop keeps all of its state in arrays (:class:`Clock` among them), so that it can be left and
@@ -16,14 +16,13 @@ from typing import NamedTuple
 import numpy as np
 
 from rnnsim.compiler import known_about, specialise
-from rnnsim.criterion import Criterion
 from rnnsim.kernels import kernel
 from rnnsim.network import Network, Stream
+from rnnsim.numerics.linalg import all_finite
 from rnnsim.rule import Rule, Window
 from rnnsim.training.optimizers import Optimizer, clip_norm
+from rnnsim.training.schedules import Schedule, factor
 from rnnsim.typing import Array, Kernel, Memory, Params, State, Trajectory
-
-CURVE = 512  # points of the learning curve; when they are used up, neighbours are merged in pairs
 
 # return codes of the loop; a rule's own error codes are added to FAILED
 RUNNING, SOLVED, DIVERGED, FAILED = 0, 1, 2, 100
@@ -37,7 +36,10 @@ class Plan(NamedTuple):
     rows: int  # rows of the trajectory that a window needs
     history: int  # rows before the window that the rule reads
     rate: float  # the learning rate
+    schedule: Schedule  # by which it changes
+    decay: float  # of the weights, times the learning rate
     clip: float  # maximum norm of the gradient
+    mean: bool  # whether the gradient is a mean over a window's targets, and not a sum over time
     stop: bool  # whether to stop once the task is solved
     learns: bool  # if not, there is only a forward pass over the stream's rows, as one window
 
@@ -51,16 +53,7 @@ class Clock(NamedTuple):
     held: Array  # rows of the trajectory that hold history
     solved_at: Array  # the step that completed the criterion, or 0
     stopped_at: Array  # the step at which something went wrong, or 0
-
-
-class Curve(NamedTuple):
-    """The learning curve: sums over equal numbers of steps."""
-
-    every: Array  # (1,) steps per point
-    loss: Array  # (CURVE,) sum of mask * loss
-    weight: Array  # (CURVE,) sum of mask
-    score: Array  # (CURVE,) sum of scores
-    targets: Array  # (CURVE,) number of targets
+    last: Array  # 1 if no step comes after the next window, though the run goes on
 
 
 class Training(NamedTuple):
@@ -72,13 +65,13 @@ class Training(NamedTuple):
     params: Params  # the same numbers as views
     flat_grad: Array  # (n_params,)
     grad: Params  # the same numbers as views
+    scales: Array  # (n_params,) of the learning rate, or none
+    previous: Array  # (n_params,) workspace, or none
     state: State
-    stream: Stream
     trajectory: Trajectory
     memory: Memory  # the rule's
     optimizer_memory: Memory  # the optimizer's
-    criterion_memory: Memory  # the criterion's
-    curve: Curve
+    observed: Memory  # the observer's
 
 
 def trajectory_rows(plan: Plan) -> int:
@@ -91,44 +84,48 @@ def new_clock() -> Clock:
     return Clock(*(np.zeros(1, np.int64) for _ in Clock._fields))
 
 
-def new_curve() -> Curve:
-    """Make an empty learning curve."""
-    return Curve(np.ones(1, np.int64), *(np.zeros(CURVE) for _ in range(4)))
+def specialised_loop(loop: Kernel, training: Training, stream: Stream | None) -> Kernel:
+    """Make a loop that is compiled for the exact sizes of these arrays and windows.
 
-
-def specialised_loop(loop: Kernel, training: Training) -> Kernel:
-    """Make a loop that is compiled for the exact sizes of these arrays and windows."""
+    Without a stream, its number of rows is left open.
+    """
     of_plan = Plan(*[None] * len(Plan._fields))._replace(**{  # type: ignore[arg-type]
         name: getattr(training.plan, name) for name in ("window", "rows", "history")
     })  # fmt: skip
     tailored = specialise(Training(*known_about(training))._replace(plan=of_plan))
+    of_rows = any_rows if stream is None else specialise(Stream(*known_about(stream)))
 
     @kernel(inlines_all=True)
-    def specialised_loop(training: Training, until: int) -> int:
-        return int(loop(tailored(training), until))
+    def specialised_loop(training: Training, stream: Stream, until: int) -> int:
+        return int(loop(tailored(training), of_rows(stream), until))
 
     return specialised_loop
 
 
-def loop_kernel(
-    network: Network, rule: Rule, optimizer: Optimizer, criterion: Criterion, score: Kernel
-) -> Kernel:
-    """Make the kernel ``loop(training, until) -> code``.
+@kernel(allocates=False)
+def any_rows(stream: Stream) -> Stream:
+    """A stream as it is."""
+    return stream
 
-    It runs until ``until`` steps are done or the stream is used up.
+
+def loop_kernel(network: Network, rule: Rule, optimizer: Optimizer, observe: Kernel) -> Kernel:
+    """Make the kernel ``loop(training, stream, until) -> code``.
+
+    It runs until ``until`` steps are done or the stream is used up. ``observe`` is that of an
+    :class:`rnnsim.training.observing.Observer`.
     """
     learn, keep_history, update = rule.learn(network), network.keep_history, optimizer.update()
-    observe = observe_kernel(criterion.met(), score)
 
     @kernel(allocates=False)
-    def loop(training: Training, until: int) -> int:
+    def loop(training: Training, stream: Stream, until: int) -> int:
         """Compiled without reference counting, which would cost as much as a small network's step."""
-        (plan, clock, flat_params, params, flat_grad, grad, state, stream, trajectory, memory,
-         optimizer_memory, criterion_memory, curve) = training  # fmt: skip
+        (plan, clock, flat_params, params, flat_grad, grad, scales, previous, state, trajectory,
+         memory, optimizer_memory, observed) = training  # fmt: skip
         while clock.step[0] < until and clock.row[0] < clock.filled[0]:
             row, held, step = clock.row[0], clock.held[0], clock.step[0]
             length = window_length(plan, clock, stream)
-            window = Window(held, length, step, step + length == plan.steps, plan.learns)
+            is_last = step + length == plan.steps or clock.last[0] == 1
+            window = Window(held, length, step, is_last, plan.learns)
             for i in range(flat_grad.size):
                 flat_grad[i] = 0
             code = learn(params, state, stream, row, trajectory, window, memory, grad)
@@ -137,11 +134,18 @@ def loop_kernel(
                 return int(FAILED + code)
             if not plan.learns:
                 return RUNNING
-            code = observe(plan, clock, stream, length, criterion_memory, curve)
+            code = observe(plan.stop, clock, stream, length, observed)
             if code != RUNNING:
                 return int(code)
+            if plan.mean:
+                divide(flat_grad, weight_of(stream, row, length))
+            remember(scales, flat_params, flat_grad, previous)
             clip_norm(flat_grad, plan.clip)
-            update(flat_params, flat_grad, optimizer_memory, plan.rate)
+            rate = plan.rate * factor(plan.schedule, step)
+            if plan.decay > 0:
+                decay(flat_params, rate * plan.decay)
+            update(flat_params, flat_grad, optimizer_memory, rate)
+            scale_update(scales, previous, flat_params)
             clock.step[0] += length
             clock.row[0] += length
             if not all_finite(flat_params):
@@ -161,13 +165,47 @@ def loop_kernel(
     return loop
 
 
-@kernel(allocates=False, reassociates=True)
-def all_finite(flat_params: Array) -> bool:
-    """Whether all parameters are finite; a sum that overflows counts as divergence too."""
+@kernel(allocates=False)
+def weight_of(stream: Stream, row: int, length: int) -> float:
+    """The sum of the weights of a window's targets, a mean over sequences; 1 if there are none."""
     total = 0.0
+    B = stream.mask.shape[1]
+    for t in range(row, row + length):
+        for b in range(B):
+            total += stream.mask[t, b]
+    return total / B if total > 0 else 1.0
+
+
+@kernel(allocates=False)
+def divide(x: Array, weight: float) -> None:
+    for i in range(x.size):
+        x[i] /= weight
+
+
+@kernel(allocates=False)
+def decay(flat_params: Array, amount: float) -> None:
+    """Decay of the weights, apart from the gradient and its clipping [Loshchilov & Hutter 2019]."""
     for i in range(flat_params.size):
-        total += flat_params[i]
-    return bool(np.isfinite(total))
+        flat_params[i] -= amount * flat_params[i]
+
+
+@kernel(allocates=False)
+def remember(scales: Array, flat_params: Array, flat_grad: Array, previous: Array) -> None:
+    """Before an update with scales: keep the parameters; frozen ones have no part in the norm."""
+    for i in range(scales.size):
+        previous[i] = flat_params[i]
+        if scales[i] == 0:
+            flat_grad[i] = 0
+
+
+@kernel(allocates=False)
+def scale_update(scales: Array, previous: Array, flat_params: Array) -> None:
+    """Scale what an update has changed, which every optimizer makes proportional to its rate."""
+    for i in range(scales.size):
+        if scales[i] == 0:
+            flat_params[i] = previous[i]
+        else:
+            flat_params[i] = previous[i] + scales[i] * (flat_params[i] - previous[i])
 
 
 @kernel(allocates=False)
@@ -175,7 +213,7 @@ def window_length(plan: Plan, clock: Clock, stream: Stream) -> int:
     """The number of steps of the next window: it ends with the stream's rows, the run, or an episode."""
     row = clock.row[0]
     if not plan.learns:
-        return int(clock.filled[0])
+        return int(clock.filled[0] - row)
     if plan.window == 1:  # a constant in a specialised loop
         return 1
     longest = min(plan.window, clock.filled[0] - row, plan.steps - clock.step[0])
@@ -183,47 +221,3 @@ def window_length(plan: Plan, clock: Clock, stream: Stream) -> int:
         if stream.ends[row + i]:
             return i + 1
     return int(longest)
-
-
-def observe_kernel(met: Kernel, score: Kernel) -> Kernel:
-    """Make the kernel that records the steps of a window and applies the criterion to each."""
-
-    @kernel(allocates=False)
-    def observe(
-        plan: Plan, clock: Clock, stream: Stream, length: int, criterion_memory: Memory, curve: Curve
-    ) -> int:
-        for i in range(length):
-            t, step = clock.row[0] + i, clock.step[0] + i + 1
-            if not np.isfinite(stream.losses[t]):
-                clock.stopped_at[0] = step
-                return DIVERGED
-            point = curve_point(curve, step)
-            curve.loss[point] += stream.losses[t]
-            for b in range(stream.mask.shape[1]):
-                if stream.mask[t, b] > 0:
-                    curve.weight[point] += stream.mask[t, b]
-                    curve.score[point] += score(stream, t, b)
-                    curve.targets[point] += 1
-            if clock.solved_at[0] == 0 and met(criterion_memory, stream, t):
-                clock.solved_at[0] = step
-                if plan.stop:  # the update of this window is not applied
-                    clock.step[0] = step
-                    return SOLVED
-        return RUNNING
-
-    return observe
-
-
-@kernel(allocates=False)
-def curve_point(curve: Curve, step: int) -> int:
-    """Return the learning curve's point for a step, merging points in pairs if it is beyond the last."""
-    point = (step - 1) // curve.every[0]
-    if point < CURVE:
-        return int(point)
-    for sums in (curve.loss, curve.weight, curve.score, curve.targets):
-        for i in range(CURVE // 2):
-            sums[i] = sums[2 * i] + sums[2 * i + 1]
-        for i in range(CURVE // 2, CURVE):
-            sums[i] = 0
-    curve.every[0] *= 2
-    return CURVE // 2

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from rnnsim import checks
 from rnnsim.errors import RnnsimError
 from rnnsim.network import Network, Stream, check_is_network, empty_stream
-from rnnsim.typing import Array, Inputs
+from rnnsim.typing import Array, Inputs, Params, State
 
 
 def make_stream(
@@ -110,3 +112,56 @@ def without_padding(inputs: Array, has_target: Array, settles: bool) -> Array:
     out = inputs.copy()
     out[bad & ~counts] = 0
     return out
+
+
+# --- arguments that need no copy ---
+
+
+def laid_out(array: Any, columns: tuple[int, ...], dtype: Any) -> Array | None:
+    """An array over time as (T, B, columns), if kernels can use it as it is; else None.
+
+    Whether its values are finite is not looked at.
+    """
+    if type(array) is not np.ndarray or array.dtype is not dtype or not array.flags.carray:
+        return None
+    if array.ndim == 2:
+        array = array[:, None, :]
+    fits = array.ndim == 3 and array.shape[2] in columns and array.shape[0] and array.shape[1]
+    return array if fits else None
+
+
+def copy_params(network: Network, params: Params, flat: Array, views: Params) -> None:
+    """Copy parameters into a flat array, of which ``views`` are the network's parameters.
+
+    Whether they are finite is not looked at, if they have the form that ``network.init`` returns.
+
+    Raises
+    ------
+    RnnsimError
+        If they have another form, and are not the parameters of this network.
+    """
+    if type(params) is not type(views):
+        flat[:] = network.pack(params)
+        return
+    for given, own in zip(params, views):
+        if type(given) is not np.ndarray or given.dtype is not own.dtype or given.shape != own.shape:
+            flat[:] = network.pack(params)
+            return
+        own[...] = given
+    network.check_params(views)
+
+
+def begin(
+    network: Network,
+    batch: int,
+    initial_state: Array | None,
+    reset_state: Array | None,
+    settles: bool,
+) -> State:
+    """Allocate the state at which sequences begin, or from which the network settles."""
+    if settles and reset_state is None and initial_state is not None:
+        reset_state = checks.state("initial_state", initial_state, batch, network.n_state, network.dtype)
+        initial_state = None
+    if initial_state is None and reset_state is None:
+        return network.state(batch)
+    return network.state(batch, initial_state, reset_state)

@@ -19,12 +19,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from processes import run
 
-import rnnsim
 from benchmarks import check
 from rnnsim import registry
 from rnnsim.benchmarking import compare, revisions
-from rnnsim.benchmarking.suite import choices, operations
-from rnnsim.benchmarking.suite.alone import alone, small
+from rnnsim.benchmarking.suite import choices, operations, speed
+from rnnsim.benchmarking.suite.timing import LENGTHS
 from rnnsim.benchmarking.through_asv import Key, Row, Suite, failures, of_rules
 from rnnsim.benchmarking.verdict import (
     LEAST,
@@ -39,7 +38,6 @@ from rnnsim.benchmarking.verdict import (
     opinion,
 )
 from rnnsim.cli import main
-from rnnsim.errors import RnnsimError
 
 PLUGIN = Path(__file__).parents[1] / "example_plugin"
 RULES = sorted(registry.installed().rules)
@@ -78,24 +76,16 @@ def test_every_task_is_run_by_some_rule() -> None:
 
 
 @pytest.mark.parametrize("rule", RULES)
-def test_a_rule_alone_does_what_the_whole_package_does(rule: str, uncompiled: None) -> None:
-    made, network = choices.rule_and_network(rule, 4)
-    stream = choices.random_stream(network, 60)
-    alone(network, made, 5)(stream)
-    if not made.settles:
-        params = network.views(small(network))
-        resets = np.arange(60) == 0
-        expected = rnnsim.loss(network, params, stream.inputs, stream.targets, resets=resets)
-        np.testing.assert_allclose(stream.losses.sum(), expected, rtol=1e-12)
-    assert stream.losses.sum() > 0
-
-
-def test_a_rule_that_fails_is_not_timed_as_if_it_worked(uncompiled: None) -> None:
-    made, network = choices.rule_and_network("recurrent-backprop", 8)
-    stream = choices.random_stream(network, 10)
-    stream.inputs[3] = np.nan
-    with pytest.raises(RnnsimError, match="no steady state"):
-        alone(network, made, 1)(stream)
+def test_what_is_timed_is_what_users_call(rule: str, uncompiled: None) -> None:
+    """Each benchmark of a rule does its work, through the public functions."""
+    for benchmark, name in ((speed.Step(), "time_step"), (speed.Learn(), "time_learn")):
+        benchmark.setup(rule, 4)
+        getattr(benchmark, name)(rule, 4)
+        assert benchmark.steps in LENGTHS
+    calls = speed.Call()
+    calls.setup(rule, 4)
+    for name in ("time_gradient", "time_gradient_function", "time_learner_step"):
+        getattr(calls, name)(rule, 4)
 
 
 def test_a_strangers_rule_is_in_the_suites(stranger: Path) -> None:

@@ -7,9 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-import rnnsim
 from benchmarks import side_by_side
-from benchmarks.alone import Alone
 from benchmarks.cases import CASES, MEANS
 from benchmarks.cases.bptt import BPTTGradient
 from benchmarks.cases.case import TOLERANCE, Case
@@ -206,25 +204,7 @@ def test_the_bars_are_those_that_were_promised() -> None:
     assert bars["rtrl on delayed-xor, on-line, n 8"] == {"JAX": 1.5}
 
 
-# --- a rule alone, and the libraries' entries at small sizes ---
-
-
-@pytest.mark.usefixtures("uncompiled")
-def test_a_rule_alone_gives_the_gradient_each_time() -> None:
-    """By a rule that looks back before its window."""
-    rule: Any = "truncated-bptt"
-    window, options = 2, {"h": 6, "h_prime": 2}
-    net = rnnsim.RecurrentNetwork(2, 3, 1)
-    rng = np.random.default_rng(0)
-    data = rng.standard_normal((9, 2, 2)), rng.standard_normal((9, 2, 1))
-    params = net.init(seed=1)
-    alone = Alone(net, params, *data, rule, window, **options)
-    wanted = rnnsim.gradient(net, params, *data, rule, window=window, **options)
-    for _ in range(2):
-        alone()
-        assert alone.loss == wanted.loss
-        for mine, theirs in zip(alone.grads, wanted.grads, strict=True):
-            np.testing.assert_array_equal(mine, theirs)
+# --- the libraries' entries at small sizes ---
 
 
 def given(entries: Entries) -> dict[str, list[Any]]:

@@ -44,6 +44,10 @@ EXPERIMENT = {
     "learning_rate": [*NUMBER, "inf"],
     "optimizer": TEXT,
     "clip": ["three", "", "nan", "-inf", "-1", "0", "1,5", "\ud800"],
+    "weight_decay": [*NUMBER, "inf"],
+    "schedule": TEXT,
+    "schedule_steps": COUNT,
+    "reduction": TEXT,
     "window": COUNT,
     "batch": COUNT,
     "dtype": [*TEXT, "int8", ">f8", "float64,5"],
@@ -82,6 +86,7 @@ ALIASES = {
 }  # fmt: skip
 
 
+BESIDE = {"schedule_steps": ["--schedule", "linear"]}  # what a parameter needs to be looked at
 SHORT = {"run": ["--steps", "1"], "sweep": ["--steps", "1"]}  # where something is not refused
 
 
@@ -101,7 +106,7 @@ def words_of(case: Case) -> list[str]:
     needed, _ = TABLE[case.verb]
     parameters = {each.name: each for each in command_of(case.verb).params}
     positional = {**needed, case.parameter: case.value} if case.parameter in needed else needed
-    words = [case.verb, *SHORT.get(case.verb, [])]
+    words = [case.verb, *SHORT.get(case.verb, []), *BESIDE.get(case.parameter, [])]
     if case.parameter not in needed:
         option = parameters[case.parameter].opts[-1]
         flag = getattr(parameters[case.parameter], "is_flag", False)

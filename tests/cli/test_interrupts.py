@@ -24,12 +24,12 @@ def begin():
 """
 RUN = """
 from rnnsim.cli import main
-from rnnsim.training.trainer import Trainer
-refill = Trainer._refill
+from rnnsim.training.task_training import TaskTraining
+refill = TaskTraining._refill
 def refill_and_say(self):
     refill(self)
     begin()
-Trainer._refill = refill_and_say
+TaskTraining._refill = refill_and_say
 main(["run", "bptt", "delayed-xor", "--steps", "100000000", "--no-stop"])
 """
 COMMAND = """

@@ -20,7 +20,7 @@ from rnnsim.kernels import kernel
 from rnnsim.registry import installed
 from rnnsim.runs.compilation import suggested_tasks
 from rnnsim.training.experiment import configure
-from rnnsim.training.trainer import Trainer
+from rnnsim.training.task_training import TaskTraining
 
 needs_jit = pytest.mark.skipif(
     numba.config.DISABLE_JIT, reason="uncompiled, nothing is known beforehand"
@@ -110,7 +110,7 @@ def test_a_tailored_run_learns_the_same(rule: str) -> None:
     task = suggested_tasks(rule)[0]
 
     def learnt(**choices: Any) -> np.ndarray:
-        trainer = Trainer(configure(rule, task, steps=120, stop=False, **choices))
+        trainer = TaskTraining(configure(rule, task, steps=120, stop=False, **choices))
         list(trainer.chunks())
         assert trainer.step >= 60
         return trainer.training.flat_params

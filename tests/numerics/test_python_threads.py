@@ -20,6 +20,7 @@ import numpy as np
 from rnnsim.compiler import compiled
 from rnnsim.kernels import kernel
 from rnnsim.numerics import threads
+from rnnsim.numerics.blas_threads import blas_libraries
 from rnnsim.numerics.parallel import in_parallel
 
 threads.Cores.look = lambda self: self.most  # however busy the machine is
@@ -56,7 +57,7 @@ if __name__ == "__main__":
         for repeat in range(20):  # at first they all want it compiled
             found = list(pool.map(work_together, range(8)))
             assert found == [work(seed) for seed in range(8)]
-    assert threads.blas_libraries()[0].get_num_threads() == BLAS
+    assert blas_libraries()[0].threads() == BLAS
     if hasattr(os := __import__("os"), "fork"):
         with multiprocessing.get_context("fork").Pool(2) as pool:
             assert pool.map_async(work, range(8)).get(timeout=60) == found

@@ -12,7 +12,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import rnnsim
-from benchmarks.alone import Alone
 from rnnsim.arrays import aligned_zeros
 from rnnsim.compiler import compiled
 from rnnsim.kernels import kernel
@@ -73,12 +72,14 @@ def test_windows_go_on_where_the_last_one_ended() -> None:
 def test_the_stream_has_the_outputs_and_losses_of_all() -> None:
     case = make_case(dataclasses.replace(CUT, mask="none", resets=False, initial=False))
     inputs, targets = case.arguments["inputs"], case.arguments["targets"]
-    alone = Alone(case.network, case.params, inputs, targets, "bptt")
-    alone()
+    learner = rnnsim.Learner(
+        case.network, "bptt", params=case.params, batch=CUT.B, learning_rate=0, window=CUT.T
+    )
+    learnt = learner.learn(inputs, targets)
     outputs = rnnsim.simulate(case.network, case.params, inputs).outputs
-    np.testing.assert_allclose(alone.stream.outputs, outputs, rtol=1e-12, atol=1e-12)
+    np.testing.assert_allclose(learnt.outputs, outputs, rtol=1e-12, atol=1e-12)
     expected = 0.5 * ((outputs - targets) ** 2).sum((1, 2))
-    np.testing.assert_allclose(alone.stream.losses, expected, rtol=1e-12)
+    np.testing.assert_allclose(learnt.losses * CUT.B, expected, rtol=1e-12)
 
 
 # --- of all fields ------------------------------------------------------------------------------------

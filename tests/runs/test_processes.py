@@ -119,13 +119,13 @@ def test_processes_end_with_the_main_one_however_it_ends(tmp_path: Path) -> None
 
 
 def fail_at(monkeypatch: pytest.MonkeyPatch, seed: int) -> None:
-    class Trainer(sweeps.Trainer):
+    class TaskTraining(sweeps.TaskTraining):
         def chunks(self, chunk: int | None = None) -> Iterator[None]:
             if self.experiment.seed == seed:
                 raise RnnsimError("no more")
             return super().chunks(chunk)
 
-    monkeypatch.setattr(sweeps, "Trainer", Trainer)
+    monkeypatch.setattr(sweeps, "TaskTraining", TaskTraining)
 
 
 @pytest.mark.usefixtures("uncompiled")

@@ -15,14 +15,14 @@ from rnnsim.registry import installed
 from rnnsim.runs.running import result_of
 from rnnsim.training.evaluation import evaluate, plain_forward
 from rnnsim.training.experiment import configure
-from rnnsim.training.trainer import Trainer
+from rnnsim.training.task_training import TaskTraining
 
 # --- solved_at -------------------------------------------------------------------------------------
 
 
-def replay_streak(run: Trainer, tolerance: float, length: int) -> int | None:
+def replay_streak(run: TaskTraining, tolerance: float, length: int) -> int | None:
     """The rule of ``Streak`` on the outputs that the run has left behind."""
-    stream, streak = run.training.stream, 0
+    stream, streak = run.stream, 0
     for t in range(run.experiment.steps):
         asked = stream.mask[t] > 0
         if not asked.any():
@@ -34,8 +34,8 @@ def replay_streak(run: Trainer, tolerance: float, length: int) -> int | None:
     return None
 
 
-def replay_average(run: Trainer, threshold: float, length: int) -> int | None:
-    stream, scores = run.training.stream, []
+def replay_average(run: TaskTraining, threshold: float, length: int) -> int | None:
+    stream, scores = run.stream, []
     for t in range(run.experiment.steps):
         asked = stream.mask[t] > 0
         errors = ((stream.outputs[t] - stream.targets[t]) ** 2).sum(axis=1)
@@ -111,7 +111,7 @@ def test_a_held_out_criterion_is_looked_at_where_it_says(chunk: int) -> None:
 def test_the_learning_curve_is_what_the_outputs_say() -> None:
     """Each point is a mean over its steps: of the losses by weight, of the scores by number."""
     run = train(learning_rate=0.0, window=6, steps=400)
-    metrics, stream = result_of(run).metrics, run.training.stream
+    metrics, stream = result_of(run).metrics, run.stream
     deviation = np.abs(stream.outputs[:400] - stream.targets[:400])[..., 0]
     mask = stream.mask[:400]
     asked = [t for t in range(400) if (mask[t] > 0).any()]
@@ -125,7 +125,7 @@ def test_a_long_learning_curve_is_the_short_one_put_together() -> None:
     """More steps than points: neighbours become one, and no step is lost or counted twice."""
     run = train(learning_rate=0.0, steps=5000)
     metrics = result_of(run).metrics
-    curve = run.training.curve
+    curve = run.curve
     every = int(curve.every[0])
     assert every == 16
     assert len(metrics["step"]) == -(-5000 // every)
@@ -143,11 +143,11 @@ def test_a_long_learning_curve_is_the_short_one_put_together() -> None:
 RULES = {name: entry.thing for name, entry in installed().rules.items()}
 
 
-def pair(monkeypatch: pytest.MonkeyPatch, name: str) -> tuple[Trainer, Trainer]:
+def pair(monkeypatch: pytest.MonkeyPatch, name: str) -> tuple[TaskTraining, TaskTraining]:
     """The same run twice, of a rule on a task that suits it."""
     kind = "steady" if RULES[name].settles else RULES[name].kind
     task = {"steady": "steady-state-xor", "recurrent": "delayed-xor", "fast-weight": "flip-flop"}[kind]
-    one, two = (Trainer(configure(name, task, steps=40)) for _ in range(2))
+    one, two = (TaskTraining(configure(name, task, steps=40)) for _ in range(2))
     monkeypatch.setattr(type(one.experiment.task), "held_out_shape", lambda self: (30, 2))
     return one, two
 
@@ -167,7 +167,7 @@ def test_held_out_data_are_judged_as_by_the_network_alone(
                         experiment.task.score, plain_forward(experiment.network, settler))  # fmt: skip
     assert found == expected
     np.testing.assert_array_equal(run.training.flat_params, looked_at.training.flat_params)
-    np.testing.assert_array_equal(run.training.curve.loss, looked_at.training.curve.loss)
+    np.testing.assert_array_equal(run.curve.loss, looked_at.curve.loss)
 
 
 def test_learning_from_held_out_data_would_be_noticed(
@@ -190,7 +190,7 @@ def test_learning_from_held_out_data_would_be_noticed(
 def test_held_out_data_may_diverge_without_a_word() -> None:
     """The weights are finite, but not what they make of 40 steps: that is a result, not an error."""
     network = RecurrentNetwork(m, n, k, activation="identity")
-    trainer = Trainer(configure("bptt", Script(resets=False), network=network, steps=1))
+    trainer = TaskTraining(configure("bptt", Script(resets=False), network=network, steps=1))
     trainer.training.params.W[...] = 1e30 * np.eye(n)
     assert not np.isfinite(trainer.evaluate().loss)
     assert not np.isfinite(trainer.evaluate("squared").score)
@@ -199,5 +199,5 @@ def test_held_out_data_may_diverge_without_a_word() -> None:
 def test_no_targets_held_out_are_no_loss(monkeypatch: pytest.MonkeyPatch) -> None:
     task = registry.make_task("delayed-xor", {"d": 20})
     monkeypatch.setattr(type(task), "held_out_shape", lambda self: (10, 4))  # targets come later
-    trainer = Trainer(configure("bptt", task, hidden=n, optimizer="sgd", steps=1))
+    trainer = TaskTraining(configure("bptt", task, hidden=n, optimizer="sgd", steps=1))
     assert np.isnan(trainer.evaluate().loss)

@@ -17,7 +17,7 @@ from rnnsim.networks.recurrent.network import RecurrentNetwork
 from rnnsim.runs.running import result_of
 from rnnsim.training.experiment import configure
 from rnnsim.training.optimizers import OPTIMIZERS, clip_norm, make_optimizer
-from rnnsim.training.trainer import Trainer
+from rnnsim.training.task_training import TaskTraining
 
 
 @pytest.mark.parametrize("ends", [False, True], ids=["stream", "episodes"])
@@ -180,7 +180,7 @@ def test_clipping_hides_no_divergence(bad: float) -> None:
 # --- the same bits ---------------------------------------------------------------------------------
 
 
-def outcome(run: Trainer) -> tuple[Any, ...]:
+def outcome(run: TaskTraining) -> tuple[Any, ...]:
     metrics = result_of(run).metrics
     return (run.training.flat_params.tobytes(), run.solved_at, run.step,
             *(metrics[name].tobytes() for name in metrics))  # fmt: skip
@@ -218,7 +218,7 @@ def test_the_same_seed_gives_the_same_bits_over_episodes(window: int | None) -> 
             steps=2005,
             options={"length": 6},
         )
-        trainer = Trainer(experiment)
+        trainer = TaskTraining(experiment)
         for _ in trainer.chunks(chunk):
             pass
         return outcome(trainer)
@@ -266,7 +266,7 @@ def assert_diverges_at_once(activation: str, window: int, rate: float) -> None:
     through = train(**given, steps=at - 1)
     assert through.step == at - 1
     assert np.isfinite(through.training.flat_params).all()
-    assert np.isfinite(through.training.stream.losses[: at - 1]).all()
+    assert np.isfinite(through.stream.losses[: at - 1]).all()
 
 
 @pytest.mark.usefixtures("uncompiled")

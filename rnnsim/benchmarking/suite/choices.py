@@ -9,10 +9,10 @@ import numpy as np
 
 from rnnsim import registry
 from rnnsim.errors import RnnsimError
-from rnnsim.network import Network, Stream
+from rnnsim.network import Network
 from rnnsim.rule import Rule
 from rnnsim.task import Suggestion
-from rnnsim.training.streams import make_stream
+from rnnsim.typing import Array, Params
 
 SIZES = (8, 32, 64)
 FEW = 2  # inputs and outputs of a network whose size is its number of hidden units
@@ -105,10 +105,14 @@ def window_for(rule: Rule, network: Network) -> int:
     return rule.online_window(network) or SWEEP
 
 
-def random_stream(network: Network, steps: int) -> Stream:
-    """A random sequence, whose first step resets the state so that each run of it is the same."""
+def random_data(network: Network, steps: int, batch: int = 1) -> tuple[Array, Array]:
+    """Random sequences: inputs (T, B, m) and targets (T, B, k)."""
     rng = np.random.default_rng(0)
-    inputs, targets = (
-        rng.standard_normal((steps, columns)) / 2 for columns in (network.columns[0], network.n_out)
-    )
-    return make_stream(network, inputs, targets, None, np.arange(steps) == 0)
+    shapes = ((steps, batch, columns) for columns in (network.columns[0], network.n_out))
+    inputs, targets = (rng.standard_normal(shape) / 2 for shape in shapes)
+    return inputs.astype(network.dtype), targets.astype(network.dtype)
+
+
+def small_params(network: Network) -> Params:
+    """Weights that are small enough for every network to converge to a steady state."""
+    return network.views(network.pack(network.init()) / 2)

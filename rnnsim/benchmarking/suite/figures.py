@@ -8,7 +8,7 @@ import numpy as np
 
 from rnnsim.runs.running import Run, result_of
 from rnnsim.training.experiment import configure
-from rnnsim.training.trainer import Trainer
+from rnnsim.training.task_training import TaskTraining
 
 from .choices import RULES, SIZES, rule_and_network, task_for, window_for
 from .operations import exponent, operations_exponent
@@ -68,7 +68,7 @@ def runs(rule: str, steps: int, *, stop: bool) -> list[Run]:
     """Runs of at most ``steps`` steps, one for each seed."""
     found = []
     for seed in SEEDS:
-        trainer = Trainer(configure(rule, task_for(rule), seed=seed, steps=steps, stop=stop))
+        trainer = TaskTraining(configure(rule, task_for(rule), seed=seed, steps=steps, stop=stop))
         for _ in trainer.chunks():
             pass
         found.append(result_of(trainer))

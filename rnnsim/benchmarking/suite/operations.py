@@ -16,9 +16,10 @@ import numpy as np
 
 from rnnsim.network import Network
 from rnnsim.rule import Rule
+from rnnsim.training.sequences import Pass, Shape, pass_kernel
+from rnnsim.training.streams import copy_params
 
-from .alone import Work, history_rows, over_sequence, small
-from .choices import random_stream, rule_and_network, window_for
+from .choices import random_data, rule_and_network, small_params, window_for
 
 
 class Number(float):
@@ -90,21 +91,15 @@ def eliminate(A: Any, b: Any) -> Any:
 
 def operations(network: Network, rule: Rule, window: int, steps: int) -> int:
     """Count the operations of a rule over a sequence, with its kernels uncompiled."""
-    flat = small(network)
-    work = Work(
-        network.kernel_params(flat),
-        network.state(1),
-        random_stream(network, steps),
-        network.trajectory(history_rows(rule, window), 1),
-        rule.memory(network, 1, window, np.random.default_rng(0)),
-        network.kernel_params(np.zeros_like(flat)),
-        window,
-        rule.history(window),
-    )
-    run = over_sequence(rule.learn(network), network.keep_history)
+    kernel = pass_kernel(network, rule)
+    arrays = Pass(network, rule, Shape(steps, 1, window, 0), 0, kernel, False)
+    copy_params(network, small_params(network), arrays.work.flat_params, arrays.views)
+    inputs, targets = random_data(network, steps)
+    stream = arrays.stream._replace(inputs=inputs, targets=targets)
+    work, out = arrays.work, np.empty(network.n_params, object)
     before = Number.operations
     with patch.object(np.linalg, "solve", eliminate):  # LAPACK takes floats only
-        code = run(counting(work))
+        code = kernel(counting(work), counting(stream), 0, steps, False, out)
     if code:
         raise rule.explain(code, work.memory, 1)
     return Number.operations - before

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cache
 from typing import Any
 
@@ -14,23 +15,23 @@ from rnnsim.compiler import compiled
 from rnnsim.kernels import kernel
 from rnnsim.training.experiment import configure
 from rnnsim.training.optimizers import OPTIMIZERS, make_optimizer
-from rnnsim.training.trainer import Trainer
+from rnnsim.training.task_training import TaskTraining
 from rnnsim.typing import Array, Kernel, Memory
 
-from .alone import LENGTHS, PerStep, Timed, alone, forward_alone, scatter, timed
 from .choices import (
     RULES,
     SIZES,
-    SWEEP,
     TASKS,
     pairs,
-    random_stream,
+    random_data,
     rule_and_network,
     skip_unless_complete,
+    small_params,
     suits,
     task_for,
     window_for,
 )
+from .timing import LENGTHS, PerStep, Timed, scatter, timed
 
 # What a setup makes is cached, since asv calls it again before each sample.
 
@@ -55,11 +56,13 @@ class Step(PerStep):
 def learning(rule: str, n: int) -> Timed:
     scatter()
     made, network = rule_and_network(rule, n)
-    return timed(alone(network, made, window_for(made, network)), random_stream(network, LENGTHS[-1]))
+    gradient = rnnsim.gradient_function(network, made, window=window_for(made, network))
+    params, (inputs, targets) = small_params(network), random_data(network, LENGTHS[-1])
+    return timed(lambda steps: gradient(params, inputs[:steps], targets[:steps]))
 
 
 class Forward(PerStep):
-    """One step of a network's forward pass, for each kind that some rule trains."""
+    """One step of ``simulate``, for each kind of network that some rule trains."""
 
     kinds = sorted({registry.lookup("rule", rule).kind for rule in RULES})
     params = (kinds, list(SIZES))
@@ -77,7 +80,86 @@ def passing(kind: str, n: int) -> Timed:
     scatter()
     rule = next(rule for rule in RULES if registry.lookup("rule", rule).kind == kind)
     _, network = rule_and_network(rule, n)
-    return timed(forward_alone(network, SWEEP), random_stream(network, LENGTHS[-1]))
+    params, (inputs, _) = small_params(network), random_data(network, LENGTHS[-1])
+    return timed(lambda steps: rnnsim.simulate(network, params, inputs[:steps]))
+
+
+class Call:
+    """A call from Python with a single step: what it costs that is not the rule's."""
+
+    params = (RULES, [8, 32])
+    param_names = ("rule", "n")
+    warmup_time = 0.0
+    number = 100
+    repeat = (3, 20, 0.3)
+    rounds = 2
+    timeout = 600
+
+    def setup(self, rule: str, n: int) -> None:
+        self.calls = calling(rule, n)
+
+    def time_gradient(self, rule: str, n: int) -> None:
+        self.calls["gradient"]()
+
+    def time_gradient_function(self, rule: str, n: int) -> None:
+        self.calls["gradient_function"]()
+
+    def time_learner_step(self, rule: str, n: int) -> None:
+        """With its correction."""
+        self.calls["step"]()
+
+
+@cache
+def calling(rule: str, n: int) -> dict[str, Callable[[], Any]]:
+    scatter()
+    made, network = rule_and_network(rule, n)
+    params, (inputs, targets) = small_params(network), random_data(network, 1)
+    function = rnnsim.gradient_function(network, made)
+    learner = learner_of(rule, n)
+    u, d = inputs[0], targets[0]
+
+    def step() -> None:
+        learner.step(u)
+        learner.correct(d)
+
+    calls: dict[str, Callable[[], Any]] = {
+        "gradient": lambda: rnnsim.gradient(network, params, inputs, targets, made),
+        "gradient_function": lambda: function(params, inputs, targets),
+        "step": step,
+    }
+    for call in calls.values():
+        call()
+    return calls
+
+
+def learner_of(rule: str, n: int) -> rnnsim.Learner:
+    """A learner that learns slowly, so that nothing diverges."""
+    made, network = rule_and_network(rule, n)
+    return rnnsim.Learner(
+        network, made, params=small_params(network), learning_rate=SLOW / 100,
+        window=window_for(made, network),
+    )  # fmt: skip
+
+
+class Learn(PerStep):
+    """One step of ``Learner.learn``, on a random sequence."""
+
+    params = (RULES, list(SIZES))
+    param_names = ("rule", "n")
+
+    def setup(self, rule: str, n: int) -> None:
+        self.work, self.steps = on_line(rule, n)
+
+    def time_learn(self, rule: str, n: int) -> None:
+        self.work()
+
+
+@cache
+def on_line(rule: str, n: int) -> Timed:
+    scatter()
+    learner = learner_of(rule, n)
+    inputs, targets = random_data(learner.network, LENGTHS[-1])
+    return timed(lambda steps: learner.learn(inputs[:steps], targets[:steps]))
 
 
 class Loop(PerStep):
@@ -97,14 +179,14 @@ class Loop(PerStep):
 
 
 @cache
-def looping(rule: str, n: int) -> Trainer:
+def looping(rule: str, n: int) -> TaskTraining:
     scatter()
     return endless(rule, task_for(rule), hidden=n)
 
 
-def endless(rule: str, task: str, **choices: Any) -> Trainer:
+def endless(rule: str, task: str, **choices: Any) -> TaskTraining:
     """A compiled run without an end."""
-    return Trainer(configure(rule, task, steps=FOREVER, stop=False, learning_rate=SLOW, **choices))
+    return TaskTraining(configure(rule, task, steps=FOREVER, stop=False, learning_rate=SLOW, **choices))
 
 
 class WholeRun:
@@ -153,7 +235,7 @@ class Generation(PerStep):
 
 
 @cache
-def generating(task: str) -> Trainer:
+def generating(task: str) -> TaskTraining:
     return endless(next(rule for rule in RULES if suits(task, rule)), task)
 
 

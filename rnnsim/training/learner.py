@@ -1,0 +1,540 @@
+"""A network that learns: its parameters, state and rule's memory, and the compiled loop."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple, Self
+
+import numpy as np
+
+from rnnsim import checks, registry
+from rnnsim.compiler import checking_bounds
+from rnnsim.errors import RnnsimError, reports_memory
+from rnnsim.network import Network, Stream, check_is_network, empty_stream
+from rnnsim.rule import Rule
+from rnnsim.training import saved_learners
+from rnnsim.training.advancing import Advance, Settings
+from rnnsim.training.delays import DelayedAdvance, DelayLine
+from rnnsim.training.experiment import clipping
+from rnnsim.training.learning_rates import checked_rate
+from rnnsim.training.observing import watching
+from rnnsim.training.optimizers import Optimizer, make_optimizer, optimizer_type
+from rnnsim.training.schedules import REDUCTIONS, make_schedule
+from rnnsim.training.sequences import copied, set_arrays
+from rnnsim.training.step_arguments import step_inputs, step_mask, step_target
+from rnnsim.training.streams import begin, make_stream
+from rnnsim.training.unfinished import UnfinishedWindow
+from rnnsim.typing import Array, Inputs, Params
+
+ENDLESS = checks.LARGEST  # steps
+
+
+class Learnt(NamedTuple):
+    """The result of :meth:`Learner.learn`, in arrays of its own.
+
+    Attributes
+    ----------
+    outputs : (T, B, k) array
+        What the network said before it learnt the window that the step belongs to.
+    losses : (T,) array
+        mask * loss of each step, a mean over the sequences.
+    """
+
+    outputs: Array
+    losses: Array
+
+
+class Learner:
+    """A network that learns on-line from whatever it is given, by a rule and an optimizer.
+
+    Arrays are allocated and kernels are compiled once. What functions of your own refer to is bound
+    now: later changes of globals, closures and arrays are not seen.
+
+    Parameters
+    ----------
+    network : Network
+    rule : str or Rule
+        The name of a rule, whose options are given by keyword, or a rule object.
+    params : NamedTuple of arrays, optional
+        The parameters to begin with, which are copied; by default ``network.init(seed)``.
+    seed : int
+    optimizer : str or Optimizer
+        ``sgd``, ``momentum``, ``rmsprop`` or ``adam``, whose options are given by keyword too.
+    learning_rate : float, or mapping or NamedTuple of floats and arrays
+        One for all parameters, or one for each by name (a number, or an array of its shape); 0 freezes.
+        Parameters that are left out of a mapping are frozen.
+    clip : float
+        The maximum norm of the gradient, which is scaled down to it; ``inf`` for no clipping.
+    weight_decay : float
+        Each update takes this part of the weights away, times the learning rate; not by way of the
+        gradient [Loshchilov & Hutter 2019].
+    schedule : "constant", "linear", "cosine" or "step"
+        How the learning rate falls: to 0 over ``schedule_steps``, or to a tenth after each of them.
+    schedule_steps : int, optional
+    window : int, optional
+        Steps between updates; by default what the rule prefers on-line. For a rule without a preference
+        (bptt) each call of ``learn`` is then a window, and ``step`` demands that it is given.
+    batch : int
+        B, the number of sequences side by side.
+    delay : int
+        h rows between an input and the target that is learnt with it (theory.md 7): what is said at row
+        t is a forecast of the target of row t + h. An acting state is at the present row, and is what
+        ``state`` gives; a learning state with the same weights is h rows behind.
+    reduction : "sum" or "mean"
+        Whether the gradient of a window is a sum over its steps, or a mean over its targets.
+    reset_state : (B, N) or (N,) array, optional
+        Where a reset leads, and where the state begins; by default the network's own.
+    tailored : bool
+        Whether to compile for the exact sizes of the arrays: small networks then learn up to three times
+        as fast, but each size is compiled by itself.
+    check_bounds : bool
+        Whether indices are checked, which takes longer: an error then names the line.
+    **options
+        Options of the rule and of the optimizer.
+
+    Attributes
+    ----------
+    network : Network
+    rule : Rule
+    optimizer : Optimizer
+    batch : int
+    window : int or None
+
+    Raises
+    ------
+    RnnsimError
+        If an argument has a wrong type, name or value.
+
+    Examples
+    --------
+    >>> learner = Learner(network, "rtrl", learning_rate=0.01)      # doctest: +SKIP
+    >>> y = learner.step(u)                                         # doctest: +SKIP
+    >>> learner.correct(target=d)                                   # doctest: +SKIP
+    """
+
+    @reports_memory
+    def __init__(
+        self,
+        network: Network,
+        rule: str | Rule = "rtrl",
+        *,
+        params: Params | None = None,
+        seed: int = 0,
+        optimizer: str | Optimizer = "adam",
+        learning_rate: Any = 1e-3,
+        clip: float | None = 1.0,
+        weight_decay: float = 0.0,
+        schedule: str = "constant",
+        schedule_steps: int | None = None,
+        window: int | None = None,
+        batch: int = 1,
+        delay: int = 0,
+        reduction: str = "sum",
+        reset_state: Array | None = None,
+        tailored: bool = False,
+        check_bounds: bool = False,
+        **options: Any,
+    ) -> None:
+        of_rule, of_optimizer = _divided(rule, optimizer, options)
+        self.network = check_is_network(network)
+        self.rule = registry.make_rule(rule, of_rule)
+        self.rule.check_network(network)
+        self.optimizer = make_optimizer(optimizer, of_optimizer)
+        self.window = self._checked_window(window)
+        self.batch = checks.whole("batch", batch, 1, checks.LARGEST_SIZE)
+        self._settings = Settings(
+            window=self.window or 1, batch=self.batch, steps=ENDLESS,
+            seed=checks.whole("seed", seed, 0), learning_rate=checked_rate(network, learning_rate),
+            clip=clipping(clip),
+            weight_decay=checks.real("weight_decay", weight_decay, at_least=0),
+            schedule=make_schedule(schedule, schedule_steps),
+            mean=checks.known_name("reduction", reduction, REDUCTIONS) == "mean",
+            stop=False, tailored=checks.boolean("tailored", tailored),
+        )  # fmt: skip
+        self._checks_bounds = checks.boolean("check_bounds", check_bounds)
+        self._flat = network.pack(network.init(self._settings.seed) if params is None else params)
+        self._reset_state = reset_state
+        self._state = begin(network, self.batch, None, reset_state, False)
+        self._busy, self._resets_next = threading.Lock(), False
+        self._advance: Any = None
+        delay = checks.whole("delay", delay, 0, checks.LARGEST_SIZE)
+        self._line = DelayLine(network, delay, self.batch) if delay else None
+        if self._line is not None and self._settings.tailored:
+            raise RnnsimError("tailored is not offered with a delay")
+        self._acting_state = copied(self._state) if delay else self._state
+        self._weighs = np.ones(self.batch, network.dtype)  # of a delayed step's target
+        self._prepare(self.window or 1)
+
+    def _checked_window(self, window: int | None) -> int | None:
+        if window is not None:
+            return checks.whole("window", window, 1, checks.LARGEST_SIZE)
+        found = self.rule.online_window(self.network)
+        if found is None and self.rule.carries:
+            raise RnnsimError(f"{self.rule.name} has no window of its own: give window=, the number of "
+                              "steps between updates")  # fmt: skip
+        return found
+
+    def _prepare(self, window: int) -> None:
+        """Allocate what depends on the window, and begin an empty one."""
+        with checking_bounds(self._checks_bounds):
+            kind = Advance if self._line is None else partial(DelayedAdvance, self._acting_state)
+            self._advance = kind(
+                self.network, self.rule, self.optimizer, watching(),
+                self._settings._replace(window=window), self._flat, self._state, before=self._advance,
+            )  # fmt: skip
+        self._unfinished = UnfinishedWindow(self.network, window, self.batch, self._state)
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Refuse a second thread: both would move the same state."""
+        if not self._busy.acquire(blocking=False):
+            raise RnnsimError("another thread is using this learner; each thread needs its own")
+        try:
+            yield
+        finally:
+            self._busy.release()
+
+    # --- one step at a time ---
+
+    @reports_memory
+    def step(self, u: Inputs) -> Array:
+        """Go one step on: the state moves, and nothing is learnt yet.
+
+        A step before it that was not corrected counts as one without a target.
+
+        Parameters
+        ----------
+        u : (m,) or (B, m) array
+            For a fast-weight network also a pair (slow, fast) of such.
+
+        Returns
+        -------
+        (k,) or (B, k) array
+            y, in the form of u.
+
+        Raises
+        ------
+        RnnsimError
+            If u has another shape or is not finite, or neither the rule nor you have said how many
+            steps a window has.
+        """
+        with self._alone():
+            if self.window is None:
+                raise RnnsimError(f"{self.rule.name} has no window of its own: step needs window=, the "
+                                  "number of steps between updates")  # fmt: skip
+            given, is_single = step_inputs(self.network, u, self.batch)
+            self._close()
+            if self._line is None:
+                unfinished = self._unfinished
+                i = unfinished.open(given, self._resets_next, self._state)
+                self._resets_next = False
+                self._advance.forward(unfinished.rows, i, i + 1)
+                y: Array = unfinished.rows.outputs[i].copy()
+            else:
+                y = self._act(given)
+            return y[0] if is_single else y
+
+    def _act(self, given: Array) -> Array:
+        """A step of the acting state; what is learnt, waits for its target."""
+        assert self._line is not None
+        network = self.network
+        present = empty_stream(1, self.batch, 0, network.n_out, network.dtype)._replace(
+            inputs=np.ascontiguousarray(np.broadcast_to(given, (1, self.batch, given.shape[-1])))
+        )
+        present.resets[0], self._resets_next = self._resets_next, False
+        learnt, skipped = self._line.shift(present)
+        self._advance.forward(present, 0, 1)
+        self._weighs, learnt.mask[0] = learnt.mask[0].copy(), 0
+        if skipped:
+            self._weighs[:] = 0
+        else:
+            self._unfinished.take(learnt, 0, self._state)
+        self._unfinished.is_open = True
+        outputs: Array = present.outputs[0]
+        return outputs
+
+    @reports_memory
+    def correct(
+        self, target: Array | None = None, *, error: Array | None = None, mask: Any = None
+    ) -> None:
+        """Give the target of the last step, or its error; at the end of a window the weights move.
+
+        Parameters
+        ----------
+        target : (k,) or (B, k) array, optional
+            d.
+        error : (k,) or (B, k) array, optional
+            In place of the target dE/dy of each sequence, by a loss of your own or a reward; it is
+            divided by B.
+        mask : (B,) array or float, optional
+            The weight of each sequence; 1 by default.
+
+        Raises
+        ------
+        RnnsimError
+            If no step is waiting for it, or an array has a wrong shape or is not finite.
+        Diverged
+            If a loss or a parameter is not finite.
+        """
+        with self._alone():
+            if self._unfinished is None or not self._unfinished.is_open:
+                raise RnnsimError("correct follows a step, once: none is waiting for its correction")
+            if (target is None) == (error is None):
+                raise RnnsimError("correct takes target= or error=, one of them")
+            name, given = ("target", target) if error is None else ("error", error)
+            rows, i = self._unfinished.rows, self._unfinished.count - 1
+            d = step_target(self.network, name, given, self.batch)
+            weight = 1 if mask is None else step_mask(self.network, mask, self.batch)
+            if self._line is not None:  # a row without an input that is old enough was not kept
+                weight = weight * self._weighs
+            if np.any(weight):
+                rows.targets[i], rows.mask[i], rows.gives_error[i] = d, weight, target is None
+            self._close()
+
+    # --- many steps ---
+
+    @reports_memory
+    def learn(
+        self, inputs: Inputs, targets: Array, *, mask: Array | None = None, resets: Array | None = None
+    ) -> Learnt:
+        """Learn from any number of steps; the outputs of a window come before it is learnt.
+
+        A call may leave a window unfinished; the next one goes on with it, or ``flush`` closes it.
+
+        Parameters
+        ----------
+        inputs, targets, mask, resets
+            As for :func:`rnnsim.gradient`.
+
+        Returns
+        -------
+        Learnt
+
+        Raises
+        ------
+        RnnsimError
+            If an array has a wrong shape, type or value.
+        Diverged
+            If a loss or a parameter is not finite.
+        NoSteadyState
+            If a rule settles, and the network does not converge to a steady state.
+        """
+        with self._alone():
+            stream = self._stream(inputs, targets, mask, resets)
+            self._close()
+            if self._resets_next:
+                stream = stream._replace(resets=stream.resets.copy())
+                stream.resets[0], self._resets_next = True, False
+            if self.window is None and self._unfinished.window != len(stream.losses):
+                self._prepare(len(stream.losses))
+            if self._line is None:
+                self._feed(stream, None, 0)
+                return Learnt(stream.outputs, stream.losses / self.batch)
+            learnt, skipped = self._line.shift(stream)
+            self._advance.forward(stream, 0, skipped)
+            self._feed(learnt, stream, skipped)
+            return Learnt(stream.outputs, learnt.losses / self.batch)
+
+    def _stream(
+        self, inputs: Inputs, targets: Array | None, mask: Array | None, resets: Array | None
+    ) -> Stream:
+        stream = make_stream(self.network, inputs, targets, mask, resets, settles=self.rule.settles)
+        if stream.mask.shape[1] != self.batch:
+            raise RnnsimError(f"inputs have {stream.mask.shape[1]} sequences; batch is {self.batch}")
+        return stream
+
+    def _feed(self, stream: Stream, present: Stream | None, row: int) -> None:
+        """Complete the unfinished window, learn whole windows where they lie, keep the rest.
+
+        With a delay, the acting state goes through the ``present`` rows meanwhile.
+        """
+        window, rows = self._unfinished.window, len(stream.losses)
+        if self._unfinished.count and row < rows:
+            row = self._keep(stream, present, row)
+        whole = (rows - row) // window * window
+        if whole:
+            ahead = () if present is None else (present,)
+            self._advance.run_rows(stream, row, row + whole, *ahead)
+        if row + whole < rows:
+            self._keep(stream, present, row + whole)
+
+    def _keep(self, stream: Stream, present: Stream | None, begin: int) -> int:
+        """Copy rows to the unfinished window, and learn it if it is complete; the first row left."""
+        unfinished = self._unfinished
+        here, there = unfinished.take(stream, begin, self._state)
+        if present is not None:
+            self._advance.forward(present, there.start, there.stop)
+        if unfinished.is_complete:
+            self._finish()
+        elif present is None:
+            self._advance.forward(unfinished.rows, here.start, here.stop)
+        stream.outputs[there] = unfinished.rows.outputs[here]
+        stream.losses[there] = unfinished.rows.losses[here]
+        return int(there.stop)
+
+    @reports_memory
+    def flush(self) -> None:
+        """Close the unfinished window, if there is one: learn what it holds.
+
+        Raises
+        ------
+        Diverged
+            If a loss or a parameter is not finite.
+        """
+        with self._alone():
+            self._flush()
+
+    def _flush(self) -> None:
+        self._close()
+        if self._unfinished.count:
+            clock = self._advance.training.clock
+            clock.last[0] = 1
+            try:
+                self._finish()
+            finally:
+                clock.last[0] = 0
+
+    @reports_memory
+    def predict(self, inputs: Inputs, *, resets: Array | None = None) -> Array:
+        """Give the outputs (T, B, k) for inputs that follow; neither state nor weights move.
+
+        Raises
+        ------
+        RnnsimError
+            If an array has a wrong shape, type or value.
+        """
+        with self._alone():
+            stream = self._stream(inputs, None, None, resets)
+            before = copied(self._acting_state)
+            try:
+                self._advance.forward(stream, 0, len(stream.losses))
+            finally:
+                set_arrays(self._acting_state, before)
+            return stream.outputs
+
+    def _close(self) -> None:
+        """Learn the window if it is complete; a step that was not corrected has no target."""
+        self._unfinished.is_open = False
+        if self._unfinished.is_complete:
+            self._finish()
+
+    def _finish(self) -> None:
+        """Learn the rows of the unfinished window, from the state at which it began."""
+        unfinished = self._unfinished
+        set_arrays(self._state, unfinished.begun)
+        count, unfinished.count = unfinished.count, 0
+        self._advance.run_rows(unfinished.rows, 0, count)
+
+    # --- what it holds ---
+
+    @property
+    def steps(self) -> int:
+        """Number of steps so far."""
+        return int(self._advance.step + self._unfinished.count)
+
+    @property
+    def params(self) -> Params:
+        """A copy of the parameters. Assign others to go on with them."""
+        return self.network.views(self._flat.copy())
+
+    @params.setter
+    def params(self, params: Params) -> None:
+        with self._alone():
+            self._flat[:] = self.network.pack(params)
+
+    @property
+    def state(self) -> Array:
+        """A copy of the state, (B, N). To assign one is to reset to it, and closes the window."""
+        state: Array = self._acting_state[0].copy()
+        return state
+
+    @state.setter
+    def state(self, state: Array) -> None:
+        with self._alone():
+            made = begin(self.network, self.batch, state, self._reset_state, False)
+            self._flush()
+            set_arrays(self._state, made)
+            set_arrays(self._acting_state, made)
+            self._advance.forget()
+            if self._line is not None:
+                self._line.clear()
+
+    @property
+    def reset_state(self) -> Array | None:
+        """The state to which a reset leads, (B, N); None for the network's own. It can be assigned."""
+        return self._reset_state
+
+    @reset_state.setter
+    def reset_state(self, reset_state: Array | None) -> None:
+        with self._alone():
+            self._flush()
+            for state in {id(own): own for own in (self._state, self._acting_state)}.values():
+                set_arrays(state, begin(self.network, self.batch, state[0], reset_state, False))
+            self._reset_state = reset_state
+
+    def reset(self) -> None:
+        """Reset state and sensitivities, as a row of resets does; weights and optimizer stay."""
+        with self._alone():
+            self._close()
+            self._resets_next = True
+            set_arrays(
+                self._acting_state, begin(self.network, self.batch, None, self._reset_state, False)
+            )
+
+    # --- in a folder ---
+
+    def save(self, folder: str | os.PathLike[str]) -> Path:
+        """Write all of it into a folder: what it is made of, and what it holds, an open window included.
+
+        Raises
+        ------
+        RnnsimError
+            If the folder cannot be written to.
+        """
+        with self._alone():
+            return saved_learners.save(self, folder)
+
+    @classmethod
+    def load(
+        cls, folder: str | os.PathLike[str], *, network: Network | None = None, rule: Rule | None = None
+    ) -> Self:
+        """Make the learner that was saved in a folder: its next step is the same to the last bit.
+
+        Parameters
+        ----------
+        folder : path
+        network : Network, optional
+            The network, where it has functions of your own, which are not in the folder.
+        rule : Rule, optional
+            The rule, where it is registered nowhere.
+
+        Raises
+        ------
+        RnnsimError
+            If the folder holds no learner, a file is damaged, or the network or the rule is missing.
+        """
+        learner: Self = saved_learners.load(cls, folder, network, rule)
+        return learner
+
+
+def _divided(
+    rule: str | Rule, optimizer: str | Optimizer, options: dict[str, Any]
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Divide options by name into those of the rule and those of the optimizer."""
+    if not isinstance(optimizer, str):
+        return options, {}
+    known = optimizer_type(optimizer).defaults()
+    of_rule = registry.rule_type(rule).defaults() if isinstance(rule, str) else {}
+    both = [name for name in options if name in known and name in of_rule]
+    if both:
+        raise RnnsimError(f"the rule and the optimizer both have an option {both[0]}; pass one of them "
+                          "as an object, with its own")  # fmt: skip
+    return (
+        {name: value for name, value in options.items() if name not in known},
+        {name: value for name, value in options.items() if name in known},
+    )
