@@ -8,7 +8,9 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, get_args, get_origin, get_type_hints
+from unittest.mock import patch
 
+import numba
 import numpy as np
 import pytest
 from odd_values import (
@@ -75,6 +77,23 @@ RUN = rnnsim.Run(
     EXPERIMENT, EXPERIMENT.initial_params(), None, 8, 1.0, Evaluation(1.0, 1.0), metrics=CURVE
 )
 
+with patch.object(numba.config, "DISABLE_JIT", 1):
+    LEARNER, FUNCTION = rnnsim.Learner(NET, batch=B), rnnsim.gradient_function(NET)
+ODD_ROW = [*ARRAY, np.zeros(M + 1), np.zeros((B, M + 1)), np.full((B, M), np.nan), np.zeros((1, B, M))]
+
+
+def corrected(target: Any, mask: Any = None) -> None:
+    """A step, then its correction by a target."""
+    LEARNER.step(np.ones((B, M)))
+    LEARNER.correct(target, mask=mask)
+
+
+def corrected_by(error: Any) -> None:
+    """A step, then its correction by an error."""
+    LEARNER.step(np.ones((B, M)))
+    LEARNER.correct(error=error)
+
+
 # what a forward pass takes
 FORWARD: dict[str, list[Any]] = {
     "network": [*NETWORK, None, rnnsim.RecurrentNetwork],
@@ -134,11 +153,42 @@ TABLE: dict[Callable[..., Any], tuple[dict[str, Any], dict[str, list[Any]]]] = {
             "schedule_steps": [*WHOLE, None, 0],
             "window": [*WHOLE, 0],
             "batch": [*WHOLE, None, 0],
+            "delay": [*WHOLE, None],
             "reduction": [*NAME, None],
             "reset_state": [*ARRAY, np.full(N, np.inf)],
             "tailored": [*TRUTH, None],
             "check_bounds": [*TRUTH, None],
         },
+    ),
+    FUNCTION.__call__: (
+        {"params": PARAMS, "inputs": U, "targets": D},
+        {
+            "params": odd_params(),
+            "inputs": [*ARRAY, None, np.full((T, B, M), np.nan)],
+            "targets": [*UNREAL, 3.0, np.zeros((T + 1, B, K)), np.full((T, B, K), np.nan)],
+            "mask": ARRAY,
+            "resets": ARRAY,
+            "initial_state": ARRAY,
+            "reset_state": ARRAY,
+            "memory": [*ANYTHING, 3],
+        },
+    ),
+    LEARNER.step: ({"u": np.ones((B, M))}, {"u": [*ODD_ROW, None]}),
+    corrected: (
+        {"target": np.zeros((B, K))},
+        {"target": [*ODD_ROW, None], "mask": [*UNREAL, np.zeros((7, 7)), [math.nan, 1]]},
+    ),
+    corrected_by: ({"error": np.zeros((B, K))}, {"error": [*ODD_ROW, None]}),
+    LEARNER.learn: (
+        {"inputs": U, "targets": D},
+        {"inputs": [*ARRAY, None, np.full((T, B, M), np.nan), np.zeros((T, B + 1, M))],
+         "targets": [*UNREAL, 3.0, np.full((T, B, K), np.inf)], "mask": ARRAY, "resets": ARRAY},
+    ),
+    LEARNER.predict: ({"inputs": U}, {"inputs": [*ARRAY, None], "resets": ARRAY}),
+    LEARNER.save: ({"folder": "learner"}, {"folder": [*PATH, None]}),
+    rnnsim.Learner.load: (
+        {"folder": "no such folder"},
+        {"folder": [*PATH, None, "no such folder"], "network": [], "rule": []},
     ),
     partial(rnnsim.gradient, SINGLE): (
         {"params": PARAMS, "inputs": U, "targets": D},
@@ -259,7 +309,8 @@ ALIASES = {
     **dict.fromkeys(("rule", "task", "optimizer"), ("option",)),
     "params": ("parameters", "W", "b", "V"),
     "settings": ("setting",),
-    "folder": ("saved run",),
+    "folder": ("saved run", "saved learner"),
+    "u": ("inputs",),
     "path": ("draw", "figure"),
     "hidden_activation": ("activation",),
     "output_activation": ("activation",),
@@ -326,9 +377,12 @@ def test_every_parameter_of_every_public_function_is_in_the_table() -> None:
 
 
 @pytest.mark.parametrize("function", TABLE, ids=called)
-def test_nothing_is_refused_for_the_other_arguments(function: Callable[..., Any]) -> None:
+def test_nothing_is_refused_for_the_other_arguments(
+    function: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The control: without the odd value it works."""
-    if function is not rnnsim.load:
+    monkeypatch.chdir(tmp_path)
+    if function not in (rnnsim.load, rnnsim.Learner.load):
         function(**TABLE[function][0])
 
 

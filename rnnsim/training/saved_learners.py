@@ -297,11 +297,9 @@ def _read(path: Path) -> tuple[_Summary, dict[str, Array]]:
     import tomllib
 
     names = (SUMMARY, ARRAYS)
+    if absent := files.absent(path, names):
+        raise RnnsimError(f"{path} is not a saved learner: there is no {' and no '.join(absent)} in it")
     try:
-        if absent := files.absent(path, names):
-            raise RnnsimError(
-                f"{path} is not a saved learner: there is no {' and no '.join(absent)} in it"
-            )
         with files.opened_together(path, names) as opened:
             text = files.read_at_most(opened[SUMMARY], MOST + 1)
             if len(text) > MOST:
