@@ -141,10 +141,10 @@ def test_what_is_too_large_is_refused_before_it_is_read(
     run.save(tmp_path)
     with open(tmp_path / file, "r+b") as opened:
         opened.truncate(10**13)  # it takes no place on the disk
-    start = time.monotonic()
+    start = time.process_time()
     with pytest.raises(RnnsimError, match="holds a damaged run"):
         rnnsim.load(tmp_path)
-    assert time.monotonic() - start < 2
+    assert time.process_time() - start < 2
 
 
 def test_a_large_header_is_refused_before_it_is_read(run: rnnsim.Run, tmp_path: Path) -> None:
@@ -160,20 +160,20 @@ def test_a_long_key_takes_no_time(run: rnnsim.Run, tmp_path: Path, part: str) ->
     most = folders.MOST["run.toml"]
     for parts in (100_000, (most - 50) // (len(part) + 1)):
         (tmp_path / "run.toml").write_text(".".join([part] * parts) + " = 1\n[result]\nloss = 1.0\n")
-        start = time.monotonic()
+        start = time.process_time()
         with pytest.raises(RnnsimError, match="damaged"):
             rnnsim.load(tmp_path)
-        assert time.monotonic() - start < 2
+        assert time.process_time() - start < 2
 
 
 def test_many_long_keys_take_little_time(run: rnnsim.Run, tmp_path: Path) -> None:
     run.save(tmp_path)
     keys = (f"k{i}." + ".".join("a" * (folders.MOST_DOTS - 1)) + " = 1\n" for i in range(30))
     (tmp_path / "run.toml").write_text("".join(keys) + "[result]\nloss = 1.0\n")
-    start = time.monotonic()
+    start = time.process_time()
     with pytest.raises(RnnsimError, match="tables within tables, more than 8 levels"):
         rnnsim.load(tmp_path)
-    assert time.monotonic() - start < 10
+    assert time.process_time() - start < 10
 
 
 def test_a_cut_off_parameter_file_is_damaged(run: rnnsim.Run, tmp_path: Path) -> None:
