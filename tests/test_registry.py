@@ -339,16 +339,16 @@ class NoDefault(Rule, frozen=True):
     h: int
 
 
-class Fails(type(Rule)):  # type: ignore[misc]
-    @property
-    def claim(cls) -> str:
+class Fails:
+    def __get__(self, rule: Rule | None, kind: type[Rule]) -> str:
         raise KeyError("a property")
 
 
-class FailingProperty(Rule, frozen=True, metaclass=Fails):
+class FailingProperty(Rule, frozen=True):
     """A rule whose claim cannot be read."""
 
     name = "failing-property"
+    claim = Fails()  # type: ignore[assignment]
     cost = Cost("1", "1")
 
 
