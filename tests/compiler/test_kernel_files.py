@@ -10,9 +10,8 @@ import time
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner
+from processes import run
 
-from rnnsim.cli import main
 from rnnsim.compiler import kernel_files, trust
 from rnnsim.compiler.kernel_files import can_write, clear, files, path_of, read, write
 from rnnsim.errors import RnnsimError
@@ -335,10 +334,10 @@ def test_without_a_home_it_is_among_the_temporary_files(monkeypatch: pytest.Monk
 
 
 @posix
-def test_the_list_says_that_they_are_not_used(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_list_says_that_they_are_not_used(folder: Path) -> None:
     fill(0)
     folder.chmod(0o777)
-    result = CliRunner().invoke(main, ["cache"])
+    result = run(sys.executable, "-m", "rnnsim", "cache")
     assert result.stdout.startswith("rule.loop ")
     doubt = f"others may write to {folder}; chmod go-w takes that away"
     assert result.stderr == f"rnnsim: the kernel cache is not used: {doubt}\n"
