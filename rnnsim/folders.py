@@ -30,7 +30,8 @@ MOST_HEADER = 1 << 20  # bytes of the parameters' names and shapes
 MOST_DOTS = 1000  # in a line of run.toml: parsing a dotted key takes time in the square of its parts
 DEEPEST = 8  # levels of tables in run.toml
 
-DAMAGES = (ValueError, KeyError, RecursionError, csv.Error, msgspec.MsgspecError)
+# SystemError: what older versions of msgspec raise of a whole number that no float can be
+DAMAGES = (ValueError, KeyError, RecursionError, SystemError, csv.Error, msgspec.MsgspecError)
 
 
 class SavedRun(NamedTuple):
