@@ -30,7 +30,7 @@ from rnnsim.training.loop import (
 from rnnsim.training.observing import Observer
 from rnnsim.training.optimizers import Optimizer
 from rnnsim.training.schedules import Schedule
-from rnnsim.training.sequences import fresh_values, multiplications, set_arrays
+from rnnsim.training.sequences import fresh_values, multiplications, refresh, set_arrays
 from rnnsim.typing import Array, Kernel, State, Trajectory
 
 FORWARD_ROWS = 64  # rows of the trajectory of a forward pass
@@ -125,8 +125,7 @@ class Advance:
 
     def forget(self) -> None:
         """Let the rule's memory be as it was at first, and the trajectory without history."""
-        for array, value in self._fresh:
-            array[...] = value
+        refresh(self._fresh)
         self.training.clock.held[0] = 0
 
     @property
@@ -154,7 +153,7 @@ class Advance:
             self._raise(code)
         return code
 
-    def run_rows(self, stream: Stream, begin: int, end: int) -> int:
+    def run_rows(self, stream: Any, begin: int, end: int) -> int:
         """Learn from the rows begin, ..., end - 1 of a stream, window by window."""
         clock = self.training.clock
         clock.row[0], clock.filled[0] = begin, end

@@ -167,9 +167,7 @@ class DelayedAdvance(Advance):
 
     def run_rows(self, stream: Stream, begin: int, end: int, present: Stream | None = None) -> int:
         """Learn from some rows; the acting state goes through present ones, if they are given."""
-        clock = self.training.clock
-        clock.row[0], clock.filled[0] = begin, end
-        return self.run(Rows(stream, self._none if present is None else present), self.settings.steps)
+        return super().run_rows(Rows(stream, self._none if present is None else present), begin, end)
 
     def forward(self, stream: Stream, begin: int, end: int) -> None:
         """Let the acting state go through some rows; nothing is learnt.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import threading
 from typing import NamedTuple
 
 import numpy as np
@@ -15,17 +14,16 @@ from rnnsim.errors import reports_memory
 from rnnsim.kernels import kernel
 from rnnsim.network import KERNELS, Network, Stream, check_is_network, empty_stream
 from rnnsim.numerics.fixed_points import SOLVERS
-from rnnsim.numerics.linalg import all_finite, copy
+from rnnsim.numerics.linalg import copy
 from rnnsim.numerics.stability import spectral_radius
 from rnnsim.numerics.threads import shared_work, work_context
-from rnnsim.numerics.views import as_vector
 from rnnsim.rule import DONE, Settler, nbytes
 from rnnsim.training.divergence import bounds_hint, raise_if_diverged, warn_if_unstable
 from rnnsim.training.evaluation import plain_forward
 from rnnsim.training.kept import Kept
 from rnnsim.training.schedules import REDUCTIONS
-from rnnsim.training.sequences import NOT_FINITE, multiplications
-from rnnsim.training.streams import begin, copy_params, laid_out, make_stream
+from rnnsim.training.sequences import NOT_FINITE, are_finite, multiplications
+from rnnsim.training.streams import begin, copy_params, data_as_it_is, make_stream
 from rnnsim.typing import Array, Inputs, Kernel, Params, State, Trajectory
 
 LEAST_ROWS = 64  # rows of a trajectory that a long sequence goes through
@@ -60,11 +58,7 @@ def forward_kernel(network: Network) -> Kernel:
     @kernel(allocates=False)
     def run(work: ForwardWork, stream: Stream, states: Array, looks: bool) -> int:
         flat_params, params, state, trajectory = work
-        if looks and not (
-            all_finite(flat_params)
-            and all_finite(as_vector(stream.inputs))
-            and all_finite(as_vector(stream.targets))
-        ):
+        if looks and not are_finite(flat_params, stream):
             return NOT_FINITE
         steps, most = stream.losses.size, trajectory.states.shape[0]
         for row in range(0, steps, most):
@@ -84,8 +78,6 @@ class ForwardPass:
     ----------
     views : NamedTuple of arrays
         The parameters, in the form that users give them.
-    begin : NamedTuple of arrays
-        The state at which sequences begin.
     stream : Stream
         Without targets, and where losses are written.
     """
@@ -93,7 +85,7 @@ class ForwardPass:
     def __init__(self, network: Network, steps: int, batch: int) -> None:
         flat = aligned_zeros((network.n_params,), network.dtype)
         rows = min(steps, max(LEAST_ROWS, CACHED // nbytes(network.trajectory(1, batch))))
-        self.network, self.views, self.begin = network, network.views(flat), network.state(batch)
+        self.views = network.views(flat)
         self.stream = empty_stream(steps, batch, 0, network.n_out, network.dtype)
         self.stream.mask[:] = 0
         self.ones = np.ones_like(self.stream.mask)
@@ -107,20 +99,15 @@ class ForwardPass:
         self.nbytes = sum(map(nbytes, (self.work, self.stream)))
 
 
-_own = threading.local()
+_passes: Kept[ForwardPass] = Kept()
 
 
 def _arrays(network: Network, steps: int, batch: int) -> ForwardPass:
     """The arrays of this thread for a shape, made if there are none that are still right."""
-    kept: Kept[ForwardPass] | None = getattr(_own, "passes", None)
-    if kept is None:
-        kept = _own.passes = Kept()
     key = (id(network), steps, batch, checked(), is_uncompiled())
-    found = kept.get(key, lambda: ForwardPass(network, steps, batch))
-    if not found.guard.holds():
-        kept.discard(key)
-        found = kept.get(key, lambda: ForwardPass(network, steps, batch))
-    return found
+    return _passes.guarded(
+        key, lambda: ForwardPass(network, steps, batch), lambda found: found.guard.holds()
+    )
 
 
 def _run(
@@ -128,24 +115,24 @@ def _run(
     resets: Array | None, initial_state: Array | None, reset_state: Array | None, keeps_states: bool,
 ) -> tuple[Stream, Array]:  # fmt: skip
     """Run over the data; the stream with outputs and losses, and the states (T, B, N) or none."""
-    u = laid_out(inputs, check_is_network(network).columns, network.dtype)
-    d = None if targets is None else laid_out(targets, (network.n_out,), network.dtype)
-    looks = mask is None and resets is None and u is not None
-    if looks and targets is not None:
-        looks = d is not None and d.shape[:2] == u.shape[:2]  # type: ignore[union-attr]
-    stream = None if looks else make_stream(network, inputs, targets, mask, resets)
-    steps, batch = (u if stream is None else stream.inputs).shape[:2]  # type: ignore[union-attr]
+    as_it_is = data_as_it_is(check_is_network(network), inputs, targets, mask, resets)
+    if as_it_is is None:
+        stream = make_stream(network, inputs, targets, mask, resets)
+        steps, batch = stream.mask.shape
+    else:
+        steps, batch = as_it_is[0].shape[:2]
     arrays = _arrays(network, steps, batch)
     state = begin(network, batch, initial_state, reset_state, False)
     copy_params(network, params, arrays.work.flat_params, arrays.views)
     states = np.empty((steps if keeps_states else 0, batch, network.n_state), network.dtype)
-    if stream is None:
-        stream = arrays.stream._replace(inputs=u)  # type: ignore[arg-type]
+    if as_it_is is not None:
+        u, d = as_it_is
+        stream = arrays.stream._replace(inputs=u)
         if d is not None:
             stream = stream._replace(targets=d, mask=arrays.ones)
         if keeps_states:
             stream = stream._replace(outputs=np.empty_like(stream.outputs))
-    if _pass(arrays, state, stream, states, looks) == NOT_FINITE:
+    if _pass(arrays, state, stream, states, as_it_is is not None) == NOT_FINITE:
         network.pack(params)
         stream = make_stream(network, inputs, targets, mask, resets)  # an error, or padding
         _pass(arrays, state, stream, states, False)
@@ -165,7 +152,6 @@ def _run_settling(
     reset_state: Array | None, solver: str,
 ) -> tuple[Params, Trajectory]:  # fmt: skip
     """Let each row of a stream settle; the parameters as kernels take them, and the trajectory."""
-    checks.known_name("solver", solver, SOLVERS)
     steps, batch = stream.mask.shape
     state = begin(network, batch, initial_state, reset_state, True)
     kernel_params = network.kernel_params(network.pack(params))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -25,7 +24,7 @@ from rnnsim.training.sequences import (
     Shape,
     pass_kernel,
 )
-from rnnsim.training.streams import begin, copy_params, laid_out, make_stream
+from rnnsim.training.streams import begin, copy_params, data_as_it_is, make_stream
 from rnnsim.typing import Array, Inputs, Params
 
 
@@ -82,7 +81,7 @@ class GradientFunction:
         self.kernel = pass_kernel(network, rule)
         self._bound = frozen(self.kernel)
         self._checked = checked()
-        self._own = threading.local()
+        self._passes: Kept[Pass] = Kept()
 
     def __repr__(self) -> str:
         return f"gradient_function({self.network!r}, {self.rule!r})"
@@ -90,7 +89,7 @@ class GradientFunction:
     @property
     def nbytes(self) -> int:
         """The bytes of the arrays that this thread keeps."""
-        return self._passes().nbytes
+        return self._passes.nbytes
 
     @reports_memory
     def __call__(
@@ -110,15 +109,17 @@ class GradientFunction:
         The arguments, the result and the errors are those of :func:`gradient`.
         """
         network = self.network
-        u = laid_out(inputs, network.columns, network.dtype)
-        d = laid_out(targets, (network.n_out,), network.dtype)
-        is_plain = mask is None and resets is None and u is not None and d is not None
-        if is_plain and u.shape[:2] == d.shape[:2]:  # type: ignore[union-attr]
-            stream = None  # the kernel looks whether all is finite, which takes less time
+
+        def checked_stream() -> Stream:
+            return make_stream(network, inputs, targets, mask, resets, settles=self.rule.settles)
+
+        # of data as they are the kernel looks whether all is finite, which takes less time
+        as_it_is = None if targets is None else data_as_it_is(network, inputs, targets, mask, resets)
+        if as_it_is is None:
+            stream = checked_stream()
+            steps, batch = stream.mask.shape
         else:
-            stream = make_stream(network, inputs, targets, mask, resets, settles=self.rule.settles)
-            u, d = stream.inputs, stream.targets
-        steps, batch = u.shape[:2]  # type: ignore[union-attr]
+            steps, batch = as_it_is[0].shape[:2]
         arrays = self._pass(steps, batch, memory)
         if initial_state is None and reset_state is None:
             state = arrays.begin
@@ -126,18 +127,16 @@ class GradientFunction:
             state = begin(network, batch, initial_state, reset_state, self.rule.settles)
         copy_params(network, params, arrays.work.flat_params, arrays.views)
         arrays.start(state, memory)
-        data = stream
-        if data is None:
-            own = arrays.stream
-            data = Stream(u, d, *own[2:])  # type: ignore[arg-type]
+        if as_it_is is not None:
+            stream = Stream(*as_it_is, *arrays.stream[2:])  # type: ignore[arg-type]
         if self._checked and not checked():
             with checking_bounds(True):
-                found = self._run(arrays, data, stream is None)
+                found = self._run(arrays, stream, as_it_is is not None)
         else:
-            found = self._run(arrays, data, stream is None)
+            found = self._run(arrays, stream, as_it_is is not None)
         if found is None:
-            stream = make_stream(network, inputs, targets, mask, resets, settles=self.rule.settles)
-            network.pack(params)  # which of all it is, and whether it is padding
+            stream = checked_stream()  # which of all it is, and whether it is padding
+            network.pack(params)
             arrays.start(state, memory)
             found = self._run(arrays, stream, False)
             assert found is not None
@@ -170,12 +169,6 @@ class GradientFunction:
 
     # --- arrays that are kept ---
 
-    def _passes(self) -> Kept[Pass]:
-        passes: Kept[Pass] | None = getattr(self._own, "passes", None)
-        if passes is None:
-            passes = self._own.passes = Kept()
-        return passes
-
     def _pass(self, steps: int, batch: int, before: Carried | None) -> Pass:
         """The arrays for a shape, in this thread.
 
@@ -194,7 +187,7 @@ class GradientFunction:
                     raise RnnsimError(f"window is {self._window}; that of the memory is {before.window}")
                 window = before.window
         shape = Shape(steps, batch, window, min(done, 2 * rule.history(window)))
-        return self._passes().get(shape, lambda: self._make(shape))
+        return self._passes.get(shape, lambda: self._make(shape))
 
     def _make(self, shape: Shape) -> Pass:
         return Pass(self.network, self.rule, shape, self._seed, self._bound, self._tailored)
@@ -394,7 +387,7 @@ class _Guarded(NamedTuple):
         return self.rule is registry.rule_type(rule) and self.guard.holds()
 
 
-_own = threading.local()
+_functions: Kept[_Guarded] = Kept()
 
 
 def _kept_function(
@@ -402,9 +395,6 @@ def _kept_function(
     options: dict[str, Any],
 ) -> GradientFunction:  # fmt: skip
     """The gradient function of this thread for these arguments, made if there is none that holds."""
-    kept: Kept[_Guarded] | None = getattr(_own, "functions", None)
-    if kept is None:
-        kept = _own.functions = Kept()
     values = (rule, window, seed, reduction, *options.values())
     key = (id(network), values, tuple(map(type, values)), tuple(options), checked(), is_uncompiled())
 
@@ -418,8 +408,4 @@ def _kept_function(
         hash(key)
     except TypeError:  # an argument that will be refused
         return make().function
-    found = kept.get(key, make)
-    if not found.holds(rule):
-        kept.discard(key)
-        found = kept.get(key, make)
-    return found.function
+    return _functions.guarded(key, make, lambda found: found.holds(rule)).function

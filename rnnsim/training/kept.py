@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Hashable
 from typing import Generic, Protocol, TypeVar
 
@@ -18,8 +19,8 @@ class Sized(Protocol):
 T = TypeVar("T", bound=Sized)
 
 
-class Kept(Generic[T]):
-    """Things by key, in the order of their last use.
+class Kept(threading.local, Generic[T]):
+    """Things by key, in the order of their last use; each thread has its own.
 
     The last one is kept whatever its size, so that the same call again allocates nothing.
     """
@@ -27,6 +28,14 @@ class Kept(Generic[T]):
     def __init__(self, most: int = MOST) -> None:
         self.most = most
         self._things: dict[Hashable, T] = {}
+
+    def guarded(self, key: Hashable, make: Callable[[], T], holds: Callable[[T], bool]) -> T:
+        """The thing of a key, made if it is absent or does not hold any more."""
+        thing = self.get(key, make)
+        if not holds(thing):
+            del self._things[key]
+            thing = self.get(key, make)
+        return thing
 
     def get(self, key: Hashable, make: Callable[[], T]) -> T:
         """The thing of a key, made if it is absent."""
@@ -39,10 +48,6 @@ class Kept(Generic[T]):
         self._things[key] = thing
         self._drop()
         return thing
-
-    def discard(self, key: Hashable) -> None:
-        """Forget the thing of a key."""
-        self._things.pop(key, None)
 
     def _drop(self) -> None:
         total = sum(thing.nbytes for thing in self._things.values())

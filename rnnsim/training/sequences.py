@@ -54,6 +54,16 @@ class Work(NamedTuple):
     history: int
 
 
+@kernel(allocates=False)
+def are_finite(flat_params: Array, stream: Stream) -> bool:
+    """Whether all parameters, inputs and targets are finite."""
+    return (
+        all_finite(flat_params)
+        and all_finite(as_vector(stream.inputs))
+        and all_finite(as_vector(stream.targets))
+    )
+
+
 def pass_kernel(network: Network, rule: Rule) -> Kernel:
     """Make ``over(work, stream, begin, end, looks, out) -> code``.
 
@@ -67,11 +77,7 @@ def pass_kernel(network: Network, rule: Rule) -> Kernel:
     def over(work: Work, stream: Stream, begin: int, end: int, looks: bool, out: Array) -> int:
         (flat_params, params, flat_grad, grad, state, trajectory, memory, progress, loss, window,
          history) = work  # fmt: skip
-        if looks and not (
-            all_finite(flat_params)
-            and all_finite(as_vector(stream.inputs))
-            and all_finite(as_vector(stream.targets))
-        ):
+        if looks and not are_finite(flat_params, stream):
             return NOT_FINITE
         for i in range(flat_grad.size):
             flat_grad[i] = 0
@@ -205,8 +211,7 @@ class Pass:
             self.work = work._replace(memory=deepcopy(kept))
             self._run = bind_arguments(self._over, self.work, owner=self.rule.name)
         elif before is None or before.memory is None:
-            for array, value in self._fresh:
-                array[...] = value
+            refresh(self._fresh)
         else:
             set_arrays(work.memory, before.memory)
         if before is not None:
@@ -243,6 +248,12 @@ def multiplications(network: Network, rows: int) -> int:
 def fresh_values(memory: Memory) -> list[tuple[Array, Any]]:
     """The arrays of a memory, each with what it holds now: 0, or a copy."""
     return [(x, x.copy() if x.any() else 0) for x in arrays_in(memory) if x.size]
+
+
+def refresh(fresh: list[tuple[Array, Any]]) -> None:
+    """Let arrays hold what they held when ``fresh_values`` was called."""
+    for array, value in fresh:
+        array[...] = value
 
 
 def arrays_in(value: Any) -> list[Array]:

@@ -130,6 +130,19 @@ def laid_out(array: Any, columns: tuple[int, ...], dtype: Any) -> Array | None:
     return array if fits else None
 
 
+def data_as_it_is(
+    network: Network, inputs: Any, targets: Any, mask: Any, resets: Any
+) -> tuple[Array, Array | None] | None:
+    """Inputs, and targets if there are any, where kernels can use them and nothing else is given."""
+    if mask is not None or resets is not None:
+        return None
+    u = laid_out(inputs, network.columns, network.dtype)
+    if u is None or targets is None:
+        return None if u is None else (u, None)
+    d = laid_out(targets, (network.n_out,), network.dtype)
+    return None if d is None or d.shape[:2] != u.shape[:2] else (u, d)
+
+
 def copy_params(network: Network, params: Params, flat: Array, views: Params) -> None:
     """Copy parameters into a flat array, of which ``views`` are the network's parameters.
 
