@@ -8,6 +8,11 @@ from rnnsim.kernels import native
 from rnnsim.typing import Array, Integers
 
 
+def load_blas() -> None:
+    """Load the BLAS that kernels call: SciPy's, which the first product would otherwise load (0.2 s)."""
+    import scipy.linalg.cython_blas  # noqa: F401
+
+
 @native("blas.gemm")
 def gemm(x: Array, y: Array, out: Array) -> None:
     """``out = x y`` by BLAS; out is neither x nor y, which may be transposed views."""

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from rnnsim.compiler import sharing_state
+from rnnsim.numerics.blas import load_blas
 
 # the names that OpenBLAS has in wheels and in distributions
 AFFIXES = tuple(product(("", "scipy_"), ("", "64_", "_64")))
@@ -42,9 +43,10 @@ class Library:
 @lru_cache(maxsize=1)
 def blas_libraries() -> tuple[Library, ...]:
     """The BLAS that kernels call, which is SciPy's."""
-    import scipy.linalg.cython_blas  # loads the library
+    import scipy
     from threadpoolctl import ThreadpoolController
 
+    load_blas()
     found = ThreadpoolController().select(user_api="blas").lib_controllers
     home = str(Path(scipy.__file__).parent)
     own = [library for library in found if library.filepath.startswith(home)]  # or scipy.libs next to it

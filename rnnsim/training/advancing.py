@@ -12,6 +12,7 @@ from rnnsim.compiler import Bound, bind_arguments, frozen, rebind
 from rnnsim.compiler.environment import load_numba
 from rnnsim.errors import Diverged
 from rnnsim.network import Network, Stream, empty_stream
+from rnnsim.numerics.blas import load_blas
 from rnnsim.numerics.threads import cores, work_context
 from rnnsim.rule import Rule
 from rnnsim.training.divergence import bounds_hint
@@ -98,6 +99,7 @@ class Advance:
         before: Advance | None = None,
     ) -> None:  # fmt: skip
         load_numba()
+        load_blas()
         cores()  # a setting of threads that cannot be used is refused, also where none is needed
         self.network, self.rule, self.settings = network, rule, settings
         self.training = allocate(network, rule, optimizer, observer, settings, flat_params, state)

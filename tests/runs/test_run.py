@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import numpy as np
+import processes
 import pytest
 from plain_loop import B, Script, k, m, n, script, train
 
@@ -201,3 +203,24 @@ def test_no_targets_held_out_are_no_loss(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr(type(task), "held_out_shape", lambda self: (10, 4))  # targets come later
     trainer = TaskTraining(configure("bptt", task, hidden=n, optimizer="sgd", steps=1))
     assert np.isnan(trainer.evaluate().loss)
+
+
+RUNS_APART = """
+import sys
+from rnnsim.training.experiment import configure
+from rnnsim.training.task_training import TaskTraining
+training = TaskTraining(configure({rule!r}, {task!r}, steps=200, stop=False))
+before = set(sys.modules)
+for _ in training.chunks():
+    pass
+print(*set(sys.modules) - before)
+"""
+
+
+def test_the_loop_imports_nothing_while_it_is_timed() -> None:
+    # the first product by BLAS would import SciPy, which seconds counted
+    done = processes.run(
+        sys.executable, "-c", RUNS_APART.format(rule="truncated-bptt", task="delayed-xor")
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == []
