@@ -22,6 +22,7 @@ from rnnsim.errors import RnnsimError
 from rnnsim.options import Count
 from rnnsim.typing import Array
 
+BEST = "best."  # before the names of the parameters that did best
 SUMMARY, METRICS, PARAMS = "run.toml", "metrics.csv", "params.safetensors"
 
 # Bounds of what is read; the files of a run have a few thousand bytes.
@@ -40,6 +41,7 @@ class SavedRun(NamedTuple):
     summary: dict[str, Any]  # the contents of run.toml
     metrics: dict[str, Array]
     params: dict[str, Array]
+    best_params: dict[str, Array]  # those that did best on validation data, if they were kept
 
     def __repr__(self) -> str:
         return f"SavedRun(summary={self.summary!r}, ...)"
@@ -211,7 +213,11 @@ def load(folder: str | os.PathLike[str]) -> SavedRun:
         raise RnnsimError(f"{path} holds a damaged run: {error}") from None
     if absent:
         raise RnnsimError(f"{path} is not a saved run: there is no {' and no '.join(absent)} in it")
-    return SavedRun(summary, metrics, params)
+    last: dict[str, Array] = {}
+    best: dict[str, Array] = {}
+    for name, array in params.items():
+        (best if name.startswith(BEST) else last)[name.removeprefix(BEST)] = array
+    return SavedRun(summary, metrics, last, best)
 
 
 class _Result(msgspec.Struct):
@@ -219,11 +225,17 @@ class _Result(msgspec.Struct):
     solved_at: Count | None = None
     steps: Count = checks.LARGEST
     seconds: float = 0.0
+    best_step: Annotated[int, msgspec.Meta(ge=0)] | None = None
+    best_loss: float | None = None
 
     def __post_init__(self) -> None:
+        if (self.best_step or 0) > self.steps:
+            raise ValueError(f"best after {self.best_step} of {self.steps} steps")
         if self.solved_at is not None and self.solved_at > self.steps:
             raise ValueError(f"solved at step {self.solved_at} of {self.steps}")
-        if not (math.isfinite(self.loss or 0.0) and 0 <= self.seconds < math.inf):
+        if not (
+            math.isfinite((self.loss or 0.0) + (self.best_loss or 0.0)) and 0 <= self.seconds < math.inf
+        ):
             raise ValueError(f"a loss of {self.loss} after {self.seconds} seconds")
 
 
@@ -240,6 +252,7 @@ class _Settings(msgspec.Struct):
     reduction: str = ""
     stop: bool = True
     tailored: bool = False
+    keep: str = "last"
 
     def __post_init__(self) -> None:
         rate = 0.0 if isinstance(self.learning_rate, dict) else self.learning_rate

@@ -44,6 +44,8 @@ class Suggestion(NamedTuple):
         Options of ``network.init``.
     hidden : int
     optimizer : str
+    optimizer_options : mapping
+        Its options, unless the user chooses an optimizer.
     learning_rate : float
     clip : float or None
         The largest norm of a gradient; None for no limit.
@@ -60,6 +62,7 @@ class Suggestion(NamedTuple):
     init: Mapping[str, Any] = {}
     hidden: int = 16
     optimizer: str = "adam"
+    optimizer_options: Mapping[str, Any] = {}
     learning_rate: float = 0.01
     clip: float | None = 1.0
     window: int | None = None

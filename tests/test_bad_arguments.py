@@ -286,6 +286,7 @@ TABLE: dict[Callable[..., Any], tuple[dict[str, Any], dict[str, list[Any]]]] = {
             "criterion": NAME,
             "stop": [*TRUTH, None],
             "tailored": [*TRUTH, None],
+            "keep": [*NAME, None],
             "save": PATH,
             "progress": [*TRUTH, None],
             "check_bounds": [*TRUTH, None],

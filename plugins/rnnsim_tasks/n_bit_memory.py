@@ -14,6 +14,7 @@ from rnnsim.options import Count
 from rnnsim.task import StreamTask, Suggestion
 from rnnsim.typing import Array, Bools, Kernel
 from rnnsim_tasks.draw import coin
+from rnnsim_tasks.online import SMALLER
 
 
 class NBitMemorySource(NamedTuple):
@@ -63,7 +64,10 @@ class NBitMemory(StreamTask, frozen=True):
         return Streak(0.2, math.ceil(50 / self.rate))
 
     def suggestion(self, rule: str) -> Suggestion:
-        return Suggestion(rule="truncated-bptt", hidden=8 + 8 * self.n, learning_rate=0.003, batch=8)
+        return Suggestion(
+            rule="truncated-bptt", hidden=8 + 8 * self.n, learning_rate=0.003, batch=8,
+            optimizer_options=SMALLER,
+        )  # fmt: skip
 
     def source(
         self, rng: np.random.Generator, batch: int, dtype: Any, *, held_out: bool = False

@@ -15,7 +15,8 @@ from rnnsim.options import Count
 from rnnsim.task import StreamTask, Suggestion
 from rnnsim.typing import Array, Kernel
 from rnnsim_tasks.draw import below, coin
-from rnnsim_tasks.fast_weights import PUBLISHED, published_and_tuned
+from rnnsim_tasks.fast_weights import PUBLISHED, tuned_and_published
+from rnnsim_tasks.online import SMALLER
 
 CHANCE = 1 / 4  # probability that a car parks or leaves when it is its turn, and of a question
 DRIVING = -1  # in place of a slot
@@ -125,7 +126,10 @@ class VariableBinding(StreamTask, frozen=True):
         return {"fast-weights-1": 6000} if self == VariableBinding() else {}
 
     def suggestion(self, rule: str) -> Suggestion:
-        return Suggestion(rule="rtrl", hidden=16, learning_rate=0.005, batch=8, steps=200_000)
+        return Suggestion(
+            rule="rtrl", hidden=16, learning_rate=0.005, batch=8, steps=200_000,
+            optimizer_options=SMALLER,
+        )  # fmt: skip
 
     def suggestions(self, rule: str, kind: str) -> Mapping[str, Suggestion]:
         if kind != "fast-weight":
@@ -134,7 +138,7 @@ class VariableBinding(StreamTask, frozen=True):
         if self.cars > 1:
             several = BETWEEN_UNITS if rule == "fast-weights-2" else EACH_WEIGHT
             return {"tuned": several._replace(network={**several.network, **separate})}
-        return published_and_tuned(PUBLISHED._replace(
+        return tuned_and_published(PUBLISHED._replace(
             network={**PUBLISHED.network, **separate}, learning_rate=0.02, steps=200_000
         ))  # fmt: skip
 

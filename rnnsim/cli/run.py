@@ -21,6 +21,12 @@ from rnnsim.runs.running import run
     "--seed", type=int, default=0, show_default=True, help="Seed of the weights and all draws."
 )
 @click.option("--no-stop", is_flag=True, help="Continue after the task is solved.")
+@click.option(
+    "--keep",
+    default="last",
+    metavar="NAME",
+    help="The weights to keep: last, or best, those that did best on validation data, beside the last.",
+)
 @click.option("--save", metavar="DIR", help="Folder to save the run in.")
 @click.option("--plot", metavar="FILE", help="Draw the learning curve into a file (.png, .svg, .pdf).")
 @click.option(

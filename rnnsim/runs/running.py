@@ -18,8 +18,10 @@ from rnnsim.network import Network
 from rnnsim.options import Options
 from rnnsim.rule import Rule
 from rnnsim.runs import figures
+from rnnsim.runs.advice import what_to_try, worse_end
 from rnnsim.runs.progress import progress_bar
 from rnnsim.task import Task
+from rnnsim.training.best import Best
 from rnnsim.training.evaluation import Evaluation
 from rnnsim.training.experiment import Experiment, configure
 from rnnsim.training.observing import curve_metrics
@@ -51,6 +53,8 @@ class Run:
     metrics : dict of arrays
         The learning curve: ``step`` (the last step of each point), ``loss`` per target, and the
         task's score per target under its name.
+    best : Best or None
+        With ``keep="best"``, the parameters that did best on validation data, their step and loss.
     """
 
     experiment: Experiment
@@ -60,6 +64,7 @@ class Run:
     seconds: float  # run time, excluding compilation
     held_out: Evaluation
     metrics: dict[str, Array] = field(repr=False)
+    best: Best | None = field(default=None, repr=False)
 
     @property
     def loss(self) -> float:
@@ -81,6 +86,15 @@ class Run:
             f"{task.score} {self.held_out.score:.4g}",
             f"{self.steps_per_second:,.0f} steps per second",
         ]
+        if self.best is not None and self.best.step < self.steps:
+            lines.append(
+                f"best on validation data: loss {self.best.loss:.4g} after {self.best.step:,} steps, "
+                "whose weights are kept"
+            )
+        elif worse := worse_end(experiment, self.metrics):
+            lines.append(worse)
+        if not self.solved_at:
+            lines.append(what_to_try(experiment, self.metrics, self.loss))
         if radius is not None:
             stable = "stable" if radius < 1 else "some are unstable"
             lines.insert(2, f"steady states: spectral radius at most {radius:.3g}, {stable}")
@@ -128,7 +142,11 @@ class Run:
         RnnsimError
             If the folder cannot be written to.
         """
-        return folders.save(folder, _summary(self), self.metrics, self.params._asdict())
+        params: dict[str, Array] = self.params._asdict()
+        if self.best is not None:
+            best = self.best.params._asdict()
+            params |= {f"{folders.BEST}{name}": array for name, array in best.items()}
+        return folders.save(folder, _summary(self), self.metrics, params)
 
 
 @reports_memory
@@ -155,6 +173,7 @@ def run(
     criterion: str | Criterion | None = None,
     stop: bool = True,
     tailored: bool = False,
+    keep: str = "last",
     save: str | Path | None = None,
     progress: bool = False,
     check_bounds: bool = False,
@@ -162,8 +181,8 @@ def run(
 ) -> Run:
     """Train a network on a task by a learning rule.
 
-    Arguments that are not given take the values that the task suggests for the rule: the published
-    settings, where there are any.
+    Arguments that are not given take the values that the task suggests for the rule: settings that
+    work, and by ``settings="published"`` those of a paper, where there is one.
 
     Parameters
     ----------
@@ -176,7 +195,7 @@ def run(
         the kind that the rule is for.
     settings : str, optional
         Which of the task's settings supply the defaults, where it has several for the kind of network
-        (``published``, ``tuned``); by default the first of them.
+        (``tuned``, ``published``); by default the first of them.
     steps : int, optional
         Maximum number of time steps; each advances all ``batch`` sequences by one step.
     seed : int
@@ -216,6 +235,9 @@ def run(
     tailored : bool
         Whether to compile the loop for the exact array sizes: small networks then learn up to three
         times as fast, but each size is compiled separately. Sums may differ by rounding.
+    keep : "last" or "best"
+        With ``best``, the result has the parameters that did best on validation data beside the last;
+        they are looked at about fifty times in ``steps``.
     save : path, optional
         A folder to save the run in. If it cannot be written to any more at the end (the disk is full), a
         warning says so, and the result is returned all the same.
@@ -251,7 +273,7 @@ def run(
             optimizer=optimizer, learning_rate=learning_rate, clip=clip, weight_decay=weight_decay,
             schedule=schedule, schedule_steps=schedule_steps, reduction=reduction, window=window,
             batch=batch, dtype=dtype, params=params, criterion=criterion, stop=stop, tailored=tailored,
-            options=options,
+            keep=keep, options=options,
         ))  # fmt: skip
         with progress_bar(trainer, shown=progress) as show:
             for _ in trainer.chunks():
@@ -276,6 +298,7 @@ def result_of(trainer: TaskTraining) -> Run:
         seconds=max(trainer.seconds, 1e-9),
         held_out=trainer.evaluate(),
         metrics=curve_metrics(trainer.curve, trainer.step, experiment.task.score),
+        best=trainer.best,
     )
 
 
@@ -287,6 +310,8 @@ def _summary(run: Run) -> dict[str, Any]:
         "seconds": run.seconds,
         "loss": run.loss if math.isfinite(run.loss) else None,
         experiment.task.score: run.held_out.score if math.isfinite(run.held_out.score) else None,
+        "best_step": run.best.step if run.best else None,
+        "best_loss": run.best.loss if run.best else None,
     }
     return {
         "rnnsim": __version__,
@@ -310,6 +335,7 @@ def _summary(run: Run) -> dict[str, Any]:
                     "reduction",
                     "stop",
                     "tailored",
+                    "keep",
                 )
             },
             "learning_rate": _rate(experiment),

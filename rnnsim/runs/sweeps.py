@@ -25,7 +25,7 @@ NEVER = np.inf
 QUANTILES = {"10%": 0.1, "median": 0.5, "90%": 0.9}
 PIECE = 4  # maximum number of seeds that a process takes at a time
 MOST_SAID = 3  # problems that a message lists
-OF_RUN = ("seed", "stop", "save", "progress")  # arguments of a run that a sweep does not take
+OF_RUN = ("seed", "stop", "keep", "save", "progress")  # arguments of a run that a sweep does not take
 
 
 @dataclass(frozen=True)

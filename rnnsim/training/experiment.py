@@ -21,6 +21,7 @@ from rnnsim.typing import Params
 
 T = TypeVar("T")
 
+KEEP = ("last", "best")
 INIT = ("scheme", "gain")  # options of ``network.init``
 DEFAULT_WINDOW = 20  # steps between updates where neither user, task nor rule chooses
 
@@ -47,6 +48,7 @@ class Experiment:
     reduction: str  # of the gradient over a window: sum or mean
     stop: bool  # whether to stop once the task is solved
     tailored: bool  # whether the loop is compiled for the exact array sizes
+    keep: str = "last"  # or also the parameters that did best: best
     params: Params | None = None  # those to begin with, where they are given
 
     def initial_params(self) -> Params:
@@ -77,6 +79,7 @@ def configure(
     criterion: str | Criterion | None = None,
     stop: bool = True,
     tailored: bool = False,
+    keep: str = "last",
     options: Mapping[str, Any] | None = None,
 ) -> Experiment:
     """Resolve the arguments of :func:`rnnsim.run`.
@@ -90,6 +93,7 @@ def configure(
     chosen_task = _build(registry.make_task, registry.task_type(task), task, given)
     kind = _kind(registry.rule_type(rule), network)
     settings, suggested = _suggestion(chosen_task, registry.rule_type(rule).name, kind, settings)
+    optimizer_options = suggested.optimizer_options if optimizer is None else {}
     optimizer = suggested.optimizer if optimizer is None else optimizer
     owners = _owners(rule, task, optimizer, network, kind)
     _check_owned(given, list(owners.values()))
@@ -104,7 +108,9 @@ def configure(
         network=net,
         settings=settings,
         init={} if isinstance(network, Network) else {**suggested.init, **init_options},
-        optimizer=make_optimizer(optimizer, _options_of(owners.get("optimizer"), given)),
+        optimizer=make_optimizer(
+            optimizer, {**optimizer_options, **_options_of(owners.get("optimizer"), given)}
+        ),
         criterion=_criterion(chosen_task, criterion),
         seed=checks.whole("seed", seed, 0),
         steps=max_steps,
@@ -117,6 +123,7 @@ def configure(
         reduction=checks.known_name("reduction", reduction, REDUCTIONS),
         stop=checks.boolean("stop", stop),
         tailored=checks.boolean("tailored", tailored),
+        keep=checks.known_name("keep", keep, KEEP),
         params=None if params is None else net.views(net.pack(params)),
     )
 

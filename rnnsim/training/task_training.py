@@ -11,6 +11,7 @@ from rnnsim.compiler import compiled
 from rnnsim.criterion import SCORES, HeldOut
 from rnnsim.network import Stream, empty_stream
 from rnnsim.training.advancing import Advance, Settings
+from rnnsim.training.best import Best, Validation
 from rnnsim.training.evaluation import Evaluation, evaluate
 from rnnsim.training.experiment import Experiment
 from rnnsim.training.loop import RUNNING, SOLVED, Training
@@ -57,6 +58,7 @@ class TaskTraining:
         self._source = task.source(np.random.default_rng([experiment.seed, 1]), batch, network.dtype)
         self.advance.run(self.stream, 0)  # compiles, without doing a step
         self._refill()
+        self._validation = Validation(experiment, self.advance) if experiment.keep == "best" else None
         self._filling = self.advance.seconds = 0.0  # the first calls compiled too
 
     @property
@@ -83,6 +85,11 @@ class TaskTraining:
         """A copy of the current parameters."""
         return self.experiment.network.views(self.training.flat_params.copy())
 
+    @property
+    def best(self) -> Best | None:
+        """The parameters that did best so far, if they are kept."""
+        return self._validation.best if self._validation else None
+
     def chunks(self, chunk: int | None = None) -> Iterator[None]:
         """Run to the end, yielding after every ``chunk`` steps, or by default at short intervals.
 
@@ -95,20 +102,23 @@ class TaskTraining:
         """
         experiment, clock = self.experiment, self.training.clock
         held_out = experiment.criterion if isinstance(experiment.criterion, HeldOut) else None
+        every = [looks.every for looks in (held_out, self._validation) if looks]
         code, most = RUNNING, chunk or CHUNK
         while code != SOLVED and self.step < experiment.steps:
             if clock.row[0] == clock.filled[0]:
                 self._refill()
             before = self.step
-            until = min(experiment.steps, before + most)
-            if held_out:
-                until = min(until, (before // held_out.every + 1) * held_out.every)
+            looks = [(before // steps + 1) * steps for steps in every]
+            until = min([experiment.steps, before + most, *looks])
             start = self.advance.seconds
             code = self.advance.run(self.stream, until)
             if chunk is None and self.advance.seconds - start < INTERVAL / 2:
                 most = min(2 * most, experiment.steps)
-            if held_out and self.step // held_out.every > before // held_out.every:
+            if held_out and _passed(held_out.every, before, self.step):
                 code = self._check_held_out(held_out)
+            ends = code == SOLVED or self.step >= experiment.steps
+            if self._validation and (ends or _passed(self._validation.every, before, self.step)):
+                self._validation.look()
             yield
 
     def _refill(self) -> None:
@@ -140,6 +150,11 @@ class TaskTraining:
     ) -> None:
         """Run the network over data without learning, by the loop, which is compiled already."""
         self.advance.forward_pass(state, trajectory).run(stream, 0, len(trajectory.states))
+
+
+def _passed(every: int, before: int, now: int) -> bool:
+    """Whether a multiple of so many steps lies between two steps."""
+    return now // every > before // every
 
 
 def settings_of(experiment: Experiment) -> Settings:

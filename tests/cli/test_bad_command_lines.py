@@ -62,7 +62,7 @@ FLAG = ["", "1"]
 TABLE: dict[str, tuple[dict[str, str], dict[str, list[str]]]] = {
     "run": (
         {"rule": "bptt", "task": "delayed-xor"},
-        {**EXPERIMENT, "seed": SEED, "no_stop": FLAG, "plot": FIGURE, "plot_behaviour": FIGURE,
+        {**EXPERIMENT, "seed": SEED, "keep": TEXT, "no_stop": FLAG, "plot": FIGURE, "plot_behaviour": FIGURE,
          "save": ["", "nul\0", "\ud800"]},
     ),
     "sweep": (

@@ -156,7 +156,7 @@ def test_a_run_prints_its_summary_and_nothing_else(tmp_path: Path) -> None:
     assert summary["settings"] == {"name": "default", "seed": 3, "steps": 300, "window": 6, "batch": 2,
                                    "learning_rate": 0.05, "clip": np.inf, "stop": True,
                                    "weight_decay": 0.0, "schedule": "constant", "schedule_steps": 1,
-                                   "reduction": "sum", "tailored": False}  # fmt: skip
+                                   "reduction": "sum", "tailored": False, "keep": "last"}  # fmt: skip
     assert summary["criterion"] == "error within 0.2 for 100 steps in a row"
 
 

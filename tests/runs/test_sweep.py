@@ -186,14 +186,17 @@ class TestPublished:
         ("fast-weights-2", 1.0, 0.3, 0.8),
     ])  # fmt: skip
     def test_flip_flop(self, rule: str, rate: float, least: float, most: float) -> None:
-        found = sweep(rule, "flip-flop", 20, control=True, learning_rate=rate)
+        found = sweep(rule, "flip-flop", 20, control=True, settings="published", learning_rate=rate)
         assert least <= found.within(found.experiment.task.published[rule]) <= most
         assert found.never <= 0.2
         assert found.control is not None
         assert found.control.never == 1
 
     def test_variable_binding_by_chance(self) -> None:
-        found = sweep("fast-weights-1", "variable-binding", 20, control=True, criterion="published")
+        found = sweep(
+            "fast-weights-1", "variable-binding", 20, control=True, settings="published",
+            criterion="published",
+        )  # fmt: skip
         assert 0.2 <= found.within(6000) <= 0.7
         assert found.never == 0
         assert found.control is not None
@@ -201,7 +204,7 @@ class TestPublished:
         assert found.control.never <= 0.1
 
     def test_variable_binding(self) -> None:
-        found = sweep("fast-weights-1", "variable-binding", 20, control=True)
+        found = sweep("fast-weights-1", "variable-binding", 20, control=True, settings="published")
         assert found.within(6000) == 0
         assert 0.05 <= found.never <= 0.4
         assert found.control is not None
@@ -213,14 +216,14 @@ class TestTuned:
 
     @pytest.mark.parametrize("rule", ["fast-weights-1", "fast-weights-2"])
     def test_flip_flop(self, rule: str) -> None:
-        found = sweep(rule, "flip-flop", 20, control=True, settings="tuned")
+        found = sweep(rule, "flip-flop", 20, control=True)
         assert found.within(found.experiment.task.published[rule]) >= 0.9
         assert found.never == 0
         assert found.control is not None
         assert found.control.never == 1
 
     def test_variable_binding(self) -> None:
-        found = sweep("fast-weights-1", "variable-binding", 20, control=True, settings="tuned")
+        found = sweep("fast-weights-1", "variable-binding", 20, control=True)
         assert found.quantiles["median"] <= 6000
         assert found.never == 0
         assert found.control is not None

@@ -25,7 +25,7 @@ def network(experiment: Experiment) -> Any:
 def test_the_published_settings(
     task: str, rule: str, architecture: int, rate: float, steps: int
 ) -> None:
-    experiment = configure(rule, task)
+    experiment = configure(rule, task, settings="published")
     net = network(experiment)
     assert (net.kind, net.architecture) == ("fast-weight", architecture)
     assert (net.slow_hidden, net.fast_hidden, net.slow_bias, net.fast_bias) == ((), (), False, False)
@@ -34,9 +34,11 @@ def test_the_published_settings(
     assert (experiment.optimizer.name, experiment.learning_rate) == ("sgd", rate)
     assert (experiment.window, experiment.batch, experiment.clip) == (1, 1, np.inf)
     assert (experiment.settings, experiment.steps) == ("published", steps)
-    weights = np.concatenate([
-        configure(rule, task, seed=seed).initial_params().W1.ravel() for seed in range(30)
-    ])  # fmt: skip
+    draws = (configure(rule, task, settings="published", seed=seed) for seed in range(30))
+    weights = np.concatenate([draw.initial_params().W1.ravel() for draw in draws])
+    tuned = configure(rule, task)  # the same network, and what each seed learns with
+    assert repr(network(tuned)) == repr(net)
+    assert (tuned.settings, tuned.learning_rate, tuned.clip) == ("tuned", 4.0, 0.05)
     assert -0.1 <= weights.min() < -0.095
     assert 0.095 < weights.max() <= 0.1
 
