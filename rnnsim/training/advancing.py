@@ -118,7 +118,6 @@ class Advance:
         if before is not None:
             self.training.clock.step[0] = before.step
             set_arrays(self.training.optimizer_memory, before.training.optimizer_memory)
-        self._forward: Forward | None = None
         self._context = work_context(multiplications(network, settings.window * settings.batch))
         self.seconds = 0.0
 
@@ -160,19 +159,6 @@ class Advance:
         clock = self.training.clock
         clock.row[0], clock.filled[0] = begin, end
         return self.run(stream, self.settings.steps)
-
-    def forward(self, stream: Stream, begin: int, end: int) -> None:
-        """Run the network over some rows without learning; the state moves, nothing else does.
-
-        Raises
-        ------
-        RnnsimError
-            If there is no steady state.
-        """
-        if self._forward is None:
-            trajectory = self.network.trajectory(FORWARD_ROWS, self.settings.batch)
-            self._forward = Forward(self, self.training.state, trajectory)
-        self._forward.run(stream, begin, end)
 
     def forward_pass(self, state: State, trajectory: Trajectory) -> Forward:
         """Make a forward pass over other sequences, by the same compiled loop."""

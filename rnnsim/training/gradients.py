@@ -181,6 +181,8 @@ class GradientFunction:
         done = 0
         if before is not None:
             check_carried(before, rule, batch)
+            if before.unfinished is not None:
+                raise RnnsimError("the memory has rows that are not learnt yet: flush the learner first")
             done = before.steps
             if rule.carries:  # its memory has the size of its window
                 if self._window not in (None, before.window):

@@ -4,31 +4,24 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
-import numpy as np
-
 from rnnsim import checks, registry
-from rnnsim.compiler import checking_bounds
 from rnnsim.errors import RnnsimError, reports_memory
-from rnnsim.network import Network, Stream, check_is_network, empty_stream
+from rnnsim.network import Network, Stream, check_is_network
 from rnnsim.rule import Rule
 from rnnsim.training import saved_learners
-from rnnsim.training.advancing import Advance, Settings
-from rnnsim.training.delays import DelayedAdvance, DelayLine
+from rnnsim.training.advancing import Settings
 from rnnsim.training.experiment import clipping
+from rnnsim.training.learner_memory import go_on_from, memory_of
 from rnnsim.training.learning_rates import checked_rate
-from rnnsim.training.observing import watching
+from rnnsim.training.on_line import Made, OnLine
 from rnnsim.training.optimizers import Optimizer, make_optimizer, optimizer_type
 from rnnsim.training.schedules import REDUCTIONS, make_schedule
-from rnnsim.training.sequences import copied, set_arrays
+from rnnsim.training.sequences import Carried
 from rnnsim.training.step_arguments import step_inputs, step_mask, step_target
-from rnnsim.training.streams import begin, make_stream
-from rnnsim.training.unfinished import UnfinishedWindow
+from rnnsim.training.streams import make_stream
 from rnnsim.typing import Array, Inputs, Params
 
 ENDLESS = checks.LARGEST  # steps
@@ -47,6 +40,20 @@ class Learnt(NamedTuple):
 
     outputs: Array
     losses: Array
+
+
+class OneThread:
+    """Refuses a second thread, which would move the same state."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+
+    def __enter__(self) -> None:
+        if not self._lock.acquire(blocking=False):
+            raise RnnsimError("another thread is using this learner; each thread needs its own")
+
+    def __exit__(self, *_: object) -> None:
+        self._lock.release()
 
 
 class Learner:
@@ -147,7 +154,7 @@ class Learner:
         self.optimizer = make_optimizer(optimizer, of_optimizer)
         self.window = self._checked_window(window)
         self.batch = checks.whole("batch", batch, 1, checks.LARGEST_SIZE)
-        self._settings = Settings(
+        settings = Settings(
             window=self.window or 1, batch=self.batch, steps=ENDLESS,
             seed=checks.whole("seed", seed, 0), learning_rate=checked_rate(network, learning_rate),
             clip=clipping(clip),
@@ -156,19 +163,16 @@ class Learner:
             mean=checks.known_name("reduction", reduction, REDUCTIONS) == "mean",
             stop=False, tailored=checks.boolean("tailored", tailored),
         )  # fmt: skip
-        self._checks_bounds = checks.boolean("check_bounds", check_bounds)
-        self._flat = network.pack(network.init(self._settings.seed) if params is None else params)
-        self._reset_state = reset_state
-        self._state = begin(network, self.batch, None, reset_state, False)
-        self._busy, self._resets_next = threading.Lock(), False
-        self._advance: Any = None
         delay = checks.whole("delay", delay, 0, checks.LARGEST_SIZE)
-        self._line = DelayLine(network, delay, self.batch) if delay else None
-        if self._line is not None and self._settings.tailored:
+        if delay and settings.tailored:
             raise RnnsimError("tailored is not offered with a delay")
-        self._acting_state = copied(self._state) if delay else self._state
-        self._weighs = np.ones(self.batch, network.dtype)  # of a delayed step's target
-        self._prepare(self.window or 1)
+        made = Made(
+            network, self.rule, self.optimizer, settings, delay,
+            checks.boolean("check_bounds", check_bounds),
+        )  # fmt: skip
+        flat = network.pack(network.init(settings.seed) if params is None else params)
+        self._flat, self._alone = flat, OneThread()
+        self._on_line = OnLine(made, flat, reset_state)
 
     def _checked_window(self, window: int | None) -> int | None:
         if window is not None:
@@ -178,26 +182,6 @@ class Learner:
             raise RnnsimError(f"{self.rule.name} has no window of its own: give window=, the number of "
                               "steps between updates")  # fmt: skip
         return found
-
-    def _prepare(self, window: int) -> None:
-        """Allocate what depends on the window, and begin an empty one."""
-        with checking_bounds(self._checks_bounds):
-            kind = Advance if self._line is None else partial(DelayedAdvance, self._acting_state)
-            self._advance = kind(
-                self.network, self.rule, self.optimizer, watching(),
-                self._settings._replace(window=window), self._flat, self._state, before=self._advance,
-            )  # fmt: skip
-        self._unfinished = UnfinishedWindow(self.network, window, self.batch, self._state)
-
-    @contextmanager
-    def _alone(self) -> Iterator[None]:
-        """Refuse a second thread: both would move the same state."""
-        if not self._busy.acquire(blocking=False):
-            raise RnnsimError("another thread is using this learner; each thread needs its own")
-        try:
-            yield
-        finally:
-            self._busy.release()
 
     # --- one step at a time ---
 
@@ -223,40 +207,13 @@ class Learner:
             If u has another shape or is not finite, or neither the rule nor you have said how many
             steps a window has.
         """
-        with self._alone():
+        with self._alone:
             if self.window is None:
                 raise RnnsimError(f"{self.rule.name} has no window of its own: step needs window=, the "
                                   "number of steps between updates")  # fmt: skip
             given, is_single = step_inputs(self.network, u, self.batch)
-            self._close()
-            if self._line is None:
-                unfinished = self._unfinished
-                i = unfinished.open(given, self._resets_next, self._state)
-                self._resets_next = False
-                self._advance.forward(unfinished.rows, i, i + 1)
-                y: Array = unfinished.rows.outputs[i].copy()
-            else:
-                y = self._act(given)
+            y = self._on_line.step(given)
             return y[0] if is_single else y
-
-    def _act(self, given: Array) -> Array:
-        """A step of the acting state; what is learnt, waits for its target."""
-        assert self._line is not None
-        network = self.network
-        present = empty_stream(1, self.batch, 0, network.n_out, network.dtype)._replace(
-            inputs=np.ascontiguousarray(np.broadcast_to(given, (1, self.batch, given.shape[-1])))
-        )
-        present.resets[0], self._resets_next = self._resets_next, False
-        learnt, skipped = self._line.shift(present)
-        self._advance.forward(present, 0, 1)
-        self._weighs, learnt.mask[0] = learnt.mask[0].copy(), 0
-        if skipped:
-            self._weighs[:] = 0
-        else:
-            self._unfinished.take(learnt, 0, self._state)
-        self._unfinished.is_open = True
-        outputs: Array = present.outputs[0]
-        return outputs
 
     @reports_memory
     def correct(
@@ -281,20 +238,15 @@ class Learner:
         Diverged
             If a loss or a parameter is not finite.
         """
-        with self._alone():
-            if self._unfinished is None or not self._unfinished.is_open:
+        with self._alone:
+            if not self._on_line.unfinished.is_open:
                 raise RnnsimError("correct follows a step, once: none is waiting for its correction")
             if (target is None) == (error is None):
                 raise RnnsimError("correct takes target= or error=, one of them")
             name, given = ("target", target) if error is None else ("error", error)
-            rows, i = self._unfinished.rows, self._unfinished.count - 1
             d = step_target(self.network, name, given, self.batch)
-            weight = 1 if mask is None else step_mask(self.network, mask, self.batch)
-            if self._line is not None:  # a row without an input that is old enough was not kept
-                weight = weight * self._weighs
-            if np.any(weight):
-                rows.targets[i], rows.mask[i], rows.gives_error[i] = d, weight, target is None
-            self._close()
+            weight = None if mask is None else step_mask(self.network, mask, self.batch)
+            self._on_line.correct(d, weight, target is None)
 
     # --- many steps ---
 
@@ -324,21 +276,10 @@ class Learner:
         NoSteadyState
             If a rule settles, and the network does not converge to a steady state.
         """
-        with self._alone():
+        with self._alone:
             stream = self._stream(inputs, targets, mask, resets)
-            self._close()
-            if self._resets_next:
-                stream = stream._replace(resets=stream.resets.copy())
-                stream.resets[0], self._resets_next = True, False
-            if self.window is None and self._unfinished.window != len(stream.losses):
-                self._prepare(len(stream.losses))
-            if self._line is None:
-                self._feed(stream, None, 0)
-                return Learnt(stream.outputs, stream.losses / self.batch)
-            learnt, skipped = self._line.shift(stream)
-            self._advance.forward(stream, 0, skipped)
-            self._feed(learnt, stream, skipped)
-            return Learnt(stream.outputs, learnt.losses / self.batch)
+            outputs, losses = self._on_line.learn(stream, self.window is None)
+            return Learnt(outputs, losses / self.batch)
 
     def _stream(
         self, inputs: Inputs, targets: Array | None, mask: Array | None, resets: Array | None
@@ -347,35 +288,6 @@ class Learner:
         if stream.mask.shape[1] != self.batch:
             raise RnnsimError(f"inputs have {stream.mask.shape[1]} sequences; batch is {self.batch}")
         return stream
-
-    def _feed(self, stream: Stream, present: Stream | None, row: int) -> None:
-        """Complete the unfinished window, learn whole windows where they lie, keep the rest.
-
-        With a delay, the acting state goes through the ``present`` rows meanwhile.
-        """
-        window, rows = self._unfinished.window, len(stream.losses)
-        if self._unfinished.count and row < rows:
-            row = self._keep(stream, present, row)
-        whole = (rows - row) // window * window
-        if whole:
-            ahead = () if present is None else (present,)
-            self._advance.run_rows(stream, row, row + whole, *ahead)
-        if row + whole < rows:
-            self._keep(stream, present, row + whole)
-
-    def _keep(self, stream: Stream, present: Stream | None, begin: int) -> int:
-        """Copy rows to the unfinished window, and learn it if it is complete; the first row left."""
-        unfinished = self._unfinished
-        here, there = unfinished.take(stream, begin, self._state)
-        if present is not None:
-            self._advance.forward(present, there.start, there.stop)
-        if unfinished.is_complete:
-            self._finish()
-        elif present is None:
-            self._advance.forward(unfinished.rows, here.start, here.stop)
-        stream.outputs[there] = unfinished.rows.outputs[here]
-        stream.losses[there] = unfinished.rows.losses[here]
-        return int(there.stop)
 
     @reports_memory
     def flush(self) -> None:
@@ -386,18 +298,8 @@ class Learner:
         Diverged
             If a loss or a parameter is not finite.
         """
-        with self._alone():
-            self._flush()
-
-    def _flush(self) -> None:
-        self._close()
-        if self._unfinished.count:
-            clock = self._advance.training.clock
-            clock.last[0] = 1
-            try:
-                self._finish()
-            finally:
-                clock.last[0] = 0
+        with self._alone:
+            self._on_line.flush()
 
     @reports_memory
     def predict(self, inputs: Inputs, *, resets: Array | None = None) -> Array:
@@ -408,34 +310,15 @@ class Learner:
         RnnsimError
             If an array has a wrong shape, type or value.
         """
-        with self._alone():
-            stream = self._stream(inputs, None, None, resets)
-            before = copied(self._acting_state)
-            try:
-                self._advance.forward(stream, 0, len(stream.losses))
-            finally:
-                set_arrays(self._acting_state, before)
-            return stream.outputs
-
-    def _close(self) -> None:
-        """Learn the window if it is complete; a step that was not corrected has no target."""
-        self._unfinished.is_open = False
-        if self._unfinished.is_complete:
-            self._finish()
-
-    def _finish(self) -> None:
-        """Learn the rows of the unfinished window, from the state at which it began."""
-        unfinished = self._unfinished
-        set_arrays(self._state, unfinished.begun)
-        count, unfinished.count = unfinished.count, 0
-        self._advance.run_rows(unfinished.rows, 0, count)
+        with self._alone:
+            return self._on_line.predict(self._stream(inputs, None, None, resets))
 
     # --- what it holds ---
 
     @property
     def steps(self) -> int:
         """Number of steps so far."""
-        return int(self._advance.step + self._unfinished.count)
+        return self._on_line.steps
 
     @property
     def params(self) -> Params:
@@ -444,47 +327,49 @@ class Learner:
 
     @params.setter
     def params(self, params: Params) -> None:
-        with self._alone():
+        with self._alone:
             self._flat[:] = self.network.pack(params)
 
     @property
     def state(self) -> Array:
         """A copy of the state, (B, N). To assign one is to reset to it, and closes the window."""
-        state: Array = self._acting_state[0].copy()
+        state: Array = self._on_line.acting[0].copy()
         return state
 
     @state.setter
     def state(self, state: Array) -> None:
-        with self._alone():
-            made = begin(self.network, self.batch, state, self._reset_state, False)
-            self._flush()
-            set_arrays(self._state, made)
-            set_arrays(self._acting_state, made)
-            self._advance.forget()
-            if self._line is not None:
-                self._line.clear()
+        with self._alone:
+            self._on_line.begin_at(state)
 
     @property
     def reset_state(self) -> Array | None:
         """The state to which a reset leads, (B, N); None for the network's own. It can be assigned."""
-        return self._reset_state
+        return self._on_line.reset_state
 
     @reset_state.setter
     def reset_state(self, reset_state: Array | None) -> None:
-        with self._alone():
-            self._flush()
-            for state in {id(own): own for own in (self._state, self._acting_state)}.values():
-                set_arrays(state, begin(self.network, self.batch, state[0], reset_state, False))
-            self._reset_state = reset_state
+        with self._alone:
+            self._on_line.set_reset_state(reset_state)
+
+    @property
+    def memory(self) -> Carried:
+        """A copy of what it keeps for the steps that follow, as ``memory`` of :func:`rnnsim.gradient`.
+
+        The rule's memory, its history, and the rows of an unfinished window. To assign that of another
+        learner with the same rule, batch and window is to go on from there; ``steps`` is then what that
+        learner had counted. Assign ``state`` first, since that forgets the memory.
+        """
+        return memory_of(self._on_line)
+
+    @memory.setter
+    def memory(self, memory: Carried) -> None:
+        with self._alone:
+            go_on_from(self._on_line, memory)
 
     def reset(self) -> None:
         """Reset state and sensitivities, as a row of resets does; weights and optimizer stay."""
-        with self._alone():
-            self._close()
-            self._resets_next = True
-            set_arrays(
-                self._acting_state, begin(self.network, self.batch, None, self._reset_state, False)
-            )
+        with self._alone:
+            self._on_line.reset()
 
     # --- in a folder ---
 
@@ -496,7 +381,7 @@ class Learner:
         RnnsimError
             If the folder cannot be written to.
         """
-        with self._alone():
+        with self._alone:
             return saved_learners.save(self, folder)
 
     @classmethod

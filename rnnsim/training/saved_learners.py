@@ -74,33 +74,34 @@ def save(learner: Learner, folder: str | os.PathLike[str]) -> Path:
     path = checks.path("the folder of a learner", folder)
     arrays = _held_arrays(learner)
     network = _network_as_data(learner.network, arrays)
-    own = learner._settings
-    arrays |= {} if np.isscalar(own.learning_rate) else _rates(learner)
-    unfinished, training = learner._unfinished, learner._advance.training
+    own, line = learner._on_line, learner._on_line.line
+    settings, training = own.made.settings, own.advance.training
+    rate = settings.learning_rate
+    arrays |= {} if np.isscalar(rate) else _rates(learner)
     summary = _Summary(
         rnnsim=__version__,
         network=network,
         rule=_as_data(learner.rule, registry.installed().rules),
         optimizer=_as_data(learner.optimizer, None),
         settings={
-            "seed": own.seed,
-            "clip": own.clip,
-            "weight_decay": own.weight_decay,
-            "schedule": NAMES[own.schedule.kind],
-            "schedule_steps": own.schedule.steps,
+            "seed": settings.seed,
+            "clip": settings.clip,
+            "weight_decay": settings.weight_decay,
+            "schedule": NAMES[settings.schedule.kind],
+            "schedule_steps": settings.schedule.steps,
             "batch": learner.batch,
-            "delay": learner._line.delay if learner._line else 0,
-            "reduction": "mean" if own.mean else "sum",
-            "tailored": own.tailored,
+            "delay": line.delay if line else 0,
+            "reduction": "mean" if settings.mean else "sum",
+            "tailored": settings.tailored,
             **({"window": learner.window} if learner.window else {}),
-            **({"learning_rate": own.learning_rate} if np.isscalar(own.learning_rate) else {}),
+            **({"learning_rate": rate} if np.isscalar(rate) else {}),
         },
-        count=unfinished.count,
-        window=unfinished.window,
+        count=own.unfinished.count,
+        window=own.unfinished.window,
         held=int(training.clock.held[0]),
-        resets_next=learner._resets_next,
-        delayed=learner._line.held if learner._line else 0,
-        is_open=unfinished.is_open,
+        resets_next=own.resets_next,
+        delayed=line.held if line else 0,
+        is_open=own.unfinished.is_open,
         generators=[json.dumps(_state_of(generator)) for generator in generators_in(training.memory)],
     )
     contents = {SUMMARY: folders.toml_file(summary), ARRAYS: folders.safetensors_file(arrays)}
@@ -149,8 +150,9 @@ def _made(
         network, rule, optimizer=optimizer, params=network.views(np.array(arrays["params"])),
         reset_state=reset_state, **settings,
     )  # fmt: skip
-    if learner._unfinished.window != summary.window:  # a rule without a window of its own
-        learner._prepare(summary.window)
+    own = learner._on_line
+    if own.unfinished.window != summary.window:  # a rule without a window of its own
+        own.prepare(summary.window)
     return learner
 
 
@@ -159,21 +161,21 @@ def _made(
 
 def _held_arrays(learner: Learner) -> dict[str, Array]:
     """The arrays that a learner holds, by name."""
-    training, unfinished = learner._advance.training, learner._unfinished
+    own, training = learner._on_line, learner._on_line.advance.training
     found = {"params": training.flat_params}
-    if learner._reset_state is not None:
-        found["reset_state"] = np.asarray(learner._reset_state, learner.network.dtype)
+    if own.reset_state is not None:
+        found["reset_state"] = np.asarray(own.reset_state, learner.network.dtype)
     groups: dict[str, Any] = {
-        "state": training.state, "begun": unfinished.begun, "optimizer": training.optimizer_memory,
-        "acting": learner._acting_state if learner._line else (),
-        "line": learner._line.arrays() if learner._line else (),
+        "state": training.state, "optimizer": training.optimizer_memory,
+        "acting": own.acting,
+        "line": own.line.arrays() if own.line else (),
         "clock": training.clock, "memory": training.memory if learner.rule.carries else (),
     }  # fmt: skip
     held = int(training.clock.held[0])
     if held and learner.rule.carries:
         groups["history"] = tuple(_rows(training.trajectory, held))
-    if unfinished.count:
-        groups["rows"] = tuple(part[: unfinished.count] for part in unfinished.rows)
+    if own.unfinished.count:
+        groups["rows"] = tuple(part[: own.unfinished.count] for part in own.unfinished.rows)
     for name, group in groups.items():
         found |= {f"{name}.{i}": array for i, array in enumerate(arrays_in(group))}
     return {name: array for name, array in found.items() if array.size}
@@ -181,7 +183,8 @@ def _held_arrays(learner: Learner) -> dict[str, Array]:
 
 def _restore(learner: Learner, summary: _Summary, arrays: Mapping[str, Array]) -> None:
     """Copy arrays into those of a learner of the same make."""
-    training, unfinished = learner._advance.training, learner._unfinished
+    own = learner._on_line
+    training, unfinished = own.advance.training, own.unfinished
     if unfinished.window < summary.count or summary.count < 0 or summary.held < 0:
         raise ValueError(f"{summary.count} rows of a window of {unfinished.window}")
     if summary.count:
@@ -190,12 +193,11 @@ def _restore(learner: Learner, summary: _Summary, arrays: Mapping[str, Array]) -
             raise ValueError(f"inputs of {columns} columns")
         unfinished._allocate(columns)
     unfinished.count, unfinished.is_open = summary.count, summary.is_open
-    learner._resets_next = summary.resets_next
+    own.resets_next = summary.resets_next
     training.clock.held[0] = summary.held
-    if learner._line:
-        learner._line.restore(summary.delayed, arrays["line.0"].shape[2])
-    own = _held_arrays(learner)
-    for name, array in own.items():
+    if own.line:
+        own.line.restore(summary.delayed, arrays["line.0"].shape[2])
+    for name, array in _held_arrays(learner).items():
         if name.startswith(("history.", "rows.", "reset_state")):
             continue
         array[...] = _alike(name, array, arrays)
@@ -224,7 +226,7 @@ def _alike(name: str, own: Array, arrays: Mapping[str, Array]) -> Array:
 
 
 def _rates(learner: Learner) -> dict[str, Array]:
-    training = learner._advance.training
+    training = learner._on_line.advance.training
     return {"learning_rate": training.scales.astype(np.float64) * training.plan.rate}
 
 

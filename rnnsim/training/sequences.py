@@ -114,6 +114,27 @@ def specialised_pass(over: Kernel, work: Work) -> Kernel:
     return specialised_pass
 
 
+class Unfinished(NamedTuple):
+    """What a learner keeps beside its rule.
+
+    Attributes
+    ----------
+    rows : Stream
+        The rows of the window that is not complete.
+    is_open : bool
+        Whether the last of them waits for its target.
+    begun : State
+        The state before them.
+    line : tuple
+        With a delay, the number of rows that wait for their targets, and their arrays.
+    """
+
+    rows: Stream
+    is_open: bool
+    begun: State
+    line: tuple[Any, ...] = ()
+
+
 @dataclass
 class Carried:
     """What a rule keeps of a sequence for the steps that follow; ``memory`` of a gradient.
@@ -133,6 +154,8 @@ class Carried:
         A trajectory of the last rows, if the rule reads them.
     held : int
         The number of these rows.
+    unfinished : Unfinished or None
+        Of a learner, what is not learnt yet.
     """
 
     rule: Rule
@@ -142,6 +165,7 @@ class Carried:
     memory: Memory | None = None
     history: Trajectory | None = None
     held: int = 0
+    unfinished: Unfinished | None = None
 
 
 class Shape(NamedTuple):

@@ -1,4 +1,4 @@
-"""A window that is not yet complete: its data, and the state at which it began.
+"""The data of a window that is not yet complete.
 
 The network has run over its rows, so that it could speak. Once the window is complete, the rule runs
 over all of it from the state at which it began: a learner gives the same parameters to the last bit,
@@ -9,8 +9,7 @@ from __future__ import annotations
 
 from rnnsim.errors import RnnsimError
 from rnnsim.network import Network, Stream, empty_stream
-from rnnsim.training.sequences import copied
-from rnnsim.typing import Array, State
+from rnnsim.typing import Array
 
 OVER_TIME = ("inputs", "targets", "mask", "resets", "gives_error")
 
@@ -26,13 +25,10 @@ class UnfinishedWindow:
         The number of rows that are filled.
     is_open : bool
         Whether the last of them waits for its target.
-    begun : State
-        The state at which the window began.
     """
 
-    def __init__(self, network: Network, window: int, batch: int, state: State) -> None:
+    def __init__(self, network: Network, window: int, batch: int) -> None:
         self.network, self.window, self.batch = network, window, batch
-        self.begun: State = copied(state)
         self.count, self.is_open = 0, False
         self._allocate(network.columns[0])
 
@@ -45,20 +41,17 @@ class UnfinishedWindow:
         self.rows.output_mask[:] = 1
         self.rows.masks_outputs[0] = network.sums_outputs
 
-    def _begin_row(self, columns: int, state: State) -> None:
-        """Remember the state at which a window begins, and that inputs have so many columns."""
+    def _fit(self, columns: int) -> None:
+        """Have rows whose inputs have so many columns."""
         if columns != self.rows.inputs.shape[2]:
             if self.count:
                 raise RnnsimError(f"inputs have {columns} columns; those of the unfinished window have "
                                   f"{self.rows.inputs.shape[2]}")  # fmt: skip
             self._allocate(columns)
-        if self.count == 0:
-            for kept, value in zip(self.begun, state):
-                kept[...] = value
 
-    def open(self, u: Array, resets: bool, state: State) -> int:
+    def open(self, u: Array, resets: bool) -> int:
         """Add a row (B, columns) whose target is to come; its index."""
-        self._begin_row(u.shape[-1], state)
+        self._fit(u.shape[-1])
         i, rows = self.count, self.rows
         rows.inputs[i] = u
         rows.mask[i] = 0
@@ -67,9 +60,9 @@ class UnfinishedWindow:
         self.count, self.is_open = i + 1, True
         return i
 
-    def take(self, stream: Stream, begin: int, state: State) -> tuple[slice, slice]:
+    def take(self, stream: Stream, begin: int) -> tuple[slice, slice]:
         """Copy as many rows of a stream from ``begin`` on as have room; where they are now, and were."""
-        self._begin_row(stream.inputs.shape[2], state)
+        self._fit(stream.inputs.shape[2])
         count = min(self.window - self.count, len(stream.losses) - begin)
         here, there = slice(self.count, self.count + count), slice(begin, begin + count)
         for name in OVER_TIME:

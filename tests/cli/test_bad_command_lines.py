@@ -62,8 +62,8 @@ FLAG = ["", "1"]
 TABLE: dict[str, tuple[dict[str, str], dict[str, list[str]]]] = {
     "run": (
         {"rule": "bptt", "task": "delayed-xor"},
-        {**EXPERIMENT, "seed": SEED, "keep": TEXT, "no_stop": FLAG, "plot": FIGURE, "plot_behaviour": FIGURE,
-         "save": ["", "nul\0", "\ud800"]},
+        {**EXPERIMENT, "seed": SEED, "keep": TEXT, "no_stop": FLAG, "plot": FIGURE,
+         "plot_behaviour": FIGURE, "save": ["", "nul\0", "\ud800"]},
     ),
     "sweep": (
         {"rule": "bptt", "task": "delayed-xor"},

@@ -280,6 +280,69 @@ def test_to_assign_a_state_is_to_reset_to_it() -> None:
     assert_same(one, two)
 
 
+@given(cut=st.integers(1, T - 1), which=st.sampled_from(WAYS), delay=st.sampled_from([0, 2]))
+def test_another_learner_goes_on_with_the_memory(cut: int, which: Any, delay: int) -> None:
+    """The window that is not complete, history and rows that wait for their targets included."""
+    choices = {"optimizer": "sgd", "delay": 0 if which[1] == "recurrent-backprop" else delay}
+    all_rows, whole, first = data(), make(which, **choices), make(which, **choices)
+    whole.learn(**all_rows)
+    first.learn(**rows(all_rows, 0, cut))
+    second = make(which, params=first.params, **choices)
+    second.state = first.state
+    second.memory = first.memory
+    assert second.steps == first.steps
+    first.learn(**rows(all_rows, cut, T))  # what was read is a copy
+    second.learn(**rows(all_rows, cut, T))
+    assert_same(first, second)
+    assert_same(whole, second)
+
+
+def test_a_learner_goes_on_from_a_gradient_and_a_gradient_from_a_learner() -> None:
+    all_rows = data()
+    early, late = rows(all_rows, 0, 9), rows(all_rows, 9, T)
+    learner = Learner(RECURRENT, "rtrl", batch=B, learning_rate=0.0)
+    params, whole = learner.params, rnnsim.gradient(RECURRENT, learner.params, **all_rows, rule="rtrl",
+                                                    window=1)  # fmt: skip
+    piece = rnnsim.gradient(RECURRENT, params, **early, rule="rtrl", window=1)
+    learner.state = piece.state
+    learner.memory = piece.memory
+    learner.learn(**late)
+    learnt, expected = learner.memory.memory, whole.memory.memory
+    np.testing.assert_allclose(learnt.p, expected.p, rtol=1e-10, atol=1e-13)
+    learner.state = piece.state  # which forgets the memory
+    learner.learn(**late)
+    assert not np.allclose(learner.memory.memory.p, expected.p)
+    other = Learner(RECURRENT, "rtrl", batch=B, params=params, learning_rate=0.0)
+    other.learn(**early)
+    rest = rnnsim.gradient(RECURRENT, params, **late, rule="rtrl", window=1, memory=other.memory,
+                           initial_state=other.state)  # fmt: skip
+    for a, b, both in zip(piece.grads, rest.grads, whole.grads):
+        np.testing.assert_allclose(a + b, both, rtol=1e-10, atol=1e-13)
+
+
+def test_memory_of_something_else_is_refused() -> None:
+    learner = Learner(RECURRENT, "truncated-bptt", h=4, window=3, batch=B)
+    learner.learn(**rows(data(), 0, 7))
+    fits = learner.memory
+    for message, other in [
+        ("the rule is", Learner(RECURRENT, "rtrl", batch=B)),
+        ("of 2 sequences; there are 1", Learner(RECURRENT, "truncated-bptt", h=4, window=3)),
+        ("window is 2; that of the memory is 3",
+         Learner(RECURRENT, "truncated-bptt", h=4, window=2, batch=B)),
+        ("delay is 1; that of the memory is 0",
+         Learner(RECURRENT, "truncated-bptt", h=4, window=3, batch=B, delay=1)),
+    ]:  # fmt: skip
+        with pytest.raises(RnnsimError, match=message):
+            other.memory = fits
+    with pytest.raises(RnnsimError, match="flush the learner first"):
+        rnnsim.gradient(RECURRENT, learner.params, **data(), rule="truncated-bptt", h=4, memory=fits)
+    with pytest.raises(RnnsimError, match="not int"):
+        learner.memory = 3  # type: ignore[assignment]
+    larger = rnnsim.RecurrentNetwork(M, 6, K)
+    with pytest.raises(RnnsimError, match="another network"):
+        Learner(larger, "truncated-bptt", h=4, window=3, batch=B).memory = fits
+
+
 def test_another_rule_goes_on_with_the_parameters() -> None:
     given = data()
     first = make(WAYS[2])
@@ -393,7 +456,7 @@ def test_a_second_thread_is_refused() -> None:
         except RnnsimError as error:
             said.append(str(error))
 
-    with learner._alone():
+    with learner._alone:
         thread = threading.Thread(target=other)
         thread.start()
         thread.join()
