@@ -103,11 +103,8 @@ class Bench:
 
     def _load_rnnsim(self) -> tuple[list[str], int]:
         import numba
+        import scipy.linalg.cython_blas  # noqa: F401 (the BLAS that kernels call)
 
-        from rnnsim.numerics.threads import shared_work
-
-        with shared_work():
-            pass  # loads the BLAS that kernels call
         return ["rnnsim", "numba", "numpy", "scipy"], numba.get_num_threads()
 
     def _load_jax(self) -> tuple[list[str], int]:

@@ -1,4 +1,4 @@
-"""Delayed XOR end to end by on-line RTRL, with an update at each step."""
+"""Delayed XOR by on-line RTRL, with an update at each step: many steps at a time, and one by one."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from typing import Any
 import numpy as np
 
 from benchmarks.cases.case import Case
-from benchmarks.cases.training import streamed, trained, trainers
-from benchmarks.entries import OURS, Answer, Entries
+from benchmarks.cases.on_line import delayed_xor, learners
+from benchmarks.cases.recurrent import network
+from benchmarks.entries import OURS, Answer, Entries, Entry
+
+RATE, EPSILON, CLIP = 0.005, 0.01, 1.0  # what the task suggests
+BETA = (0.9, 0.999)
 
 
 @dataclass(frozen=True)
 class DelayedXorOnLine(Case):
-    """Training with rnnsim's suggested settings: Adam with gradient clipping.
-
-    rnnsim's time includes drawing the data, the criterion and the learning curve; JAX scans over data
-    that were drawn beforehand.
-    """
+    """Learning from rows that were drawn beforehand, by Adam with gradient clipping."""
 
     n: int
     bar: float | None
@@ -36,31 +36,78 @@ class DelayedXorOnLine(Case):
     def bars(self) -> Mapping[str, float | None]:
         return {"JAX": self.bar}
 
-    def trainer(self, tailored: bool = False) -> Any:
-        from rnnsim.training.experiment import configure
-        from rnnsim.training.task_training import TaskTraining
+    def learner(self, tailored: bool = False) -> Any:
+        from rnnsim import Learner
 
-        return TaskTraining(configure(
-            "rtrl", "delayed-xor", hidden=self.n, steps=10**12, stop=False, tailored=tailored,
-        ))  # fmt: skip
+        return Learner(
+            network(2, self.n, 1), "rtrl", learning_rate=RATE, epsilon=EPSILON, clip=CLIP,
+            tailored=tailored,
+        )  # fmt: skip
 
     def rnnsim(self) -> Entries:
-        def answer(tailored: bool) -> Answer:
-            params, loss = trained(self.trainer(tailored), self.check)
-            return {**params._asdict(), "loss": loss}
-
-        return {OURS: trainers(self.trainer, answer, self.steps)}
+        return {OURS: learners(self.learner, delayed_xor(self.steps), self.check)}
 
     def jax(self) -> Entries:
-        from benchmarks.peers.jax_delayed_xor import Events, Settings, delayed_xor
+        from benchmarks.peers.jax_delayed_xor import Events, Settings
+        from benchmarks.peers.jax_delayed_xor import delayed_xor as peers
 
-        trainer = self.trainer()  # for its initial weights and its data
-        experiment, params = trainer.experiment, trainer.params
-        assert (experiment.window, experiment.batch) == (1, 1)
-        adam = experiment.optimizer
-        settings = Settings(
-            experiment.learning_rate, adam.beta1, adam.beta2, adam.epsilon, experiment.clip
-        )
-        inputs, targets, mask = streamed(trainer, self.steps)
-        events = Events(inputs, targets, np.ascontiguousarray(mask))
-        return delayed_xor(params, events, settings, self.check)
+        params = network(2, self.n, 1).init(seed=0)
+        settings = Settings(RATE, *BETA, EPSILON, CLIP)
+        return peers(params, Events(*delayed_xor(self.steps)), settings, self.check)
+
+
+@dataclass(frozen=True)
+class OneStep(Case):
+    """The same, one step at a time from Python: y is asked for, and then the target is given.
+
+    JAX has both in one jitted function, called with arrays that are on the device; it gets the target
+    with the input, so that no environment could see y before.
+    """
+
+    n: int
+    bar: float | None = 3
+    steps: int = 500  # steps of a call
+    check: int = 300
+
+    family = "one step at a time"
+
+    @property
+    def name(self) -> str:
+        return f"rtrl on delayed-xor, step and correct from Python, n {self.n}"
+
+    @property
+    def bars(self) -> Mapping[str, float | None]:
+        return {"JAX": self.bar}
+
+    def rnnsim(self) -> Entries:
+        return {OURS: [self.entry(tailored) for tailored in (False, True)]}
+
+    def entry(self, tailored: bool) -> Entry:
+        inputs, targets, mask = delayed_xor(self.steps)
+        case = DelayedXorOnLine(self.n, None, self.steps)
+
+        def answer() -> Answer:
+            learner, loss = case.learner(tailored), 0.0
+            for u, d, weight in zip(inputs[: self.check], targets, mask):
+                y = learner.step(u)
+                learner.correct(target=d, mask=weight)
+                loss += weight * float(((y - d) ** 2).sum()) / 2
+            return {**learner.params._asdict(), "loss": np.array(loss)}
+
+        going_on = case.learner(tailored)
+        rows = [*zip(inputs, targets)]
+
+        def work() -> int:
+            for u, d in rows:
+                going_on.step(u)
+                going_on.correct(target=d)
+            return self.steps
+
+        return Entry("step, correct" + (", tailored" if tailored else ""), answer, work)
+
+    def jax(self) -> Entries:
+        from benchmarks.peers.jax_delayed_xor import Events, Settings, one_by_one
+
+        params = network(2, self.n, 1).init(seed=0)
+        settings = Settings(RATE, *BETA, EPSILON, CLIP)
+        return one_by_one(params, Events(*delayed_xor(self.steps)), settings, self.check)

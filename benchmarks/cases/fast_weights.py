@@ -7,15 +7,15 @@ shown for comparison.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from benchmarks.cases.case import Case
+from benchmarks.cases.on_line import flip_flop, learners
 from benchmarks.cases.recurrent import Arrays, both_ways
-from benchmarks.cases.training import streamed, trained, trainers
 from benchmarks.entries import OURS, Answer, Entries, Entry
 
 
@@ -90,10 +90,9 @@ class FastWeightGradient(Case):
 
 @dataclass(frozen=True)
 class FlipFlopOnLine(Case):
-    """The flip-flop end to end with the published settings and an update at each step.
+    """The flip-flop with the published settings and an update at each step.
 
-    rnnsim's time includes drawing the data, the criterion and the learning curve; JAX scans over data
-    that were drawn beforehand.
+    Both learn from data that were drawn beforehand.
     """
 
     architecture: int
@@ -111,29 +110,48 @@ class FlipFlopOnLine(Case):
     def bars(self) -> Mapping[str, float | None]:
         return {"JAX structured": self.bar}
 
-    def trainer(self, tailored: bool = False) -> Any:
-        from rnnsim.training.experiment import configure
-        from rnnsim.training.task_training import TaskTraining
+    @property
+    def rate(self) -> float:
+        return 1.0 if self.architecture == 1 else 0.5
 
-        rule = f"fast-weights-{self.architecture}"
-        return TaskTraining(configure(
-            rule, "flip-flop", settings="published", steps=10**12, stop=False, tailored=tailored,
-        ))  # fmt: skip
+    def network(self) -> Any:
+        from rnnsim import FastWeightNetwork
+
+        return FastWeightNetwork(
+            architecture=self.architecture, n_slow_in=3, n_in=3, n_out=1, slow_bias=False
+        )
+
+    def params(self) -> Any:
+        return self.network().init(seed=0, scheme="interval", gain=0.1)
+
+    def learner(self, tailored: bool = False) -> Any:
+        from rnnsim import Learner
+
+        return Learner(
+            self.network(), f"fast-weights-{self.architecture}", params=self.params(), optimizer="sgd",
+            learning_rate=self.rate, clip=None, tailored=tailored,
+        )  # fmt: skip
 
     def rnnsim(self) -> Entries:
-        def answer(tailored: bool) -> Answer:
-            params, loss = trained(self.trainer(tailored), self.check)
-            return {"W": params.W1, "loss": loss}
-
-        return {OURS: trainers(self.trainer, answer, self.steps)}
+        found = learners(self.learner, flip_flop(self.steps), self.check)
+        return {OURS: [way._replace(answer=named_W(way.answer)) for way in found]}
 
     def jax(self) -> Entries:
-        from benchmarks.peers.jax_flip_flop import flip_flop
+        from benchmarks.peers.jax_flip_flop import flip_flop as peers
 
-        trainer = self.trainer()  # for its initial weights and its data
-        experiment = trainer.experiment
-        inputs, targets, _ = streamed(trainer, self.steps)
-        return flip_flop(
-            self.architecture, experiment.network.tau, experiment.learning_rate, trainer.params.W1,
-            inputs, targets[:, 0], self.check,
+        inputs, targets, _ = flip_flop(self.steps)
+        return peers(
+            self.architecture, self.network().tau, self.rate, self.params().W1, inputs, targets[:, 0],
+            self.check,
         )  # fmt: skip
+
+
+def named_W(answer: Callable[[], Answer] | None) -> Callable[[], Answer]:
+    """The same answer, the slow weights being called W."""
+    assert answer is not None
+
+    def renamed() -> Answer:
+        found = dict(answer())
+        return {"W": found.pop("W1"), **found}
+
+    return renamed

@@ -47,6 +47,13 @@ class Events(NamedTuple):
     mask: Any  # (T,)
 
 
+VARIANTS = {
+    "gradient apart": propagate_and_contract,
+    "gradient row folded in": propagate_with_row,
+    "transposed": propagate_transposed,
+}
+
+
 def delayed_xor(params: Any, events: Events, settings: Settings, check: int) -> dict[str, list[Entry]]:
     """Make the entries: params (W, U, b, V, c).
 
@@ -54,11 +61,6 @@ def delayed_xor(params: Any, events: Events, settings: Settings, check: int) -> 
     """
     put = jax().device_put
     on_device = Events(*put(tuple(events)))
-    variants = {
-        "gradient apart": propagate_and_contract,
-        "gradient row folded in": propagate_with_row,
-        "transposed": propagate_transposed,
-    }
     return {
         "JAX": [
             entry(
@@ -70,7 +72,7 @@ def delayed_xor(params: Any, events: Events, settings: Settings, check: int) -> 
                 settings,
                 check,
             )
-            for label, propagate in variants.items()
+            for label, propagate in VARIANTS.items()
             for unroll in (1, 4)
         ]
     }
@@ -95,17 +97,59 @@ def entry(
     carried = [begin(propagate, params)]
 
     def answer() -> Mapping[str, np.ndarray]:
-        carry, losses = scan(begin(propagate, params), Events(*(part[:check] for part in events)))
+        first = Events(*(part[:check] for part in events))
+        carry, y = scan(begin(propagate, params), first)
         w, V, c = (np.asarray(part) for part in views(carry.theta, n, m, k))
-        loss = np.asarray(losses.sum())
+        loss = np.asarray(loss_of(y, first))
         return {"W": w[:, :n], "U": w[:, n:-1], "b": w[:, -1], "V": V, "c": c, "loss": loss}
 
     def work() -> int:
-        carried[0], losses = scan(carried[0], events)
-        block(losses)
-        return len(losses)
+        carried[0], y = scan(carried[0], events)
+        block(y)
+        return len(y)
 
     return Entry(label, answer, work)
+
+
+def loss_of(y: Any, events: Events) -> Any:
+    """The summed loss of outputs (T, k)."""
+    return (events.mask[:, None] * (y - events.targets) ** 2).sum() / 2
+
+
+def one_by_one(params: Any, events: Events, settings: Settings, check: int) -> dict[str, list[Entry]]:
+    """Make the entries of one jitted step, called from Python with arrays that are on the device.
+
+    It gives y. ``answer`` is as in :func:`delayed_xor`.
+    """
+    import jax.numpy as jnp
+
+    put = jax().device_put
+    given, (n, m, k) = put(tuple(params)), (*params[1].shape, len(params[4]))
+    rows = [Events(*put(row)) for row in zip(*events)]
+    even = [row._replace(mask=put(1.0)) for row in rows]
+
+    def entry(label: str, propagate: Callable[..., Any]) -> Entry:
+        step = jax().jit(partial(step_by, propagate, settings, n, m, k), donate_argnums=0)
+        carried = [begin(propagate, given)]
+
+        def answer() -> Mapping[str, np.ndarray]:
+            carry, outputs = begin(propagate, given), []
+            for row in rows[:check]:
+                carry, y = step(carry, row)
+                outputs.append(y)
+            w, V, c = (np.asarray(part) for part in views(carry.theta, n, m, k))
+            loss = np.asarray(loss_of(jnp.stack(outputs), Events(*(part[:check] for part in events))))
+            return {"W": w[:, :n], "U": w[:, n:-1], "b": w[:, -1], "V": V, "c": c, "loss": loss}
+
+        def work() -> int:
+            for row in even:
+                carried[0], y = step(carried[0], row)
+            jax().block_until_ready(y)
+            return len(even)
+
+        return Entry(label, answer, work)
+
+    return {"JAX": [entry(label, propagate) for label, propagate in VARIANTS.items()]}
 
 
 def begin(propagate: Callable[..., Any], params: Any) -> Carry:
@@ -136,20 +180,19 @@ def step_by(
     carry: Carry,
     event: Events,
 ) -> tuple[Carry, Any]:
-    """Advance the network, p and the weights by one step."""
+    """Advance the network, p and the weights by one step; and y."""
     import jax.numpy as jnp
 
     w, V, c = views(carry.theta, n, m, k)
     z = jnp.concatenate([carry.x, event.inputs, jnp.ones(1)])
     x = jnp.tanh(w @ z)
-    e = event.mask * (V @ x + c - event.targets)
+    y = V @ x + c
+    e = event.mask * (y - event.targets)
     p, by_w = propagate(carry.p, w[:, :n], 1 - x * x, e @ V, z, 0)
     grad = jnp.concatenate([by_w.ravel(), (e[:, None] * x).ravel(), e])
     norm = jnp.sqrt(grad @ grad)
     grad = grad * jnp.where(norm > settings.clip, settings.clip / norm, 1.0)
-    after = adam(carry, grad, settings)
-    loss = event.mask * jnp.sum((V @ x + c - event.targets) ** 2) / 2
-    return after._replace(x=x, p=p), loss
+    return adam(carry, grad, settings)._replace(x=x, p=p), y
 
 
 def adam(carry: Carry, grad: Any, settings: Settings) -> Carry:

@@ -30,6 +30,7 @@ from numba.core.typing.templates import Signature
 from rnnsim import version
 from rnnsim.compiler import kernel_files
 from rnnsim.compiler.listeners import tell
+from rnnsim.compiler.machine import VECTOR
 
 # Settings of Numba without influence on machine code, or on another processor's; the processor is in the
 # key anyway. All others count: a needless miss costs only time.
@@ -164,7 +165,7 @@ def versions() -> tuple[str, ...]:
 
 
 def settings() -> tuple[tuple[str, str], ...]:
-    """Numba's settings: bounds checks, the optimisation level, SVML, ...."""
+    """Numba's settings: bounds checks, the optimisation level, SVML, ...; and the width of vectors."""
     names = (name for name in sorted(vars(config)) if name.isupper())
     counting = (name for name in names if not name.startswith(_INDIFFERENT))
-    return tuple((name, repr(getattr(config, name))) for name in counting)
+    return (("VECTOR", str(VECTOR)), *((name, repr(getattr(config, name))) for name in counting))

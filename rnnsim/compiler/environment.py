@@ -11,6 +11,7 @@ import sys
 import warnings
 from collections.abc import Callable
 
+from rnnsim.compiler.machine import BITS
 from rnnsim.errors import RnnsimError, described, shown
 
 MOST_THREADS = 1024  # the operating system may end a process that starts more
@@ -25,6 +26,7 @@ def _is_count(text: str) -> bool:
 # Of each variable: what is wanted, in words, and whether a text is that.
 SETTINGS: dict[str, tuple[str, Callable[[str], bool]]] = {
     "NUMBA_NUM_THREADS": (f"a whole number from 1 to {MOST_THREADS}", _is_count),
+    BITS: ("256 or 512", ("256", "512").__contains__),
     "NUMBA_OPT": (f"one of {', '.join(LEVELS)}", LEVELS.__contains__),
     "NUMBA_THREADING_LAYER": (
         f"one of {', '.join(LAYERS)}, default, safe, forksafe, threadsafe",

@@ -11,9 +11,10 @@ from benchmarks import side_by_side
 from benchmarks.cases import CASES, MEANS
 from benchmarks.cases.bptt import BPTTGradient
 from benchmarks.cases.case import TOLERANCE, Case
-from benchmarks.cases.delayed_xor import DelayedXorOnLine
+from benchmarks.cases.delayed_xor import DelayedXorOnLine, OneStep
 from benchmarks.cases.equilibrium import Equilibrium
 from benchmarks.cases.fast_weights import FastWeightGradient, FlipFlopOnLine
+from benchmarks.cases.forward import ForwardPass
 from benchmarks.cases.rtrl import RTRL, YARDSTICK
 from benchmarks.entries import OURS, Entries
 from benchmarks.rows import (
@@ -227,7 +228,10 @@ TINY: list[Case] = [
     RTRL(8, "float64", B=2),
     RTRL(8, "float64", online=True),
     Equilibrium(8, 3),
+    ForwardPass("states", 6, 1, 3, 4, 2, "float64"),
+    ForwardPass("loss", 6, 4, 3, 4, 2, "float32"),
     DelayedXorOnLine(8, bar=None, steps=1024),
+    OneStep(4, steps=300),
     FastWeightGradient(1, 2, 4, 4, 4, steps=10),
     FastWeightGradient(2, 2, 4, 4, 4, steps=10),
     FlipFlopOnLine(2, steps=1024),

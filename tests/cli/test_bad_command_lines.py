@@ -263,7 +263,7 @@ A_RUN = ("run", "bptt", "delayed-xor", "--steps", "2", "--hidden", "2")
 @pytest.mark.parametrize(
     ("name", "text"),
     [("NUMBA_DISABLE_JIT", "maybe"), ("NUMBA_THREADING_LAYER", "xyzzy"), ("RNNSIM_NUM_THREADS", "0"),
-     ("RNNSIM_COMPILER", "slow"), ("RNNSIM_CACHE_SIZE", "much")],
+     ("RNNSIM_COMPILER", "slow"), ("RNNSIM_CACHE_SIZE", "much"), ("RNNSIM_VECTOR_BITS", "128")],
 )  # fmt: skip
 def test_a_bad_setting_is_one_line(name: str, text: str) -> None:
     done = in_process(*A_RUN, **{name: text})
