@@ -7,8 +7,11 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
+
+import rnnsim
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows has other signals")
 
@@ -58,19 +61,49 @@ DROPPED = """
 """
 
 
-def ended_by(code: str, number: int, *words: str) -> tuple[int, str, float]:
+COMPILING = """
+from rnnsim.cli import main
+from rnnsim.compiler import compose
+compile_ = compose._compile
+def compile_and_say(*arguments):
+    begin()
+    compose._compile = compile_
+    return compile_(*arguments)
+compose._compile = compile_and_say
+main(["run", "rtrl", "delayed-xor", "--steps", "100"])
+"""
+SAVING = """
+from rnnsim.cli import main
+fsync = os.fsync
+def slowly(file):
+    os.fsync = fsync
+    begin()
+    time.sleep(2)
+    fsync(file)
+os.fsync = slowly
+main(["run", "bptt", "delayed-xor", "--steps", "20", "--seed", "1", "--save", FOLDER])
+"""
+
+
+def ended_by(
+    code: str, number: int, *words: str, later: float = 0.0, **variables: str
+) -> tuple[int, str, float]:
     """Send a process a signal once it has begun: its status, what it says, and how long it takes."""
     with subprocess.Popen(
         [sys.executable, "-c", HEAD + code, *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-        env={**os.environ, "NUMBA_DISABLE_JIT": "1"},
+        env={**os.environ, "NUMBA_DISABLE_JIT": "1", **variables},
     ) as process:  # fmt: skip
         try:
             assert process.stdout is not None
-            assert process.stdout.read(5) == b"begun"
+            printed = b""
+            while not printed.endswith(b"begun"):
+                printed += process.stdout.read(1) or pytest.fail(f"it ended: {printed!r}")
             if words:
                 os.kill(process.pid, signal.SIGINT)
                 time.sleep(0.5)
                 assert process.poll() is None
+            time.sleep(later)
+            assert process.poll() is None
             began = time.monotonic()
             os.kill(process.pid, number)
             said = process.communicate(timeout=60)[1].decode()
@@ -97,3 +130,27 @@ def test_what_is_in_the_way_of_a_signal(work: str, number: int, status: int, lin
     found = ended_by(COMMAND.replace("WORK", work.strip()), number)
     assert found[:2] == (status, line)
     assert found[2] < SOON
+
+
+@pytest.mark.parametrize(("number", "status", "line"), ENDS)
+@pytest.mark.parametrize("later", [0.3, 4.0])  # Numba's passes, and LLVM's
+def test_while_it_compiles(number: int, status: int, line: str, later: float, tmp_path: Path) -> None:
+    found = ended_by(
+        COMPILING, number, later=later, NUMBA_DISABLE_JIT="0", RNNSIM_CACHE_DIR=str(tmp_path)
+    )
+    said = found[1].splitlines(keepends=True)
+    assert (found[0], said[-1]) == (status, line)
+    assert all(one.startswith("compiling ") for one in said[:-1])
+    assert found[2] < SOON
+
+
+@pytest.mark.parametrize(("number", "status", "line"), ENDS)
+def test_while_it_saves(number: int, status: int, line: str, tmp_path: Path) -> None:
+    """The run that was there stands."""
+    folder = tmp_path / "run"
+    rnnsim.run("bptt", "delayed-xor", steps=10, save=folder)
+    found = ended_by(SAVING.replace("FOLDER", repr(str(folder))), number)
+    assert found[:2] == (status, line)
+    assert found[2] < SOON
+    assert rnnsim.load(folder).summary["settings"]["seed"] == 0
+    assert {file.name for file in folder.iterdir()} == {"run.toml", "metrics.csv", "params.safetensors"}
