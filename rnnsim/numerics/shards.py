@@ -92,6 +92,11 @@ def sharded_memory(
     )
 
 
+def has_shards(memory: Memory) -> bool:
+    """Whether a batch is divided; its shards then have trajectories of their own."""
+    return isinstance(memory, Sharded) and memory.begins.size > 0
+
+
 def repeated(fields: Any, sample: Any, times: int) -> Any:
     """Repeat the arrays of a NamedTuple along their first axes; numbers are kept.
 

@@ -13,6 +13,7 @@ from rnnsim.compiler import NUMBERS, bind_arguments, is_plain, known_about, spec
 from rnnsim.kernels import kernel
 from rnnsim.network import Network, Stream, empty_stream
 from rnnsim.numerics.linalg import all_finite, copy
+from rnnsim.numerics.shards import has_shards
 from rnnsim.numerics.threads import work_context
 from rnnsim.numerics.views import as_vector
 from rnnsim.rule import DONE, Rule, Window, nbytes
@@ -207,14 +208,13 @@ class Pass:
         self.network, self.rule, self.shape = network, rule, shape
         flat, grad = (aligned_zeros((network.n_params,), network.dtype) for _ in range(2))
         history = min(rule.history(window), before + steps - 1)  # the last window may be one step long
-        rows = min(2 * history + rule.rows(window), before + steps)
+        memory = rule.memory(network, batch, window, np.random.default_rng(seed))
+        rows = 1 if has_shards(memory) else min(2 * history + rule.rows(window), before + steps)
         self.views, self.begin = network.views(flat), network.state(batch)
         self.stream = empty_stream(steps, batch, 0, network.n_out, network.dtype)
         self.work = Work(
             flat, network.kernel_params(flat), grad, network.kernel_params(grad), network.state(batch),
-            network.trajectory(rows, batch),
-            rule.memory(network, batch, window, np.random.default_rng(seed)),
-            np.zeros(2, np.int64), np.zeros(1), window, history,
+            network.trajectory(rows, batch), memory, np.zeros(2, np.int64), np.zeros(1), window, history,
         )  # fmt: skip
         self._draws = not is_plain(self.work.memory)  # it has a random generator
         self._first = deepcopy(self.work.memory) if self._draws else None

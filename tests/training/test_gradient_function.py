@@ -13,6 +13,7 @@ import pytest
 import rnnsim
 from rnnsim import RnnsimError
 from rnnsim.registry import installed
+from rnnsim.rule import nbytes
 from rnnsim.training import gradients
 from rnnsim.training.kept import Kept
 
@@ -172,3 +173,15 @@ def test_the_same_call_again_allocates_only_the_result() -> None:
     assert function.nbytes == before > 0
     rnnsim.gradient(NET, params, *problem(0, 50))
     assert gradients._functions.nbytes > 0
+
+
+@pytest.mark.usefixtures("uncompiled")
+@pytest.mark.parametrize("batch", [8, 32])
+def test_the_trajectory_is_held_once(batch: int) -> None:
+    """Also where a batch is divided into shards, which have trajectories of their own."""
+    network = rnnsim.RecurrentNetwork(2, 64, 1)
+    function = rnnsim.gradient_function(network, "bptt")
+    u, d = problem(0, 60, batch)
+    function(network.init(0), u, d)
+    trajectory = nbytes(network.trajectory(60, batch))
+    assert trajectory < function.nbytes < 1.7 * trajectory
