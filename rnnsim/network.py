@@ -39,6 +39,7 @@ from rnnsim.network_data import (
 )
 from rnnsim.network_kernels import (
     Collect,
+    CollectInputs,
     CollectRows,
     Constrain,
     Contract,
@@ -66,6 +67,7 @@ from rnnsim.typing import Array, Memory, Params, State, Trajectory
 __all__ = [
     "KERNELS",
     "Collect",
+    "CollectInputs",
     "CollectRows",
     "Constrain",
     "Contract",
@@ -96,8 +98,8 @@ __all__ = [
 # The kernels that a network may have, by the names of its attributes.
 KERNELS = (
     "forward", "readout_grad", "constrain", "keep_history", "save", "restore", "vjp", "collect",
-    "collect_rows", "contract", "propagate", "jvp", "jacobian", "immediate", "prepare", "project",
-    "step", "swap_sequences", "convert", "readout",
+    "collect_inputs", "collect_rows", "contract", "propagate", "jvp", "jacobian", "immediate",
+    "prepare", "project", "step", "swap_sequences", "convert", "readout",
 )  # fmt: skip
 
 # Typed Any and not None: a rule that names a kernel in ``needs`` may rely on it.
@@ -143,8 +145,10 @@ class Network(PickledByArguments, ABC):
         One step of the adjoint: dE/dstate(t) to dE/d(drive) and dE/dstate(t-1).
     collect : Collect
         Add the gradient of steps whose delta is known.
+    collect_inputs : CollectInputs
+        Add the gradient with respect to the inputs of such steps.
     collect_rows : CollectRows
-        The same of each adjoint row and sequence; dense sensitivities only.
+        The gradient of each adjoint row and sequence; dense sensitivities only.
     contract : Contract
         Add a row times dense sensitivities to the gradient.
     propagate : Propagate
@@ -183,6 +187,7 @@ class Network(PickledByArguments, ABC):
 
     vjp: Vjp = ABSENT
     collect: Collect = ABSENT
+    collect_inputs: CollectInputs = ABSENT
     collect_rows: CollectRows = ABSENT
     contract: Contract = ABSENT
     propagate: Propagate = ABSENT
@@ -210,6 +215,20 @@ class Network(PickledByArguments, ABC):
             If they have another shape or type.
         """
         return checks.over_time("inputs", inputs, self.n_in, self.dtype)
+
+    def inputs_grad_like(self, inputs: Any, grad: Array) -> Any:
+        """Give dE/dinputs, as ``collect_inputs`` computes it, the form of the inputs that were given.
+
+        Parameters
+        ----------
+        inputs : (T, B, m) or (T, m) array, or what else ``check_inputs`` takes
+        grad : (T, B, m) array
+
+        Returns
+        -------
+        array, or what else the inputs are
+        """
+        return grad.reshape(np.shape(inputs))
 
     @property
     @abstractmethod

@@ -179,6 +179,30 @@ class Collect(Hashable, Protocol):
     ) -> None: ...
 
 
+class CollectInputs(Hashable, Protocol):
+    """``collect_inputs``: the gradient with respect to the inputs of swept steps.
+
+    Parameters
+    ----------
+    params
+    trajectory
+        Rows first, ..., first + count - 1.
+    first, own : int
+        Of the last ``own`` steps (all if that is more than ``count``, none if it is not positive), what
+        the inputs do to the output directly, through the retrieval, is added too: their errors are
+        swept now, those of the others were swept before.
+    delta : (count, B, 1, K) array
+        Of each step, as ``vjp`` writes it: what the inputs do through the state.
+    out : (count, B, m) array, added to
+        m is the largest of ``network.columns``: inputs that are shared by several parts of the network
+        are counted for each by itself.
+    """
+
+    def __call__(
+        self, params: Params, trajectory: Trajectory, first: int, own: int, delta: Array, out: Array, /
+    ) -> None: ...
+
+
 class CollectRows(Hashable, Protocol):
     """``collect_rows``: as ``collect``, but each adjoint row and sequence apart. Dense sensitivities.
 

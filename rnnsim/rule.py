@@ -85,6 +85,21 @@ class Window(NamedTuple):
     learns: bool
 
 
+class DataGrads(NamedTuple):
+    """The gradient with respect to the data of a sequence, of the loss of theory.md 1, eq. (4).
+
+    Attributes
+    ----------
+    inputs : (T, B, m) array
+        dE/du(t), in the form of the network kernel ``collect_inputs``.
+    initial_state : (B, N) array
+        dE/dstate(0); zero where a reset, or S of a fast-weight network, sets the state before step 1.
+    """
+
+    inputs: Array
+    initial_state: Array
+
+
 class Settler(NamedTuple):
     """How a network settles at its steady states (:mod:`rnnsim.numerics.fixed_points`).
 
@@ -213,6 +228,27 @@ class Rule(Options, frozen=True):
             return DONE
 
         return learn
+
+    def for_data(self) -> Rule | None:
+        """The same rule, whose ``learn`` also computes the gradient with respect to the data.
+
+        It is used for whole sequences, each a single window. Its memory is of another class. A subclass
+        of a rule that has it does not inherit it, since the gradient may be another.
+
+        Returns
+        -------
+        Rule or None
+            With ``data_grads`` and ``without_data``; None where the rule has no such gradient.
+        """
+        return None
+
+    def data_grads(self, memory: Memory) -> DataGrads:
+        """What ``learn`` of a rule ``for_data`` has left in its memory."""
+        raise NotImplementedError
+
+    def without_data(self, memory: Memory) -> Memory:
+        """The memory of the rule itself, from that of a rule ``for_data`` that ``carries``."""
+        raise NotImplementedError
 
     def explain(self, code: int, memory: Memory, step: int) -> RnnsimError:
         """Give the error for a ``code`` that ``learn`` returned, ``step`` being the window's first."""

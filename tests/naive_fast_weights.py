@@ -334,8 +334,8 @@ def forwards(net: FastWeights, params: Gradient, data: Data) -> Gradient:
 # --- the gradient, backwards ---------------------------------------------------------------------------
 
 
-def blame_slow(net: FastWeights, S: Array, step: Step, blame: Array) -> Array:
-    """The gradient of every slow weight from ``blame`` = dE/dBox w, by one back-propagation in S."""
+def slow_delta(net: FastWeights, S: Array, step: Step, blame: Array) -> Array:
+    """dE/dnet of every unit of S from ``blame`` = dE/dBox w, by one back-propagation in S."""
     s = step.slow[1][net.slow.outputs]
     error = np.zeros_like(s)
     if net.architecture == 1:
@@ -344,7 +344,12 @@ def blame_slow(net: FastWeights, S: Array, step: Step, blame: Array) -> Array:
         for c, (a, b) in enumerate(from_and_to(net)):
             error[a] += blame[c] * net.g[1](s[a], s[b])
             error[b] += blame[c] * net.g[2](s[a], s[b])
-    delta = back_propagate(net.slow, S, step.slow[0], error)
+    return back_propagate(net.slow, S, step.slow[0], error)
+
+
+def blame_slow(net: FastWeights, S: Array, step: Step, blame: Array) -> Array:
+    """The gradient of every slow weight from dE/dBox w."""
+    delta = slow_delta(net, S, step, blame)
     return weight_gradient(slow_connections(net.slow), delta, step.slow[1])
 
 
@@ -355,12 +360,18 @@ def step_back(
 
     Gives that, the gradient of this step's slow weights, and whether credit goes on to step t-1.
     """
+    before, blame, goes_on = blame_back(net, step, after, own)
+    return before, blame_slow(net, S, step, blame), goes_on
+
+
+def blame_back(net: FastWeights, step: Step, after: Array, own: Array) -> tuple[Array, Array, bool]:
+    """The same with dE/dBox w(t) in place of the gradient of the slow weights."""
     _, ds_dw, ds_dbox = net.sigma
     blame = ds_dbox(step.entering, step.box) * after
     before = ds_dw(step.entering, step.box) * after + own
     if step.starts and net.initial == "slow":
         blame = blame + before
-    return before, blame_slow(net, S, step, blame), not step.starts
+    return before, blame, not step.starts
 
 
 def backwards(net: FastWeights, params: Gradient, data: Data, width: int | None = None) -> Gradient:

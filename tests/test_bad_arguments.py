@@ -94,6 +94,11 @@ def corrected_by(error: Any) -> None:
     LEARNER.correct(error=error)
 
 
+WITH_RESPECT_TO = [
+    *without(NAME, "xyzzy"), None, "inputs", ("params", "xyzzy"), (None,), ("inputs", 3), [["inputs"]],
+    {"inputs"}, ("input",),
+]  # fmt: skip
+
 # what a forward pass takes
 FORWARD: dict[str, list[Any]] = {
     "network": [*NETWORK, None, rnnsim.RecurrentNetwork],
@@ -123,6 +128,7 @@ TABLE: dict[Callable[..., Any], tuple[dict[str, Any], dict[str, list[Any]]]] = {
             "window": [*SEED, 0],
             "seed": SEED,
             "reduction": [*NAME, None],
+            "with_respect_to": WITH_RESPECT_TO,
             "check_bounds": [*TRUTH, None],
         },
     ),
@@ -134,6 +140,7 @@ TABLE: dict[Callable[..., Any], tuple[dict[str, Any], dict[str, list[Any]]]] = {
             "window": [*SEED, 0],
             "seed": SEED,
             "reduction": [*NAME, None],
+            "with_respect_to": WITH_RESPECT_TO,
             "tailored": [*TRUTH, None],
             "check_bounds": [*TRUTH, None],
         },

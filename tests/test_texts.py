@@ -532,8 +532,8 @@ def test_the_table_of_kernels_is_what_networks_have() -> None:
     assert not [*unlike_signatures(rows, lambda name: getattr(net, name, None))]
     assert [*unlike_signatures([("jvp(params, trajectory, t, v)", "")], lambda name: net.jvp)]
     names = {row[0].partition("(")[0] for row in rows}
-    assert names == {"vjp", "collect", "propagate", "immediate", "jvp", "jacobian", "collect_rows",
-                     "contract"}  # fmt: skip
+    assert names == {"vjp", "collect", "collect_inputs", "propagate", "immediate", "jvp", "jacobian",
+                     "collect_rows", "contract"}  # fmt: skip
     fast = rnnsim.FastWeightNetwork(n_slow_in=1, n_in=1, n_out=1)
     assert {name for name in names if getattr(fast, name) is None} == {"collect_rows", "contract"}
 

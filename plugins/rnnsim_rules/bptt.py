@@ -14,6 +14,7 @@ each segment: the segments are then recomputed, the last one first.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from functools import cache
 from typing import Annotated, NamedTuple
 
@@ -25,8 +26,8 @@ from rnnsim.kernels import kernel
 from rnnsim.network import Network, Stream
 from rnnsim.numerics.linalg import copy, parts_of
 from rnnsim.numerics.parallel import in_parts
-from rnnsim.numerics.shards import sharded_learn, sharded_memory
-from rnnsim.rule import DONE, Cost, Rule, Window
+from rnnsim.numerics.shards import Sharded, joined, sharded_learn, sharded_memory
+from rnnsim.rule import DONE, Cost, DataGrads, Rule, Window
 from rnnsim.typing import Array, Kernel, Memory, Params, State, Trajectory
 
 ROWS = 128  # the smallest number of rows, steps times sequences, of a chunk of the sweep
@@ -47,19 +48,35 @@ class Sweep(NamedTuple):
     delta: Array
 
 
+class SweepForData(NamedTuple):
+    """The memory of a sweep that computes the gradient with respect to the inputs, too.
+
+    Attributes
+    ----------
+    adjoint, delta : arrays
+        As in :class:`Sweep`. After the sweep ``adjoint[0]`` is dE/dstate before its first step.
+    inputs : (T, B, m) array
+        dE/du(t), a row for each row of the trajectory.
+    """
+
+    adjoint: Array
+    delta: Array
+    inputs: Array
+
+
 class CheckpointedSweep(NamedTuple):
     """A sweep, and the states from which segments are recomputed.
 
     Attributes
     ----------
-    sweep : Sweep
+    sweep : Sweep or SweepForData
     checkpoints : NamedTuple of arrays
         The state before each segment, and that after the last.
     length : int
         The number of steps of a segment.
     """
 
-    sweep: Sweep
+    sweep: Sweep | SweepForData
     checkpoints: State
     length: int
 
@@ -80,6 +97,12 @@ def sweep_memory(network: Network, batch: int, steps: int) -> Sweep:
         adjoint=aligned_zeros((2, batch, 1, network.n_state), network.dtype),
         delta=aligned_zeros((chunk, batch, 1, network.n_drive), network.dtype),
     )
+
+
+def sweep_memory_for_data(network: Network, batch: int, steps: int, rows: int) -> SweepForData:
+    """The same with the gradient with respect to the inputs of ``rows`` steps."""
+    inputs = aligned_zeros((rows, batch, max(network.columns)), network.dtype)
+    return SweepForData(*sweep_memory(network, batch, steps), inputs)
 
 
 @cache
@@ -140,10 +163,34 @@ def no_readout_grad(
     """The gradient of the parameters of the retrieval is added elsewhere."""
 
 
-def sweep_kernel(network: Network, readout_grad: Kernel = no_readout_grad) -> Kernel:
+@kernel(allocates=False)
+def no_inputs_grad(
+    params: Params, trajectory: Trajectory, first: int, count: int, own: int, memory: Sweep
+) -> None:
+    """Nobody asks for the gradient with respect to the inputs."""
+
+
+def inputs_grad_kernel(network: Network) -> Kernel:
+    """Make ``inputs_grad``: that of a swept chunk, added to what earlier sweeps of its steps gave."""
+    collect_inputs = network.collect_inputs
+
+    @kernel(allocates=False)
+    def inputs_grad(
+        params: Params, trajectory: Trajectory, first: int, count: int, own: int, memory: SweepForData
+    ) -> None:
+        memory.inputs[first + max(0, count - own) : first + count] = 0  # this sweep is their first
+        out = memory.inputs[first : first + count]
+        collect_inputs(params, trajectory, first, own, memory.delta[:count], out)
+
+    return inputs_grad
+
+
+def sweep_kernel(
+    network: Network, readout_grad: Kernel = no_readout_grad, inputs_grad: Kernel = no_inputs_grad
+) -> Kernel:
     """Make the backward sweep over rows first, ..., first + count - 1, chunk by chunk.
 
-    ``readout_grad`` of a chunk follows at once, while its states are in the cache.
+    ``readout_grad`` and ``inputs_grad`` of a chunk follow at once, while its states are in the cache.
     """
     sweep_chunk, collect = sweep_chunk_all_kernel(network), network.collect
 
@@ -164,15 +211,16 @@ def sweep_kernel(network: Network, readout_grad: Kernel = no_readout_grad) -> Ke
             sweep_chunk(params, trajectory, begin, steps, own - swept, memory)
             collect(params, trajectory, begin, memory.delta[:steps], grad)
             readout_grad(params, trajectory, begin, steps, grad)
+            inputs_grad(params, trajectory, begin, steps, own - swept, memory)
             swept += steps
 
     return sweep
 
 
-def learn_kernel(network: Network) -> Kernel:
+def learn_kernel(network: Network, inputs_grad: Kernel = no_inputs_grad) -> Kernel:
     """Make ``learn``: a forward pass, then a backward sweep over all steps."""
     forward, constrain = network.forward, network.constrain
-    sweep = sweep_kernel(network, network.readout_grad)
+    sweep = sweep_kernel(network, network.readout_grad, inputs_grad)
 
     @kernel(allocates=False, inlined=not network.shares)
     def learn(
@@ -196,10 +244,38 @@ def learn_kernel(network: Network) -> Kernel:
     return learn
 
 
-def checkpointed_learn_kernel(network: Network) -> Kernel:
+def segment_kernel(network: Network) -> Kernel:
+    """Make the sweep of a segment, whose first step is step ``begin`` of the window, from 0."""
+    sweep = sweep_kernel(network, network.readout_grad)
+
+    @kernel(allocates=False)
+    def sweep_segment(
+        params: Params, trajectory: Trajectory, first: int, count: int, begin: int, memory: Sweep,
+        grad: Params,
+    ) -> None:  # fmt: skip
+        sweep(params, trajectory, first, count, count, memory, grad)
+
+    return sweep_segment
+
+
+def segment_kernel_for_data(network: Network) -> Kernel:
+    """Make the same with the gradient with respect to the inputs of the segment."""
+    sweep = sweep_kernel(network, network.readout_grad, inputs_grad_kernel(network))
+
+    @kernel(allocates=False)
+    def sweep_segment(
+        params: Params, trajectory: Trajectory, first: int, count: int, begin: int, memory: SweepForData,
+        grad: Params,
+    ) -> None:  # fmt: skip
+        own = SweepForData(memory.adjoint, memory.delta, memory.inputs[begin : begin + count])
+        sweep(params, trajectory, first, count, count, own, grad)
+
+    return sweep_segment
+
+
+def checkpointed_learn_kernel(network: Network, sweep_segment: Kernel) -> Kernel:
     """Make ``learn`` from checkpoints: segments are recomputed, the last one first."""
     forward, constrain, save, restore = network.forward, network.constrain, network.save, network.restore
-    sweep = sweep_kernel(network, network.readout_grad)
 
     @kernel(allocates=False)
     def learn(
@@ -228,7 +304,7 @@ def checkpointed_learn_kernel(network: Network) -> Kernel:
             if i < segments - 1:  # the trajectory still holds the last segment
                 restore(memory.checkpoints, i, state)
                 forward(params, state, stream, row + i * length, trajectory, window.first, count)
-            sweep(params, trajectory, window.first, count, count, memory.sweep, grad)
+            sweep_segment(params, trajectory, window.first, count, i * length, memory.sweep, grad)
         restore(memory.checkpoints, segments, state)
         constrain(trajectory, grad)
         return DONE
@@ -255,17 +331,54 @@ class BPTT(Rule, frozen=True):
 
     def memory(self, network: Network, batch: int, window: int, rng: np.random.Generator) -> Memory:
         rows = self.rows(window)
+        return self._memory(network, batch, window, lambda size: sweep_memory(network, size, rows))
+
+    def _memory(
+        self, network: Network, batch: int, window: int, sweep: Callable[[int], Sweep | SweepForData]
+    ) -> Memory:
+        """The memory, ``sweep`` being that of so many sequences."""
         if self.checkpoint:
+            rows = self.rows(window)
             segments = -(-window // rows)
-            states = network.states(segments + 1, batch)
-            return CheckpointedSweep(sweep_memory(network, batch, rows), states, rows)
+            return CheckpointedSweep(sweep(batch), network.states(segments + 1, batch), rows)
         if network.shares:
-            return sharded_memory(network, batch, window, lambda size: sweep_memory(network, size, rows))
-        return sweep_memory(network, batch, rows)
+            return sharded_memory(network, batch, window, sweep)
+        return sweep(batch)
 
     def learn(self, network: Network) -> Kernel:
         if self.checkpoint:
-            return checkpointed_learn_kernel(network)
-        if network.shares:
-            return sharded_learn(learn_kernel(network))
-        return learn_kernel(network)
+            return checkpointed_learn_kernel(network, segment_kernel(network))
+        learn = learn_kernel(network)
+        return sharded_learn(learn) if network.shares else learn
+
+    def for_data(self) -> Rule:
+        return BPTTForData(**msgspec.structs.asdict(self))
+
+
+class BPTTForData(BPTT, frozen=True):
+    """The same with the gradient with respect to inputs and initial state, eq. (10) at step 1."""
+
+    def memory(self, network: Network, batch: int, window: int, rng: np.random.Generator) -> Memory:
+        rows = self.rows(window)
+        return self._memory(
+            network, batch, window, lambda size: sweep_memory_for_data(network, size, rows, window)
+        )
+
+    def learn(self, network: Network) -> Kernel:
+        if self.checkpoint:
+            return checkpointed_learn_kernel(network, segment_kernel_for_data(network))
+        learn = learn_kernel(network, inputs_grad_kernel(network))
+        return sharded_learn(learn) if network.shares else learn
+
+    def data_grads(self, memory: Memory) -> DataGrads:
+        """The adjoint that leaves step 1 is dE/dstate(0)."""
+        if isinstance(memory, Sharded):
+            shards = memory.begins.size
+            if shards > 0:
+                own = memory.memories
+                adjoint = joined(own.adjoint, shards)
+                return DataGrads(joined(own.inputs, shards), adjoint[0, :, 0])
+            sweep = memory.whole
+        else:
+            sweep = memory.sweep if isinstance(memory, CheckpointedSweep) else memory
+        return DataGrads(sweep.inputs.copy(), sweep.adjoint[0, :, 0].copy())

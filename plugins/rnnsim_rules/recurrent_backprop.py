@@ -31,7 +31,7 @@ from rnnsim.numerics.fixed_points import (
     unsettled_message,
 )
 from rnnsim.options import Positive
-from rnnsim.rule import DONE, Cost, Rule, Settler, Window
+from rnnsim.rule import DONE, Cost, DataGrads, Rule, Settler, Window
 from rnnsim.typing import Array, Kernel, Memory, Params, State, Trajectory
 
 UNSETTLED = 1
@@ -52,6 +52,26 @@ class Equilibrium(NamedTuple):
     settling: SettlingWorkspace
     adjoint: AdjointWorkspace | RefinementWorkspace
     delta: Array
+
+
+class EquilibriumForData(NamedTuple):
+    """The same with the gradient with respect to the inputs.
+
+    Attributes
+    ----------
+    settling, adjoint, delta
+        As in :class:`Equilibrium`.
+    inputs : (rows, B, m) array
+        dE/du of each row.
+    initial_state : (B, N) array
+        Zero: a steady state does not depend on where the network began.
+    """
+
+    settling: SettlingWorkspace
+    adjoint: AdjointWorkspace | RefinementWorkspace
+    delta: Array
+    inputs: Array
+    initial_state: Array
 
 
 class RecurrentBackprop(Rule, frozen=True):
@@ -139,7 +159,50 @@ class RecurrentBackprop(Rule, frozen=True):
 
         return learn
 
+    def for_data(self) -> Rule:
+        return RecurrentBackpropForData(**msgspec.structs.asdict(self))
+
     def explain(self, code: int, memory: Memory, step: int) -> RnnsimError:
         if code == UNSETTLED:
             return NoSteadyState(unsettled_message(memory.settling, self.solver, step - 1))
         return NoSteadyState(self.adjoint_solver().message(memory.adjoint, step - 1))
+
+
+class RecurrentBackpropForData(RecurrentBackprop, frozen=True):
+    """The same with the gradient with respect to the inputs: s of eq. (6) is dE/d(U u + b)."""
+
+    def memory(self, network: Network, batch: int, window: int, rng: np.random.Generator) -> Memory:
+        inputs = aligned_zeros((window, batch, max(network.columns)), network.dtype)
+        initial_state = aligned_zeros((batch, network.n_state), network.dtype)
+        settling, adjoint, delta = super().memory(network, batch, window, rng)
+        return EquilibriumForData(settling, adjoint, delta, inputs, initial_state)
+
+    def learn(self, network: Network) -> Kernel:
+        learn, collect_inputs = super().learn(network), network.collect_inputs
+
+        @kernel(allocates=False)
+        def learn_for_data(
+            params: Params,
+            state: State,
+            stream: Stream,
+            row: int,
+            trajectory: Trajectory,
+            window: Window,
+            memory: EquilibriumForData,
+            grad: Params,
+        ) -> int:
+            code = int(learn(params, state, stream, row, trajectory, window, memory, grad))
+            if code == DONE and window.learns:
+                first, count = window.first, window.length
+                out = memory.inputs[:count]
+                out[:] = 0
+                collect_inputs(params, trajectory, first, count, memory.delta[:count], out)
+            return code
+
+        return learn_for_data
+
+    def data_grads(self, memory: Memory) -> DataGrads:
+        return DataGrads(memory.inputs.copy(), memory.initial_state.copy())
+
+    def without_data(self, memory: Memory) -> Memory:
+        return Equilibrium(*memory[:3])

@@ -115,6 +115,24 @@ def repeated(fields: Any, sample: Any, times: int) -> Any:
     return type(fields)(*map(repeat, fields, sample))
 
 
+def joined(x: Array, shards: int) -> Array:
+    """The mean gradient with respect to what each sequence has of its own, from those of the shards.
+
+    Parameters
+    ----------
+    x : (shards R, b, ...) array
+        An array of ``memories``; of each shard the derivative of its own mean over b sequences.
+    shards : int
+
+    Returns
+    -------
+    (R, shards b, ...) array
+        The derivative of the mean over the whole batch.
+    """
+    of_shards: Array = np.concatenate(np.split(x, shards), axis=1)
+    return of_shards / shards
+
+
 def sharded_learn(learn: Kernel) -> Kernel:
     """Make ``learn`` of a rule whose memory is :class:`Sharded` from that for an undivided batch.
 

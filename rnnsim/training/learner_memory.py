@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from rnnsim.errors import RnnsimError
 from rnnsim.network import Stream
-from rnnsim.training.gradients import check_carried
+from rnnsim.training.gradient_functions import check_carried
 from rnnsim.training.on_line import OnLine
 from rnnsim.training.sequences import (
     Carried,

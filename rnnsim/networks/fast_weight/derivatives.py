@@ -10,8 +10,8 @@ from __future__ import annotations
 import numpy as np
 
 from rnnsim.kernels import kernel
-from rnnsim.networks.fast_weight.forward import FastTrajectory, SlowWeights
-from rnnsim.networks.fast_weight.layered import collect_products
+from rnnsim.networks.fast_weight.forward import FastTrajectory, SlowWeights, find_fast_delta
+from rnnsim.networks.fast_weight.layered import add_input_errors, collect_products, feed_back
 from rnnsim.numerics.views import as_matrix
 from rnnsim.typing import Array
 
@@ -74,6 +74,30 @@ def output_errors(trajectory: FastTrajectory, t: int, b: int, delta: Array, erro
         by_origin = trajectory.by_origin[t, b, i]
         for c in range(delta.size):
             error[trajectory.origin[i, c]] += by_origin[c] * delta[c]
+
+
+@kernel
+def collect_inputs(
+    params: SlowWeights, trajectory: FastTrajectory, first: int, own: int, delta: Array, out: Array
+) -> None:
+    """The inputs of S, then those of F, each by back-propagation in its net.
+
+    Those of S act through Box w, as in ``collect``. Those of F act on y(t) alone, eq. (16): w(t) does
+    not depend on them.
+    """
+    count, B, _, _ = delta.shape
+    slow, fast, m = trajectory.slow_layers, trajectory.fast_layers, trajectory.slow_layers.units[1]
+    error, outputs = np.empty(trajectory.slow.shape[2], delta.dtype), slow.units[-2]
+    for i in range(count):
+        for b in range(B):
+            t, du = first + i, out[i, b]
+            error[:] = 0
+            output_errors(trajectory, t, b, delta[i, b, 0], error[outputs:])
+            feed_back(params.flat, slow, trajectory.slow_slopes[t, b], error)
+            add_input_errors(params.flat, slow, error, du[:m])
+            if count - i <= own:
+                find_fast_delta(trajectory, t, b)
+                add_input_errors(trajectory.entering[t, b], fast, trajectory.delta, du[m:])
 
 
 @kernel(allocates=False)

@@ -198,13 +198,10 @@ def forward_kernel(
 def find_gamma(trajectory: FastTrajectory, first: int, count: int) -> None:
     """Eq. (21): gamma_ab(t) = dE(t)/dw_ba(t-1) = delta_b(t) o_a(t), by back-propagation in F."""
     layers, delta = trajectory.fast_layers, trajectory.delta
-    outputs = layers.units[-2]
     for t in range(first, first + count):
         for b in range(trajectory.error.shape[1]):
             gamma, o = trajectory.error[t, b], trajectory.fast[t, b]
-            delta[:outputs] = 0
-            copy(trajectory.output_error[t, b], delta[outputs:])
-            feed_back(trajectory.entering[t, b], layers, trajectory.fast_slopes[t, b], delta)
+            find_fast_delta(trajectory, t, b)
             for l in range(1, layers.source.size):  # noqa: E741 (layer l)
                 begin, offset = layers.units[l], layers.weight[l]
                 x = o[layers.source[l] : begin]
@@ -215,6 +212,16 @@ def find_gamma(trajectory: FastTrajectory, first: int, count: int) -> None:
                     if layers.bias[l] >= 0:
                         gamma[offset + x.size] = delta_i
                     offset += layers.stride[l]
+
+
+@kernel(allocates=False)
+def find_fast_delta(trajectory: FastTrajectory, t: int, b: int) -> None:
+    """dE(t)/dnet of the units of F, in the workspace ``delta``: eq. (21), w(t-1) being its weights."""
+    layers, delta = trajectory.fast_layers, trajectory.delta
+    outputs = layers.units[-2]
+    delta[:outputs] = 0
+    copy(trajectory.output_error[t, b], delta[outputs:])
+    feed_back(trajectory.entering[t, b], layers, trajectory.fast_slopes[t, b], delta)
 
 
 @kernel(allocates=False)

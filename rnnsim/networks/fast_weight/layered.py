@@ -162,6 +162,18 @@ def feed_back(weights: Array, layers: Layers, slopes: Array, delta: Array) -> No
             offset += layers.stride[l]
 
 
+@kernel(allocates=False)
+def add_input_errors(weights: Array, layers: Layers, delta: Array, out: Array) -> None:
+    """Add dE/do of the inputs, given dE/dnet of all other units: with shortcuts from every layer."""
+    inputs = layers.units[1]
+    for l in range(1, layers.source.size):  # noqa: E741
+        source, offset = layers.source[l], layers.weight[l]
+        for i in range(layers.units[l], layers.units[l + 1]):
+            for j in range(source, inputs):
+                out[j] += weights[offset + j - source] * delta[i]
+            offset += layers.stride[l]
+
+
 @cache
 def feed_rows_kernel(activate: Kernel) -> Kernel:
     """Make ``feed`` for activities (T, B, A), with one product for each layer.

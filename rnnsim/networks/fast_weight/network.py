@@ -215,6 +215,17 @@ class FastWeightNetwork(Network):
     def _checked(self, name: str, inputs: Array, width: int) -> Array:
         return checks.over_time(name, inputs, width, self.dtype)
 
+    def inputs_grad_like(self, inputs: Inputs, grad: Array) -> Any:
+        slow, fast = grad[..., : self.n_slow_in], grad[..., self.n_slow_in :]
+        if isinstance(inputs, tuple):
+            return tuple(
+                np.ascontiguousarray(part).reshape(np.shape(given))
+                for part, given in zip((slow, fast), inputs)
+            )
+        shape = np.shape(inputs)
+        shared = shape[-1] != grad.shape[2]  # one array that both nets see
+        return (slow + fast if shared else grad).reshape(shape)
+
     @property
     def n_state(self) -> int:
         """N = |W_F|."""
@@ -377,6 +388,7 @@ class FastWeightNetwork(Network):
 
     vjp = staticmethod(derivatives.vjp)
     collect = staticmethod(derivatives.collect)
+    collect_inputs = staticmethod(derivatives.collect_inputs)
     propagate = staticmethod(traced.propagate)
     jvp = staticmethod(derivatives.jvp)
     jacobian = staticmethod(derivatives.jacobian)

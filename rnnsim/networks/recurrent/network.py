@@ -312,6 +312,7 @@ class RecurrentNetwork(Network):
 
     vjp = staticmethod(derivatives.vjp)
     collect = staticmethod(derivatives.collect)
+    collect_inputs = staticmethod(derivatives.collect_inputs)
     collect_rows = staticmethod(dense.collect_rows)
     contract = staticmethod(dense.contract)
     propagate = staticmethod(dense.propagate)
