@@ -19,7 +19,7 @@ import numpy as np
 import pytest
 
 import rnnsim
-from rnnsim import registry
+from rnnsim import cli, registry
 from rnnsim.cli.experiment import named_options
 from rnnsim.cli.verbs import VERBS
 from rnnsim.network import Network, TrajectoryFields, empty_stream
@@ -212,7 +212,8 @@ def examples() -> dict[str, Any]:
 
 
 def parsed(verb: str, arguments: list[str]) -> dict[str, Any]:
-    with options_of_verbs()[verb].make_context(verb, [*arguments]) as context:
+    settings = cli.main.context_settings  # a verb keeps the help option that it had first
+    with options_of_verbs()[verb].make_context(verb, [*arguments], **settings) as context:
         return context.params
 
 

@@ -110,7 +110,7 @@ def test_help_says_what_there_is() -> None:
     assert max(map(len, result.stdout.splitlines())) <= 80
     for verb in VERBS:
         of_verb = rnnsim_(verb, "-h")
-        assert of_verb.exit_code == 0
+        assert of_verb.exit_code == 0, of_verb.stderr
         assert of_verb.stdout.startswith("Usage: ")
     for verb, own in (("run", "--seed "), ("sweep", "--seeds ")):
         assert all(option in rnnsim_(verb, "-h").stdout for option in ("--learning-rate", own))
