@@ -5,6 +5,9 @@
 It fails if a benchmark raises, or if a figure differs from the recorded one by more than its bound, in
 either direction; ``--update`` records an intended change. Times are printed but not compared. The
 benchmarks of installed plugins run too, but their figures are not recorded here.
+
+Instructions depend on the versions of Python and of the packages that are executed, which are recorded
+with them; without valgrind they are left out.
 """
 
 from __future__ import annotations
@@ -12,17 +15,22 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import platform
 import sys
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from rnnsim import registry
+from rnnsim.benchmarking.suite import callgrind
 from rnnsim.benchmarking.through_asv import Row, Suite, by_key, failures
 
 FIGURES = Path(__file__).parent / "figures.json"
-TRACKED = "figures."  # the module of the suite whose benchmarks are deterministic
+INSTRUCTIONS = "instructions."
+TRACKED = ("figures.", INSTRUCTIONS)  # the modules of the suite whose benchmarks are deterministic
+EXECUTED = ("numba", "llvmlite", "numpy", "scipy", "threadpoolctl")
 
 Figures = dict[str, dict[str, float]]  # by benchmark, then by parameters
 
@@ -81,9 +89,33 @@ def describe(bound: Mapping[str, float]) -> str:
     return f"give or take {' or '.join(parts)}" if parts else "exactly"
 
 
+def recorded_here(record: Mapping[str, Any]) -> Figures:
+    """The recorded figures that can be measured here."""
+    return {benchmark: values for benchmark, values in record["figures"].items()
+            if not (benchmark.startswith(INSTRUCTIONS) and callgrind.missing())}  # fmt: skip
+
+
+def versions() -> dict[str, str]:
+    """What instructions depend on, other than rnnsim."""
+    return {"python": platform.python_version(), **{name: version(name) for name in EXECUTED}}
+
+
+def other_versions(wrong: Sequence[str], record: Mapping[str, Any]) -> list[str]:
+    """Where instructions are not as recorded: the versions that are not, either."""
+    then, now = record["versions"], versions()
+    others = [f"{name} {now[name]} (recorded: {then.get(name)})" for name in now
+              if now[name] != then.get(name)]  # fmt: skip
+    concerned = others and any(line.startswith(INSTRUCTIONS) for line in wrong)
+    return [f"instructions were counted with {', '.join(others)}"] if concerned else []
+
+
 def save(found: Figures, record: Mapping[str, Any]) -> None:
-    """Record the figures, keeping the bounds."""
-    FIGURES.write_text(json.dumps({**record, "figures": found}, indent=2) + "\n")
+    """Record the figures, keeping the bounds, and those that cannot be measured here."""
+    here = recorded_here(record)
+    kept = {name: values for name, values in record["figures"].items() if name not in here}
+    known = record["versions"] if callgrind.missing() else versions()
+    content = {**record, "versions": known, "figures": {**kept, **found}}
+    FIGURES.write_text(json.dumps(content, indent=2) + "\n")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -102,7 +134,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if update and not wrong:
         save(found, record)
     else:
-        wrong += changes(found, record["figures"], record["bounds"])
+        wrong += changes(found, recorded_here(record), record["bounds"])
+        wrong += other_versions(wrong, record)
+    if missing := callgrind.missing():
+        print(missing)
     print("\n".join(wrong), file=sys.stderr, end="\n" if wrong else "")
     print(f"{len(rows)} benchmarks, {sum(map(len, found.values()))} figures held against the record, "
           f"{len(wrong)} complaints, {time.perf_counter() - start:.0f} s")  # fmt: skip

@@ -41,7 +41,7 @@ class Doubled(NamedTuple):
 
 
 class RTRL(RTRL, frozen=True):
-    """Repeat every fourth call of propagate, without using its result."""
+    """Repeat some calls of propagate, without using their results."""
 
     def memory(self, network, batch, window, rng):
         return Doubled(
@@ -66,11 +66,12 @@ class RTRL(RTRL, frozen=True):
 '''
 
 
-def slowed(project: Project, commit: str) -> str:
-    """Make a commit, on no branch, that adds the slowdown to ``commit``."""
+def slowed(project: Project, commit: str, every: int = 4) -> str:
+    """Make a commit, on no branch, in which one of so many calls of the kernel is repeated."""
     source = git(project.root, "show", f"{commit}:{FILE}")
     head, tail = source.split("\nimport numpy as np\n", 1)
-    source = f"{head}\nfrom typing import Any, NamedTuple\n\nimport numpy as np\n{tail}\n{SLOWED}"
+    more = SLOWED.replace("% 4", f"% {every}")
+    source = f"{head}\nfrom typing import Any, NamedTuple\n\nimport numpy as np\n{tail}\n{more}"
     with tempfile.TemporaryDirectory() as folder:
         file, index = Path(folder) / "rtrl.py", {"GIT_INDEX_FILE": str(Path(folder) / "index")}
         file.write_text(source)

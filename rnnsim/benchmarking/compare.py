@@ -1,14 +1,19 @@
-"""Interleaved measurement of two revisions, ending in a verdict (:mod:`.verdict`)."""
+"""Measurement of two revisions, ending in a verdict (:mod:`.verdict`).
+
+Instructions are counted first, then times are measured, the two revisions taking turns.
+"""
 
 from __future__ import annotations
 
 import re
 import tempfile
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from rnnsim.errors import RnnsimError
 
+from .instructions import count_both
 from .revisions import check_builds_here, installed, project_here, resolve, snapshot
 from .through_asv import Key, Row, Suite, by_key, failures, named, of_rules, require_asv
 from .verdict import FIRST, Judged, Verdict, is_suspect, needs_more
@@ -53,7 +58,9 @@ def compare(revision: str, rules: Sequence[str], say: Say = print) -> Verdict:
         suites = [installed(project, commit, Path(folder) / name, select)
                  for name, commit in (("old", old), ("new", new))]  # fmt: skip
         title = f"{project.name}: the work tree ({new[:8]}) against {revision} ({old[:8]})"
-        return judge(suites[0], suites[1], title, say)
+        counts = count_both(suites[0], suites[1], rules, say)
+        verdict = judge(suites[0], suites[1], title, say)
+        return replace(verdict, instructions=counts.pairs, missing=[*counts.missing, *verdict.missing])
 
 
 def judge(before: Suite, after: Suite, title: str, say: Say = print) -> Verdict:

@@ -9,6 +9,8 @@ from rnnsim import registry
 
 from .through_asv import Row
 
+CALLS = ("gradient", "gradient_function", "loss", "simulate", "learner_step", "learn")
+
 Found = Mapping[tuple[str, tuple[Any, ...]], Row]
 
 UNITS = ((1.0, "s"), (1e-3, "ms"), (1e-6, "us"), (1e-9, "ns"))
@@ -27,6 +29,11 @@ def size(value: float) -> str:
             return f"{value:.3g} {unit}"
         value /= 1000
     return f"{value:.3g} GB"
+
+
+def count(value: float) -> str:
+    """Format a number of instructions."""
+    return f"{value:,.0f}"
 
 
 def table(rule: str, task: str, found: Found) -> str:
@@ -49,17 +56,21 @@ def table(rule: str, task: str, found: Found) -> str:
         if p is not None
     ]
     if growth:
-        lines.append(f"  {'grows as':12}{', '.join(growth)}")
+        lines.append(f"  {'grows as':13}{', '.join(growth)}")
+    calls = {what: value(f"instructions.Call.track_{what}") for what in CALLS}
+    counted = [f"{what} {count(found)}" for what, found in calls.items() if found is not None]
+    if counted:
+        lines.append(f"  {'a call':13}{', '.join(counted)} instructions")
     solved = value("figures.Learning.track_steps_to_solve")
     loss = value("figures.Learning.track_final_loss")
     if solved is not None and loss is not None:
-        lines.append(f"  {'learns':12}in {solved:,.0f} steps; its loss after 2,000 is {loss:.3g} "
+        lines.append(f"  {'learns':13}in {solved:,.0f} steps; its loss after 2,000 is {loss:.3g} "
                      "(medians of 5 seeds)")  # fmt: skip
     cached, cold = value("starting.FirstRun.timeraw_cached"), value("starting.ColdRun.timeraw_cold")
     starts = [f"{seconds(cached)} from the cache"] if cached is not None else []
     starts += [f"{seconds(cold)} compiled"] if cold is not None else []
     if starts:
-        lines.append(f"  {'first run':12}{', '.join(starts)}")
+        lines.append(f"  {'first run':13}{', '.join(starts)}")
     return "\n".join(lines)
 
 
@@ -67,6 +78,7 @@ def by_size(rule: str, found: Found) -> list[str]:
     """Format the measurements at several n, with a column for each."""
     kinds = (("step alone", "speed.Step.time_step", seconds),
              ("whole loop", "speed.Loop.time_loop", seconds),
+             ("instructions", "instructions.Step.track_instructions", count),
              ("memory", "figures.Memory.track_bytes", size))  # fmt: skip
     sizes = sorted({key[1][1] for key in found if len(key[1]) == 2 and key[1][0] == rule})
     lines = [columns("", (f"n = {n}" for n in sizes))]
@@ -79,7 +91,7 @@ def by_size(rule: str, found: Found) -> list[str]:
 
 
 def columns(label: str, cells: Iterable[str]) -> str:
-    return f"  {label:12}" + "".join(f"{cell:>12}" for cell in cells)
+    return f"  {label:13}" + "".join(f"{cell:>12}" for cell in cells)
 
 
 def machine() -> str:

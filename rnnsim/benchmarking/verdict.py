@@ -5,6 +5,10 @@ while other jobs compute. A row is therefore compared by its *floor*, the shorte
 processes, the two revisions being measured alternately. A floor counts only once several processes
 have reached it, so that a single lucky one does not decide.
 
+Instructions are counted and judged first, being nearly the same at each count of the same code. Times
+show what they do not: wider vectors than those of the processor that they are counted for, memory, and
+threads.
+
 Two stages keep the work short and false alarms rare. A few rounds over all rows select the *suspects*;
 each of them then has rounds of its own, and only these decide, being independent of the selection.
 ``python -m benchmarks.verdict_trials`` measures how often the verdict is wrong.
@@ -26,6 +30,8 @@ EARLY = 4  # own rounds after which a suspect is dropped if its floors differ by
 LEAST, MOST = 12, 30  # own rounds otherwise, until both floors are reached
 REACHED, NEAR = 3, 1.08  # a floor counts once REACHED processes are within a factor NEAR of it
 ALLOWED = 1.05  # a deterministic figure, such as bytes of memory, that grows by more is worse
+STEP = 1.01  # a step's instructions that grow by more are worse
+CALL = 1.05  # the same of a call: in some places in memory, Python's look-ups take 3% more
 MARGIN = 1.10  # smaller differences of the floors may be due to the placement of code in memory
 
 
@@ -54,6 +60,11 @@ class Times(NamedTuple):
 
 
 NONE = Times((), ())
+
+
+def more(key: Key) -> float:
+    """The factor by which the instructions of a benchmark may grow."""
+    return CALL if ".Call." in key[0] else STEP
 
 
 class Opinion(Enum):
@@ -121,6 +132,8 @@ class Verdict:
     rows : list of Judged
     figures : mapping
         The deterministic figures that changed: (before, after).
+    instructions : mapping
+        The instructions of each step and call: (before, after).
     missing : list of str
         What could not be measured in one revision or the other.
     """
@@ -129,17 +142,20 @@ class Verdict:
     rows: list[Judged]
     figures: Mapping[Key, tuple[float, float]] = field(default_factory=dict)
     missing: Sequence[str] = ()
+    instructions: Mapping[Key, tuple[float, float]] = field(default_factory=dict)
 
     @property
     def worse(self) -> list[str]:
-        """Names of the rows and figures that got worse."""
+        """Names of the counts, rows and figures that got worse, the counts of instructions first."""
+        counted = [named(key) for key, (before, after) in self.instructions.items()
+                   if after > more(key) * before]  # fmt: skip
         slower = [named(row.key) for row in self.rows if row.opinion is Opinion.WORSE]
-        return slower + [named(key) for key, (before, after) in self.figures.items()
-                         if after > ALLOWED * before]  # fmt: skip
+        return [*counted, *slower, *(named(key) for key, (before, after) in self.figures.items()
+                                  if after > ALLOWED * before)]  # fmt: skip
 
     def report(self) -> str:
         """Format the result, the worst rows first."""
-        lines = [self.title]
+        lines = [self.title, *self._counted()]
         said = {Opinion.WORSE: f"slower by more than {MARGIN - 1:.0%}",
                 Opinion.BETTER: f"faster by more than {MARGIN - 1:.0%}",
                 Opinion.UNCLEAR: f"too disturbed to tell in {MOST} rounds"}  # fmt: skip
@@ -159,3 +175,18 @@ class Verdict:
         lines.append(f"{len(self.rows)} times measured, {same} of them the same within "
                      f"{MARGIN - 1:.0%}; {len(self.worse)} worse")  # fmt: skip
         return "\n".join(lines)
+
+    def _counted(self) -> list[str]:
+        """Format the instructions: those that changed, the worst first."""
+        ratios = {key: after / before for key, (before, after) in self.instructions.items()}
+        changed = [key for key in sorted(ratios, key=lambda key: -ratios[key])
+                   if not 1 / more(key) <= ratios[key] <= more(key)]  # fmt: skip
+        lines = []
+        if ratios:
+            same = len(ratios) - len(changed)
+            lines.append(f"instructions: {len(ratios)} counts, {same} of them the same within "
+                         f"{STEP - 1:.0%}, those of a call within {CALL - 1:.0%}")  # fmt: skip
+        for key in changed:
+            before, after = self.instructions[key]
+            lines.append(f"  {named(key):62}{before:>12,.0f} -> {after:,.0f}  {ratios[key] - 1:+.1%}")
+        return lines

@@ -17,8 +17,9 @@ def command(rules: tuple[str, ...], compare: str | None, quick: bool) -> None:
     """Measure rules: time per step, memory, how both scale, how soon they learn, the first run.
 
     With --compare, in the repository of rnnsim or of a plugin, the work tree and the revision are
-    installed in separate environments and measured alternately. A row counts as worse only if it is
-    confirmed by additional rounds of that row; the exit status is then 1.
+    installed in separate environments. Instructions are counted first, where valgrind is installed;
+    then times are measured alternately. A time counts as worse only if it is confirmed by additional
+    rounds of that row. The exit status is 1 if a count or a time is worse.
     """
     from rnnsim import registry
 

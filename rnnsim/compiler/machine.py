@@ -51,6 +51,15 @@ VECTOR = vector_bytes(described_processor(), os.environ.get(BITS), os.environ.ge
 
 def vectors() -> int:
     """The width of a tile in vectors: its sums and their operands must fit the registers."""
-    from llvmlite.binding import get_host_cpu_features
+    return 4 if _has("avx512vl") else 2  # 32 registers or 16
 
-    return 4 if get_host_cpu_features().get("avx512vl") else 2  # 32 registers or 16
+
+def _has(feature: str) -> bool:
+    """Whether the processor that Numba compiles for has a feature; ``NUMBA_CPU_FEATURES`` may say so."""
+    from llvmlite.binding import get_host_cpu_features
+    from numba import config
+
+    chosen: str | None = config.CPU_FEATURES  # type: ignore[attr-defined]
+    if chosen is not None:
+        return f"+{feature}" in chosen.split(",")
+    return bool(get_host_cpu_features().get(feature))
