@@ -152,11 +152,9 @@ def is_plain(value: Any) -> bool:
 def memory_of(value: Any) -> Any:
     """A value in the memory layout of machine code: a C structure with the addresses of its arrays."""
     if isinstance(value, np.ndarray):
-        sizes = ctypes.c_ssize_t * value.ndim
-        uncounted = (None, None)  # meminfo and parent: Python keeps the arrays alive
-        parts = [*map(ctypes.c_void_p, uncounted), ctypes.c_ssize_t(value.size)]
-        parts += [ctypes.c_ssize_t(value.itemsize), ctypes.c_void_p(value.ctypes.data)]
-        return structure([*parts, sizes(*value.shape), sizes(*value.strides)])
+        uncounted = (0, 0)  # meminfo and parent: Python keeps the arrays alive
+        words = (*uncounted, value.size, value.itemsize, value.ctypes.data, *value.shape, *value.strides)
+        return (ctypes.c_ssize_t * len(words))(*words)  # each has the size of an address
     if isinstance(value, tuple):
         return structure(list(map(memory_of, value)))
     return NUMBERS[type(value)](value)
