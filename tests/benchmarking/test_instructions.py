@@ -95,18 +95,19 @@ def test_what_is_counted_is_tracked(
     assert benchmark(rule, "step 4") == ("instructions.Step.track_instructions", (rule, 4))
 
 
-def test_a_rule_is_counted_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
+def test_each_part_of_a_rule_is_counted_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
     asked: list[Sequence[str]] = []
 
-    def count(rules: Sequence[str]) -> counted.Found:
-        asked.append(rules)
-        return {rules[0]: {"step 8": 5.0, "loss": 7.0}}
+    def count(rules: Sequence[str], parts: Sequence[str]) -> counted.Found:
+        asked.append(parts)
+        return {rules[0]: {"step 8": 5.0, "step 32": 6.0} if parts == ["steps"] else {"loss": 7.0}}
 
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(counted, "count", count)
     assert instructions.Step().track_instructions(RULES[0], 8) == 5.0
+    assert instructions.Step().track_instructions(RULES[0], 32) == 6.0
     assert instructions.Call().track_loss(RULES[0]) == 7.0
-    assert asked == [[RULES[0]]]
+    assert asked == [["steps"], ["functions"]]
 
 
 class Installed:

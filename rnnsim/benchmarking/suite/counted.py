@@ -19,7 +19,7 @@ STEP = "step"  # the name of the figures that are by n
 
 Calls = dict[str, Callable[[], Any]]
 Found = dict[str, dict[str, float]]  # by rule, then by what was counted: ``gradient``, ``step 8``
-PROGRAM = "from suite import counted; counted.main(sys.argv[1:])"
+PROGRAM = "from suite import counted; counted.main(*sys.argv[1:2], sys.argv[2:])"
 
 
 def steps(rule: str) -> Calls:
@@ -64,17 +64,21 @@ def functions(rule: str) -> Calls:
     return {f"{rule}/{name}": call for name, call in calls.items()}
 
 
-def main(rules: Sequence[str]) -> None:
+PARTS = {"steps": steps, "functions": functions}  # each compiles kernels of its own
+
+
+def main(parts: str, rules: Sequence[str]) -> None:
     """The program that :mod:`.callgrind` runs."""
     calls: Calls = {}
     for rule in rules:
-        calls |= steps(rule) | functions(rule)
+        for part in parts.split("+"):
+            calls |= PARTS[part](rule)
     callgrind.measure(calls)
 
 
-def count(rules: Sequence[str], python: str | None = None) -> Found:
+def count(rules: Sequence[str], python: str | None = None, parts: Sequence[str] = tuple(PARTS)) -> Found:
     """Count the instructions of rules, in this environment or in that of another Python."""
-    return figures(callgrind.run(PROGRAM, rules, python))
+    return figures(callgrind.run(PROGRAM, ["+".join(parts), *rules], python))
 
 
 def figures(counts: dict[str, int]) -> Found:

@@ -10,14 +10,14 @@ from .choices import RULES
 
 
 def setup_cache() -> None:
-    """Let asv run all benchmarks of this module in one folder, where a rule is counted only once."""
+    """Let asv run all benchmarks of this module in one folder, where a part is counted only once."""
 
 
-def instructions(rule: str, what: str) -> float:
-    """Count a rule's instructions, or read what an earlier benchmark has counted."""
-    file = Path(f"instructions-{RULES.index(rule)}.json")
+def instructions(part: str, rule: str, what: str) -> float:
+    """Count a part of a rule's instructions, or read what an earlier benchmark has counted."""
+    file = Path(f"{part}-{RULES.index(rule)}.json")
     if not file.exists():
-        file.write_text(json.dumps(counted.count([rule])[rule]))
+        file.write_text(json.dumps(counted.count([rule], parts=[part])[rule]))
     return float(json.loads(file.read_text())[what])
 
 
@@ -39,7 +39,7 @@ class Step(Counted):
     param_names = ("rule", "n")
 
     def track_instructions(self, rule: str, n: int) -> float:
-        return instructions(rule, f"{counted.STEP} {n}")
+        return instructions("steps", rule, f"{counted.STEP} {n}")
 
 
 class Call(Counted):
@@ -49,21 +49,21 @@ class Call(Counted):
     param_names = ("rule",)
 
     def track_gradient(self, rule: str) -> float:
-        return instructions(rule, "gradient")
+        return instructions("functions", rule, "gradient")
 
     def track_gradient_function(self, rule: str) -> float:
-        return instructions(rule, "gradient_function")
+        return instructions("functions", rule, "gradient_function")
 
     def track_loss(self, rule: str) -> float:
-        return instructions(rule, "loss")
+        return instructions("functions", rule, "loss")
 
     def track_simulate(self, rule: str) -> float:
-        return instructions(rule, "simulate")
+        return instructions("functions", rule, "simulate")
 
     def track_learner_step(self, rule: str) -> float:
         """With its correction; the mean over a window."""
-        return instructions(rule, "learner_step")
+        return instructions("functions", rule, "learner_step")
 
     def track_learn(self, rule: str) -> float:
         """A whole window."""
-        return instructions(rule, "learn")
+        return instructions("functions", rule, "learn")
