@@ -28,7 +28,7 @@ CASES: list[Case] = [
     *(RTRL(n, dtype, online=True) for dtype in DTYPES for n in STEPS if n >= LARGE),
     *(BlockForm(n, "float64") for n in (32, 64, 128)),
     *(Equilibrium(n, B) for n, B in ((32, 32), (128, 1), (128, 32), (512, 1))),
-    *(ForwardPass(what, *sizes, "float64") for what in ("states", "loss") for sizes in BPTT_SIZES),
+    *(ForwardPass(*sizes, "float64", what) for what in ("states", "loss") for sizes in BPTT_SIZES),
     OneStep(8),
     DelayedXorOnLine(8, bar=1.5, steps=20 * 1024),
     DelayedXorOnLine(32, bar=None, steps=1024),

@@ -7,46 +7,31 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from benchmarks.cases.case import TOLERANCE, Case
-from benchmarks.cases.recurrent import Arrays, network, problem
+from benchmarks.cases.recurrent import OfSequences
 from benchmarks.entries import OURS, Answer, Entries, Entry
 
 
 @dataclass(frozen=True)
-class ForwardPass(Case):
+class ForwardPass(OfSequences):
     """``rnnsim.simulate`` (with ``what="states"``) or ``rnnsim.loss`` (``"loss"``)."""
 
     what: str
-    T: int
-    B: int
-    m: int
-    n: int
-    k: int
-    dtype: str
 
     family = "forward"
     unit = "call"
 
     @property
     def name(self) -> str:
-        return (f"forward, {self.what}, T {self.T}, B {self.B}, m {self.m}, n {self.n}, k {self.k}, "
-                f"{self.dtype}")  # fmt: skip
-
-    @property
-    def tolerance(self) -> float:
-        return TOLERANCE[self.dtype]
+        return f"forward, {self.what}, {self.sizes}"
 
     @property
     def bars(self) -> Mapping[str, float | None]:
         return {"JAX": 1.2}
 
-    def problem(self) -> tuple[Arrays, Arrays]:
-        return problem(self.m, self.n, self.k, (self.T, self.B), self.dtype)
-
     def rnnsim(self) -> Entries:
         import rnnsim
 
-        net = network(self.m, self.n, self.k, self.dtype)
+        net = self.network()
         params, (inputs, targets) = self.problem()
         weights = net.params_type(*params)
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from benchmarks.cases.case import TOLERANCE, Case
 from benchmarks.entries import Entry
 
 Arrays = list[np.ndarray]
@@ -28,6 +30,32 @@ def problem(
     params = [rng.standard_normal(shape) / np.sqrt(shape[-1]) for shape in shapes]
     data = [rng.standard_normal((*rows, columns)) for columns in (m, k)]
     return [array.astype(dtype) for array in params], [array.astype(dtype) for array in data]
+
+
+@dataclass(frozen=True)
+class OfSequences(Case):
+    """A case whose work is a call with whole sequences."""
+
+    T: int
+    B: int
+    m: int
+    n: int
+    k: int
+    dtype: str
+
+    @property
+    def sizes(self) -> str:
+        return f"T {self.T}, B {self.B}, m {self.m}, n {self.n}, k {self.k}, {self.dtype}"
+
+    @property
+    def tolerance(self) -> float:
+        return TOLERANCE[self.dtype]
+
+    def network(self) -> Any:
+        return network(self.m, self.n, self.k, self.dtype)
+
+    def problem(self) -> tuple[Arrays, Arrays]:
+        return problem(self.m, self.n, self.k, (self.T, self.B), self.dtype)
 
 
 def both_ways(label: str, network: Any, *arguments: Any, **choices: Any) -> list[Entry]:
