@@ -227,6 +227,7 @@ BAD_SETTINGS = {
     "NUMBA_OPT": ["9", "fast"],
     "NUMBA_THREADING_LAYER": ["xyzzy", "omp,tbb"],
     "NUMBA_THREADING_LAYER_PRIORITY": ["tbb", "tbb omp omp"],
+    "RNNSIM_VECTOR_BITS": ["128", "wide"],
 }
 
 
@@ -246,7 +247,8 @@ def test_a_setting_that_numba_cannot_use_is_named(
 def test_settings_that_numba_can_use_are_taken(monkeypatch: pytest.MonkeyPatch) -> None:
     """The control."""
     good = {"NUMBA_NUM_THREADS": "2", "NUMBA_OPT": "max", "NUMBA_THREADING_LAYER": "OMP",
-            "NUMBA_THREADING_LAYER_PRIORITY": "workqueue omp tbb"}  # fmt: skip
+            "NUMBA_THREADING_LAYER_PRIORITY": "workqueue omp tbb",
+            "RNNSIM_VECTOR_BITS": "256"}  # fmt: skip
     for name, text in good.items():
         monkeypatch.setenv(name, text)
     load_numba()
