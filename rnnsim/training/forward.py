@@ -22,7 +22,7 @@ from rnnsim.training.divergence import bounds_hint, raise_if_diverged, warn_if_u
 from rnnsim.training.evaluation import plain_forward
 from rnnsim.training.kept import Kept
 from rnnsim.training.schedules import REDUCTIONS
-from rnnsim.training.sequences import NOT_FINITE, are_finite, multiplications
+from rnnsim.training.sequences import NOT_FINITE, are_finite
 from rnnsim.training.streams import begin, copy_params, data_as_it_is, make_stream
 from rnnsim.typing import Array, Inputs, Kernel, Params, State, Trajectory
 
@@ -80,6 +80,8 @@ class ForwardPass:
         The parameters, in the form that users give them.
     stream : Stream
         Without targets, and where losses are written.
+    begin : State
+        Where sequences begin by default.
     """
 
     def __init__(self, network: Network, steps: int, batch: int) -> None:
@@ -88,6 +90,7 @@ class ForwardPass:
         self.views = network.views(flat)
         self.stream = empty_stream(steps, batch, 0, network.n_out, network.dtype)
         self.stream.mask[:] = 0
+        self.begin = network.state(batch)
         self.ones = np.ones_like(self.stream.mask)
         self.work = ForwardWork(
             flat, network.kernel_params(flat), network.state(batch), network.trajectory(rows, batch)
@@ -95,7 +98,7 @@ class ForwardPass:
         kernel = forward_kernel(network)
         self.guard = Guard(kernel, network, KERNELS)
         self.run = bind_arguments(kernel, self.work, owner=network.kind)
-        self.context = work_context(multiplications(network, steps * batch))
+        self.context = work_context(steps * batch * network.n_params)
         self.nbytes = sum(map(nbytes, (self.work, self.stream)))
 
 
@@ -122,7 +125,9 @@ def _run(
     else:
         steps, batch = as_it_is[0].shape[:2]
     arrays = _arrays(network, steps, batch)
-    state = begin(network, batch, initial_state, reset_state, False)
+    state = arrays.begin
+    if initial_state is not None or reset_state is not None:
+        state = begin(network, batch, initial_state, reset_state, False)
     copy_params(network, params, arrays.work.flat_params, arrays.views)
     states = np.empty((steps if keeps_states else 0, batch, network.n_state), network.dtype)
     if as_it_is is not None:
