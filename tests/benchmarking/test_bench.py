@@ -182,7 +182,8 @@ def test_figures_are_recorded_of_every_rule() -> None:
     assert record["figures"].keys() == record["bounds"].keys()
     own = check.ours(registry.installed().rules.items())
     for benchmark, values in record["figures"].items():
-        assert {params.partition(",")[0] for params in values} == {*own}, benchmark
+        wanted = {min(own)} if benchmark.startswith("instructions.Call.") else {*own}
+        assert {params.partition(",")[0] for params in values} == wanted, benchmark
 
 
 def test_a_benchmark_that_raises_is_seen(tmp_path: Path) -> None:
