@@ -5,13 +5,9 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
-import numpy as np
-
-from rnnsim.compiler import compiled
 from rnnsim.errors import NoSteadyState
-from rnnsim.network import empty_stream
-from rnnsim.numerics.threads import shared_work
 from rnnsim.training.advancing import Advance
+from rnnsim.training.evaluation import held_out_data
 from rnnsim.training.experiment import Experiment
 from rnnsim.training.sequences import set_arrays
 from rnnsim.typing import Params
@@ -56,13 +52,8 @@ class Validation:
         self.every = max(experiment.steps // LOOKS, experiment.window)
         self.best: Best | None = None
         self._network, self._advance = network, advance
-        self._stream = empty_stream(
-            rows, batch, task.n_in, task.n_out, network.dtype, legal=task.has_legal
-        )
-        rng = np.random.default_rng([experiment.seed, DRAWS])
-        source = task.source(rng, batch, network.dtype, held_out=True)
-        with shared_work():
-            self._rows = compiled(task.fill(), task.name)(source, self._stream, rows)
+        seeds = [experiment.seed, DRAWS]
+        self._stream, self._rows = held_out_data(network, task, seeds, rows, batch)
         self._weight = float(self._stream.mask[: self._rows].sum())
         self._begin, self._state = network.state(batch), network.state(batch)
         trajectory = network.trajectory(self._rows, batch)

@@ -101,14 +101,22 @@ def run_held_out(
     Stream, Trajectory
         The data with the network's outputs and losses, and its states.
     """
-    stream = empty_stream(rows, batch, task.n_in, task.n_out, network.dtype, legal=task.has_legal)
-    source = task.source(np.random.default_rng([seed, 2]), batch, network.dtype, held_out=True)
+    stream, filled = held_out_data(network, task, [seed, 2], rows, batch)
     kernel_params, state = network.kernel_params(network.pack(params)), network.state(batch)
     with shared_work():
-        filled = compiled(task.fill(), task.name)(source, stream, rows)
         trajectory = network.trajectory(filled, batch)
         forward_pass(kernel_params, state, stream, trajectory)
     return stream, trajectory
+
+
+def held_out_data(
+    network: Network, task: Task, seeds: list[int], rows: int, batch: int
+) -> tuple[Stream, int]:
+    """Draw held-out data of a task: a stream, and how many of its rows are filled."""
+    stream = empty_stream(rows, batch, task.n_in, task.n_out, network.dtype, legal=task.has_legal)
+    source = task.source(np.random.default_rng(seeds), batch, network.dtype, held_out=True)
+    with shared_work():
+        return stream, compiled(task.fill(), task.name)(source, stream, rows)
 
 
 def plain_forward(network: Network, settler: Settler | None = None) -> ForwardPass:

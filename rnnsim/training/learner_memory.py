@@ -17,6 +17,7 @@ from rnnsim.training.sequences import (
     copied,
     copy_rows,
     generators_in,
+    keep_copies,
     set_arrays,
 )
 
@@ -26,13 +27,8 @@ def memory_of(own: OnLine) -> Carried:
     rule, settings, training = own.made.rule, own.made.settings, own.advance.training
     window = own.unfinished.window
     found = Carried(rule, settings.batch, window, own.advance.step)
-    if rule.carries:
-        found.memory = copied(training.memory)
-        found.held = min(rule.history(window), int(training.clock.held[0]))
-    if found.held:
-        found.history = own.made.network.trajectory(found.held, settings.batch)
-        first = int(training.clock.held[0]) - found.held
-        copy_rows(training.trajectory, found.history, found.held, first)
+    held = int(training.clock.held[0])
+    keep_copies(found, own.made.network, training.memory, training.trajectory, held)
     if own.unfinished.count or own.line is not None:
         rows = Stream(*(part[: own.unfinished.count].copy() for part in own.unfinished.rows))
         line = () if own.line is None else (own.line.held, copied(own.line.arrays()))

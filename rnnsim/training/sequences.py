@@ -252,16 +252,23 @@ class Pass:
 
     def carried(self) -> Carried:
         """What the rule keeps for the steps that follow, in arrays of its own."""
-        rule, work, (_, batch, window, _) = self.rule, self.work, self.shape
-        found = Carried(rule, batch, window, int(work.progress[1]))
-        if rule.carries:
-            found.memory = copied(work.memory)
-            found.held = min(rule.history(window), int(work.progress[0]))
-        if found.held:
-            found.history = self.network.trajectory(found.held, batch)
-            first = int(work.progress[0]) - found.held
-            copy_rows(work.trajectory, found.history, found.held, first)
+        work, (_, batch, window, _) = self.work, self.shape
+        found = Carried(self.rule, batch, window, int(work.progress[1]))
+        keep_copies(found, self.network, work.memory, work.trajectory, int(work.progress[0]))
         return found
+
+
+def keep_copies(
+    carried: Carried, network: Network, memory: Memory, trajectory: Trajectory, held: int
+) -> None:
+    """Copy what a rule that carries memory needs: that, and of ``held`` rows those of its history."""
+    rule = carried.rule
+    if rule.carries:
+        carried.memory = copied(memory)
+        carried.held = min(rule.history(carried.window), held)
+    if carried.held:
+        carried.history = network.trajectory(carried.held, carried.batch)
+        copy_rows(trajectory, carried.history, carried.held, held - carried.held)
 
 
 def multiplications(network: Network, rows: int) -> int:
