@@ -12,12 +12,12 @@ from rnnsim import checks
 from rnnsim.arrays import aligned_zeros
 from rnnsim.errors import RnnsimError, reports_memory, shown
 from rnnsim.network import Network
+from rnnsim.networks import readout as reading
 from rnnsim.networks.activations import Function, activation_kernel
 from rnnsim.networks.initial_weights import check_scheme, set_weights
 from rnnsim.networks.losses import Pair, is_sum_of_outputs, loss_kernel, step_loss_kernel
 from rnnsim.networks.recurrent import derivatives as derivatives
 from rnnsim.networks.recurrent import forward as running
-from rnnsim.networks.recurrent import readout as reading
 from rnnsim.networks.recurrent import sensitivities as dense
 from rnnsim.networks.recurrent.sensitivities import Sensitivities
 from rnnsim.numerics import tiles

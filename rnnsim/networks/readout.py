@@ -1,8 +1,12 @@
-"""The readout of a recurrent network (theory.md 1, eqs. 3 and 4), and dE/dx(t).
+"""The readout of a network of units (theory.md 1, eqs. 3 and 4), and dE/dx(t).
 
 ``read`` computes outputs from states, and ``read_vjp`` dE/dx(t) from dE/dy(t), for a linear readout or
 for chosen units. Both work on rows: the sequences begin, ..., end - 1 of one step, or all sequences of
 ``count`` steps.
+
+Any network may use it whose state is x(t). A linear readout needs V (k, n) and c (k) among the parameters
+and the fields ``states``, ``losses``, ``output_error``, ``error``, ``V_transposed``, ``has_transposed``
+and ``single_threaded`` of the trajectory; chosen units need ``units`` in place of the transposed weights.
 """
 
 from __future__ import annotations
