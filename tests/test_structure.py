@@ -21,7 +21,8 @@ ABOVE = [["compiler"], ["numerics"], ["networks"], ["registry", "folders"], ["tr
          ["runs"], ["testing", "benchmarking", ""], ["cli", "__main__"]]  # fmt: skip
 LEVELS = [BASE, CONTRACTS, *ABOVE]
 FOR_PLUGINS = [*BASE, *CONTRACTS, "numerics", "numerics.*", "networks.activations", "networks.losses",
-               "networks.initial_weights", "networks.readout"]  # fmt: skip
+               "networks.initial_weights", "networks.dense", "networks.readout",
+               "networks.stepping"]  # fmt: skip
 FOR_ONE_PLUGIN = {"rnnsim_tasks.table": ["data", "data.*"]}
 INTERNALS = ["llvmlite*", "numba.core*", "numba.np*", "numba.cpython*", "numba._*", "numba.extending.*"]
 PUBLIC = ["numba.extending.overload", "numba.extending.intrinsic", "numba.extending.register_jitable"]

@@ -4,9 +4,9 @@
 for chosen units. Both work on rows: the sequences begin, ..., end - 1 of one step, or all sequences of
 ``count`` steps.
 
-Any network may use it whose state is x(t). A linear readout needs V (k, n) and c (k) among the parameters
-and the fields ``states``, ``losses``, ``output_error``, ``error``, ``V_transposed``, ``has_transposed``
-and ``single_threaded`` of the trajectory; chosen units need ``units`` in place of the transposed weights.
+Any network may use it whose state is x(t). A linear readout needs the parameters V (k, n) and c (k),
+and of the trajectory ``states``, ``losses``, ``output_error``, ``error``, ``V_transposed``,
+``has_transposed`` and ``single_threaded``; chosen units need ``units``.
 """
 
 from __future__ import annotations

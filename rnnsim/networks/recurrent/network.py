@@ -13,13 +13,14 @@ from rnnsim.arrays import aligned_zeros
 from rnnsim.errors import RnnsimError, reports_memory, shown
 from rnnsim.network import Network
 from rnnsim.networks import readout as reading
+from rnnsim.networks import stepping
 from rnnsim.networks.activations import Function, activation_kernel
+from rnnsim.networks.dense import Sensitivities
 from rnnsim.networks.initial_weights import check_scheme, set_weights
 from rnnsim.networks.losses import Pair, is_sum_of_outputs, loss_kernel, step_loss_kernel
 from rnnsim.networks.recurrent import derivatives as derivatives
 from rnnsim.networks.recurrent import forward as running
 from rnnsim.networks.recurrent import sensitivities as dense
-from rnnsim.networks.recurrent.sensitivities import Sensitivities
 from rnnsim.numerics import tiles
 from rnnsim.numerics.linalg import ROWS
 from rnnsim.options import Options
@@ -154,7 +155,7 @@ class RecurrentNetwork(Network):
         self.sums_outputs = is_sum_of_outputs(self.loss, self.n_out)
         step_loss = step_loss_kernel(loss, self.sums_outputs)
         self.readout = reading.readout_kernel(read, delta, step_loss)
-        self.forward = running.forward_kernel(self.prepare, self.step, self.readout)
+        self.forward = stepping.forward_kernel(self.prepare, running.project, self.step, self.readout)
 
     def _units(self, readout: str | Sequence[int]) -> Array | None:
         if isinstance(readout, str):
@@ -266,12 +267,12 @@ class RecurrentNetwork(Network):
 
     def state(
         self, batch: int, initial_state: Array | None = None, reset_state: Array | None = None
-    ) -> running.RecurrentState:
-        return running.RecurrentState(*self.begin_and_reset(batch, initial_state, reset_state))
+    ) -> stepping.UnitState:
+        return stepping.UnitState(*self.begin_and_reset(batch, initial_state, reset_state))
 
-    def states(self, count: int, batch: int) -> running.RecurrentState:
+    def states(self, count: int, batch: int) -> stepping.UnitState:
         x = np.zeros((count, batch, self.n_hidden), self.dtype)
-        return running.RecurrentState(x, x[0])
+        return stepping.UnitState(x, x[0])
 
     def trajectory(self, rows: int, batch: int) -> running.RecurrentTrajectory:
         n, m, k = self.n_hidden, self.n_in, self.n_out
@@ -324,5 +325,5 @@ class RecurrentNetwork(Network):
     swap_sequences = staticmethod(running.swap_sequences)
     constrain = staticmethod(derivatives.constrain)
     keep_history = staticmethod(running.keep_history)
-    save = staticmethod(running.save)
-    restore = staticmethod(running.restore)
+    save = staticmethod(stepping.save)
+    restore = staticmethod(stepping.restore)
