@@ -6,16 +6,21 @@ for chosen units. Both work on rows: the sequences begin, ..., end - 1 of one st
 
 Any network may use it whose state is x(t). A linear readout needs the parameters V (k, n) and c (k),
 and of the trajectory ``states``, ``losses``, ``output_error``, ``error``, ``V_transposed``,
-``has_transposed`` and ``single_threaded``; chosen units need ``units``.
+``has_transposed`` and ``single_threaded``, with random feedback ``feedback``; chosen units need ``units``.
 """
 
 from __future__ import annotations
 
 from functools import cache
+from typing import Annotated, Any, Literal
+
+import msgspec
+import numpy as np
 
 from rnnsim.compiler import VECTOR
 from rnnsim.kernels import kernel
 from rnnsim.network import Stream
+from rnnsim.networks.initial_weights import set_weights
 from rnnsim.numerics.linalg import add_rows, add_to, add_xt_times_y, transpose, x_times_Wt
 from rnnsim.numerics.tiles import multiply, multiply_onto
 from rnnsim.numerics.views import as_matrix, rows_of
@@ -47,6 +52,24 @@ def readout_kernel(read: Kernel, read_vjp: Kernel, step_loss: Kernel) -> Kernel:
         read_vjp(params, trajectory, output_error, rows_of(trajectory.error, t, count, begin, end))
 
     return readout
+
+
+# --- random feedback ---
+
+Feedback = Annotated[
+    Literal["exact", "random"],
+    msgspec.Meta(description="what carries errors from outputs to units: V^T, or a random matrix"),
+]
+FeedbackSeed = Annotated[int, msgspec.Meta(ge=0, description="seed of that matrix")]
+
+
+def feedback_matrix(network: Any) -> Array:
+    """G^T of random feedback, flat: it is drawn apart from the weights, and from a rule's draws."""
+    if network.feedback == "exact":
+        return np.zeros(0, network.dtype)
+    drawn = np.empty((network.n_out, network.n_state), network.dtype)
+    set_weights(drawn, np.random.default_rng(network.feedback_seed), "scaled-normal", 1.0)
+    return drawn.ravel()
 
 
 # --- y(t) = V x(t) + c ---

@@ -124,6 +124,29 @@ def test_gradients_by_inputs_and_initial_state(
         assert np.abs(other).max() > 1e-3
 
 
+@uncompiled
+@pytest.mark.parametrize("rule", ["bptt", "rtrl"])
+def test_random_feedback(rule: str) -> None:
+    """dE/dx(t) is G dE/dy(t), and the rest follows by the derivatives of the states."""
+    case = make_gru_case(TYPICAL)
+    network = GRUNetwork(2, 5, 3, feedback="random", feedback_seed=3)
+    assert eval(repr(network)).feedback_seed == 3
+    G = network.trajectory(1, 1).feedback.reshape(3, 5).T
+    d, mask = case.data.targets, case.data.mask[:, :, None]
+    fed_back = mask * (oracle.outputs(case.net, case.states) - d) / d.shape[1] @ G.T
+    expected = {
+        name: oracle.derivative(
+            lambda w, name=name: (fed_back * oracle.run({**case.net, name: w}, case.data)).sum(), array
+        )
+        for name, array in case.net.items()
+    }
+    of_readout = {name: case.expected[name] for name in ("V", "c")}
+    found = dataclasses.replace(case, network=network).gradient(rule).grads
+    assert_equal_gradients(found, expected | of_readout, 1e-12)
+    with pytest.raises(AssertionError, match="is off by"):  # the control: it is another matrix
+        assert_equal_gradients(found, case.expected, 1e-2)
+
+
 # --- what a mistake would look like --------------------------------------------------------------------
 
 
@@ -277,6 +300,7 @@ def test_rows_and_sequences_apart(step: Step) -> None:
     assert not found[expected.size :].any()
 
 
+@uncompiled
 def test_history_is_kept_of_all_that_the_derivatives_read() -> None:
     network = make_gru_case(TYPICAL).network
     trajectory = network.trajectory(6, 2)
@@ -386,6 +410,8 @@ def test_initial_weights(scheme: str) -> None:
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [({"readout": [0]}, "readout of a gru network is 'linear', not"),
+     ({"feedback": "symmetric"}, "no feedback is called 'symmetric'"),
+     ({"feedback_seed": -1}, "feedback_seed is -1"),
      ({"loss": "squared"}, "no loss is called 'squared'"),
      ({"n_hidden": 0}, "n_hidden is 0; it must be at least 1"),
      ({"n_in": -1}, "n_in is -1"), ({"n_out": 1.5}, "n_out is a whole number"),

@@ -91,6 +91,8 @@ class GRUTrajectory(NamedTuple):
         Workspace for S' rows of each sequence at a time: what enters or leaves a product with W.
     single_threaded : (1,) bool array
         Whether kernels start no threads, since other threads run other sequences.
+    feedback : (k n,) array
+        The transpose of G, where errors are fed back by a random matrix; empty otherwise.
     """
 
     inputs: Array
@@ -111,6 +113,7 @@ class GRUTrajectory(NamedTuple):
     has_transposed: Bools
     rows: Array
     single_threaded: Bools
+    feedback: Array
 
 
 @kernel(allocates=False)

@@ -64,6 +64,8 @@ class GRUChoices(Options, frozen=True):
     name = "gru network"
 
     loss: Any = "squared-error"
+    feedback: reading.Feedback = "exact"
+    feedback_seed: reading.FeedbackSeed = 0
     scheme: str = "scaled-normal"
     gain: float = 1.0
     check_derivatives: bool = True
@@ -84,6 +86,11 @@ class GRUNetwork(Network):
     loss : str or (value, gradient)
         ``squared-error`` (half the squared error), ``softmax-cross-entropy`` or
         ``logistic-cross-entropy`` (of logits), or two functions of (y, d).
+    feedback : "exact" or "random"
+        How an error at the outputs becomes dE/dx(t): ``V^T dE/dy(t)``, or ``G dE/dy(t)`` with a fixed
+        random matrix G (n, k) (theory.md 5), as of :class:`rnnsim.RecurrentNetwork`.
+    feedback_seed : int
+        Seed of G.
     dtype : "float64" or "float32"
     check_derivatives : bool
         Whether the gradient of a loss of your own is compared with differences, once.
@@ -106,6 +113,8 @@ class GRUNetwork(Network):
         *,
         readout: str = "linear",
         loss: str | Pair = "squared-error",
+        feedback: str = "exact",
+        feedback_seed: int = 0,
         dtype: Any = "float64",
         check_derivatives: bool = True,
     ) -> None:
@@ -118,13 +127,16 @@ class GRUNetwork(Network):
             raise RnnsimError(f"readout of a gru network is 'linear', not {shown(readout)}")
         checks.name_or_functions("loss", loss, 2, "a pair (value, gradient) of functions of (y, d)")
         self.loss = loss
+        self.feedback = checks.known_name("feedback", feedback, ("exact", "random"))
+        self.feedback_seed = checks.whole("feedback_seed", feedback_seed, 0)
         self.sums_outputs = is_sum_of_outputs(loss, self.n_out)
         step_loss = step_loss_kernel(loss_kernel(loss, self.n_out, checked), self.sums_outputs)
+        read_vjp = reading.random_feedback if self.feedback == "random" else reading.read_linear_vjp
         self.forward = stepping.forward_kernel(
             running.prepare,
             running.project,
             running.step_kernel(named("logistic", self.dtype), named("tanh", self.dtype)),
-            reading.readout_kernel(reading.read_linear, reading.read_linear_vjp, step_loss),
+            reading.readout_kernel(reading.read_linear, read_vjp, step_loss),
         )
 
     @classmethod
@@ -134,7 +146,9 @@ class GRUNetwork(Network):
     def __repr__(self) -> str:
         return (
             f"GRUNetwork(n_in={self.n_in}, n_hidden={self.n_hidden}, n_out={self.n_out}, "
-            f"loss={self.loss!r}, dtype={self.dtype.name!r})"
+            f"loss={self.loss!r}, "
+            + (f"feedback='random', feedback_seed={self.feedback_seed}, " * (self.feedback == "random"))
+            + f"dtype={self.dtype.name!r})"
         )
 
     # --- sizes and parameters ---
@@ -241,6 +255,7 @@ class GRUNetwork(Network):
             has_transposed=np.zeros(1, np.bool_),
             rows=zeros(batch, max(1, min(rows * batch, WORKSPACE) // batch), 3 * n),
             single_threaded=np.zeros(1, np.bool_),
+            feedback=reading.feedback_matrix(self),
         )
 
     def sensitivities(self, batch: int, window: int) -> Sensitivities:

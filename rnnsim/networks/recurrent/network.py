@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import cached_property
-from typing import Annotated, Any, ClassVar, Literal, NamedTuple, Self
+from typing import Annotated, Any, ClassVar, NamedTuple, Self
 
 import msgspec
 import numpy as np
@@ -72,11 +72,8 @@ class RecurrentChoices(Options, frozen=True):
     activation: Any = "tanh"
     leak: Annotated[float, msgspec.Meta(gt=0, le=1)] = 1.0
     loss: Any = "squared-error"
-    feedback: Annotated[
-        Literal["exact", "random"],
-        msgspec.Meta(description="what carries errors from outputs to units: V^T, or a random matrix"),
-    ] = "exact"
-    feedback_seed: Annotated[int, msgspec.Meta(ge=0, description="seed of that matrix")] = 0
+    feedback: reading.Feedback = "exact"
+    feedback_seed: reading.FeedbackSeed = 0
     scheme: str = "scaled-normal"
     gain: float = 1.0
     check_derivatives: bool = True
@@ -319,14 +316,6 @@ class RecurrentNetwork(Network):
     ) -> stepping.UnitState:
         return stepping.UnitState(*self.begin_and_reset(batch, initial_state, reset_state))
 
-    def _feedback(self) -> Array:
-        """G^T of random feedback, flat: it is drawn apart from the weights, and from a rule's draws."""
-        if self.feedback == "exact":
-            return np.zeros(0, self.dtype)
-        drawn = np.empty((self.n_out, self.n_hidden), self.dtype)
-        set_weights(drawn, np.random.default_rng(self.feedback_seed), "scaled-normal", 1.0)
-        return drawn.ravel()
-
     def states(self, count: int, batch: int) -> stepping.UnitState:
         x = np.zeros((count, batch, self.n_hidden), self.dtype)
         return stepping.UnitState(x, x[0])
@@ -359,7 +348,7 @@ class RecurrentNetwork(Network):
             has_transposed=np.zeros(1, np.bool_),
             single_threaded=np.zeros(1, np.bool_),
             leak=self.dtype.type(self.leak),
-            feedback=self._feedback(),
+            feedback=reading.feedback_matrix(self),
             units=np.zeros(0, np.int64) if self.units is None else self.units,
             connectivity=none if self.connectivity is None else self.connectivity,
         )
