@@ -6,7 +6,7 @@ for chosen units. Both work on rows: the sequences begin, ..., end - 1 of one st
 
 Any network may use it whose state is x(t). A linear readout needs the parameters V (k, n) and c (k),
 and of the trajectory ``states``, ``losses``, ``output_error``, ``error``, ``V_transposed``,
-``has_transposed`` and ``single_threaded``, with random feedback ``feedback``; chosen units need ``units``.
+``has_transposed`` and ``single_threaded``; random feedback needs ``feedback``, chosen units ``units``.
 """
 
 from __future__ import annotations
