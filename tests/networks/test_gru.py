@@ -31,6 +31,7 @@ EXACT: list[tuple[str, dict[str, Any]]] = [
     ("rtrl", {}),
     ("rtrl", {"window": 4}),
     ("rtrl-block", {"h": 2}),
+    ("snap", {"n": 2}),  # every unit reaches every other in one step
 ]
 REACHES = [(1, 1), (3, 3), (3, 2), (5, 1), (8, 5)]
 LOSSES = ["squared-error", "softmax-cross-entropy", "logistic-cross-entropy"]
@@ -163,12 +164,22 @@ def z_without_c(before: np.ndarray, z: np.ndarray, of_z: np.ndarray, x: np.ndarr
     x[:] = (1 - z) * x + z * before
 
 
+def outer_without_r(
+    s: np.ndarray, trajectory: Any, t: int, b: int, W: Any, U: Any, bias: Any, b_n: Any
+) -> None:
+    W += np.outer(s, trajectory.entering[t, b])
+    U += np.outer(s, trajectory.inputs[t, b])
+    bias += s
+    b_n += s[2 * b_n.size :]
+
+
 MISTAKES: list[tuple[Any, str, Callable[..., None], str]] = [
     (derivatives, "at_recurrent", without_r, "bptt"),
     (sensitivities, "at_recurrent", without_r, "rtrl-block"),
     (forward, "slopes_of_c_and_r", c_without_z, "bptt"),
     (forward, "slopes_of_c_and_r", c_without_z, "rtrl"),
     (forward, "mix", z_without_c, "truncated-bptt"),
+    (derivatives, "add_outer", outer_without_r, "rtrl"),
 ]
 
 
@@ -424,8 +435,13 @@ def test_what_it_refuses(wrong: dict[str, Any], message: str) -> None:
 
 def test_rules_for_other_networks_refuse_it() -> None:
     network = GRUNetwork(2, 3, 1)
-    with pytest.raises(RnnsimError, match="recurrent-backprop cannot train a gru network"):
-        rnnsim.Learner(network, "recurrent-backprop")
+    for rule, message in (
+        ("recurrent-backprop", "recurrent-backprop cannot train a gru network"),
+        ("kf-rtrl", "kf-rtrl cannot train a gru network, which does not offer immediate_factors"),
+        ("rflo", "rflo is for networks of the kind recurrent, not for a gru network"),
+    ):
+        with pytest.raises(RnnsimError, match=message):
+            rnnsim.Learner(network, rule)
     with pytest.raises(RnnsimError, match="no initial scheme is called 'xavier'"):
         network.init(scheme="xavier")
     with pytest.raises(RnnsimError, match="the parameters of this network are W_r, W_z, W_c"):

@@ -20,6 +20,7 @@ from rnnsim.kernels import kernel
 from rnnsim.networks.recurrent.network import RecurrentNetwork
 from rnnsim.registry import make_rule
 from rnnsim.rule import Rule
+from rnnsim_networks.gru import GRUNetwork
 from rnnsim_rules import kf_rtrl, uoro
 from rnnsim_rules.kf_rtrl import KFRTRL
 from rnnsim_rules.uoro import UORO
@@ -150,6 +151,7 @@ def over_all_signs(network: Any, rule: Rule, at_once: int, resets: list[bool]) -
 
 
 RECURRENT = RecurrentNetwork(2, 2, 2, leak=0.6)
+GRU = GRUNetwork(2, 2, 2)
 SPARSE = RecurrentNetwork(2, 2, 2, leak=0.6, connectivity=np.array([[1, 0], [1, 1]], bool))
 FAST = {
     f"fast {architecture} {initial}": rnnsim.FastWeightNetwork(
@@ -165,10 +167,10 @@ FAST = {
 @pytest.mark.parametrize(
     ("network", "rule"),
     [
-        *[(network, EveryUORO()) for network in (RECURRENT, SPARSE, *FAST.values())],
+        *[(network, EveryUORO()) for network in (RECURRENT, SPARSE, GRU, *FAST.values())],
         *[(network, EveryKFRTRL()) for network in (RECURRENT, SPARSE)],
     ],
-    ids=["recurrent", "sparse", *FAST, "recurrent kf", "sparse kf"],
+    ids=["recurrent", "sparse", "gru", *FAST, "recurrent kf", "sparse kf"],
 )
 def test_the_mean_over_all_signs_is_exact(network: Any, rule: Rule, resets: list[bool]) -> None:
     found, expected = over_all_signs(network, rule, 2, resets)
