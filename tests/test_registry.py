@@ -61,8 +61,9 @@ class OneStep(Rule, frozen=True):
 
         @kernel
         def credit(params, trajectory, window, memory, grad):
+            B = trajectory.error.shape[1]
             for t in range(window.first, window.first + window.length):
-                immediate(params, trajectory, t, trajectory.error[t], grad)
+                immediate(params, trajectory, t, 0, B, trajectory.error[t], grad)
 
         return credit
 
@@ -123,14 +124,16 @@ def rule_of(name: str) -> type[Rule]:
 
 def test_what_comes_with_rnnsim_comes_in_by_its_entry_points() -> None:
     plugins = registry.installed_plugins()
-    assert {"rnnsim:rules", "rnnsim:tasks"} <= set(plugins)
+    assert {"rnnsim:rules", "rnnsim:tasks", "rnnsim:networks"} <= set(plugins)
     without = {name: found for name, found in plugins.items() if not name.startswith("rnnsim:")}
     found, left = registry.collect(plugins), registry.collect(without)
     assert {"bptt", "rtrl", "truncated-bptt"} <= set(found.rules)
     assert "delayed-xor" in found.tasks
+    assert {"recurrent", "gru"} <= set(found.networks)
     assert not left.rules
     assert not left.tasks
-    for entry in (found.rules["bptt"], found.tasks["delayed-xor"]):
+    assert not left.networks
+    for entry in (found.rules["bptt"], found.tasks["delayed-xor"], found.networks["gru"]):
         assert (entry.distribution, entry.version) == ("rnnsim", rnnsim.__version__)
 
 

@@ -21,10 +21,13 @@ ABOVE = [["compiler"], ["numerics"], ["networks"], ["registry", "folders"], ["tr
          ["runs"], ["testing", "benchmarking", ""], ["cli", "__main__"]]  # fmt: skip
 LEVELS = [BASE, CONTRACTS, *ABOVE]
 FOR_PLUGINS = [*BASE, *CONTRACTS, "numerics", "numerics.*", "networks.activations", "networks.losses",
-               "networks.initial_weights"]  # fmt: skip
+               "networks.initial_weights", "networks.dense", "networks.readout",
+               "networks.stepping"]  # fmt: skip
 FOR_ONE_PLUGIN = {"rnnsim_tasks.table": ["data", "data.*"]}
 INTERNALS = ["llvmlite*", "numba.core*", "numba.np*", "numba.cpython*", "numba._*", "numba.extending.*"]
 PUBLIC = ["numba.extending.overload", "numba.extending.intrinsic", "numba.extending.register_jitable"]
+
+PACKAGES = ("rnnsim", "rnnsim_rules", "rnnsim_tasks", "rnnsim_networks")
 
 Sources = dict[str, str]  # by the name of the module
 
@@ -68,7 +71,7 @@ def wrong_direction(code: Sources) -> Iterator[str]:
     for name, others in imports(code).items():
         own, for_it = name.partition(".")[0], [*FOR_PLUGINS, *FOR_ONE_PLUGIN.get(name, [])]
         for other in others:
-            if other.partition(".")[0] not in ("rnnsim", "rnnsim_rules", "rnnsim_tasks"):
+            if other.partition(".")[0] not in PACKAGES:
                 continue
             inside = other.partition(".")[0] == own
             if own == "rnnsim":
@@ -126,6 +129,8 @@ CHECKS: dict[Callable[[Sources], Iterator[str]], list[Sources]] = {  # with what
         {"rnnsim_rules.bptt": "from rnnsim.networks.recurrent import network"},
         {"rnnsim_tasks.digits": "from rnnsim.data.table import TableTask"},
         {"rnnsim_rules.bptt": "from rnnsim_tasks import draw", "rnnsim_tasks.draw": ""},
+        {"rnnsim_networks.gru.forward": "from rnnsim.networks.recurrent import forward"},
+        {"rnnsim_rules.bptt": "import rnnsim_networks.gru", "rnnsim_networks.gru": ""},
     ],
     circles: [
         {"rnnsim.rule": "from rnnsim import task", "rnnsim.task": "def f():\n    import rnnsim.rule"},
@@ -155,6 +160,7 @@ FINE: Sources = {
     "rnnsim_rules.bptt": "from rnnsim.numerics import linalg\nfrom rnnsim_rules import rtrl",
     "rnnsim_rules.rtrl": "from rnnsim.networks.losses import loss_kernel",
     "rnnsim_tasks.table": "from rnnsim.data.table import TableTask",
+    "rnnsim_networks.gru": "from rnnsim.networks.readout import read_linear",
     "rnnsim.data.table": "from rnnsim import registry",
     "rnnsim.numerics.linalg": "",
     "rnnsim.registry": "class Entry(NamedTuple):\n    rule: str = 'bptt'",

@@ -23,7 +23,7 @@ from rnnsim.typing import Kernel, Memory, Params, Trajectory
 class RTRL(Rule, frozen=True):
     """Real-time recurrent learning: sensitivities carried forwards.
 
-    The network computes its equations: (12) and (13) in rnnsim/networks/recurrent/sensitivities.py; of
+    The network computes its equations: (12) and (13) in rnnsim/networks/dense.py for units; of
     a fast-weight network (22) and (23) in rnnsim/networks/fast_weight/sensitivities.py.
     """
 

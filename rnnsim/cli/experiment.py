@@ -23,7 +23,7 @@ def check_bounds(context: click.Context, _: click.Parameter, given: bool) -> Non
 EXPERIMENT = (
     click.argument("rule"),
     click.argument("task"),
-    click.option("--network", metavar="KIND", help="Kind of network: recurrent or fast-weight."),
+    click.option("--network", metavar="KIND", help="Kind of network: recurrent, gru or fast-weight."),
     click.option("--settings", metavar="NAME", help="Which of the task's settings supply the defaults."),
     click.option("--steps", type=int, metavar="N", help="Maximum number of time steps."),
     click.option("--hidden", type=int, metavar="N", help="Number of hidden units."),

@@ -191,8 +191,8 @@ def run(
     task : str or Task
         A name (``rnnsim.tasks()``), or a task object.
     network : str or Network, optional
-        A kind, ``recurrent`` or ``fast-weight``, or a network object that fits the task; by default
-        the kind that the rule is for.
+        A kind, ``recurrent``, ``gru`` or ``fast-weight``, or a network object that fits the task; by
+        default the kind that the rule is for.
     settings : str, optional
         Which of the task's settings supply the defaults, where it has several for the kind of network
         (``tuned``, ``published``); by default the first of them.

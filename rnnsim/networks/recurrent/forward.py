@@ -1,6 +1,7 @@
 """The recurrent network's forward kernels (theory.md 1), as :mod:`rnnsim.network` describes them.
 
-The drive is the net input a(t), so N = K = n.
+The drive is the net input a(t), so N = K = n. What does not depend on the equations of a step is in
+:mod:`rnnsim.networks.stepping`.
 """
 
 from __future__ import annotations
@@ -9,38 +10,18 @@ from functools import cache
 from typing import Any, NamedTuple
 
 from rnnsim.kernels import kernel
-from rnnsim.network import Stream
 from rnnsim.numerics.linalg import (
     ROWS,
     add_to,
-    copy,
     move_rows,
-    parts_of,
-    sum_rows,
     swap,
     transpose,
     x_times_Wt,
     y_plus_rows_times_W,
 )
-from rnnsim.numerics.parallel import in_parts
 from rnnsim.numerics.tiles import multiply_onto, multiply_panels, pack_panels, transpose_into_panels
 from rnnsim.numerics.views import as_matrix, as_vector, rows_of
 from rnnsim.typing import Array, Bools, Kernel, Params
-
-
-class RecurrentState(NamedTuple):
-    """The state of B sequences.
-
-    Attributes
-    ----------
-    x : (B, n) array
-        x(t).
-    initial : (B, n) array
-        The state after a reset.
-    """
-
-    x: Array
-    initial: Array
 
 
 class RecurrentTrajectory(NamedTuple):
@@ -76,6 +57,8 @@ class RecurrentTrajectory(NamedTuple):
         Whether kernels start no threads, since other threads run other sequences.
     leak : float
         alpha.
+    feedback : (k n,) array
+        The transpose of G, where errors are fed back by a random matrix; empty otherwise.
     units : (k,) int array
         The units that are outputs, where the readout is not linear.
     connectivity : (n, n) bool array
@@ -98,15 +81,9 @@ class RecurrentTrajectory(NamedTuple):
     has_transposed: Bools
     single_threaded: Bools
     leak: Any
+    feedback: Array
     units: Array
     connectivity: Bools
-
-
-@kernel(allocates=False)
-def load(stream: Stream, row: int, trajectory: RecurrentTrajectory, first: int, count: int) -> None:
-    """Copy the inputs and the resets of the next steps."""
-    copy(stream.inputs[row : row + count], trajectory.inputs[first : first + count])
-    copy(stream.resets[row : row + count], trajectory.resets[first : first + count])
 
 
 @cache
@@ -180,84 +157,6 @@ def swap_sequences(trajectory: RecurrentTrajectory, t: int, b: int, other: int) 
     swap(trajectory.drive[0, b], trajectory.drive[0, other])
     swap(trajectory.slopes[t, b], trajectory.slopes[t, other])
     swap(trajectory.states[t, b], trajectory.states[t, other])
-
-
-@kernel(allocates=False)
-def enter(
-    state: RecurrentState, trajectory: RecurrentTrajectory, t: int, is_first: bool, begin: int, end: int
-) -> None:
-    """Write x(t-1), or the initial state at a reset, into ``entering``."""
-    for b in range(begin, end):
-        if trajectory.resets[t, b]:
-            copy(state.initial[b], trajectory.entering[t, b])
-        elif is_first:
-            copy(state.x[b], trajectory.entering[t, b])
-        else:
-            copy(trajectory.states[t - 1, b], trajectory.entering[t, b])
-
-
-@cache
-def forward_kernel(prepare: Kernel, step: Kernel, readout: Kernel) -> Kernel:
-    """Make ``forward`` from its parts; the sequences are divided among threads.
-
-    A few steps are processed at a time, 16 rows in all: their data then stay in the L1 cache from the
-    drive to dE/dx(t), and products have enough rows.
-    """
-
-    @kernel(allocates=False, inlined=False)
-    def run(
-        params: Params,
-        state: RecurrentState,
-        stream: Stream,
-        row: int,
-        trajectory: RecurrentTrajectory,
-        first: int,
-        count: int,
-        begin: int,
-        end: int,
-    ) -> None:
-        """Run all steps of the sequences begin, ..., end - 1."""
-        most = trajectory.drive.shape[0] if end - begin == state.x.shape[0] else 1
-        for begun in range(first, first + count, most):
-            steps = min(most, first + count - begun)
-            project(params, trajectory, begun, steps, begin, end)
-            for t in range(begun, begun + steps):
-                enter(state, trajectory, t, t == first, begin, end)
-                step(params, trajectory, t, t - begun, begin, end)
-            readout(params, stream, row + begun - first, trajectory, begun, steps, begin, end)
-        if count > 0:
-            copy(trajectory.states[first + count - 1, begin:end], state.x[begin:end])
-
-    @kernel(allocates=False)
-    def forward(
-        params: Params,
-        state: RecurrentState,
-        stream: Stream,
-        row: int,
-        trajectory: RecurrentTrajectory,
-        first: int,
-        count: int,
-    ) -> None:
-        load(stream, row, trajectory, first, count)
-        B, n = state.x.shape
-        prepare(params, trajectory, count * B)
-        parts = 1 if trajectory.single_threaded[0] else parts_of(B, count * B * n * n)
-        in_parts(run, B, parts, params, state, stream, row, trajectory, first, count)
-        sum_rows(trajectory.losses[first : first + count], stream.losses[row : row + count])
-
-    return forward
-
-
-@kernel(allocates=False)
-def save(state: RecurrentState, states: RecurrentState, i: int) -> None:
-    """Copy a state to index i of ``states``."""
-    copy(state.x, states.x[i])
-
-
-@kernel(allocates=False)
-def restore(states: RecurrentState, i: int, state: RecurrentState) -> None:
-    """Copy a state back from index i of ``states``."""
-    copy(states.x[i], state.x)
 
 
 @kernel(allocates=False)

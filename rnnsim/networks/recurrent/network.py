@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from typing import Annotated, Any, ClassVar, NamedTuple, Self
 
 import msgspec
@@ -12,18 +13,19 @@ from rnnsim import checks
 from rnnsim.arrays import aligned_zeros
 from rnnsim.errors import RnnsimError, reports_memory, shown
 from rnnsim.network import Network
+from rnnsim.networks import readout as reading
+from rnnsim.networks import stepping
 from rnnsim.networks.activations import Function, activation_kernel
+from rnnsim.networks.dense import Sensitivities
 from rnnsim.networks.initial_weights import check_scheme, set_weights
 from rnnsim.networks.losses import Pair, is_sum_of_outputs, loss_kernel, step_loss_kernel
 from rnnsim.networks.recurrent import derivatives as derivatives
 from rnnsim.networks.recurrent import forward as running
-from rnnsim.networks.recurrent import readout as reading
 from rnnsim.networks.recurrent import sensitivities as dense
-from rnnsim.networks.recurrent.sensitivities import Sensitivities
 from rnnsim.numerics import tiles
 from rnnsim.numerics.linalg import ROWS
 from rnnsim.options import Options
-from rnnsim.typing import Array, Kernel, Params
+from rnnsim.typing import Array, Bools, Integers, Kernel, Params
 
 
 class LinearReadout(NamedTuple):
@@ -70,6 +72,8 @@ class RecurrentChoices(Options, frozen=True):
     activation: Any = "tanh"
     leak: Annotated[float, msgspec.Meta(gt=0, le=1)] = 1.0
     loss: Any = "squared-error"
+    feedback: reading.Feedback = "exact"
+    feedback_seed: reading.FeedbackSeed = 0
     scheme: str = "scaled-normal"
     gain: float = 1.0
     check_derivatives: bool = True
@@ -97,6 +101,12 @@ class RecurrentNetwork(Network):
         ``logistic-cross-entropy`` (of logits), or two functions of (y, d).
     connectivity : (n, n) bool array, optional
         Which connections of W exist, from column to row; all of them by default.
+    feedback : "exact" or "random"
+        With a linear readout, how an error at the outputs becomes dE/dx(t): ``V^T dE/dy(t)``, or
+        ``G dE/dy(t)`` with a fixed random matrix G (n, k) [Murray 2019] (theory.md 5). Every rule's
+        gradient with respect to W, U and b is then an approximation; that of V and c stays exact.
+    feedback_seed : int
+        Seed of G, whose transpose is drawn as V is by default: with variance 1/n.
     dtype : "float64" or "float32"
     check_derivatives : bool
         Whether the derivatives of functions of your own are compared with differences, once.
@@ -122,6 +132,8 @@ class RecurrentNetwork(Network):
         readout: str | Sequence[int] = "linear",
         loss: str | Pair = "squared-error",
         connectivity: Array | None = None,
+        feedback: str = "exact",
+        feedback_seed: int = 0,
         dtype: Any = "float64",
         check_derivatives: bool = True,
     ) -> None:
@@ -137,6 +149,12 @@ class RecurrentNetwork(Network):
         self.loss = loss
         self.units = self._units(readout)
         self.connectivity = self._connectivity(connectivity)
+        self.feedback = checks.known_name("feedback", feedback, ("exact", "random"))
+        self.feedback_seed = checks.whole("feedback_seed", feedback_seed, 0)
+        if self.feedback == "random" and self.units is not None:
+            raise RnnsimError(
+                "feedback is 'random', which is for a linear readout: chosen units have no matrix V"
+            )
         self._compose(
             activation_kernel(activation, self.dtype, checked),
             loss_kernel(loss, self.n_out, checked),
@@ -148,13 +166,15 @@ class RecurrentNetwork(Network):
         transpose_weights = reading.transpose_linear if linear else reading.transpose_units
         read = reading.read_linear if linear else reading.read_units
         delta = reading.read_linear_vjp if linear else reading.read_units_vjp
+        if self.feedback == "random":
+            delta = reading.random_feedback
         self.readout_grad = reading.readout_grad_linear if linear else reading.readout_grad_units
         self.prepare = running.prepare_kernel(transpose_weights)
         self.step = running.step_kernel(activate)
         self.sums_outputs = is_sum_of_outputs(self.loss, self.n_out)
         step_loss = step_loss_kernel(loss, self.sums_outputs)
         self.readout = reading.readout_kernel(read, delta, step_loss)
-        self.forward = running.forward_kernel(self.prepare, self.step, self.readout)
+        self.forward = stepping.forward_kernel(self.prepare, running.project, self.step, self.readout)
 
     def _units(self, readout: str | Sequence[int]) -> Array | None:
         if isinstance(readout, str):
@@ -189,7 +209,9 @@ class RecurrentNetwork(Network):
         return (
             f"RecurrentNetwork(n_in={self.n_in}, n_hidden={self.n_hidden}, n_out={self.n_out}, "
             f"activation={self.activation!r}, leak={self.leak:g}, readout={read!r}, "
-            f"loss={self.loss!r}, dtype={self.dtype.name!r})"
+            f"loss={self.loss!r}, "
+            + (f"feedback='random', feedback_seed={self.feedback_seed}, " * (self.feedback == "random"))
+            + f"dtype={self.dtype.name!r})"
         )
 
     # --- sizes and parameters ---
@@ -204,7 +226,32 @@ class RecurrentNetwork(Network):
 
     @property
     def n_columns(self) -> int:
-        return self.n_hidden * (self.n_hidden + self.n_in + 1)
+        return self.n_hidden * self.n_factor
+
+    @cached_property
+    def n_factor(self) -> int:
+        return self.n_hidden + self.n_in + 1
+
+    @cached_property
+    def owner(self) -> Integers:
+        return self._unit_and_index()[0]
+
+    @cached_property
+    def column(self) -> Integers:
+        return self._unit_and_index()[1]
+
+    def _unit_and_index(self) -> tuple[Integers, Integers]:
+        others = self.n_params - self.n_columns  # V and c
+        return derivatives.unit_and_index(self.n_hidden, self.n_in, self.connectivity, others)
+
+    @cached_property
+    def jacobian_pattern(self) -> Bools:
+        """The connections, and from each unit to itself through the leak."""
+        n = self.n_hidden
+        pattern = np.ones((n, n), np.bool_) if self.connectivity is None else self.connectivity.copy()
+        if self.leak != 1:
+            np.fill_diagonal(pattern, True)
+        return pattern
 
     @property
     def shapes(self) -> Mapping[str, tuple[int, ...]]:
@@ -266,12 +313,12 @@ class RecurrentNetwork(Network):
 
     def state(
         self, batch: int, initial_state: Array | None = None, reset_state: Array | None = None
-    ) -> running.RecurrentState:
-        return running.RecurrentState(*self.begin_and_reset(batch, initial_state, reset_state))
+    ) -> stepping.UnitState:
+        return stepping.UnitState(*self.begin_and_reset(batch, initial_state, reset_state))
 
-    def states(self, count: int, batch: int) -> running.RecurrentState:
+    def states(self, count: int, batch: int) -> stepping.UnitState:
         x = np.zeros((count, batch, self.n_hidden), self.dtype)
-        return running.RecurrentState(x, x[0])
+        return stepping.UnitState(x, x[0])
 
     def trajectory(self, rows: int, batch: int) -> running.RecurrentTrajectory:
         n, m, k = self.n_hidden, self.n_in, self.n_out
@@ -301,6 +348,7 @@ class RecurrentNetwork(Network):
             has_transposed=np.zeros(1, np.bool_),
             single_threaded=np.zeros(1, np.bool_),
             leak=self.dtype.type(self.leak),
+            feedback=reading.feedback_matrix(self),
             units=np.zeros(0, np.int64) if self.units is None else self.units,
             connectivity=none if self.connectivity is None else self.connectivity,
         )
@@ -320,9 +368,11 @@ class RecurrentNetwork(Network):
     jacobian = staticmethod(derivatives.jacobian)
     convert = staticmethod(derivatives.convert)
     immediate = staticmethod(derivatives.immediate)
+    immediate_entries = staticmethod(derivatives.immediate_entries)
+    immediate_factors = staticmethod(derivatives.immediate_factors)
     project = staticmethod(running.project)
     swap_sequences = staticmethod(running.swap_sequences)
     constrain = staticmethod(derivatives.constrain)
     keep_history = staticmethod(running.keep_history)
-    save = staticmethod(running.save)
-    restore = staticmethod(running.restore)
+    save = staticmethod(stepping.save)
+    restore = staticmethod(stepping.restore)

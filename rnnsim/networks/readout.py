@@ -1,17 +1,26 @@
-"""The readout of a recurrent network (theory.md 1, eqs. 3 and 4), and dE/dx(t).
+"""The readout of a network of units (theory.md 1, eqs. 3 and 4), and dE/dx(t).
 
 ``read`` computes outputs from states, and ``read_vjp`` dE/dx(t) from dE/dy(t), for a linear readout or
 for chosen units. Both work on rows: the sequences begin, ..., end - 1 of one step, or all sequences of
 ``count`` steps.
+
+Any network may use it whose state is x(t). A linear readout needs the parameters V (k, n) and c (k),
+and of the trajectory ``states``, ``losses``, ``output_error``, ``error``, ``V_transposed``,
+``has_transposed`` and ``single_threaded``; random feedback needs ``feedback``, chosen units ``units``.
 """
 
 from __future__ import annotations
 
 from functools import cache
+from typing import Annotated, Any, Literal
+
+import msgspec
+import numpy as np
 
 from rnnsim.compiler import VECTOR
 from rnnsim.kernels import kernel
 from rnnsim.network import Stream
+from rnnsim.networks.initial_weights import set_weights
 from rnnsim.numerics.linalg import add_rows, add_to, add_xt_times_y, transpose, x_times_Wt
 from rnnsim.numerics.tiles import multiply, multiply_onto
 from rnnsim.numerics.views import as_matrix, rows_of
@@ -45,6 +54,24 @@ def readout_kernel(read: Kernel, read_vjp: Kernel, step_loss: Kernel) -> Kernel:
     return readout
 
 
+# --- random feedback ---
+
+Feedback = Annotated[
+    Literal["exact", "random"],
+    msgspec.Meta(description="what carries errors from outputs to units: V^T, or a random matrix"),
+]
+FeedbackSeed = Annotated[int, msgspec.Meta(ge=0, description="seed of that matrix")]
+
+
+def feedback_matrix(network: Any) -> Array:
+    """G^T of random feedback, flat: it is drawn apart from the weights, and from a rule's draws."""
+    if network.feedback == "exact":
+        return np.zeros(0, network.dtype)
+    drawn = np.empty((network.n_out, network.n_state), network.dtype)
+    set_weights(drawn, np.random.default_rng(network.feedback_seed), "scaled-normal", 1.0)
+    return drawn.ravel()
+
+
 # --- y(t) = V x(t) + c ---
 
 
@@ -72,6 +99,13 @@ def read_linear(params: Params, trajectory: Trajectory, states: Array, outputs: 
 def read_linear_vjp(params: Params, trajectory: Trajectory, output_error: Array, error: Array) -> None:
     """dE/dx(t) = V^T dE/dy(t)."""
     multiply(output_error, params.V, error)
+
+
+@kernel(allocates=False)
+def random_feedback(params: Params, trajectory: Trajectory, output_error: Array, error: Array) -> None:
+    """G dE/dy(t) in place of V^T dE/dy(t), G fixed and random [Murray 2019] (theory.md 5)."""
+    k, n = params.V.shape
+    multiply(output_error, as_matrix(trajectory.feedback, k, n), error)
 
 
 @kernel(allocates=False)
