@@ -7,6 +7,7 @@
 
 from rnnsim.errors import Diverged, NoSteadyState, RnnsimError, RnnsimWarning, UnknownName
 from rnnsim.folders import load
+from rnnsim.hookspecs import hookimpl
 from rnnsim.networks.fast_weight.network import FastWeightNetwork
 from rnnsim.networks.recurrent.inverse import input_for
 from rnnsim.networks.recurrent.network import RecurrentNetwork
@@ -30,6 +31,7 @@ __all__ = [
     "__version__",
     "gradient",
     "gradient_function",
+    "hookimpl",
     "input_for",
     "load",
     "loss",

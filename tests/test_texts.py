@@ -201,7 +201,7 @@ def command_lines(text: str) -> list[list[str]]:
 
 
 def options_of_verbs() -> dict[str, click.Command]:
-    return {verb: import_module(f"rnnsim.cli.{verb}").command for verb in VERBS}
+    return {verb: import_module(f"rnnsim.cli.{verb.replace('-', '_')}").command for verb in VERBS}
 
 
 def examples() -> dict[str, Any]:

@@ -10,14 +10,25 @@ from typing import Any
 import click
 
 from rnnsim.compiler.bounds import CHECK
+from rnnsim.compiler.explaining import VERBOSE
 from rnnsim.errors import RnnsimError, shown
 
 
-def check_bounds(context: click.Context, _: click.Parameter, given: bool) -> None:
-    """Let this process and those that it starts check indices, until the command ends."""
-    if given:
-        before, os.environ[CHECK] = os.environ.get(CHECK, ""), "1"
-        context.call_on_close(lambda: os.environ.update({CHECK: before}))
+def switches_on(variable: str) -> Callable[[click.Context, click.Parameter, bool], None]:
+    """Make the callback of a flag that sets a variable, for this process and those that it starts."""
+
+    def switch(context: click.Context, _: click.Parameter, given: bool) -> None:
+        if given:
+            before, os.environ[variable] = os.environ.get(variable, ""), "1"
+            context.call_on_close(lambda: os.environ.update({variable: before}))
+
+    return switch
+
+
+verbose = click.option(
+    "--verbose", is_flag=True, expose_value=False, callback=switches_on(VERBOSE),
+    help="Show all that Numba says of a kernel that it cannot compile.",
+)  # fmt: skip
 
 
 EXPERIMENT = (
@@ -43,8 +54,9 @@ EXPERIMENT = (
     click.option("--criterion", metavar="NAME", help="Which of the task's criteria counts as solved."),
     click.option("--tailored", is_flag=True,
                  help="Compile for the exact sizes: small networks learn up to three times as fast."),
-    click.option("--check-bounds", is_flag=True, expose_value=False, callback=check_bounds,
+    click.option("--check-bounds", is_flag=True, expose_value=False, callback=switches_on(CHECK),
                  help="Check all indices: slow, but names the line of one that is out of bounds."),
+    verbose,
     click.option("-o", "options", multiple=True, metavar="NAME=VALUE",
                  help="An option of the rule, the task, the optimizer or the network (activation, leak, "
                       "loss, scheme, gain, architecture, tau, ...); may be repeated."),

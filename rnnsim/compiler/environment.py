@@ -1,4 +1,4 @@
-"""Settings of Numba in the environment: what it cannot use is an error that names the variable.
+"""Settings of the compiler in the environment: what it cannot use is an error that names the variable.
 
 By itself Numba reports them in many ways: by a warning of several lines, by exceptions of several kinds
 when it is imported or when its threads start, or by ending the process.
@@ -11,6 +11,7 @@ import sys
 import warnings
 from collections.abc import Callable
 
+from rnnsim.compiler.explaining import VERBOSE
 from rnnsim.compiler.machine import BITS
 from rnnsim.errors import RnnsimError, described, shown
 
@@ -27,6 +28,7 @@ def _is_count(text: str) -> bool:
 SETTINGS: dict[str, tuple[str, Callable[[str], bool]]] = {
     "NUMBA_NUM_THREADS": (f"a whole number from 1 to {MOST_THREADS}", _is_count),
     BITS: ("256 or 512", ("256", "512").__contains__),
+    VERBOSE: ("0 or 1", ("0", "1").__contains__),
     "NUMBA_OPT": (f"one of {', '.join(LEVELS)}", LEVELS.__contains__),
     "NUMBA_THREADING_LAYER": (
         f"one of {', '.join(LAYERS)}, default, safe, forksafe, threadsafe",

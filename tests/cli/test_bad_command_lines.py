@@ -30,6 +30,8 @@ COUNT = ["three", "", "1.5", "1e5", "nan", "0", "-1", "9" * 30, "9" * 5000, "\ud
 SEED = [*COUNT[:5], "-1", "9" * 5000, "\ud800", "0x10"]
 NUMBER = ["three", "", "nan", "-inf", "-1", "1e400", "1,5", "\ud800", "9" * 5000]
 FIGURE = ["", "curve", "curve.xyz", "no/such/curve.png", "nul\0.png", "\ud800.png", "two\nlines", "."]
+NEW = ["Own", "own_", "3", "", "o n", "import", "json", "own-", "\ud800", "two\nlines", "x" * 41]
+FOLDER = ["", "nul\0", "\ud800"]
 PAIRS = ["", "d", "=3", "d=", "d=x", "d=0", "d=1.5", "d=1e400", "d=\ud800", "d=nul\0", "d=" + "9" * 30,
          "d=" + "9" * 5000, "xyzzy=1", "steps=5", "rule=rtrl", "\ud800=1", "two\nlines=1",
          "x" * 9000]  # fmt: skip
@@ -54,6 +56,7 @@ EXPERIMENT = {
     "criterion": TEXT,
     "tailored": ["", "1"],
     "check_bounds": ["", "1"],
+    "verbose": ["", "1"],
     "options": PAIRS,
 }
 FLAG = ["", "1"]
@@ -73,10 +76,12 @@ TABLE: dict[str, tuple[dict[str, str], dict[str, list[str]]]] = {
     "tasks": ({"name": "delayed-xor"}, {"name": [*TEXT, "bptt"]}),
     "compile": (
         {"rules": "bptt"},
-        {"rules": TEXT, "tasks": TEXT, "all_tasks": FLAG, "jobs": COUNT},
+        {"rules": TEXT, "tasks": TEXT, "all_tasks": FLAG, "jobs": COUNT, "verbose": FLAG},
     ),
     "cache": ({}, {"clear": FLAG, "folder": FLAG}),
-    "bench": ({"rules": "bptt"}, {"rules": TEXT, "compare": TEXT, "quick": FLAG}),
+    "bench": ({"rules": "bptt"}, {"rules": TEXT, "task": TEXT, "compare": TEXT, "quick": FLAG}),
+    **{verb: ({"name": "own", "folder": "own"}, {"name": NEW, "folder": FOLDER})
+       for verb in ("new-rule", "new-task", "new-network")},
 }  # fmt: skip
 # By what a message names a parameter, besides its name and its option.
 ALIASES = {
@@ -97,7 +102,7 @@ class Case(NamedTuple):
 
 
 def command_of(verb: str) -> click.Command:
-    command: click.Command = import_module(f"rnnsim.cli.{verb}").command
+    command: click.Command = import_module(f"rnnsim.cli.{verb.replace('-', '_')}").command
     return command
 
 
@@ -228,6 +233,7 @@ BAD_SETTINGS = {
     "NUMBA_THREADING_LAYER": ["xyzzy", "omp,tbb"],
     "NUMBA_THREADING_LAYER_PRIORITY": ["tbb", "tbb omp omp"],
     "RNNSIM_VECTOR_BITS": ["128", "wide"],
+    "RNNSIM_VERBOSE": ["yes", "2"],
 }
 
 
@@ -248,7 +254,7 @@ def test_settings_that_numba_can_use_are_taken(monkeypatch: pytest.MonkeyPatch) 
     """The control."""
     good = {"NUMBA_NUM_THREADS": "2", "NUMBA_OPT": "max", "NUMBA_THREADING_LAYER": "OMP",
             "NUMBA_THREADING_LAYER_PRIORITY": "workqueue omp tbb",
-            "RNNSIM_VECTOR_BITS": "256"}  # fmt: skip
+            "RNNSIM_VECTOR_BITS": "256", "RNNSIM_VERBOSE": "1"}  # fmt: skip
     for name, text in good.items():
         monkeypatch.setenv(name, text)
     load_numba()

@@ -3,12 +3,9 @@
 dE(t)/dw is taken with x(t-1) held still: no credit goes back in time, as in truncated BPTT(1, 1).
 """
 
-import pluggy
-
+import rnnsim
 from rnnsim.kernels import kernel
 from rnnsim.rule import Cost, Rule
-
-hookimpl = pluggy.HookimplMarker("rnnsim")
 
 
 class OneStep(Rule, frozen=True):
@@ -30,6 +27,6 @@ class OneStep(Rule, frozen=True):
         return credit
 
 
-@hookimpl
+@rnnsim.hookimpl
 def rnnsim_rules(register):
     register(OneStep)
