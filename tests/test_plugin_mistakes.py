@@ -110,7 +110,7 @@ AT_REGISTRATION = {
     ),
     "a hook that fails": (
         changed("register(OneStep)", "register(TwoSteps)"),
-        "rnnsim_rules of acme-rules 1.2 failed (FILE, line 41): NameError: name 'TwoSteps' is not "
+        "rnnsim_rules of acme-rules 1.2 failed (FILE, line 42): NameError: name 'TwoSteps' is not "
         "defined",
     ),
 }
@@ -200,7 +200,9 @@ class Leaky(LeakyNetwork):
     """The example, which trains by one step too."""
 
     @staticmethod
-    def immediate(params: Any, trajectory: Any, t: int, row: Any, grad: Any) -> None:
+    def immediate(
+        params: Any, trajectory: Any, t: int, begin: int, end: int, row: Any, grad: Any
+    ) -> None:
         for i in range(params.a.size):
             grad.a[i] += row[0, i] * trajectory.entering[t, 0, i]
 
@@ -258,9 +260,9 @@ def test_a_rule_that_is_right_is_used(door: str, load: Load) -> None:
 
 # --- while compiling --------------------------------------------------------------------------------
 
-IMMEDIATE = "immediate(params, trajectory, t, trajectory.error[t], grad)"
+IMMEDIATE = "immediate(params, trajectory, t, 0, B, trajectory.error[t], grad)"
 ALL = "all that Numba says: --verbose, or RNNSIM_VERBOSE=1"
-HERE = "  in FILE, line 34: "
+HERE = "  in FILE, line 35: "
 
 WHILE_COMPILING = {
     "a name that is not defined": (
@@ -284,8 +286,8 @@ WHILE_COMPILING = {
         + "\n\n@kernel\ndef helper(params, grad):\n    grad.U[0, 0] += params.W[0, 0]\n",
         "params has no W; there are a, U, V",
         [
-            "  in FILE, line 46: grad.U[0, 0] += params.W[0, 0]",
-            "  called in FILE, line 34: helper(params, grad)",
+            "  in FILE, line 47: grad.U[0, 0] += params.W[0, 0]",
+            "  called in FILE, line 35: helper(params, grad)",
         ],
     ),
     "an argument of another type": (
@@ -294,7 +296,7 @@ WHILE_COMPILING = {
         ">>> getitem(float64, Tuple(Literal[int](0), int64))",
         [
             "  in NETWORK, line LINE: grad.a[i] += row[0, i] * trajectory.entering[t, 0, i]",
-            f"  called in FILE, line 34: {IMMEDIATE.replace('trajectory.error[t]', '1.0')}",
+            f"  called in FILE, line 35: {IMMEDIATE.replace('trajectory.error[t]', '1.0')}",
         ],
     ),
     "an argument that is missing": (
@@ -331,7 +333,7 @@ def test_a_mistake_in_a_kernel_names_its_line(mistake: str, load: Load) -> None:
     with pytest.raises(RnnsimError) as caught:
         DOORS["gradient"](module.OneStep())
     network = Leaky.immediate.__code__
-    names = {"FILE": module.__file__, "NETWORK": network.co_filename, "LINE": network.co_firstlineno + 3}
+    names = {"FILE": module.__file__, "NETWORK": network.co_filename, "LINE": network.co_firstlineno + 5}
     lines = "\n".join([f"Numba cannot compile a kernel of one-step: {cause}", *places, ALL])
     for name, value in names.items():
         lines = lines.replace(name, str(value))
@@ -349,7 +351,7 @@ def test_where_a_mistake_shows_in_the_core_both_lines_are_named(load: Load) -> N
     _, shows, called, last = str(caught.value).splitlines()
     assert shows.startswith(f"  in {Path(rnnsim.__file__).parent}/n")
     assert called.startswith(
-        f"  called in {module.__file__}, line 34: immediate(params, trajectory, t, 1.0"
+        f"  called in {module.__file__}, line 35: immediate(params, trajectory, t, 1.0"
     )
     assert last == ALL
 
@@ -367,7 +369,7 @@ def test_all_that_numba_says_is_shown_if_it_is_wanted(
     )
     said = [
         "rnnsim: Numba cannot compile a kernel of one-step: params has no X; there are W, U, b, V, c",
-        f"  in {module.__file__}, line 34: grad.U[0, 0] += params.X[0]",
+        f"  in {module.__file__}, line 35: grad.U[0, 0] += params.X[0]",
     ]
     assert short[-3:] == [*said, ALL]
     assert [line for line in whole if line in said] == said

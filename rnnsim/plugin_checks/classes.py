@@ -58,8 +58,9 @@ def _wrong_with_rule(rule: type[Rule]) -> str:
         return f"whose cost is {shown(rule.cost)}; it is a Cost(time=..., memory=...)"
     if rule.claim not in get_args(Claim):
         return f"whose claim is {shown(rule.claim)}; it is one of {', '.join(get_args(Claim))}"
-    if isinstance(rule.needs, str):
-        return f"whose needs is the text {shown(rule.needs)}; it is a tuple of names"
+    for what in ("needs", "networks"):
+        if isinstance(names := getattr(rule, what), str):
+            return f"whose {what} is the text {shown(names)}; it is a tuple of names"
     return next(_other_parameters(rule, Rule), "")
 
 
