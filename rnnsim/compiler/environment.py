@@ -9,7 +9,8 @@ from __future__ import annotations
 import os
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from rnnsim.compiler.explaining import VERBOSE
 from rnnsim.compiler.machine import BITS
@@ -74,6 +75,20 @@ def is_uncompiled() -> bool:
     import numba
 
     return bool(numba.config.DISABLE_JIT)  # type: ignore[attr-defined]
+
+
+@contextmanager
+def uncompiled() -> Iterator[None]:
+    """Run kernels as the plain Python that they are, in all threads, where compiling is not worth it."""
+    load_numba()
+    from numba import config
+
+    before = config.DISABLE_JIT  # type: ignore[attr-defined]
+    config.DISABLE_JIT = 1  # type: ignore[attr-defined]
+    try:
+        yield
+    finally:
+        config.DISABLE_JIT = before  # type: ignore[attr-defined]
 
 
 def _import_numba() -> None:
