@@ -8,6 +8,7 @@ from types import FunctionType
 from typing import Any, NamedTuple, get_args
 
 import msgspec
+from msgspec.json import Decoder
 
 from rnnsim.errors import shown
 from rnnsim.network import Network
@@ -49,7 +50,7 @@ def wrong_with_class(kind: str, thing: Any) -> str:
     options: Any = thing.choices if issubclass(thing, Network) else thing
     if wrong := _wrong_with_options(options):
         return wrong
-    options.summary(), options.defaults()  # what is printed and read of it
+    options.summary(), options.defaults(), Decoder(options)  # what is printed and read of it
     return ""
 
 
