@@ -12,6 +12,7 @@ from rnnsim.networks.fast_weight.network import FastWeightNetwork
 from rnnsim.networks.recurrent.inverse import input_for
 from rnnsim.networks.recurrent.network import RecurrentNetwork
 from rnnsim.registry import rules, tasks
+from rnnsim.runs.comparing import compare
 from rnnsim.runs.running import Run, run
 from rnnsim.training.forward import loss, simulate
 from rnnsim.training.gradients import gradient, gradient_function
@@ -29,6 +30,7 @@ __all__ = [
     "Run",
     "UnknownName",
     "__version__",
+    "compare",
     "gradient",
     "gradient_function",
     "hookimpl",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import click
@@ -31,9 +31,7 @@ verbose = click.option(
 )  # fmt: skip
 
 
-EXPERIMENT = (
-    click.argument("rule"),
-    click.argument("task"),
+CHOICES = (
     click.option("--network", metavar="KIND", help="Kind of network: recurrent or fast-weight."),
     click.option("--settings", metavar="NAME", help="Which of the task's settings supply the defaults."),
     click.option("--steps", type=int, metavar="N", help="Maximum number of time steps."),
@@ -63,9 +61,19 @@ EXPERIMENT = (
 )  # fmt: skip
 
 
+def choices(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options to a command."""
+    return added(command, CHOICES)
+
+
 def experiment(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add these arguments and options to a command."""
-    for parameter in reversed(EXPERIMENT):
+    """Add the arguments RULE and TASK and the options to a command."""
+    return added(command, (click.argument("rule"), click.argument("task"), *CHOICES))
+
+
+def added(command: Callable[..., Any], parameters: Sequence[Any]) -> Callable[..., Any]:
+    """Add parameters to a command, in this order."""
+    for parameter in reversed(parameters):
         command = parameter(command)
     return command
 
