@@ -31,7 +31,8 @@ from rnnsim.errors import (
 )
 from rnnsim.network import Network
 from rnnsim.options import Options
-from rnnsim.plugin_checks.classes import KINDS, wrong_with_class
+from rnnsim.plugin_checks.classes import KINDS as KINDS
+from rnnsim.plugin_checks.classes import wrong_with_class
 from rnnsim.plugin_checks.hooks import wrong_with_hooks
 from rnnsim.rule import Rule
 from rnnsim.task import Task

@@ -30,7 +30,7 @@ COUNT = ["three", "", "1.5", "1e5", "nan", "0", "-1", "9" * 30, "9" * 5000, "\ud
 SEED = [*COUNT[:5], "-1", "9" * 5000, "\ud800", "0x10"]
 NUMBER = ["three", "", "nan", "-inf", "-1", "1e400", "1,5", "\ud800", "9" * 5000]
 FIGURE = ["", "curve", "curve.xyz", "no/such/curve.png", "nul\0.png", "\ud800.png", "two\nlines", "."]
-NEW = ["Own", "own_", "3", "", "o n", "import", "json", "own-", "\ud800", "two\nlines", "x" * 41]
+NEW = ["Own", "own_", "3", "", "o n", "own-", "\ud800", "two\nlines", "x" * 41]
 FOLDER = ["", "nul\0", "\ud800"]
 PAIRS = ["", "d", "=3", "d=", "d=x", "d=0", "d=1.5", "d=1e400", "d=\ud800", "d=nul\0", "d=" + "9" * 30,
          "d=" + "9" * 5000, "xyzzy=1", "steps=5", "rule=rtrl", "\ud800=1", "two\nlines=1",
@@ -80,8 +80,9 @@ TABLE: dict[str, tuple[dict[str, str], dict[str, list[str]]]] = {
     ),
     "cache": ({}, {"clear": FLAG, "folder": FLAG}),
     "bench": ({"rules": "bptt"}, {"rules": TEXT, "task": TEXT, "compare": TEXT, "quick": FLAG}),
-    **{verb: ({"name": "own", "folder": "own"}, {"name": NEW, "folder": FOLDER})
-       for verb in ("new-rule", "new-task", "new-network")},
+    **{verb: ({"name": "own", "folder": "own"}, {"name": [*NEW, *taken], "folder": FOLDER})
+       for verb, taken in (("new-rule", ["import", "json", "bptt"]), ("new-task", ["adding"]),
+                           ("new-network", ["recurrent"]))},
 }  # fmt: skip
 # By what a message names a parameter, besides its name and its option.
 ALIASES = {
