@@ -27,6 +27,9 @@ class OneStep(Rule, frozen=True):
 
         return credit
 
+    def reach(self, network):
+        return 1
+
 
 @rnnsim.hookimpl
 def rnnsim_rules(register):
