@@ -11,6 +11,7 @@ import numpy as np
 
 from rnnsim.benchmarking.suite.choices import network_of, random_data, small_params
 from rnnsim.benchmarking.suite.operations import Number, exponent, per_step
+from rnnsim.compiler import is_uncompiled
 from rnnsim.errors import described
 from rnnsim.network import Network
 from rnnsim.rule import Rule, nbytes
@@ -149,6 +150,8 @@ def bytes_of(rule: Rule, network: Network) -> float:
 
 
 def _timed(rule: Rule, sized: Sized) -> Measured:
+    if is_uncompiled():
+        return Measured("nothing: kernels are not compiled", None)
     times = [seconds_per_step(rule, sized(n)) for n in TIMED]
     each = ", ".join(f"{1e6 * t:.3g}" for t in times)
     return Measured(

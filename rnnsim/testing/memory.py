@@ -31,7 +31,7 @@ def checks(subject: Subject) -> Iterator[Check]:
     """Those of compiled code, on the network that says most."""
     rule, name = subject.rule, subject.first
     yield Check(
-        "memory",
+        "arrays",
         "writes nothing outside its arrays, reads nothing there, and leaves what it is given",
         partial(_guarded, subject, name),
     )

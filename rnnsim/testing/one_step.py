@@ -176,14 +176,12 @@ def _own_error(step: Step) -> Measured:
     found = step.vjp(step.rows, own_error=True)
     error = step.ran.trajectory.error[ROW]
     if step.network.reads == "leaving":
-        expected = step.vjp(step.rows + error)
-    else:  # the state that enters the step is read, and so the error joins behind it
+        expected, running = step.vjp(step.rows + error), np.arange(step.batch)
+    else:  # the state that enters the step is read: the error joins behind it, unless a reset sets it
         delta, before = step.vjp(step.rows)
-        joined = before + error
-        joined[:, RESET] = 0
-        expected = (delta, joined)
-    return within(np.concatenate([x.ravel() for x in found]),
-                  np.concatenate([x.ravel() for x in expected]), ROUNDED)  # fmt: skip
+        expected, running = (delta, before + error), np.delete(np.arange(step.batch), RESET)
+    both = (np.concatenate([x[:, running].ravel() for x in pair]) for pair in (found, expected))
+    return within(*both, tolerance=ROUNDED)
 
 
 def _jvp(step: Step) -> Measured:

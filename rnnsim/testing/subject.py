@@ -15,6 +15,8 @@ from rnnsim.typing import Array
 
 Networks = Iterable[str | Network] | None
 
+PATTERNS = 3  # rows for rules that settle, which take many steps for each
+
 
 @dataclass
 class Subject:
@@ -50,10 +52,10 @@ class Subject:
 
     def case(self, name: str, steps: int = STEPS) -> Case:
         """Sequences for a network."""
-        key = (name, steps)
+        steady = self.rule.settles
+        key = (name, min(steps, PATTERNS) if steady else steps)
         if key not in self._cases:
-            steady = self.rule.settles
-            self._cases[key] = make_case(self.networks[name], self.seed, steps=steps, steady=steady)
+            self._cases[key] = make_case(self.networks[name], self.seed, steps=key[1], steady=steady)
         return self._cases[key]
 
     def exact_rule(self, network: Network) -> str | None:

@@ -99,10 +99,17 @@ def met_at(criterion: Criterion, stream: Stream, outputs: Array) -> int | None:
 
 
 def made_task(task: Any, options: Mapping[str, Any]) -> Task:
-    """Make a task from its name or its class and options, or take one that is made."""
-    if isinstance(task, type) and issubclass(task, Task):
-        return task.from_options(options)
-    return registry.make_task(task, options)
+    """Make a task from its name or its class and options, or take one that is made.
+
+    Raises
+    ------
+    RnnsimError
+        If there is none, or it lacks options without which it gives no data.
+    """
+    is_class = isinstance(task, type) and issubclass(task, Task)
+    made: Task = task.from_options(options) if is_class else registry.make_task(task, options)
+    made.n_in  # noqa: B018 (reads its data, if it has any)
+    return made
 
 
 def checks(task: Task, seed: int) -> Iterator[Check]:
@@ -217,7 +224,7 @@ def _seeds(drawn: Drawn) -> Measured:
 
 
 def _held_out(drawn: Drawn) -> Measured:
-    other = draw(drawn.task, drawn.some, seed=drawn.seed, held_out=True)
+    other = draw(drawn.task, drawn.some, seed=drawn.seed + 1, held_out=True)
     return _differs(drawn, other, "held out")
 
 
@@ -275,9 +282,12 @@ def _suggestions(drawn: Drawn) -> Measured:
     task, made = drawn.task, []
     for kind in registry.installed().networks:
         for name, suggested in task.suggestions("", kind).items():
-            if suggested.kind != kind and kind != task.suggestion("").kind:
-                continue  # it is for another kind
-            experiment = configure(suggested.rule, task, network=kind, settings=name)
+            try:
+                experiment = configure(suggested.rule, task, network=kind, settings=name)
+            except RnnsimError:
+                if suggested.kind == kind:
+                    raise
+                continue  # its rule cannot train the other kinds
             if experiment.network.kind != kind or experiment.steps != suggested.steps:
                 return Measured(f"{name}, {kind}: another network or number of steps", False)
             if not all(np.isfinite(x).all() for x in experiment.initial_params()):
