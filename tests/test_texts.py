@@ -229,11 +229,13 @@ def wrong_command(words: list[str]) -> Complaints:
         yield f"{' '.join(words)}: {error.message}"
         return
     known = {**registry.installed().rules, **registry.installed().tasks, **examples()}
-    names = [given.get("rule"), given.get("task"), *(given.get("rules") or ()),
+    rules = [rule.partition(":") for rule in given.get("rules") or ()]  # with options: NAME:h=6,...
+    names = [given.get("rule"), given.get("task"), *(name for name, _, _ in rules),
              *(given.get("tasks") or ()), given.get("name")]  # fmt: skip
     used = [name for name in names if name and not name.isupper()]
     yield from (f"{' '.join(words)}: nothing is called {name}" for name in used if name not in known)
-    options = named_options(given.get("options") or ())
+    of_rules = [pair for _, _, text in rules if text for pair in text.split(",")]
+    options = named_options((*(given.get("options") or ()), *of_rules))
     owners = [known[name].thing for name in used if name in known]
     owners += [entry.thing.choices for entry in registry.installed().networks.values()]
     owners.append(optimizer_type("adam"))
@@ -293,6 +295,7 @@ def test_command_lines_can_be_given(name: str, plugin_path: None) -> None:
 @pytest.mark.parametrize("wrong", [
     "`rnnsim walk rtrl delayed-xor`", "`rnnsim run rtrl`", "`rnnsim run rtrl delayed-xor --step 5`",
     "`rnnsim run rtlr delayed-xor`", "`rnnsim rules rtlr`", "`rnnsim run rtrl delayed-xor -o h=2`",
+    "`rnnsim compare rtrl bptt:d=3,lag=2 --task delayed-xor`",
     "`rnnsim run rtrl delayed-xor --steps many`", "`python -m benchmarks.lost`", "`--windows 1`",
     "`python -m benchmarks.check --updated`", "`-o heigth=50`",
     "```sh\npython3 -m venv .venv && .venv/bin/rnnsim run rtrl\n```",

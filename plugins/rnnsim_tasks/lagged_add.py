@@ -64,6 +64,7 @@ class LaggedAdd(StreamTask, frozen=True):
     name = "lagged-add"
     n_in = 2
     n_out = 2
+    reached = "by rtrl 20 of 20 seeds, at step 2,602 in the median; by bptt 20, at 1,221"
     score = "cross-entropy"
 
     t1: Annotated[Count, msgspec.Meta(description="lag of the bit that makes y likelier")] = 6
@@ -101,8 +102,9 @@ class LaggedAdd(StreamTask, frozen=True):
 
     def suggestion(self, rule: str) -> Suggestion:
         return Suggestion(
-            rule="rtrl", network={"loss": "softmax-cross-entropy"}, hidden=32, learning_rate=0.003,
-            optimizer_options=SMALLER, steps=200_000 * self.tau,
+            rule="rtrl", network={"loss": "softmax-cross-entropy"}, init={"scheme": "orthogonal"},
+            hidden=32, learning_rate=0.003, optimizer_options=SMALLER, batch=16,
+            steps=20_000 * self.tau,
         )  # fmt: skip
 
     def source(

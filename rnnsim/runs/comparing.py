@@ -161,9 +161,10 @@ def rules_of(rules: Any) -> list[Rule]:
     """
     if not isinstance(rules, list | tuple):
         raise RnnsimError(f"rules is a list of names or rules, not {shown(rules)}")
-    if len(rules) < 2:
+    made = [rule_of(rule) for rule in rules]
+    if len(made) < 2:
         raise RnnsimError(f"rules must be at least two, to be compared, not {shown(rules)}")
-    return [rule_of(rule) for rule in rules]
+    return made
 
 
 def rule_of(rule: Any) -> Rule:

@@ -92,7 +92,9 @@ class Monitors:
         taken = ("step", "loss", experiment.task.score, STEP)
         self._monitors = functions_of(monitor, experiment.network, taken)
         default = max(experiment.steps // TIMES, experiment.window)
-        self.every = default if every is None else checks.whole("monitor_every", every, 1)
+        self.every = checks.whole(
+            "monitor_every", default if every is None else every, 1, checks.LARGEST
+        )
         self._steps: list[int] = []
         self._records: dict[str, list[Array]] = {name: [] for name in self._monitors}
 
