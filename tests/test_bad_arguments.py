@@ -348,6 +348,7 @@ ALIASES = {
     "output_activation": ("activation",),
 }
 EXCEPT = {
+    "hookimpl",
     "Run",
     "rules",
     "tasks",

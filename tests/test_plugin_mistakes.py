@@ -351,7 +351,7 @@ def test_where_a_mistake_shows_in_the_core_both_lines_are_named(load: Load) -> N
     _, shows, called, last = str(caught.value).splitlines()
     assert shows.startswith(f"  in {Path(rnnsim.__file__).parent}/n")
     assert called.startswith(
-        f"  called in {module.__file__}, line 35: immediate(params, trajectory, t, 1.0"
+        f"  called in {module.__file__}, line 35: immediate(params, traj"
     )
     assert last == ALL
 

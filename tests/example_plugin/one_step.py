@@ -15,6 +15,7 @@ class OneStep(Rule, frozen=True):
     claim = "truncated"
     cost = Cost(time="n^2", memory="n")
     needs = ("immediate",)
+    networks = ("recurrent",)
 
     def credit(self, network):
         immediate = network.immediate
