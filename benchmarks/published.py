@@ -12,7 +12,8 @@ import os
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from rnnsim.runs.sweeps import sweep, table
+from rnnsim.runs.seeds import table
+from rnnsim.runs.sweeps import sweep
 
 
 class Row(NamedTuple):

@@ -7,10 +7,12 @@
 
 from rnnsim.errors import Diverged, NoSteadyState, RnnsimError, RnnsimWarning, UnknownName
 from rnnsim.folders import load
+from rnnsim.hookspecs import hookimpl
 from rnnsim.networks.fast_weight.network import FastWeightNetwork
 from rnnsim.networks.recurrent.inverse import input_for
 from rnnsim.networks.recurrent.network import RecurrentNetwork
 from rnnsim.registry import rules, tasks
+from rnnsim.runs.comparing import compare
 from rnnsim.runs.running import Run, run
 from rnnsim.training.forward import loss, simulate
 from rnnsim.training.gradients import gradient, gradient_function
@@ -28,8 +30,10 @@ __all__ = [
     "Run",
     "UnknownName",
     "__version__",
+    "compare",
     "gradient",
     "gradient_function",
+    "hookimpl",
     "input_for",
     "load",
     "loss",

@@ -7,6 +7,7 @@ solved; or it is evaluated from time to time on held-out data (:class:`HeldOut`)
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, NamedTuple, Protocol
@@ -72,7 +73,25 @@ def bits(stream: Stream, t: int, b: int) -> float:
     return right / max(counted, 1.0)
 
 
-SCORES: dict[str, Kernel] = {"error": error, "squared": squared, "accuracy": accuracy, "bits": bits}
+@kernel(allocates=False)
+def cross_entropy(stream: Stream, t: int, b: int) -> float:
+    """Minus the logarithm of the softmax of the outputs at the target, in nats."""
+    k = stream.outputs.shape[2]
+    largest = stream.outputs[t, b, 0]
+    for o in range(1, k):
+        largest = max(largest, stream.outputs[t, b, o])
+    total, of_target = 0.0, 0.0
+    for o in range(k):
+        logit = stream.outputs[t, b, o] - largest
+        total += math.exp(logit)
+        of_target += stream.targets[t, b, o] * logit
+    return math.log(total) - of_target
+
+
+SCORES: dict[str, Kernel] = {
+    "error": error, "squared": squared, "accuracy": accuracy, "bits": bits,
+    "cross-entropy": cross_entropy,
+}  # fmt: skip
 
 HIGHER_IS_BETTER = {"accuracy", "bits"}
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import difflib
 import errno
+import inspect
 import os
 import reprlib
+import traceback
 from collections.abc import Callable, Collection, Iterable
 from functools import wraps
-from typing import ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -97,6 +99,38 @@ def shown_path(path: object) -> str:
     """Write a path for a message: as it is, unless that would not be a line that can be read."""
     text = str(path)
     return text if text.isprintable() and text else repr(text)
+
+
+def file_of(thing: Any) -> str:
+    """The file that a module, a class or a function is written in; empty if it is in none."""
+    try:
+        return inspect.getsourcefile(inspect.unwrap(thing) if callable(thing) else thing) or ""
+    except (TypeError, ValueError, OSError):  # of a session, or no such thing
+        return ""
+
+
+def place_of(thing: Any, error: BaseException | None = None) -> str:
+    """Write the file of a thing for a message, in brackets: `` (file)``; nothing if it has none.
+
+    Parameters
+    ----------
+    thing : module, class, function or str
+        Or the file itself; an ``__init__.py`` stands for all files of its folder.
+    error : BaseException, optional
+        What its code raised: the last line of the file that was reached is named too.
+    """
+    file = thing if isinstance(thing, str) else file_of(thing)
+    if not file:
+        return ""
+    frames = traceback.extract_tb(error.__traceback__ if error is not None else None)
+    reached = [(frame.filename, frame.lineno) for frame in frames]
+    if isinstance(error, SyntaxError):
+        reached.append((error.filename or "", error.lineno))
+    folder = file.removesuffix("__init__.py")
+    own = [at for at in reached if at[0] == file or (folder != file and at[0].startswith(folder))]
+    if not own:
+        return f" ({shown_path(file)})"
+    return f" ({shown_path(own[-1][0])}, line {own[-1][1]})"
 
 
 def reports_memory(function: Callable[P, R]) -> Callable[P, R]:

@@ -1,6 +1,7 @@
 """Folders of what is saved.
 
-That of a run holds ``run.toml`` (settings and result), ``metrics.csv`` and ``params.safetensors``.
+That of a run holds ``run.toml`` (settings and result), ``metrics.csv`` (the learning curve) and
+``params.safetensors`` (the parameters, and what monitors recorded).
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from rnnsim.options import Count
 from rnnsim.typing import Array
 
 BEST = "best."  # before the names of the parameters that did best
+MONITOR = "monitor."  # before the names of what monitors recorded
 SUMMARY, METRICS, PARAMS = "run.toml", "metrics.csv", "params.safetensors"
 
 # Bounds of what is read; the files of a run have a few thousand bytes.
@@ -39,7 +41,7 @@ class SavedRun(NamedTuple):
     """A run as read from its folder."""
 
     summary: dict[str, Any]  # the contents of run.toml
-    metrics: dict[str, Array]
+    metrics: dict[str, Array]  # the learning curve, and what monitors recorded
     params: dict[str, Array]
     best_params: dict[str, Array]  # those that did best on validation data, if they were kept
 
@@ -213,11 +215,14 @@ def load(folder: str | os.PathLike[str]) -> SavedRun:
         raise RnnsimError(f"{path} holds a damaged run: {error}") from None
     if absent:
         raise RnnsimError(f"{path} is not a saved run: there is no {' and no '.join(absent)} in it")
-    last: dict[str, Array] = {}
-    best: dict[str, Array] = {}
-    for name, array in params.items():
-        (best if name.startswith(BEST) else last)[name.removeprefix(BEST)] = array
-    return SavedRun(summary, metrics, last, best)
+    best, monitored = (_of_prefix(params, prefix) for prefix in (BEST, MONITOR))
+    last = {name: array for name, array in params.items() if not name.startswith((BEST, MONITOR))}
+    return SavedRun(summary, monitored | metrics, last, best)
+
+
+def _of_prefix(arrays: Mapping[str, Array], prefix: str) -> dict[str, Array]:
+    """The arrays whose names begin so, by the rest of their names."""
+    return {name.removeprefix(prefix): arrays[name] for name in arrays if name.startswith(prefix)}
 
 
 class _Result(msgspec.Struct):
@@ -354,7 +359,8 @@ def _check_params(params: Mapping[str, Array]) -> None:
     for name, array in params.items():
         if array.dtype.name not in checks.DTYPES:
             raise ValueError(f"{name} is of {array.dtype}; it is of {' or '.join(checks.DTYPES)}")
-        checks.finite(name, array)
+        if not name.startswith(MONITOR):  # which may record anything
+            checks.finite(name, array)
 
 
 def _memory() -> int:

@@ -1,7 +1,7 @@
 """The hooks by which a package offers rules, tasks and networks to rnnsim.
 
-A package implements any of them, marked with ``pluggy.HookimplMarker("rnnsim")``, in a module that it
-names under the entry-point group ``rnnsim``.
+A package implements any of them, marked with ``@rnnsim.hookimpl``, in a module that it names under the
+entry-point group ``rnnsim``.
 """
 
 from __future__ import annotations
@@ -16,7 +16,10 @@ if TYPE_CHECKING:
     from rnnsim.rule import Rule
     from rnnsim.task import Task
 
-hookspec = pluggy.HookspecMarker("rnnsim")
+PROJECT = "rnnsim"
+
+hookspec = pluggy.HookspecMarker(PROJECT)
+hookimpl = pluggy.HookimplMarker(PROJECT)
 
 
 @hookspec

@@ -33,6 +33,10 @@ class PickledByArguments:
             check_found_by_name(function)
         return _make, (type(self), self._arguments, self._named)
 
+    def remade(self, **named: Any) -> Self:
+        """One made from the same arguments but for these."""
+        return type(self)(*self._arguments, **{**self._named, **named})
+
     def __copy__(self) -> Self:
         made = object.__new__(type(self))
         vars(made).update(vars(self))

@@ -8,42 +8,39 @@ from __future__ import annotations
 
 import sys
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from importlib.metadata import EntryPoint, distributions, entry_points
-from typing import Any, NamedTuple, TypeVar, get_args
+from importlib.util import find_spec
+from typing import Any, NamedTuple, TypeVar
 
 import pluggy
 
 from rnnsim import hookspecs
 from rnnsim.checks import known_name
-from rnnsim.errors import RnnsimError, RnnsimWarning, UnknownName, described, shown
+from rnnsim.errors import (
+    RnnsimError,
+    RnnsimWarning,
+    UnknownName,
+    described,
+    file_of,
+    place_of,
+    shown,
+)
 from rnnsim.network import Network
 from rnnsim.options import Options
-from rnnsim.rule import Claim, Cost, Rule
+from rnnsim.plugin_checks.classes import KINDS as KINDS
+from rnnsim.plugin_checks.classes import wrong_with_class
+from rnnsim.plugin_checks.hooks import wrong_with_hooks
+from rnnsim.rule import Rule
 from rnnsim.task import Task
 
 GROUP = "rnnsim"
 OWN = "rnnsim"  # the distribution whose names nobody else takes
 
 T = TypeVar("T")
-
-
-class Kind(NamedTuple):
-    """What plugins register: by which hook, of which base class, with which attributes."""
-
-    hook: str
-    base: type[Any]
-    attributes: tuple[str, ...]  # the name first
-
-
-KINDS = {
-    "rule": Kind("rnnsim_rules", Rule, ("name", "claim", "cost")),
-    "task": Kind("rnnsim_tasks", Task, ("name",)),
-    "network": Kind("rnnsim_networks", Network, ("kind",)),
-}
 
 
 @dataclass(frozen=True)
@@ -66,6 +63,16 @@ class Entry:
 
 def _name_of(thing: type[Any]) -> Any:
     return getattr(thing, "name" if issubclass(thing, Options) else "kind", None)
+
+
+class Origin(NamedTuple):
+    """The distribution that a plugin comes from."""
+
+    distribution: str
+    version: str
+
+    def __str__(self) -> str:
+        return f"{self.distribution} {self.version}"
 
 
 class Doubt(NamedTuple):
@@ -107,11 +114,20 @@ def installed_plugins() -> dict[str, tuple[Any, str, str]]:
     for name, version, point in sorted(points, key=lambda each: (each[0] != OWN, each[0])):
         doubts: list[Doubt] = []
         module: Any = None
-        with _doubting(doubts, f"the plugin {point.name} ({point.value}) of {name} {version} cannot be "
-                       "imported"):  # fmt: skip
+        what = f"the plugin {point.name} ({point.value}) of {name} {version} cannot be imported"
+        with _doubting(doubts, what, partial(_file_of_point, point)):
             module = point.load()
         found[f"{name}:{point.name}"] = (doubts[0] if doubts else module, name, version)
     return found
+
+
+def _file_of_point(point: EntryPoint) -> str:
+    """The file of the module or the package of an entry point, which need not be importable."""
+    try:
+        spec = find_spec(point.module.partition(".")[0])
+    except Exception:  # noqa: BLE001 (a finder may fail in any way)
+        return ""
+    return (spec and spec.origin) or ""
 
 
 def _points() -> list[EntryPoint]:
@@ -156,16 +172,19 @@ def collect(plugins: Mapping[str, tuple[Any, str, str]]) -> Registry:
         if isinstance(module, Doubt):
             doubts.append(module)
             continue
-        origin = f"{distribution} {version}"
-        with _doubting(doubts, f"{origin} has a hook that cannot be used"):
+        origin, file = Origin(distribution, version), partial(file_of, module)
+        with _doubting(doubts, f"{origin} has a hook that cannot be used", file):
+            if wrong := wrong_with_hooks(module):
+                doubts.append(Doubt("", "", f"{origin}{place_of(module)}: {wrong}"))
+                continue
             # One manager for each plugin, so that it is known which plugin registers what.
-            manager = pluggy.PluginManager("rnnsim")
+            manager = pluggy.PluginManager(hookspecs.PROJECT)
             manager.add_hookspecs(hookspecs)
             manager.register(module)
             manager.check_pending()
             for kind, (hook, _, _) in KINDS.items():
-                register = partial(_add, entries[kind], doubts, kind, distribution, version)
-                with _doubting(doubts, f"{hook} of {origin} failed"):
+                register = partial(_add, entries[kind], doubts, kind, module, origin)
+                with _doubting(doubts, f"{hook} of {origin} failed", file):
                     getattr(manager.hook, hook)(register=register)
     for doubt in doubts:
         warnings.warn(f"{doubt.why}; the others still work", RnnsimWarning, stacklevel=3)
@@ -173,63 +192,41 @@ def collect(plugins: Mapping[str, tuple[Any, str, str]]) -> Registry:
 
 
 @contextmanager
-def _doubting(doubts: list[Doubt], what: str) -> Iterator[None]:
+def _doubting(doubts: list[Doubt], what: str, file: Callable[[], str]) -> Iterator[None]:
     """Record that a plugin's code fails, which it may in any way; only Ctrl-C is raised."""
     try:
         yield
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # noqa: BLE001
-        doubts.append(Doubt("", "", f"{what}: {described(error)}"))
+        doubts.append(Doubt("", "", f"{what}{place_of(file(), error)}: {described(error)}"))
 
 
 def _add(
     entries: dict[str, Entry],
     doubts: list[Doubt],
     kind: str,
-    distribution: str,
-    version: str,
+    plugin: Any,
+    origin: Origin,
     thing: Any,
 ) -> None:
     """Register a class, or record why not."""
     try:
-        wrong = _wrong_with(kind, thing)
+        wrong = wrong_with_class(kind, thing)
     except Exception as error:  # noqa: BLE001 (any of its attributes may be a property that fails)
         wrong = f"which cannot be used: {described(error)}"
-    name, origin = getattr(thing, KINDS[kind].attributes[0], None), f"{distribution} {version}"
+    name = getattr(thing, KINDS[kind].attributes[0], None)
     if wrong or not isinstance(name, str):
         what = f"the {kind} {thing.__qualname__}" if isinstance(thing, type) else shown(thing)
-        why = f"{origin} registers {what}, {wrong}"
+        place = place_of(file_of(thing) or file_of(plugin))
+        why = f"{origin} registers {what}{place}, {wrong}"
         doubts.append(Doubt(kind, name if isinstance(name, str) else "", why))
     elif name in entries:
-        first = f"{entries[name].distribution} {entries[name].version}"
+        first = Origin(entries[name].distribution, entries[name].version)
         why = f"two plugins offer the {kind} {name!r}; it is that of {first}, not of {origin}"
         doubts.append(Doubt(kind, name, why))
     else:
-        entries[name] = Entry(thing, distribution, version)
-
-
-def _wrong_with(kind: str, thing: Any) -> str:
-    """Say, as a relative clause, what is wrong with a class that is to be registered, if anything."""
-    _, base, attributes = KINDS[kind]
-    if not (isinstance(thing, type) and issubclass(thing, base)):
-        return f"which is no subclass of {base.__module__}.{base.__qualname__}"
-    if absent := [name for name in attributes if not getattr(thing, name, None)]:
-        return f"which lacks {' and '.join(absent)}"
-    name = getattr(thing, attributes[0])
-    if not isinstance(name, str) or not name.isprintable() or " " in name:
-        return f"whose {attributes[0]} is {shown(name)}; it is text without spaces"
-    if issubclass(thing, Rule):
-        if not isinstance(thing.cost, Cost):
-            return f"whose cost is {shown(thing.cost)}; it is a Cost(time=..., memory=...)"
-        if thing.claim not in get_args(Claim):
-            return f"whose claim is {shown(thing.claim)}; it is one of {', '.join(get_args(Claim))}"
-        for what in ("needs", "networks"):
-            if isinstance(names := getattr(thing, what), str):
-                return f"whose {what} is the text {shown(names)}; it is a tuple of names"
-    options: Any = thing.choices if issubclass(thing, Network) else thing
-    options.summary(), options.defaults()  # what is printed and read of it
-    return ""
+        entries[name] = Entry(thing, *origin)
 
 
 # --- names --------------------------------------------------------------------------------------------

@@ -20,12 +20,13 @@ A rule in full::
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping
 from typing import Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
 
-from rnnsim.errors import RnnsimError
+from rnnsim.errors import RnnsimError, place_of, shown
 from rnnsim.kernels import kernel
 from rnnsim.network import Network, Stream, check_is_network
 from rnnsim.options import Options
@@ -33,6 +34,7 @@ from rnnsim.typing import Array, Kernel, Memory, Params, State, Trajectory
 
 Claim = Literal["exact", "truncated", "unbiased", "approximate"]
 
+CREDIT = "params, trajectory, window, memory, grad"  # what its kernel takes
 DONE = 0  # what learn() returns on success; Rule.explain() gives the error for any other code
 
 
@@ -199,7 +201,9 @@ class Rule(Options, frozen=True):
         parameters of the retrieval (V and c), whose gradient ``readout_grad`` of the network adds.
         ``trajectory.error`` is already divided by B.
         """
-        raise NotImplementedError
+        raise RnnsimError(
+            f"{self.name}{place_of(type(self))} has no credit(self, network), which it needs"
+        )
 
     def history(self, window: int) -> int:
         """The number of steps before a window that ``credit`` reads."""
@@ -241,7 +245,7 @@ class Rule(Options, frozen=True):
         at a steady state.
         """
         forward, readout_grad, constrain = network.forward, network.readout_grad, network.constrain
-        credit = self.credit(network)
+        credit = checked_credit(self, self.credit(network))
 
         @kernel(allocates=False)
         def learn(
@@ -313,6 +317,29 @@ class Rule(Options, frozen=True):
                 f"{self.name} cannot train a {network.kind} network, "
                 f"which does not offer {', '.join(absent)}"
             )
+
+
+def checked_credit(rule: Rule, credit: Any) -> Kernel:
+    """Refuse what cannot be the kernel that ``credit`` of a rule returns.
+
+    Raises
+    ------
+    RnnsimError
+        If it is nothing that can be called, or takes other arguments.
+    """
+    what, takes = f"{rule.name}{place_of(type(rule))}: ", f"({CREDIT})"
+    if not callable(credit):
+        raise RnnsimError(
+            f"{what}credit returns {shown(credit)}; it returns a kernel that takes {takes}"
+        )
+    parameters = inspect.signature(credit)
+    try:
+        parameters.bind(*CREDIT.split(", "))
+    except TypeError:
+        has = ", ".join(parameters.parameters)
+        raise RnnsimError(f"{what}the kernel of credit takes ({has}); it takes {takes}") from None
+    found: Kernel = credit
+    return found
 
 
 def nbytes(memory: Any) -> int:

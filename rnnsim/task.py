@@ -108,6 +108,14 @@ class Task(Options, frozen=True):
         """The loss per target of the best constant answer."""
 
     @property
+    def floors(self) -> Mapping[str, float]:
+        """Losses per target that tell what was learnt, by name: the least that is possible with it.
+
+        ``rnnsim tasks`` prints them, and figures draw them.
+        """
+        return {}
+
+    @property
     @abstractmethod
     def criterion(self) -> Criterion:
         """When the task counts as solved."""

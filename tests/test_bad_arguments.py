@@ -32,6 +32,7 @@ import rnnsim
 from rnnsim.errors import RnnsimError, shown
 from rnnsim.options import Options
 from rnnsim.registry import installed
+from rnnsim.runs.comparison import Comparison
 from rnnsim.runs.sweeps import sweep
 from rnnsim.training.evaluation import Evaluation
 from rnnsim.training.experiment import configure
@@ -58,6 +59,7 @@ DATA = {"network": NET, "params": PARAMS, "inputs": U}
 HUGE = np.full((T, B, M), 1e300)  # too large for float32
 SMALL = {"rule": "bptt", "task": "delayed-xor", "steps": 8, "hidden": 2, "window": 4,
          "schedule": "linear"}  # fmt: skip
+LEARNS = {name: value for name, value in SMALL.items() if name != "rule"}
 
 
 def odd_params() -> list[Any]:
@@ -78,6 +80,10 @@ RUN = rnnsim.Run(
 )
 
 with patch.object(numba.config, "DISABLE_JIT", 1):
+    COMPARISON = Comparison(
+        EXPERIMENT, ("bptt", "rtrl"), CURVE["step"], *np.ones((2, 1, 2, 2, 2)), np.ones((1, 2, 2)),
+        *np.ones((2, 1, 2)), *np.ones((2, 2)),
+    )  # fmt: skip
     LEARNER, FUNCTION = rnnsim.Learner(NET, batch=B), rnnsim.gradient_function(NET)
 ODD_ROW = [*ARRAY, np.zeros(M + 1), np.zeros((B, M + 1)), np.full((B, M), np.nan), np.zeros((1, B, M))]
 
@@ -271,7 +277,7 @@ TABLE: dict[Callable[..., Any], tuple[dict[str, Any], dict[str, list[Any]]]] = {
     ),
     rnnsim.load: ({}, {"folder": [*PATH, None, "no such folder"]}),
     rnnsim.run: (
-        SMALL,
+        {**SMALL, "monitor": "state"},
         {
             "rule": [*NAME, None, BPTT, DelayedXor(), "delayed-xor", BPTT(checkpoint=3)],
             "task": [*NAME, None, DelayedXor, BPTT(), "bptt", "steady-state-xor", "table",
@@ -296,11 +302,26 @@ TABLE: dict[Callable[..., Any], tuple[dict[str, Any], dict[str, list[Any]]]] = {
             "stop": [*TRUTH, None],
             "tailored": [*TRUTH, None],
             "keep": [*NAME, None],
+            "monitor": [*NAME, ["state", 3], {"f": 3}, {"f": "xyzzy"}, {1: "state"}, {"loss": "state"},
+                        {"f": lambda: 1}, {"f": lambda seen: 1j}],
+            "monitor_every": [*WHOLE, 0],
             "save": PATH,
             "progress": [*TRUTH, None],
             "check_bounds": [*TRUTH, None],
         },
     ),
+    rnnsim.compare: (
+        {**LEARNS, "rules": ["bptt", "rtrl"]},
+        {
+            "rules": [*NAME, None, ["rtrl"], ["rtrl", "xyzzy"], ["rtrl", 3], ["rtrl", BPTT],
+                      ["rtrl:h=3", "bptt"], ["bptt", "truncated-bptt:h=x"], ["bptt", "bptt:"]],
+            "task": [*NAME, None, "table"],
+            "seeds": [*WHOLE, None, 0],
+            "progress": [*TRUTH, None],
+        },
+    ),
+    COMPARISON.save: ({"path": "found.json"}, {"path": [*PATH, None, "found", "no/such/found.json"]}),
+    COMPARISON.plot: ({}, {"path": [*PATH, "found", "found.xyz", "no/such/found.png"]}),
     sweep: (
         {**SMALL, "seeds": 1},
         {
@@ -321,11 +342,13 @@ ALIASES = {
     "settings": ("setting",),
     "folder": ("saved run", "saved learner"),
     "u": ("inputs",),
-    "path": ("draw", "figure"),
+    "path": ("draw", "figure", "comparison"),
+    "rules": ("rule", "option"),
     "hidden_activation": ("activation",),
     "output_activation": ("activation",),
 }
 EXCEPT = {
+    "hookimpl",
     "Run",
     "rules",
     "tasks",

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import importlib
 import os
+import re
 import subprocess
 import sys
-import textwrap
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -14,76 +14,16 @@ from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
-import pluggy
 import pytest
 from processes import run
+from strangers import ONE_STEP, install
 
 import rnnsim
-from rnnsim import registry
+from rnnsim import hookimpl, registry
 from rnnsim.errors import RnnsimError, RnnsimWarning, UnknownName
 from rnnsim.networks.recurrent.network import RecurrentNetwork
 from rnnsim.rule import Cost, Rule
 from rnnsim.task import Task
-
-hookimpl = pluggy.HookimplMarker("rnnsim")
-
-ONE_STEP = '''
-"""A rule as a stranger would write it: each error is blamed on its own step alone."""
-
-from typing import NamedTuple
-
-import numpy as np
-import pluggy
-
-from rnnsim.kernels import kernel
-from rnnsim.rule import Cost, Rule
-
-hookimpl = pluggy.HookimplMarker("rnnsim")
-
-
-class Nothing(NamedTuple):
-    empty: np.ndarray
-
-
-class OneStep(Rule, frozen=True):
-    """Blame each step for its own error alone."""
-
-    name = "one-step"
-    claim = "truncated"
-    cost = Cost(time="n^2", memory="n")
-    needs = ("immediate",)
-
-    def memory(self, network, batch, window, rng):
-        return Nothing(np.zeros(1))
-
-    def credit(self, network):
-        immediate = network.immediate
-
-        @kernel
-        def credit(params, trajectory, window, memory, grad):
-            B = trajectory.error.shape[1]
-            for t in range(window.first, window.first + window.length):
-                immediate(params, trajectory, t, 0, B, trajectory.error[t], grad)
-
-        return credit
-
-
-@hookimpl
-def rnnsim_rules(register):
-    register(OneStep)
-'''
-
-
-def install(folder: Path, name: str, code: str, version: str = "1.2") -> str:
-    """Lay out a distribution with one plugin module, as pip would; give the module's name."""
-    module = name.replace("-", "_")
-    (folder / f"{module}.py").write_text(textwrap.dedent(code))
-    info = folder / f"{module}-{version}.dist-info"
-    info.mkdir()
-    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
-    (info / "entry_points.txt").write_text(f"[rnnsim]\nplugin = {module}\n")
-    return module
-
 
 Installer = Callable[..., None]
 
@@ -94,7 +34,7 @@ def installer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Installer:
     monkeypatch.syspath_prepend(str(tmp_path))
 
     def do(name: str, code: str, version: str = "1.2") -> None:
-        module = install(tmp_path, name, code, version)
+        module = install(tmp_path, name, code, version).stem
         monkeypatch.delitem(sys.modules, module, raising=False)
 
     return do
@@ -193,12 +133,12 @@ def test_a_strangers_rule_is_listed_and_trains(tmp_path: Path) -> None:
     ("code", "note"),
     [
         ("import nothing_of_this_name", "the plugin plugin (broken_one) of broken-one 1.2 cannot"),
-        (ONE_STEP.replace("claim =", "claims ="), "broken-one 1.2 registers the rule OneStep, which"),
+        (ONE_STEP.replace("claim =", "x: int ="), "broken-one 1.2 registers the rule OneStep (FILE), "),
         (ONE_STEP.replace('"one-step"', '"bptt"'), "two plugins offer the rule 'bptt'; it is that of"),
     ],
 )  # fmt: skip
 def test_a_broken_plugin_does_not_stop_the_command_line(tmp_path: Path, code: str, note: str) -> None:
-    install(tmp_path, "broken-one", code)
+    note = note.replace("FILE", str(install(tmp_path, "broken-one", code)))
     listed = rnnsim_command(tmp_path, "rules")
     assert listed.returncode == 0
     assert "bptt" in listed.stdout
@@ -208,7 +148,7 @@ def test_a_broken_plugin_does_not_stop_the_command_line(tmp_path: Path, code: st
     if "OneStep" in note:
         used = rnnsim_command(tmp_path, "run", "one-step", "delayed-xor")
         assert (used.returncode, used.stdout) == (2, "")
-        assert used.stderr.splitlines()[-1].startswith(f"rnnsim: {note} lacks claim")
+        assert used.stderr.splitlines()[-1].startswith(f"rnnsim: {note}which lacks claim")
 
 
 # --- broken ----------------------------------------------------------------------------------------
@@ -217,21 +157,23 @@ def test_a_broken_plugin_does_not_stop_the_command_line(tmp_path: Path, code: st
 @pytest.mark.parametrize(
     ("code", "message"),
     [
-        ("import nothing_of_this_name", "cannot be imported: ModuleNotFoundError: No module named"),
-        ("def f(:", "cannot be imported: SyntaxError"),
-        ("1 / 0", "cannot be imported: ZeroDivisionError"),
-        ("import sys; sys.exit(3)", "cannot be imported: SystemExit: 3"),
-        ("class Own(BaseException): ...\nraise Own('no')", "cannot be imported: Own: no"),
-        ("raise type('E', (Exception,), {'__str__': lambda self: 1 / 0})", "cannot be imported: E;"),
-        ("raise ValueError('two\\nlines')", "cannot be imported: ValueError: two lines;"),
+        ("import nothing_of_this_name", "(FILE, line 1): ModuleNotFoundError: No module named"),
+        ("def f(:", "(FILE, line 1): SyntaxError"),
+        ("1 / 0", "(FILE, line 1): ZeroDivisionError"),
+        ("import sys; sys.exit(3)", "(FILE, line 1): SystemExit: 3"),
+        ("class Own(BaseException): ...\nraise Own('no')", "(FILE, line 2): Own: no"),
+        ("raise type('E', (Exception,), {'__str__': lambda self: 1 / 0})", "(FILE, line 1): E;"),
+        ("raise ValueError('two\\nlines')", "(FILE, line 1): ValueError: two lines;"),
     ],
 )
 def test_a_plugin_that_cannot_be_imported_is_named_and_the_others_work(
-    installer: Installer, code: str, message: str
+    installer: Installer, tmp_path: Path, code: str, message: str
 ) -> None:
     installer("broken-one", code)
     installer("acme-rules", ONE_STEP)
-    with pytest.warns(RnnsimWarning, match=rf"\(broken_one\) of broken-one 1\.2 {message}") as caught:
+    file = str(tmp_path / "broken_one.py")
+    said = f"(broken_one) of broken-one 1.2 cannot be imported {message.replace('FILE', file)}"
+    with pytest.warns(RnnsimWarning, match=re.escape(said)) as caught:
         found = collected()
     assert len(caught) == 1
     assert {"one-step", "bptt"} <= set(found.rules)
@@ -254,8 +196,8 @@ def misspelt(registre: Any) -> None: ...
         ({"rnnsim_rules": fails}, "rnnsim_rules of broken 1 failed: KeyError: 'what is this'"),
         ({"rnnsim_tasks": fails}, "rnnsim_tasks of broken 1 failed: KeyError"),
         ({"rnnsim_rules": exits}, "rnnsim_rules of broken 1 failed: SystemExit: 3"),
-        ({"rnnsim_rules": misspelt}, "broken 1 has a hook that cannot be used: .*registre"),
-        ({"rnnsim_rulez": lambda register: None}, "broken 1 has a hook that cannot be used: .*rulez"),
+        ({"rnnsim_rules": misspelt}, r"broken 1: rnnsim_rules takes \(registre\); it takes \(reg"),
+        ({"rnnsim_rulez": lambda register: None}, "broken 1: no hook is called 'rnnsim_rulez'; did you"),
     ],
 )  # fmt: skip
 def test_a_plugin_whose_hook_fails_is_named_and_the_others_work(
@@ -364,9 +306,9 @@ ODD: list[tuple[str, Any, str, str]] = [
     ("rnnsim_rules", np.zeros((40, 40)), r"registers array\(\[\[0., 0., .*which is no sub", ""),
     ("rnnsim_tasks", rule_of("made"), r"which is no subclass of rnnsim\.task\.Task", "made"),
     ("rnnsim_networks", RecurrentNetwork(1, 1, 1), r"which is no subclass of rnnsim\.network", ""),
-    ("rnnsim_rules", Nameless, "the rule Nameless, which lacks name and claim and cost", ""),
-    ("rnnsim_rules", NoClaim, "registers the rule NoClaim, which lacks claim;", "no-claim"),
-    ("rnnsim_rules", NoDefault, "NoDefault, which cannot be used: TypeError", "no-default"),
+    ("rnnsim_rules", Nameless, r"the rule Nameless \(.*\), which lacks name and claim and cost", ""),
+    ("rnnsim_rules", NoClaim, r"registers the rule NoClaim \(.*\), which lacks claim;", "no-claim"),
+    ("rnnsim_rules", NoDefault, r"NoDefault \(.*\), whose option h has no default", "no-default"),
     ("rnnsim_rules", FailingProperty, "cannot be used: KeyError: 'a property'", "failing-property"),
     ("rnnsim_rules", changed(name=3), "whose name is 3; it is text without spaces", ""),
     ("rnnsim_rules", changed(name=["odd"]), r"whose name is \['odd'\]; it is text", ""),
@@ -400,7 +342,7 @@ def test_registering_something_else_is_a_note_and_using_it_the_error(
 
 
 def test_an_unknown_name_may_be_that_of_a_broken_plugin(
-    installer: Installer, monkeypatch: pytest.MonkeyPatch
+    installer: Installer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     installer("broken-one", "raise KeyError('what')")
     with pytest.warns(RnnsimWarning):
@@ -409,7 +351,8 @@ def test_an_unknown_name_may_be_that_of_a_broken_plugin(
     with pytest.raises(UnknownName, match=r"no rule is called 'theirs'; there are bptt") as caught:
         registry.lookup("rule", "theirs")
     assert str(caught.value).splitlines()[1] == (
-        "the plugin plugin (broken_one) of broken-one 1.2 cannot be imported: KeyError: 'what'"
+        "the plugin plugin (broken_one) of broken-one 1.2 cannot be imported "
+        f"({tmp_path}/broken_one.py, line 1): KeyError: 'what'"
     )
     assert registry.lookup("rule", "bptt").name == "bptt"
 

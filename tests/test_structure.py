@@ -17,8 +17,9 @@ ROOT = Path(__file__).parents[1]
 # from the bottom to the top: a module imports what is on its own level or below
 BASE = ["errors", "options", "typing", "checks", "arrays", "files", "pickling", "version"]
 CONTRACTS = ["kernels", "network", "network_*", "rule", "task", "criterion", "hookspecs"]
-ABOVE = [["compiler"], ["numerics"], ["networks"], ["registry", "folders"], ["training"], ["data"],
-         ["runs"], ["testing", "benchmarking", ""], ["cli", "__main__"]]  # fmt: skip
+ABOVE = [["compiler"], ["numerics"], ["networks"], ["plugin_checks"], ["registry", "folders"],
+         ["training"], ["data"], ["runs"], ["testing", "benchmarking", "scaffold", ""],
+         ["cli", "__main__"]]  # fmt: skip
 LEVELS = [BASE, CONTRACTS, *ABOVE]
 FOR_PLUGINS = [*BASE, *CONTRACTS, "numerics", "numerics.*", "networks.activations", "networks.losses",
                "networks.initial_weights", "networks.dense", "networks.readout",

@@ -17,6 +17,7 @@ from typing import Any
 import click
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
 import rnnsim
 from rnnsim import cli, registry
@@ -201,14 +202,14 @@ def command_lines(text: str) -> list[list[str]]:
 
 
 def options_of_verbs() -> dict[str, click.Command]:
-    return {verb: import_module(f"rnnsim.cli.{verb}").command for verb in VERBS}
+    return {verb: import_module(f"rnnsim.cli.{verb.replace('-', '_')}").command for verb in VERBS}
 
 
 def examples() -> dict[str, Any]:
     """What the texts show how to write, by name."""
     modules = [import_module(path.stem) for path in EXAMPLES.glob("*.py")]
     found = registry.collect({module.__name__: (module, "example", "0") for module in modules})
-    return {**found.rules, **found.tasks}
+    return {**found.rules, **found.tasks, **found.networks}
 
 
 def parsed(verb: str, arguments: list[str]) -> dict[str, Any]:
@@ -228,13 +229,16 @@ def wrong_command(words: list[str]) -> Complaints:
     except click.UsageError as error:
         yield f"{' '.join(words)}: {error.message}"
         return
-    known = {**registry.installed().rules, **registry.installed().tasks, **examples()}
-    names = [given.get("rule"), given.get("task"), *(given.get("rules") or ()),
+    installed = registry.installed()
+    known = {**installed.rules, **installed.tasks, **installed.networks, **examples()}
+    rules = [rule.partition(":") for rule in given.get("rules") or ()]  # with options: NAME:h=6,...
+    names = [given.get("rule"), given.get("task"), *(name for name, _, _ in rules),
              *(given.get("tasks") or ()), given.get("name")]  # fmt: skip
     used = [name for name in names if name and not name.isupper()]
     yield from (f"{' '.join(words)}: nothing is called {name}" for name in used if name not in known)
-    options = named_options(given.get("options") or ())
-    owners = [known[name].thing for name in used if name in known]
+    of_rules = [pair for _, _, text in rules if text for pair in text.split(",")]
+    options = named_options((*(given.get("options") or ()), *of_rules))
+    owners = [getattr(known[name].thing, "choices", known[name].thing) for name in used if name in known]
     owners += [entry.thing.choices for entry in registry.installed().networks.values()]
     owners.append(optimizer_type("adam"))
     for option in options:
@@ -293,6 +297,7 @@ def test_command_lines_can_be_given(name: str, plugin_path: None) -> None:
 @pytest.mark.parametrize("wrong", [
     "`rnnsim walk rtrl delayed-xor`", "`rnnsim run rtrl`", "`rnnsim run rtrl delayed-xor --step 5`",
     "`rnnsim run rtlr delayed-xor`", "`rnnsim rules rtlr`", "`rnnsim run rtrl delayed-xor -o h=2`",
+    "`rnnsim compare rtrl bptt:d=3,lag=2 --task delayed-xor`",
     "`rnnsim run rtrl delayed-xor --steps many`", "`python -m benchmarks.lost`", "`--windows 1`",
     "`python -m benchmarks.check --updated`", "`-o heigth=50`",
     "```sh\npython3 -m venv .venv && .venv/bin/rnnsim run rtrl\n```",
@@ -392,13 +397,44 @@ def test_the_other_examples_of_the_readme_run() -> None:
 def test_the_examples_are_quoted_as_they_are() -> None:
     rule = (EXAMPLES / "one_step.py").read_text()
     assert fenced(PLUGINS, "toml") == [(EXAMPLES / "pyproject.toml").read_text()]
-    assert fenced(PLUGINS, "python") == [
-        rule[rule.index("import pluggy") :],
-        (EXAMPLES / "smoothing_task.py").read_text(),
-        (EXAMPLES / "leaky_network.py").read_text(),
-    ]
+    script, hook, task, network = fenced(PLUGINS, "python")
+    assert script.partition("\n\nprint(")[0] + "\n\n" + hook == rule[rule.index("import rnnsim") :]
+    assert task == (EXAMPLES / "smoothing_task.py").read_text()
+    assert network == (EXAMPLES / "leaky_network.py").read_text()
     (short,) = (code for code in fenced(README, "python") if "class " in code)
     assert short in rule
+
+
+def printed_after(text: str, command: str) -> str:
+    """What a text shows that a command printed; of its several lines the last is meant."""
+    (printed,) = re.findall(rf"{re.escape(command)}\n```\n\n```text\n(.*?)```", text, re.DOTALL)
+    return str(printed)
+
+
+def test_the_script_of_the_tutorial_prints_what_is_printed() -> None:
+    script = fenced(PLUGINS, "python")[0]
+    scope: dict[str, Any] = {}
+    exec(script.replace("print(", "summary = ("), scope)
+    assert f"```python\n{script}```\n\n```text\n" in PLUGINS
+    said = PLUGINS.split(f"{script}```\n\n```text\n")[1].split("```")[0]
+    first, found = said.splitlines()[0], scope["summary"].splitlines()[0]
+    assert not [*unlike(f"{first} 0", f"{found} 0")]
+    assert [*unlike(f"{first} 0".replace("solved at", "not solved at"), f"{found} 0")]
+    by_name = printed_after(PLUGINS, "rnnsim run one-step trajectory")
+    assert by_name == said
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"), [("rule", "one-step"), ("task", "smoothing"), ("network", "leaky")]
+)
+def test_what_new_projects_print_is_what_is_printed(kind: str, name: str, tmp_path: Path) -> None:
+    result = CliRunner().invoke(cli.main, [f"new-{kind}", name, str(tmp_path / name)])
+    printed = printed_after(PLUGINS, f"rnnsim new-{kind} {name}").replace("/home/me", str(tmp_path))
+    short = {line.replace(f"{tmp_path}/", "", 1) for line in result.stdout.splitlines()[:4]}
+    assert {re.sub(" +", " ", line) for line in printed.splitlines()[:4]} == {
+        re.sub(" +", " ", line) for line in short
+    }
+    assert printed.splitlines()[4:] == result.stdout.splitlines()[4:]
 
 
 @pytest.mark.usefixtures("uncompiled", "plugin_path")
@@ -534,9 +570,10 @@ def test_the_table_of_kernels_is_what_networks_have() -> None:
     assert [*unlike_signatures([("jvp(params, trajectory, t, v)", "")], lambda name: net.jvp)]
     names = {row[0].partition("(")[0] for row in rows}
     assert names == {"vjp", "collect", "collect_inputs", "propagate", "immediate", "jvp", "jacobian",
-                     "collect_rows", "contract"}  # fmt: skip
+                     "collect_rows", "contract", "immediate_entries", "immediate_factors"}  # fmt: skip
     fast = rnnsim.FastWeightNetwork(n_slow_in=1, n_in=1, n_out=1)
-    assert {name for name in names if getattr(fast, name) is None} == {"collect_rows", "contract"}
+    lacks = {"collect_rows", "contract", "immediate_entries", "immediate_factors"}
+    assert {name for name in names if getattr(fast, name) is None} == lacks
 
 
 def wrong_shapes(rows: list[tuple[str, str]], trajectory: Any, sizes: dict[str, int]) -> Complaints:

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import pluggy
-
+from rnnsim.hookspecs import hookimpl
 from rnnsim.rule import Rule
-
-hookimpl = pluggy.HookimplMarker("rnnsim")
 
 
 @hookimpl

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import pluggy
-
+from rnnsim.hookspecs import hookimpl
 from rnnsim.task import Task
-
-hookimpl = pluggy.HookimplMarker("rnnsim")
 
 
 @hookimpl
@@ -19,6 +16,8 @@ def rnnsim_tasks(register: Callable[[type[Task]], None]) -> None:
     from rnnsim_tasks.delayed_xor import DelayedXor
     from rnnsim_tasks.digits import Digits
     from rnnsim_tasks.flip_flop import FlipFlop
+    from rnnsim_tasks.lagged_add import LaggedAdd
+    from rnnsim_tasks.mimic import Mimic
     from rnnsim_tasks.n_bit_memory import NBitMemory
     from rnnsim_tasks.parenthesis import Parenthesis
     from rnnsim_tasks.reber import EmbeddedReber, Reber
@@ -29,6 +28,7 @@ def rnnsim_tasks(register: Callable[[type[Task]], None]) -> None:
 
     for task in (
         FlipFlop, VariableBinding, SteadyStateXor, PatternCompletion, Trajectory, DelayedXor,
-        Parenthesis, Reber, EmbeddedReber, Adding, CopyMemory, NBitMemory, Digits, Table,
+        Parenthesis, Reber, EmbeddedReber, Adding, CopyMemory, NBitMemory,
+        LaggedAdd, Mimic, Digits, Table,
     ):  # fmt: skip
         register(task)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 import click
@@ -11,10 +12,18 @@ from rnnsim.errors import RnnsimError
 
 @click.command("bench")
 @click.argument("rules", nargs=-1, required=True, metavar="RULE...")
+@click.option(
+    "--task", metavar="TASK", help="Where a task is needed; by default the smallest that suits."
+)
 @click.option("--compare", metavar="REV", help="Compare the work tree with this revision.")
 @click.option("--quick", is_flag=True, help="Measure everything once, and skip cold compilation.")
-def command(rules: tuple[str, ...], compare: str | None, quick: bool) -> None:
+@click.pass_context
+def command(
+    context: click.Context, rules: tuple[str, ...], task: str | None, compare: str | None, quick: bool
+) -> None:
     """Measure rules: time per step, memory, how both scale, how soon they learn, the first run.
+
+    The task that a rule learns is one of rnnsim or of the rule's own package, unless another is given.
 
     With --compare, in the repository of rnnsim or of a plugin, the work tree and the revision are
     installed in separate environments. Instructions are counted first, where valgrind is installed;
@@ -26,10 +35,26 @@ def command(rules: tuple[str, ...], compare: str | None, quick: bool) -> None:
     names = list(dict.fromkeys(rules))
     for rule in names:
         registry.lookup("rule", rule)
+    if task is not None:
+        choose(context, names, task)
     if compare is None:
         measure(names, quick)
     else:
         judge(names, compare)
+
+
+def choose(context: click.Context, rules: list[str], task: str) -> None:
+    """Let the processes that measure take a task, until the command ends; the rules must fit it."""
+    from rnnsim.benchmarking.suite import choices
+    from rnnsim.training.experiment import configure
+
+    for rule in rules:
+        configure(rule, task)  # says why, if it cannot
+        if not choices.suits(task, rule):
+            raise RnnsimError(f"{rule} is not measured on {task}, which is for another kind of network; "
+                              f"the default is {choices.task_for(rule)}")  # fmt: skip
+    before, os.environ[choices.CHOICE] = os.environ.get(choices.CHOICE, ""), task
+    context.call_on_close(lambda: os.environ.update({choices.CHOICE: before}))
 
 
 def measure(rules: list[str], quick: bool) -> None:

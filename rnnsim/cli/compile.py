@@ -7,6 +7,7 @@ import sys
 import click
 
 from rnnsim import checks, registry
+from rnnsim.cli.experiment import verbose
 from rnnsim.compiler import kernel_files
 from rnnsim.compiler.environment import load_numba
 from rnnsim.errors import RnnsimError
@@ -19,6 +20,7 @@ from rnnsim.errors import RnnsimError
 )
 @click.option("--all-tasks", is_flag=True, help="Compile for every task that the rule can train on.")
 @click.option("--jobs", type=int, default=1, show_default=True, help="Number of processes.")
+@verbose
 def command(rules: tuple[str, ...], tasks: tuple[str, ...], all_tasks: bool, jobs: int) -> None:
     """Compile rules, so that their first run starts at once.
 

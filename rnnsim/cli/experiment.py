@@ -4,25 +4,34 @@ from __future__ import annotations
 
 import inspect
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import click
 
 from rnnsim.compiler.bounds import CHECK
+from rnnsim.compiler.explaining import VERBOSE
 from rnnsim.errors import RnnsimError, shown
 
 
-def check_bounds(context: click.Context, _: click.Parameter, given: bool) -> None:
-    """Let this process and those that it starts check indices, until the command ends."""
-    if given:
-        before, os.environ[CHECK] = os.environ.get(CHECK, ""), "1"
-        context.call_on_close(lambda: os.environ.update({CHECK: before}))
+def switches_on(variable: str) -> Callable[[click.Context, click.Parameter, bool], None]:
+    """Make the callback of a flag that sets a variable, for this process and those that it starts."""
+
+    def switch(context: click.Context, _: click.Parameter, given: bool) -> None:
+        if given:
+            before, os.environ[variable] = os.environ.get(variable, ""), "1"
+            context.call_on_close(lambda: os.environ.update({variable: before}))
+
+    return switch
 
 
-EXPERIMENT = (
-    click.argument("rule"),
-    click.argument("task"),
+verbose = click.option(
+    "--verbose", is_flag=True, expose_value=False, callback=switches_on(VERBOSE),
+    help="Show all that Numba says of a kernel that it cannot compile.",
+)  # fmt: skip
+
+
+CHOICES = (
     click.option("--network", metavar="KIND", help="Kind of network: recurrent, gru or fast-weight."),
     click.option("--settings", metavar="NAME", help="Which of the task's settings supply the defaults."),
     click.option("--steps", type=int, metavar="N", help="Maximum number of time steps."),
@@ -43,17 +52,28 @@ EXPERIMENT = (
     click.option("--criterion", metavar="NAME", help="Which of the task's criteria counts as solved."),
     click.option("--tailored", is_flag=True,
                  help="Compile for the exact sizes: small networks learn up to five times as fast."),
-    click.option("--check-bounds", is_flag=True, expose_value=False, callback=check_bounds,
+    click.option("--check-bounds", is_flag=True, expose_value=False, callback=switches_on(CHECK),
                  help="Check all indices: slow, but names the line of one that is out of bounds."),
+    verbose,
     click.option("-o", "options", multiple=True, metavar="NAME=VALUE",
                  help="An option of the rule, the task, the optimizer or the network (activation, leak, "
                       "loss, scheme, gain, architecture, tau, ...); may be repeated."),
 )  # fmt: skip
 
 
+def choices(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options to a command."""
+    return added(command, CHOICES)
+
+
 def experiment(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add these arguments and options to a command."""
-    for parameter in reversed(EXPERIMENT):
+    """Add the arguments RULE and TASK and the options to a command."""
+    return added(command, (click.argument("rule"), click.argument("task"), *CHOICES))
+
+
+def added(command: Callable[..., Any], parameters: Sequence[Any]) -> Callable[..., Any]:
+    """Add parameters to a command, in this order."""
+    for parameter in reversed(parameters):
         command = parameter(command)
     return command
 

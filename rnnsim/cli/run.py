@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable
 from typing import Any
 
 import click
 
 from rnnsim.cli.experiment import check_options, experiment, named_options
-from rnnsim.errors import RnnsimError
+from rnnsim.cli.kept import kept
 from rnnsim.folders import check_writable
 from rnnsim.runs.progress import compilation_announced
 from rnnsim.runs.running import run
@@ -27,6 +25,14 @@ from rnnsim.runs.running import run
     metavar="NAME",
     help="The weights to keep: last, or best, those that did best on validation data, beside the last.",
 )
+@click.option(
+    "--monitor",
+    multiple=True,
+    metavar="NAME",
+    help="Record this while it learns: params, grad, state, spectral-radius, params.W, ...; with --save "
+    "all of it is kept; may be repeated.",
+)
+@click.option("--monitor-every", type=int, metavar="N", help="Steps between records.")
 @click.option("--save", metavar="DIR", help="Folder to save the run in.")
 @click.option("--plot", metavar="FILE", help="Draw the learning curve into a file (.png, .svg, .pdf).")
 @click.option(
@@ -39,6 +45,7 @@ def command(
     task: str,
     options: tuple[str, ...],
     no_stop: bool,
+    monitor: tuple[str, ...],
     save: str | None,
     plot: str | None,
     plot_behaviour: str | None,
@@ -58,21 +65,8 @@ def command(
     if save is not None:
         check_writable(save)
     with compilation_announced():
-        result = run(rule, task, stop=not no_stop, progress=True, **given, **chosen)
-    files = ((result.save, save), (result.plot, plot), (result.plot_behaviour, plot_behaviour))
-    try:
+        result = run(
+            rule, task, stop=not no_stop, monitor=monitor or None, progress=True, **given, **chosen
+        )
+    with kept((result.save, save), (result.plot, plot), (result.plot_behaviour, plot_behaviour)):
         click.echo(result.summary())
-    finally:  # also where nobody reads it
-        kept = [_kept(write, place) for write, place in files if place is not None]
-    if not all(kept):
-        sys.exit(2)
-
-
-def _kept(write: Callable[[str], Any], place: str) -> bool:
-    """Write a file; if that fails, say why, since others may yet be written."""
-    try:
-        write(place)
-    except RnnsimError as error:
-        click.echo(f"rnnsim: {error}", err=True)
-        return False
-    return True

@@ -46,6 +46,7 @@ def _facts(task: type[Task]) -> list[str]:
             for name, criterion in made.criteria.items()
         ]
         lines.append(f"baseline loss per target: {made.baseline:.4g}")
+        lines += [f"least loss, {name}: {loss:.4g}" for name, loss in made.floors.items()]
         lines += [f"published: {rule} within {step:,} steps" for rule, step in made.published.items()]
         lines += [f"settings for a {kind} network: {', '.join(names)}"
                   for kind, names in _settings(made).items()]  # fmt: skip

@@ -5,4 +5,7 @@ At its top a module imports only what its ``--help`` needs, as listing the verbs
 
 from __future__ import annotations
 
-VERBS = ("run", "sweep", "rules", "tasks", "compile", "cache", "bench")
+VERBS = (
+    "run", "sweep", "compare", "rules", "tasks", "check", "compile", "cache", "bench", "new-rule",
+    "new-task", "new-network",
+)  # fmt: skip

@@ -9,7 +9,7 @@ not support.
 from rnnsim.compiler.binding import NUMBERS, Bound, bind_arguments, is_plain, rebind
 from rnnsim.compiler.bounds import checked, checking_bounds
 from rnnsim.compiler.compose import compiled
-from rnnsim.compiler.environment import is_uncompiled
+from rnnsim.compiler.environment import is_uncompiled, uncompiled
 from rnnsim.compiler.guard import Guard
 from rnnsim.compiler.listeners import listeners
 from rnnsim.compiler.machine import VECTOR
@@ -40,4 +40,5 @@ __all__ = [
     "rebind",
     "sharing_state",
     "specialise",
+    "uncompiled",
 ]

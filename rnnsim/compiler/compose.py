@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
-from rnnsim.compiler import pieces
+from rnnsim.compiler import explaining, pieces
 from rnnsim.compiler.bounds import checked, explained
 from rnnsim.compiler.fingerprint import Fingerprint, fingerprint
 from rnnsim.compiler.listeners import tell
@@ -23,7 +21,6 @@ from rnnsim.compiler.marks import (
 from rnnsim.compiler.references import reachable_functions
 from rnnsim.compiler.sharing import start_threading_layer
 from rnnsim.compiler.snapshot import snapshot
-from rnnsim.errors import RnnsimError
 from rnnsim.kernels import options_of
 
 _compiled: dict[Fingerprint, Callable[..., Any]] = {}  # equal compositions are compiled once
@@ -55,11 +52,11 @@ def compiled(function: Callable[..., Any], owner: str = "") -> Callable[..., Any
         with compiler_lock():
             copy, key = snapshot(function)
             if key not in _compiled:
-                _compiled[key] = _compile(copy, key.hash, owner)
+                _compiled[key] = _compile(copy, key, owner)
     return _compiled[key]
 
 
-def _compile(function: Callable[..., Any], key: str, owner: str) -> Callable[..., Any]:
+def _compile(function: Callable[..., Any], key: Fingerprint, owner: str) -> Callable[..., Any]:
     import numba
 
     start_threading_layer()  # machine code refers to its symbols
@@ -71,17 +68,19 @@ def _compile(function: Callable[..., Any], key: str, owner: str) -> Callable[...
     if pieces.in_use(pieces.CACHE):
         from rnnsim.compiler.cache import KernelCache
 
-        dispatcher._cache = KernelCache(owner, function.__name__, key)
+        dispatcher._cache = KernelCache(owner, function.__name__, key.hash)
     else:
         tell(owner or function.__name__, False)
 
     def call(*arguments: Any) -> Any:
         try:
             return dispatcher(*arguments)
-        except numba.core.errors.NumbaError as error:
-            raise RnnsimError(_cause(str(error))) from error
         except IndexError as error:
             raise explained(error) from error
+        except Exception as error:
+            if not (isinstance(error, numba.core.errors.NumbaError) or explaining.is_of_author(error)):
+                raise
+            raise explaining.explained(error, owner, reached, key.classes, arguments) from None
 
     call.dispatcher = dispatcher  # type: ignore[attr-defined]
     return call
@@ -138,17 +137,3 @@ def _entry_point(function: Callable[..., Any]) -> Any:
     return numba.njit(**OPTIONS, **ENTRY_OPTIONS, boundscheck=checked(), pipeline_class=pipeline)(
         function
     )
-
-
-def _cause(message: str) -> str:
-    """Extract the cause from Numba's message, which has a paragraph for each caller too."""
-    innermost = message.split("Failed in nopython mode pipeline")[-1]
-    place = re.search(r'File "([^"]+)", line (\d+)', innermost)
-    where = f" ({Path(place[1]).name}, line {place[2]})" if place else ""
-    lines = [line.strip() for line in innermost.splitlines()[1:] if line.strip()]
-    cause = lines[0] if lines else message.strip()
-    reasons = re.findall(r"raised a specific error:\s+(?:TypingError: )?(.+)", innermost)
-    called = re.search(r"<function [^ ]*?(\w+) at ", cause)
-    if called and len(reasons) == 1:  # a native function has a single signature
-        cause = f"{called[1]}: {reasons[0]}"
-    return f"Numba cannot compile a function{where}: {cause}"

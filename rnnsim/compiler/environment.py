@@ -1,4 +1,4 @@
-"""Settings of Numba in the environment: what it cannot use is an error that names the variable.
+"""Settings of the compiler in the environment: what it cannot use is an error that names the variable.
 
 By itself Numba reports them in many ways: by a warning of several lines, by exceptions of several kinds
 when it is imported or when its threads start, or by ending the process.
@@ -9,8 +9,10 @@ from __future__ import annotations
 import os
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
+from rnnsim.compiler.explaining import VERBOSE
 from rnnsim.compiler.machine import BITS
 from rnnsim.errors import RnnsimError, described, shown
 
@@ -27,6 +29,7 @@ def _is_count(text: str) -> bool:
 SETTINGS: dict[str, tuple[str, Callable[[str], bool]]] = {
     "NUMBA_NUM_THREADS": (f"a whole number from 1 to {MOST_THREADS}", _is_count),
     BITS: ("256 or 512", ("256", "512").__contains__),
+    VERBOSE: ("0 or 1", ("0", "1").__contains__),
     "NUMBA_OPT": (f"one of {', '.join(LEVELS)}", LEVELS.__contains__),
     "NUMBA_THREADING_LAYER": (
         f"one of {', '.join(LAYERS)}, default, safe, forksafe, threadsafe",
@@ -72,6 +75,20 @@ def is_uncompiled() -> bool:
     import numba
 
     return bool(numba.config.DISABLE_JIT)  # type: ignore[attr-defined]
+
+
+@contextmanager
+def uncompiled() -> Iterator[None]:
+    """Run kernels as the plain Python that they are, in all threads, where compiling is not worth it."""
+    load_numba()
+    from numba import config
+
+    before = config.DISABLE_JIT  # type: ignore[attr-defined]
+    config.DISABLE_JIT = 1  # type: ignore[attr-defined]
+    try:
+        yield
+    finally:
+        config.DISABLE_JIT = before  # type: ignore[attr-defined]
 
 
 def _import_numba() -> None:

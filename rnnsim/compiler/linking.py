@@ -25,6 +25,7 @@ from numba.core.typing.templates import infer_global
 from numba.extending import models, register_model
 
 from rnnsim.compiler.bounds import checked
+from rnnsim.compiler.explaining import is_of_author, note_function
 from rnnsim.compiler.pieces import LOCATING, in_use
 from rnnsim.errors import RnnsimError
 
@@ -98,6 +99,13 @@ class InnerCompiler(Compiler):
     """Compiler of inner kernels."""
 
     library: ClassVar[type[JITCodeLibrary]] = DeferredLibrary
+
+    def compile_extra(self, func: Any) -> Any:
+        try:
+            return super().compile_extra(func)  # type: ignore[no-untyped-call]
+        except Exception as error:
+            note_function(error, func)
+            raise
 
     def define_pipelines(self) -> Any:
         state = self.state
@@ -177,10 +185,12 @@ class EntryPointCompiler(InnerCompiler):
     def compile_extra(self, func: Any) -> Any:
         try:
             with no_garbage_collection():
-                result = super().compile_extra(func)  # type: ignore[no-untyped-call]
+                result = super().compile_extra(func)
         except (NumbaError, RnnsimError):
             raise
         except Exception as error:
+            if is_of_author(error):
+                raise
             raise RnnsimError(
                 f"Numba {numba.__version__} cannot link kernels as this version of rnnsim does "
                 f"({type(error).__name__}: {error}); RNNSIM_COMPILER=plain does without"

@@ -24,6 +24,7 @@ from rnnsim.task import Task
 from rnnsim.training.best import Best
 from rnnsim.training.evaluation import Evaluation
 from rnnsim.training.experiment import Experiment, configure
+from rnnsim.training.monitors import STEP, Monitors
 from rnnsim.training.observing import curve_metrics
 from rnnsim.training.optimizers import Optimizer
 from rnnsim.training.schedules import NAMES
@@ -53,6 +54,8 @@ class Run:
     metrics : dict of arrays
         The learning curve: ``step`` (the last step of each point), ``loss`` per target, and the
         task's score per target under its name.
+        With monitors, what each recorded under its name, and the steps of the records
+        (``monitor_step``).
     best : Best or None
         With ``keep="best"``, the parameters that did best on validation data, their step and loss.
     """
@@ -73,6 +76,12 @@ class Run:
     @property
     def steps_per_second(self) -> float:
         return self.steps / self.seconds
+
+    @property
+    def monitored(self) -> dict[str, Array]:
+        """The part of ``metrics`` that monitors recorded, with the steps of the records."""
+        of_curve = ("step", "loss", self.experiment.task.score)
+        return {name: array for name, array in self.metrics.items() if name not in of_curve}
 
     def summary(self) -> str:
         """Summarise the result in a few lines."""
@@ -95,10 +104,20 @@ class Run:
             lines.append(worse)
         if not self.solved_at:
             lines.append(what_to_try(experiment, self.metrics, self.loss))
+        lines += self._said_by_monitors()
         if radius is not None:
             stable = "stable" if radius < 1 else "some are unstable"
             lines.insert(2, f"steady states: spectral radius at most {radius:.3g}, {stable}")
         return "\n".join(lines)
+
+    def _said_by_monitors(self) -> list[str]:
+        """A line for each monitor of a number: its first and its last record."""
+        steps = self.monitored.get(STEP)
+        return [
+            f"{name}: {values[0]:.4g} after {steps[0]:,} steps, {values[-1]:.4g} after {steps[-1]:,}"
+            for name, values in self.monitored.items()
+            if steps is not None and name != STEP and values.ndim == 1
+        ]
 
     def plot(self, path: str | Path | None = None, *, behaviour: bool = False) -> Any:
         """Draw the learning curve, and save it if ``path`` is given.
@@ -146,7 +165,10 @@ class Run:
         if self.best is not None:
             best = self.best.params._asdict()
             params |= {f"{folders.BEST}{name}": array for name, array in best.items()}
-        return folders.save(folder, _summary(self), self.metrics, params)
+        monitored = self.monitored
+        curve = {name: array for name, array in self.metrics.items() if name not in monitored}
+        params |= {f"{folders.MONITOR}{name}": monitored[name].astype(float) for name in monitored}
+        return folders.save(folder, _summary(self), curve, params)
 
 
 @reports_memory
@@ -174,6 +196,8 @@ def run(
     stop: bool = True,
     tailored: bool = False,
     keep: str = "last",
+    monitor: Any = None,
+    monitor_every: int | None = None,
     save: str | Path | None = None,
     progress: bool = False,
     check_bounds: bool = False,
@@ -238,6 +262,16 @@ def run(
     keep : "last" or "best"
         With ``best``, the result has the parameters that did best on validation data beside the last;
         they are looked at about fifty times in ``steps``.
+    monitor : str, sequence of str, or mapping, optional
+        What to record into ``metrics`` while the network learns: names, or a mapping from a name of
+        yours to a name or a function. A function is given a :class:`~rnnsim.training.monitors.Seen`
+        (``step``, ``params``, ``grad``, ``state``, ``network``; arrays that cannot be written to), and
+        returns a number or an array. The names are ``params``, ``grad``, ``state``,
+        ``spectral-radius`` (of W), and those of single arrays: ``params.W``, ``grad.b``. The run is the
+        same to the bit without them.
+    monitor_every : int, optional
+        Steps between records, which are made at the end of a window, and at the end of the run; by
+        default a hundredth of ``steps``.
     save : path, optional
         A folder to save the run in. If it cannot be written to any more at the end (the disk is full), a
         warning says so, and the result is returned all the same.
@@ -265,16 +299,20 @@ def run(
         If a network does not converge to a steady state.
     """
     checks.boolean("progress", progress)
+    if monitor_every is not None and monitor is None:
+        raise RnnsimError("monitor_every is given, and there is nothing to record: give monitor, too")
     if save is not None:
         folders.check_writable(save)
     with checking_bounds(check_bounds):
-        trainer = TaskTraining(configure(
+        experiment = configure(
             rule, task, network=network, settings=settings, steps=steps, seed=seed, hidden=hidden,
             optimizer=optimizer, learning_rate=learning_rate, clip=clip, weight_decay=weight_decay,
             schedule=schedule, schedule_steps=schedule_steps, reduction=reduction, window=window,
             batch=batch, dtype=dtype, params=params, criterion=criterion, stop=stop, tailored=tailored,
             keep=keep, options=options,
-        ))  # fmt: skip
+        )  # fmt: skip
+        monitors = None if monitor is None else Monitors(experiment, monitor, monitor_every)
+        trainer = TaskTraining(experiment, monitors)
         with progress_bar(trainer, shown=progress) as show:
             for _ in trainer.chunks():
                 show()
@@ -290,6 +328,9 @@ def run(
 def result_of(trainer: TaskTraining) -> Run:
     """Make the result of a run from its trainer, evaluating the network as it is now."""
     experiment = trainer.experiment
+    metrics = curve_metrics(trainer.curve, trainer.step, experiment.task.score)
+    if trainer.monitors is not None:
+        metrics |= trainer.monitors.metrics()
     return Run(
         experiment=experiment,
         params=trainer.params,
@@ -297,7 +338,7 @@ def result_of(trainer: TaskTraining) -> Run:
         steps=trainer.step,
         seconds=max(trainer.seconds, 1e-9),
         held_out=trainer.evaluate(),
-        metrics=curve_metrics(trainer.curve, trainer.step, experiment.task.score),
+        metrics=metrics,
         best=trainer.best,
     )
 

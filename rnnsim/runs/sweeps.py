@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import pickle
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
@@ -16,8 +15,9 @@ from rnnsim import checks
 from rnnsim.errors import Diverged, NoSteadyState, RnnsimError, reports_memory
 from rnnsim.rule import Rule
 from rnnsim.runs.processes import Death, in_processes
+from rnnsim.runs.seeds import refuse_those_of_a_run, table
 from rnnsim.task import Task
-from rnnsim.training.experiment import Experiment, configure
+from rnnsim.training.experiment import Experiment, configure_from
 from rnnsim.training.task_training import TaskTraining
 from rnnsim.typing import Array
 
@@ -25,7 +25,6 @@ NEVER = np.inf
 QUANTILES = {"10%": 0.1, "median": 0.5, "90%": 0.9}
 PIECE = 4  # maximum number of seeds that a process takes at a time
 MOST_SAID = 3  # problems that a message lists
-OF_RUN = ("seed", "stop", "keep", "save", "progress")  # arguments of a run that a sweep does not take
 
 
 @dataclass(frozen=True)
@@ -99,21 +98,6 @@ def _step(at: float) -> str:
     return "never" if at == NEVER else f"{at:,.0f}"
 
 
-def table(rows: Sequence[tuple[str, Mapping[str, str]]]) -> str:
-    """Format labelled rows as an aligned Markdown table, leaving out columns without any entry."""
-    columns = [name for name in rows[0][1] if any(row[name] for _, row in rows)]
-    lines = [["", *columns], *([label, *(row[name] for name in columns)] for label, row in rows)]
-    widths = [max(map(len, column)) for column in zip(*lines)]
-    rule = ["-" * widths[0], *("-" * (width - 1) + ":" for width in widths[1:])]
-    lines.insert(1, rule)
-    return "\n".join(
-        f"| {label:<{widths[0]}} | "
-        + " | ".join(f"{cell:>{width}}" for cell, width in zip(cells, widths[1:]))
-        + " |"
-        for label, *cells in lines
-    )
-
-
 class Incomplete(RnnsimError):
     """Some seeds of a sweep have no result; the message says why, and ``sweep`` has the others."""
 
@@ -181,10 +165,7 @@ def sweep(
     checks.whole("jobs", jobs, 1, checks.MOST_PROCESSES)
     checks.boolean("control", control)
     checks.boolean("progress", progress)
-    if taken := [name for name in OF_RUN if name in choices]:
-        raise RnnsimError(
-            f"{taken[0]} is an argument of a single run; a sweep is of the seeds 0, 1, ..."
-        )
+    refuse_those_of_a_run(choices, "sweep")
     found, problem = _sweep(_Recipe(rule, task, choices), seeds, jobs, progress)
     if control and not problem:
         control_recipe = _Recipe(rule, task, {**choices, "learning_rate": 0.0})
@@ -204,10 +185,7 @@ class _Recipe(NamedTuple):
 
     def experiment(self) -> Experiment:
         """Configure the experiment with seed 0."""
-        arguments = inspect.signature(configure).parameters.keys() - {"options"}
-        named = {name: value for name, value in self.choices.items() if name in arguments}
-        options = {name: value for name, value in self.choices.items() if name not in arguments}
-        return configure(self.rule, self.task, options=options, **named)
+        return configure_from(self.rule, self.task, self.choices)
 
 
 def _sweep(recipe: _Recipe, seeds: int, jobs: int, progress: bool) -> tuple[Sweep, str]:

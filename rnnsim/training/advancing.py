@@ -30,6 +30,7 @@ from rnnsim.training.loop import (
 )
 from rnnsim.training.observing import Observer
 from rnnsim.training.optimizers import Optimizer
+from rnnsim.training.rule_parts import allocate_memory
 from rnnsim.training.schedules import Schedule
 from rnnsim.training.sequences import fresh_values, multiplications, refresh, set_arrays
 from rnnsim.typing import Array, Kernel, State, Trajectory
@@ -244,7 +245,7 @@ def allocate(
         previous=np.zeros_like(scales),
         state=state,
         trajectory=network.trajectory(trajectory_rows(plan), batch),
-        memory=rule.memory(network, batch, window, np.random.default_rng([settings.seed, 3])),
+        memory=allocate_memory(rule, network, batch, window, np.random.default_rng([settings.seed, 3])),
         optimizer_memory=optimizer.memory(flat_params.size, dtype),
         observed=observer.memory,
     )

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from rnnsim import checks, registry
@@ -126,6 +127,34 @@ def configure(
         keep=checks.known_name("keep", keep, KEEP),
         params=None if params is None else net.views(net.pack(params)),
     )
+
+
+def configure_from(rule: str | Rule, task: str | Task, choices: Mapping[str, Any]) -> Experiment:
+    """Resolve the arguments and the options of :func:`rnnsim.run`, given together.
+
+    Raises
+    ------
+    RnnsimError
+        If one is invalid or does not fit the others.
+    """
+    arguments = inspect.signature(configure).parameters.keys() - {"rule", "task", "options"}
+    named = {name: value for name, value in choices.items() if name in arguments}
+    options = {name: value for name, value in choices.items() if name not in arguments}
+    return configure(rule, task, options=options, **named)
+
+
+def with_rule(experiment: Experiment, rule: Rule) -> Experiment:
+    """The same experiment by another rule: the same network, data, windows and settings.
+
+    Raises
+    ------
+    RnnsimError
+        If the rule cannot learn the task, train the network or learn in these windows.
+    """
+    task, network = experiment.task, experiment.network
+    _check_fit(rule, task, network)
+    _window(rule, task, Suggestion(), network, experiment.window)
+    return replace(experiment, rule=rule)
 
 
 def _kind(rule: type[Rule], network: str | Network | None) -> str:

@@ -21,6 +21,7 @@ from rnnsim.network import Network, Stream
 from rnnsim.numerics.linalg import all_finite
 from rnnsim.rule import Rule, Window
 from rnnsim.training.optimizers import Optimizer, clip_norm
+from rnnsim.training.rule_parts import kernel_of
 from rnnsim.training.schedules import Schedule, factor
 from rnnsim.typing import Array, Kernel, Memory, Params, State, Trajectory
 
@@ -114,7 +115,7 @@ def loop_kernel(network: Network, rule: Rule, optimizer: Optimizer, observe: Ker
     It runs until ``until`` steps are done or the stream is used up. ``observe`` is that of an
     :class:`rnnsim.training.observing.Observer`.
     """
-    learn, keep_history, update = rule.learn(network), network.keep_history, optimizer.update()
+    learn, keep_history, update = kernel_of(rule, network), network.keep_history, optimizer.update()
 
     @kernel(allocates=False)
     def loop(training: Training, stream: Stream, until: int) -> int:

@@ -122,6 +122,30 @@ def curve_point(curve: Curve, step: int) -> int:
     return CURVE // 2
 
 
+def curve_every(steps: int) -> int:
+    """The steps of a point of the learning curve after so many steps."""
+    every = 1
+    while steps > CURVE * every:
+        every *= 2
+    return every
+
+
+def losses_at(curve: Curve, every: int, points: int) -> Array:
+    """The learning curve in points of so many steps, of which its own are parts; nan without targets.
+
+    Returns
+    -------
+    (points,) array
+    """
+    parts = every // int(curve.every[0])
+    sums = np.zeros((2, points * parts))
+    used = min(CURVE, points * parts)
+    sums[:, :used] = curve.loss[:used], curve.weight[:used]
+    loss, weight = sums.reshape(2, points, parts).sum(axis=2)
+    with np.errstate(invalid="ignore"):
+        return np.asarray(loss / weight)
+
+
 def curve_metrics(curve: Curve, steps: int, score: str) -> dict[str, Array]:
     """Compute the learning curve from the loop's sums, leaving out points without targets.
 

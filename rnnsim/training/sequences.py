@@ -17,6 +17,7 @@ from rnnsim.numerics.shards import has_shards
 from rnnsim.numerics.threads import work_context
 from rnnsim.numerics.views import as_vector
 from rnnsim.rule import DONE, Rule, Window, nbytes
+from rnnsim.training.rule_parts import allocate_memory, kernel_of
 from rnnsim.typing import Array, Integers, Kernel, Memory, Params, State, Trajectory
 
 NOT_FINITE = -1  # what a pass returns where an array that it was to look at is not finite
@@ -72,7 +73,7 @@ def pass_kernel(network: Network, rule: Rule) -> Kernel:
     gradient is written to ``out``. With ``looks``, nothing is done where parameters, inputs or targets
     are not finite.
     """
-    learn, keep_history = rule.learn(network), network.keep_history
+    learn, keep_history = kernel_of(rule, network), network.keep_history
 
     @kernel(allocates=False)
     def over(work: Work, stream: Stream, begin: int, end: int, looks: bool, out: Array) -> int:
@@ -208,7 +209,7 @@ class Pass:
         self.network, self.rule, self.shape = network, rule, shape
         flat, grad = (aligned_zeros((network.n_params,), network.dtype) for _ in range(2))
         history = min(rule.history(window), before + steps - 1)  # the last window may be one step long
-        memory = rule.memory(network, batch, window, np.random.default_rng(seed))
+        memory = allocate_memory(rule, network, batch, window, np.random.default_rng(seed))
         rows = 1 if has_shards(memory) else min(2 * history + rule.rows(window), before + steps)
         self.views, self.begin = network.views(flat), network.state(batch)
         self.stream = empty_stream(steps, batch, 0, network.n_out, network.dtype)

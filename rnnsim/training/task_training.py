@@ -15,6 +15,7 @@ from rnnsim.training.best import Best, Validation
 from rnnsim.training.evaluation import Evaluation, evaluate
 from rnnsim.training.experiment import Experiment
 from rnnsim.training.loop import RUNNING, SOLVED, Training
+from rnnsim.training.monitors import Monitors
 from rnnsim.training.observing import recording
 from rnnsim.typing import Params, State, Trajectory
 
@@ -30,6 +31,7 @@ class TaskTraining:
     Parameters
     ----------
     experiment : Experiment
+    monitors : Monitors, optional
 
     Attributes
     ----------
@@ -44,8 +46,8 @@ class TaskTraining:
         Run time so far, excluding compilation.
     """
 
-    def __init__(self, experiment: Experiment) -> None:
-        self.experiment = experiment
+    def __init__(self, experiment: Experiment, monitors: Monitors | None = None) -> None:
+        self.experiment, self.monitors = experiment, monitors
         network, task, batch = experiment.network, experiment.task, experiment.batch
         observer = recording(experiment.criterion, SCORES[task.score])
         self.stream, self.curve = task_stream(experiment), observer.memory.curve
@@ -59,6 +61,8 @@ class TaskTraining:
         self.advance.run(self.stream, 0)  # compiles, without doing a step
         self._refill()
         self._validation = Validation(experiment, self.advance) if experiment.keep == "best" else None
+        if monitors is not None:
+            monitors.begin(network, self.training)
         self._filling = self.advance.seconds = 0.0  # the first calls compiled too
 
     @property
@@ -102,7 +106,7 @@ class TaskTraining:
         """
         experiment, clock = self.experiment, self.training.clock
         held_out = experiment.criterion if isinstance(experiment.criterion, HeldOut) else None
-        every = [looks.every for looks in (held_out, self._validation) if looks]
+        every = [looks.every for looks in (held_out, self._validation, self.monitors) if looks]
         code, most = RUNNING, chunk or CHUNK
         while code != SOLVED and self.step < experiment.steps:
             if clock.row[0] == clock.filled[0]:
@@ -111,7 +115,7 @@ class TaskTraining:
             looks = [(before // steps + 1) * steps for steps in every]
             until = min([experiment.steps, before + most, *looks])
             start = self.advance.seconds
-            code = self.advance.run(self.stream, until)
+            code = self._learn(until)
             if chunk is None and self.advance.seconds - start < INTERVAL / 2:
                 most = min(2 * most, experiment.steps)
             if held_out and _passed(held_out.every, before, self.step):
@@ -119,7 +123,13 @@ class TaskTraining:
             ends = code == SOLVED or self.step >= experiment.steps
             if self._validation and (ends or _passed(self._validation.every, before, self.step)):
                 self._validation.look()
+            if self.monitors and (ends or _passed(self.monitors.every, before, self.step)):
+                self.monitors.look(self.step)
             yield
+
+    def _learn(self, until: int) -> int:
+        """Learn from the rows of the stream until a step or its end; the code of the loop."""
+        return self.advance.run(self.stream, until)
 
     def _refill(self) -> None:
         clock = self.training.clock

@@ -43,14 +43,21 @@ PLUGIN = Path(__file__).parents[1] / "example_plugin"
 RULES = sorted(registry.installed().rules)
 
 
+def distribution(folder: Path, name: str, *modules: str) -> None:
+    """Lay out a distribution with some modules of the example plugin."""
+    about = folder / f"{name.replace('-', '_')}-0.1.0.dist-info"
+    about.mkdir()
+    (about / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 0.1.0\n")
+    points = "\n".join(f"{module} = {module}" for module in modules)
+    (about / "entry_points.txt").write_text(f"[rnnsim]\n{points}\n")
+    for module in modules:
+        shutil.copy(PLUGIN / f"{module}.py", folder)
+
+
 @pytest.fixture
 def stranger(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The example plugin, installed for new processes alone."""
-    shutil.copy(PLUGIN / "one_step.py", tmp_path)
-    about = tmp_path / "rnnsim_one_step-0.1.0.dist-info"
-    about.mkdir()
-    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: rnnsim-one-step\nVersion: 0.1.0\n")
-    (about / "entry_points.txt").write_text("[rnnsim]\none-step = one_step\n")
+    distribution(tmp_path, "rnnsim-one-step", "one_step")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     return tmp_path
 
@@ -95,6 +102,40 @@ def test_a_strangers_rule_is_in_the_suites(stranger: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("'one-step'") == 3
     assert "'one-step on " in done.stdout
+
+
+TASKS = """
+from rnnsim.benchmarking.suite.choices import task_for
+print(task_for("one-step"), task_for("bptt"))
+"""
+
+
+@pytest.mark.parametrize("of_rule", [False, True])
+def test_the_default_is_no_task_of_another_plugin(
+    of_rule: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Though it suggests the rule; the control: one of the rule's own package is taken then."""
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    packages = [("one_step", "smoothing_task")] if of_rule else [("one_step",), ("smoothing_task",)]
+    for i, modules in enumerate(packages):
+        distribution(tmp_path, f"package-{i}", *modules)
+    task = tmp_path / "smoothing_task.py"
+    text = task.read_text()
+    for rule in ("one-step", "bptt"):
+        task.write_text(text.replace("Suggestion(h", f'Suggestion(rule="{rule}", h'))
+        of_one_step, of_bptt = python("-c", TASKS).stdout.split()
+        assert (of_one_step == "smoothing") == of_rule
+        assert of_bptt != "smoothing"
+
+
+def test_a_task_that_is_chosen_is_the_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    default = choices.task_for("rtrl")
+    monkeypatch.setenv(choices.CHOICE, "adding")
+    assert (default, choices.task_for("rtrl")) != ("adding", "adding")
+    assert choices.task_for("rtrl") == "adding"
+    assert choices.task_for("recurrent-backprop") != "adding"  # which it cannot learn
+    monkeypatch.setenv(choices.CHOICE, "")
+    assert choices.task_for("rtrl") == default
 
 
 # --- counting operations ---
@@ -391,6 +432,11 @@ def refused(*arguments: str) -> str:
 
 def test_mistakes_are_one_line(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     assert "rtrl" in refused("rtlr")
+    assert "did you mean adding" in refused("rtrl", "--task", "addding")
+    assert "needs a task of time steps" in refused("rtrl", "--task", "steady-state-xor")
+    other = refused("fast-weights-1", "--task", "delayed-xor")
+    assert "fast-weights-1 is not measured on delayed-xor, which is for another kind of net" in other
+    assert not os.environ.get(choices.CHOICE)
     monkeypatch.chdir(tmp_path)
     assert "not a git repository" in refused("rtrl", "--compare", "HEAD")
     monkeypatch.setitem(sys.modules, "asv", None)
@@ -413,9 +459,9 @@ def test_a_revision_that_is_not_there_is_one_line(
 
 
 def test_a_strangers_rule_is_measured(stranger: Path) -> None:
-    done = python("-m", "rnnsim", "bench", "one-step", "--quick")
+    done = python("-m", "rnnsim", "bench", "one-step", "--quick", "--task", "flip-flop")
     assert done.returncode == 0, done.stderr
-    assert "one-step [rnnsim-one-step 0.1.0], on " in done.stdout
+    assert "one-step [rnnsim-one-step 0.1.0], on flip-flop where a task is needed" in done.stdout
     for label in ("n = 8", "step alone", "whole loop", "memory", "grows as", "learns", "first run"):
         assert label in done.stdout
     assert "nan" not in done.stdout

@@ -30,13 +30,13 @@ COUNT = ["three", "", "1.5", "1e5", "nan", "0", "-1", "9" * 30, "9" * 5000, "\ud
 SEED = [*COUNT[:5], "-1", "9" * 5000, "\ud800", "0x10"]
 NUMBER = ["three", "", "nan", "-inf", "-1", "1e400", "1,5", "\ud800", "9" * 5000]
 FIGURE = ["", "curve", "curve.xyz", "no/such/curve.png", "nul\0.png", "\ud800.png", "two\nlines", "."]
+NEW = ["Own", "own_", "3", "", "o n", "own-", "\ud800", "two\nlines", "x" * 41]
+FOLDER = ["", "nul\0", "\ud800"]
 PAIRS = ["", "d", "=3", "d=", "d=x", "d=0", "d=1.5", "d=1e400", "d=\ud800", "d=nul\0", "d=" + "9" * 30,
          "d=" + "9" * 5000, "xyzzy=1", "steps=5", "rule=rtrl", "\ud800=1", "two\nlines=1",
          "x" * 9000]  # fmt: skip
 
-EXPERIMENT = {
-    "rule": TEXT,
-    "task": TEXT,
+CHOICES = {
     "network": TEXT,
     "settings": TEXT,
     "steps": COUNT,
@@ -54,40 +54,58 @@ EXPERIMENT = {
     "criterion": TEXT,
     "tailored": ["", "1"],
     "check_bounds": ["", "1"],
+    "verbose": ["", "1"],
     "options": PAIRS,
 }
+EXPERIMENT = {"rule": TEXT, "task": TEXT, **CHOICES}
 FLAG = ["", "1"]
 
 # Of each verb: the words that it cannot do without, by name, and for each parameter what is wrong.
 TABLE: dict[str, tuple[dict[str, str], dict[str, list[str]]]] = {
     "run": (
         {"rule": "bptt", "task": "delayed-xor"},
-        {**EXPERIMENT, "seed": SEED, "keep": TEXT, "no_stop": FLAG, "plot": FIGURE,
-         "plot_behaviour": FIGURE, "save": ["", "nul\0", "\ud800"]},
+        {**EXPERIMENT, "seed": SEED, "keep": TEXT, "no_stop": FLAG, "monitor": TEXT,
+         "monitor_every": COUNT, "plot": FIGURE, "plot_behaviour": FIGURE,
+         "save": ["", "nul\0", "\ud800"]},
     ),
     "sweep": (
         {"rule": "bptt", "task": "delayed-xor"},
         {**EXPERIMENT, "seeds": COUNT, "jobs": COUNT, "control": FLAG},
     ),
+    "compare": (
+        {"task": "delayed-xor", "rules": "rtrl bptt"},
+        {**CHOICES, "rules": [*TEXT, "rtrl", "rtrl:h=3", "rtrl:", "truncated-bptt:h"], "task": TEXT,
+         "seeds": COUNT, "as_json": FLAG, "plot": FIGURE,
+         "save": ["", "nul\0", "\ud800", "found", "no/such/found.json"]},
+    ),
     "rules": ({"name": "bptt"}, {"name": [*TEXT, "delayed-xor"]}),
     "tasks": ({"name": "delayed-xor"}, {"name": [*TEXT, "bptt"]}),
     "compile": (
         {"rules": "bptt"},
-        {"rules": TEXT, "tasks": TEXT, "all_tasks": FLAG, "jobs": COUNT},
+        {"rules": TEXT, "tasks": TEXT, "all_tasks": FLAG, "jobs": COUNT, "verbose": FLAG},
     ),
     "cache": ({}, {"clear": FLAG, "folder": FLAG}),
-    "bench": ({"rules": "bptt"}, {"rules": TEXT, "compare": TEXT, "quick": FLAG}),
+    "bench": ({"rules": "bptt"}, {"rules": TEXT, "task": TEXT, "compare": TEXT, "quick": FLAG}),
+    **{verb: ({"name": "own", "folder": "own"}, {"name": [*NEW, *taken], "folder": FOLDER})
+       for verb, taken in (("new-rule", ["import", "json", "bptt"]), ("new-task", ["adding"]),
+                           ("new-network", ["recurrent"]))},
 }  # fmt: skip
 # By what a message names a parameter, besides its name and its option.
 ALIASES = {
-    "settings": ("setting",), "options": ("-o ", "option"), "rules": ("rule",), "tasks": ("task",),
-    "name": ("rule", "task"), "plot": ("draw", "figure"), "plot_behaviour": ("draw", "figure"),
-    "compare": ("git",), "save": ("run",),
+    "settings": ("setting",), "options": ("-o ", "option"), "rules": ("rule", "option"),
+    "tasks": ("task",), "name": ("rule", "task"), "plot": ("draw", "figure"),
+    "plot_behaviour": ("draw", "figure"),
+    "compare": ("git",), "save": ("run", "comparison"), "monitor_every": ("--monitor",),
 }  # fmt: skip
 
 
-BESIDE = {"schedule_steps": ["--schedule", "linear"]}  # what a parameter needs to be looked at
-SHORT = {"run": ["--steps", "1"], "sweep": ["--steps", "1"]}  # where something is not refused
+BESIDE = {
+    "schedule_steps": ["--schedule", "linear"],
+    "monitor_every": ["--monitor", "state"],
+}  # what a parameter needs to be looked at
+SHORT = {
+    verb: ["--steps", "1"] for verb in ("run", "sweep", "compare")
+}  # where something is not refused
 
 
 class Case(NamedTuple):
@@ -97,7 +115,7 @@ class Case(NamedTuple):
 
 
 def command_of(verb: str) -> click.Command:
-    command: click.Command = import_module(f"rnnsim.cli.{verb}").command
+    command: click.Command = import_module(f"rnnsim.cli.{verb.replace('-', '_')}").command
     return command
 
 
@@ -105,13 +123,17 @@ def words_of(case: Case) -> list[str]:
     """The command line of a case."""
     needed, _ = TABLE[case.verb]
     parameters = {each.name: each for each in command_of(case.verb).params}
-    positional = {**needed, case.parameter: case.value} if case.parameter in needed else needed
     words = [case.verb, *SHORT.get(case.verb, []), *BESIDE.get(case.parameter, [])]
-    if case.parameter not in needed:
-        option = parameters[case.parameter].opts[-1]
-        flag = getattr(parameters[case.parameter], "is_flag", False)
-        words += [f"{option}={case.value}"] if flag else [option, case.value]
-    return [*words, "--", *positional.values()]
+    positional: list[str] = []
+    given = {name: text.split(" ") for name, text in needed.items()}
+    for name, values in {**given, case.parameter: [case.value]}.items():
+        if isinstance(parameters[name], click.Argument):
+            positional += values
+            continue
+        option = parameters[name].opts[-1]
+        flag = getattr(parameters[name], "is_flag", False)
+        words += [f"{option}={value}" for value in values] if flag else [option, *values]
+    return [*words, "--", *positional]
 
 
 CASES = [
@@ -228,6 +250,7 @@ BAD_SETTINGS = {
     "NUMBA_THREADING_LAYER": ["xyzzy", "omp,tbb"],
     "NUMBA_THREADING_LAYER_PRIORITY": ["tbb", "tbb omp omp"],
     "RNNSIM_VECTOR_BITS": ["128", "wide"],
+    "RNNSIM_VERBOSE": ["yes", "2"],
 }
 
 
@@ -248,7 +271,7 @@ def test_settings_that_numba_can_use_are_taken(monkeypatch: pytest.MonkeyPatch) 
     """The control."""
     good = {"NUMBA_NUM_THREADS": "2", "NUMBA_OPT": "max", "NUMBA_THREADING_LAYER": "OMP",
             "NUMBA_THREADING_LAYER_PRIORITY": "workqueue omp tbb",
-            "RNNSIM_VECTOR_BITS": "256"}  # fmt: skip
+            "RNNSIM_VECTOR_BITS": "256", "RNNSIM_VERBOSE": "1"}  # fmt: skip
     for name, text in good.items():
         monkeypatch.setenv(name, text)
     load_numba()

@@ -8,16 +8,14 @@ The drive is what is added to ``a x(t-1)``, so that dE/d(drive) is dE/dx(t) itse
 from typing import Any, NamedTuple
 
 import numpy as np
-import pluggy
 
+import rnnsim
 from rnnsim import checks
 from rnnsim.kernels import kernel
 from rnnsim.network import Network
 from rnnsim.networks.initial_weights import draw_weights
 from rnnsim.networks.losses import loss_kernel, step_loss_kernel
 from rnnsim.options import Options
-
-hookimpl = pluggy.HookimplMarker("rnnsim")
 
 
 class Params(NamedTuple):
@@ -208,6 +206,6 @@ def forward_kernel(step_loss):
     return forward
 
 
-@hookimpl
+@rnnsim.hookimpl
 def rnnsim_networks(register):
     register(LeakyNetwork)

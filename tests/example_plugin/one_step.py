@@ -3,12 +3,9 @@
 dE(t)/dw is taken with x(t-1) held still: no credit goes back in time, as in truncated BPTT(1, 1).
 """
 
-import pluggy
-
+import rnnsim
 from rnnsim.kernels import kernel
 from rnnsim.rule import Cost, Rule
-
-hookimpl = pluggy.HookimplMarker("rnnsim")
 
 
 class OneStep(Rule, frozen=True):
@@ -18,6 +15,7 @@ class OneStep(Rule, frozen=True):
     claim = "truncated"
     cost = Cost(time="n^2", memory="n")
     needs = ("immediate",)
+    networks = ("recurrent",)
 
     def credit(self, network):
         immediate = network.immediate
@@ -30,7 +28,10 @@ class OneStep(Rule, frozen=True):
 
         return credit
 
+    def reach(self, network):
+        return 1
 
-@hookimpl
+
+@rnnsim.hookimpl
 def rnnsim_rules(register):
     register(OneStep)

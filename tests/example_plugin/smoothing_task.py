@@ -4,13 +4,11 @@ from typing import Annotated, NamedTuple
 
 import msgspec
 import numpy as np
-import pluggy
 
+import rnnsim
 from rnnsim.criterion import Average
 from rnnsim.kernels import kernel
 from rnnsim.task import StreamTask, Suggestion
-
-hookimpl = pluggy.HookimplMarker("rnnsim")
 
 
 class Source(NamedTuple):
@@ -63,6 +61,6 @@ def step(source, b, u, d):
     return 1.0
 
 
-@hookimpl
+@rnnsim.hookimpl
 def rnnsim_tasks(register):
     register(Smoothing)

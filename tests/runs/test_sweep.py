@@ -13,7 +13,8 @@ from plain_loop import Script, train
 from rnnsim.criterion import Streak
 from rnnsim.errors import RnnsimError, UnknownName
 from rnnsim.registry import make_rule
-from rnnsim.runs.sweeps import NEVER, Sweep, sweep, table
+from rnnsim.runs.seeds import table
+from rnnsim.runs.sweeps import NEVER, Sweep, sweep
 from rnnsim.training.experiment import configure
 
 CRITERION = Streak(0.25, 20)  # which some of the seeds meet

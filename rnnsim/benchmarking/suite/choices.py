@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from functools import cache
 from typing import Any
 
@@ -17,6 +18,7 @@ from rnnsim.typing import Array, Params
 SIZES = (8, 32, 64)
 FEW = 2  # inputs and outputs of a network whose size is its number of hidden units
 SWEEP = 50  # steps of a window for rules without a preferred interval between updates
+CHOICE = "RNNSIM_BENCH_TASK"  # the task that rules are measured on, for the processes of asv
 
 RULES = sorted(registry.installed().rules)
 
@@ -61,23 +63,45 @@ def skip_unless_complete(task: str) -> None:
         raise NotImplementedError(str(error)) from None
 
 
-@cache
 def task_for(rule: str) -> str:
-    """The smallest task that suits a rule, preferably one that suggests the rule."""
+    """The task that a rule is measured on: the chosen one if it suits, or else the smallest that does.
+
+    Preferably that is one that suggests the rule. It is never that of a stranger: what is installed
+    beside a rule does not change what is measured of it.
+    """
+    return _task_for(rule, os.environ.get(CHOICE, ""))
+
+
+@cache
+def _task_for(rule: str, chosen: str) -> str:
+    if chosen in TASKS and suits(chosen, rule):
+        return chosen
+    installed = registry.installed()
+    near = {registry.OWN, installed.rules[rule].distribution}
 
     def order(task: str) -> tuple[bool, int, str]:
         made = registry.make_task(task, {})
         return suggestion(task, rule).rule != rule, made.n_in + made.n_out, task
 
-    suiting = [task for task in TASKS if suits(task, rule)]
+    suiting = [
+        task for task in TASKS if installed.tasks[task].distribution in near and suits(task, rule)
+    ]
     if not suiting:
-        raise RnnsimError(f"no installed task suits the rule {rule}")
+        raise RnnsimError(f"no task of rnnsim suits the rule {rule}: give one by --task")
     return min(suiting, key=order)
+
+
+def has_task(rule: str) -> bool:
+    """Whether there is a task that a rule is measured on."""
+    try:
+        return bool(task_for(rule))
+    except RnnsimError:
+        return False
 
 
 def pairs() -> list[str]:
     """Each rule on its task, and each task by the rule that it suggests."""
-    chosen = {(rule, task_for(rule)) for rule in RULES if any(suits(task, rule) for task in TASKS)}
+    chosen = {(rule, task_for(rule)) for rule in RULES if has_task(rule)}
     for task in TASKS:
         rule = registry.make_task(task, {}).suggestion("").rule
         if rule in RULES and suits(task, rule):

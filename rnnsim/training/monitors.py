@@ -1,0 +1,197 @@
+"""Monitors: quantities that are recorded from time to time while a network learns.
+
+They read copies and views that cannot be written to, between windows, so that a run is the same to the
+bit with and without them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from rnnsim import checks
+from rnnsim.errors import RnnsimError, UnknownName, described, nearest, shown
+from rnnsim.network import Network
+from rnnsim.training.experiment import Experiment
+from rnnsim.training.loop import Training
+from rnnsim.typing import Array, Params
+
+TIMES = 100  # that monitors look in a run of as many steps as it may have
+STEP = "monitor_step"  # among the metrics: the steps at which they looked
+PARTS = ("params", "grad", "state", "spectral-radius")
+RADIUS_OF = "W"  # the parameter whose spectral radius it is
+
+
+class Seen(NamedTuple):
+    """What a monitor sees: arrays that cannot be written to, and that change when it has returned.
+
+    Attributes
+    ----------
+    step : int
+        The number of steps so far.
+    params : NamedTuple of arrays
+        The parameters after the last update.
+    grad : NamedTuple of arrays
+        The gradient by which that was made: of the last window, clipped if the run clips.
+    state : (B, N) array
+        state(t), where the B sequences are.
+    network : Network
+    """
+
+    step: int
+    params: Params
+    grad: Params
+    state: Array
+    network: Network
+
+
+Monitor = Callable[[Seen], Any]  # a number or an array, of the same shape each time
+
+
+def looks_at(network: Network, training: Training) -> Callable[[int], Seen]:
+    """Make a function that shows a network in training, given the number of steps."""
+    flat, grad, state = (
+        read_only(array) for array in (training.flat_params, training.flat_grad, training.state[0])
+    )
+    params, grads = network.views(flat), network.views(grad)
+    return lambda step: Seen(step, params, grads, state, network)
+
+
+def read_only(array: Array) -> Array:
+    """A view of an array that cannot be written to."""
+    view = array.view()
+    view.flags.writeable = False
+    return view
+
+
+class Monitors:
+    """The monitors of a run, and what they recorded.
+
+    Parameters
+    ----------
+    experiment : Experiment
+    monitor : str, collection of str, or mapping of functions or names
+        As for :func:`rnnsim.run`.
+    every : int or None
+        Steps between records; None for a hundredth of the run.
+
+    Attributes
+    ----------
+    every : int
+
+    Raises
+    ------
+    RnnsimError
+        If a name is unknown, or used already in the metrics of a run.
+    """
+
+    def __init__(self, experiment: Experiment, monitor: Any, every: int | None) -> None:
+        taken = ("step", "loss", experiment.task.score, STEP)
+        self._monitors = functions_of(monitor, experiment.network, taken)
+        default = max(experiment.steps // TIMES, experiment.window)
+        self.every = checks.whole(
+            "monitor_every", default if every is None else every, 1, checks.LARGEST
+        )
+        self._steps: list[int] = []
+        self._records: dict[str, list[Array]] = {name: [] for name in self._monitors}
+
+    def begin(self, network: Network, training: Training) -> None:
+        """Look at this network from now on."""
+        self._show = looks_at(network, training)
+
+    def look(self, step: int) -> None:
+        """Record every monitor.
+
+        Raises
+        ------
+        RnnsimError
+            If one fails, or returns what cannot be recorded beside what it returned before.
+        """
+        seen = self._show(step)
+        for name, function in self._monitors.items():
+            self._records[name].append(self._value(name, function, seen))
+        self._steps.append(step)
+
+    def _value(self, name: str, function: Monitor, seen: Seen) -> Array:
+        try:
+            value = np.array(function(seen))  # a copy: the arrays will change
+        except Exception as error:
+            raise RnnsimError(f"monitor {name} fails at step {seen.step}; it is given a "
+                              f"{Seen.__name__}: {described(error)}") from error  # fmt: skip
+        if value.dtype.kind not in "biuf":
+            raise RnnsimError(f"monitor {name} must return a real number or an array of them, not "
+                              f"{shown(value.tolist())}")  # fmt: skip
+        before = self._records[name]
+        if before and value.shape != before[0].shape:
+            raise RnnsimError(f"monitor {name} must return one shape, which was {before[0].shape}; at "
+                              f"step {seen.step} it is {value.shape}")  # fmt: skip
+        return value.astype(np.float64)
+
+    def metrics(self) -> dict[str, Array]:
+        """What was recorded: by name an array, one entry a record; and the steps of the records."""
+        records = {name: np.array(values) for name, values in self._records.items()}
+        return {STEP: np.array(self._steps, np.int64), **records}
+
+
+def functions_of(monitor: Any, network: Network, taken: Iterable[str]) -> dict[str, Monitor]:
+    """The monitors by name, from names, or from a mapping of functions and names."""
+    if isinstance(monitor, str):
+        monitor = (monitor,)
+    if isinstance(monitor, list | tuple) and all(isinstance(name, str) for name in monitor):
+        monitor = {name: name for name in monitor}
+    if not isinstance(monitor, Mapping) or not monitor:
+        raise RnnsimError("monitor is a name, some names, or a mapping of functions and names, not "
+                          f"{shown(monitor)}")  # fmt: skip
+    found = {}
+    for name, what in monitor.items():
+        if not isinstance(name, str) or not name.isprintable() or not name or name in taken:
+            raise RnnsimError(f"a monitor is called {shown(name)}; its name must be text other than "
+                              f"{', '.join(taken)}")  # fmt: skip
+        found[name] = named(what, network) if isinstance(what, str) else what
+        if not callable(found[name]):
+            raise RnnsimError(f"monitor {name} is a function or a name, not {shown(what)}")
+    return found
+
+
+def named(name: str, network: Network) -> Monitor:
+    """The monitor of a name: a part of what is seen, or an array of the parameters or the gradient.
+
+    Raises
+    ------
+    RnnsimError
+        If there is none of this name, or the network lacks what it reads.
+    """
+    part, dot, array = name.partition(".")
+    arrays = [f"{of}.{each}" for of in ("params", "grad") for each in network.shapes]
+    if name not in PARTS and name not in arrays:
+        raise UnknownName(nearest("monitor", name, [*PARTS, *arrays]))
+    if part == "spectral-radius":
+        shape = network.shapes.get(RADIUS_OF)
+        if shape is None or shape[:1] != shape[1:]:
+            raise RnnsimError(f"monitor spectral-radius is that of {RADIUS_OF}, a square matrix, which "
+                              f"a {network.kind} network must have")  # fmt: skip
+        return spectral_radius
+    return partial(array_of, part, array) if dot else partial(all_of, part)
+
+
+def all_of(part: str, seen: Seen) -> Array:
+    """All numbers of the parameters or of the gradient in a row; or the state as it is."""
+    found: Any = getattr(seen, part)
+    if isinstance(found, np.ndarray):
+        return found
+    return np.concatenate([array.ravel() for array in found])
+
+
+def array_of(part: str, array: str, seen: Seen) -> Array:
+    """One array of the parameters or of the gradient."""
+    found: Array = getattr(getattr(seen, part), array)
+    return found
+
+
+def spectral_radius(seen: Seen) -> float:
+    """The largest absolute eigenvalue of W."""
+    W: Array = getattr(seen.params, RADIUS_OF)
+    return float(abs(np.linalg.eigvals(W)).max())

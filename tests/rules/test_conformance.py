@@ -1,0 +1,23 @@
+"""Every rule is what it claims to be: the kit's checks, on every network that the rule can train."""
+
+from __future__ import annotations
+
+import numba
+import pytest
+
+from rnnsim.registry import installed
+from rnnsim.testing import Check
+from rnnsim.testing.checking import rule_checks
+
+COMPILED = not numba.config.DISABLE_JIT
+DRAWS = 10_000 if COMPILED else 300
+RULES = [name for name, entry in installed().rules.items() if entry.distribution == "rnnsim"]
+CHECKS = [(name, check) for name in RULES for check in rule_checks(name, draws=DRAWS)]
+
+
+@pytest.mark.parametrize(("rule", "check"), CHECKS, ids=lambda value: getattr(value, "name", value))
+def test_it_is_what_it_claims(rule: str, check: Check) -> None:
+    if not COMPILED and check.name.startswith("learns"):
+        pytest.skip("thousands of steps in plain Python")
+    finding = check.run()
+    assert finding.passed is not False, str(finding)
