@@ -70,6 +70,11 @@ TABLE: dict[str, tuple[dict[str, str], dict[str, list[str]]]] = {
         {**EXPERIMENT, "seeds": COUNT, "jobs": COUNT, "control": FLAG},
     ),
     "rules": ({"name": "bptt"}, {"name": [*TEXT, "delayed-xor"]}),
+    "check": (
+        {"name": "bptt"},
+        {"name": TEXT, "task": TEXT, "seed": SEED, "reference": [*TEXT, "truncated-bptt"],
+         "options": PAIRS},
+    ),
     "tasks": ({"name": "delayed-xor"}, {"name": [*TEXT, "bptt"]}),
     "compile": (
         {"rules": "bptt"},
@@ -82,7 +87,7 @@ TABLE: dict[str, tuple[dict[str, str], dict[str, list[str]]]] = {
 ALIASES = {
     "settings": ("setting",), "options": ("-o ", "option"), "rules": ("rule",), "tasks": ("task",),
     "name": ("rule", "task"), "plot": ("draw", "figure"), "plot_behaviour": ("draw", "figure"),
-    "compare": ("git",), "save": ("run",),
+    "reference": ("rule",), "compare": ("git",), "save": ("run",),
 }  # fmt: skip
 
 
