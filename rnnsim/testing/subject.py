@@ -114,8 +114,8 @@ def subject(
     found = {name: network for name, network in made_networks(networks).items() if trains(made, network)}
     if not found:
         whose = "that are installed" if networks is None else "that are given"
-        raise RnnsimError(f"{made.name} can train none of the networks {whose}; it needs one of the kind "
-                          f"{' or '.join(made.networks or (made.kind,))}")  # fmt: skip
+        raise RnnsimError(f"{made.name} can train none of the networks {whose}; it needs one of the "
+                          f"kind {' or '.join(made.networks or (made.kind,))}")  # fmt: skip
     return Subject(made, found, reference, seed)
 
 
