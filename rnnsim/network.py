@@ -31,9 +31,14 @@ from rnnsim import checks
 from rnnsim.arrays import aligned_zeros
 from rnnsim.errors import RnnsimError, shown
 from rnnsim.network_data import (
+    Convert,
+    KeepHistory,
+    Restore,
+    Save,
     SettlingTrajectoryFields,
     SharedTrajectoryFields,
     Stream,
+    SwapSequences,
     TrajectoryFields,
     empty_stream,
 )
@@ -43,74 +48,50 @@ from rnnsim.network_kernels import (
     CollectRows,
     Constrain,
     Contract,
-    Convert,
     Forward,
     Immediate,
+    ImmediateEntries,
+    ImmediateFactors,
     Jacobian,
     Jvp,
-    KeepHistory,
     Prepare,
     Project,
     Propagate,
     Readout,
     ReadoutGrad,
-    Restore,
-    Save,
     Step,
-    SwapSequences,
     Vjp,
 )
 from rnnsim.options import Options
 from rnnsim.pickling import PickledByArguments
-from rnnsim.typing import Array, Memory, Params, State, Trajectory
+from rnnsim.typing import Array, Bools, Integers, Memory, Params, State, Trajectory
 
 __all__ = [
-    "KERNELS",
-    "Collect",
-    "CollectInputs",
-    "CollectRows",
-    "Constrain",
-    "Contract",
-    "Convert",
-    "Forward",
-    "Immediate",
-    "Jacobian",
-    "Jvp",
-    "KeepHistory",
-    "Network",
-    "Prepare",
-    "Project",
-    "Propagate",
-    "Readout",
-    "ReadoutGrad",
-    "Restore",
-    "Save",
-    "SettlingTrajectoryFields",
-    "SharedTrajectoryFields",
-    "Step",
-    "Stream",
-    "SwapSequences",
-    "TrajectoryFields",
-    "Vjp",
-    "empty_stream",
-]
+    "KERNELS", "Collect", "CollectInputs", "CollectRows", "Constrain", "Contract", "Convert", "Forward",
+    "Immediate", "ImmediateEntries", "ImmediateFactors", "Jacobian", "Jvp", "KeepHistory", "Network",
+    "Prepare", "Project", "Propagate", "Readout", "ReadoutGrad", "Restore", "Save",
+    "SettlingTrajectoryFields", "SharedTrajectoryFields", "Step", "Stream", "SwapSequences",
+    "TrajectoryFields", "Vjp", "empty_stream",
+]  # fmt: skip
 
 # The kernels that a network may have, by the names of its attributes.
 KERNELS = (
     "forward", "readout_grad", "constrain", "keep_history", "save", "restore", "vjp", "collect",
     "collect_inputs", "collect_rows", "contract", "propagate", "jvp", "jacobian", "immediate",
-    "prepare", "project", "step", "swap_sequences", "convert", "readout",
+    "immediate_entries", "immediate_factors", "prepare", "project", "step", "swap_sequences", "convert",
+    "readout",
 )  # fmt: skip
 
-# Typed Any and not None: a rule that names a kernel in ``needs`` may rely on it.
+# Typed Any and not None: a rule that names it in ``needs`` may rely on it.
 ABSENT: Any = None
 
 
 class Network(PickledByArguments, ABC):
     """What every network offers.
 
-    Kernels that a network lacks are None, and rules that need them refuse the network. The class of each
-    kernel documents its arguments, and :mod:`rnnsim.network_kernels` what they have in common.
+    Kernels and arrays that a network lacks are None, and rules that need them refuse the network. The
+    class of each kernel documents its arguments, and :mod:`rnnsim.network_kernels` what they have in
+    common.
 
     A network is pickled by the arguments that it was made from, and made anew from them.
 
@@ -128,6 +109,9 @@ class Network(PickledByArguments, ABC):
         the trajectory has :class:`SharedTrajectoryFields`.
     sums_outputs : bool
         Whether the loss is a sum over outputs, so that each may have a mask of its own.
+    feedback : "exact" or "random"
+        How dE/dy(t) becomes ``error``, dE/dstate(t): by V^T, or by a fixed random matrix in its place,
+        which makes every rule's gradient an approximation (theory.md 5).
     n_in, n_out : int
         m and k.
     dtype : numpy.dtype
@@ -159,6 +143,10 @@ class Network(PickledByArguments, ABC):
         Its entries.
     immediate : Immediate
         Add a row times dstate(t)/dparams of one step alone to the gradient.
+    immediate_entries : ImmediateEntries
+        The derivative of the state of each parameter's ``owner`` by it, of one step alone.
+    immediate_factors : ImmediateFactors
+        The same as a Kronecker product of z (q,) and D (N,).
     prepare, project, step, readout : Prepare, Project, Step, Readout
         The parts of ``forward``, for networks that can settle at a steady state. Their trajectory has
         :class:`SettlingTrajectoryFields`.
@@ -173,6 +161,7 @@ class Network(PickledByArguments, ABC):
     reads: ClassVar[Literal["leaving", "entering"]] = "leaving"
     shares: ClassVar[bool] = False
     sums_outputs: bool = False
+    feedback: str = "exact"
 
     n_in: int
     n_out: int
@@ -194,6 +183,8 @@ class Network(PickledByArguments, ABC):
     jvp: Jvp = ABSENT
     jacobian: Jacobian = ABSENT
     immediate: Immediate = ABSENT
+    immediate_entries: ImmediateEntries = ABSENT
+    immediate_factors: ImmediateFactors = ABSENT
     prepare: Prepare = ABSENT
     project: Project = ABSENT
     step: Step = ABSENT
@@ -313,6 +304,30 @@ class Network(PickledByArguments, ABC):
             With :class:`TrajectoryFields`, and what the network's kernels keep of each step. Its class
             is at the top level of a module (the kernel cache finds it by its name).
         """
+
+    @cached_property
+    def owner(self) -> Integers:
+        """The unit on which each parameter acts within a step: (n_params,) int array.
+
+        An index into the state, in the order of the flat parameters; -1 for those that act
+        on none, such as those of the retrieval and of absent connections.
+        """
+        return ABSENT  # type: ignore[no-any-return]
+
+    @cached_property
+    def column(self) -> Integers:
+        """The index into z of each parameter, for ``immediate_factors``: (n_params,) ints, or -1."""
+        return ABSENT  # type: ignore[no-any-return]
+
+    @cached_property
+    def n_factor(self) -> int:
+        """q, the size of z of ``immediate_factors``."""
+        return ABSENT  # type: ignore[no-any-return]
+
+    @cached_property
+    def jacobian_pattern(self) -> Bools:
+        """Which entries of J = dstate(t)/dstate(t-1) may differ from 0, (N, N): by default all."""
+        return np.ones((self.n_state, self.n_state), np.bool_)
 
     def sensitivities(self, batch: int, window: int) -> Memory:
         """Allocate p = dstate/dparams = 0, in the structure that ``propagate`` updates.

@@ -1,12 +1,17 @@
-"""What the kernels of a network read and write: streams of data, and trajectories."""
+"""What the kernels of a network read and write: streams of data, trajectories, and states.
+
+With the kernels that only move such data; the others are in :mod:`rnnsim.network_kernels`, where it says
+what all have in common.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-from rnnsim.typing import Array, Bools, Number
+from rnnsim.typing import Array, Bools, Number, Params, State, Trajectory
 
 
 class Stream(NamedTuple):
@@ -138,3 +143,80 @@ class SettlingTrajectoryFields(TrajectoryFields, Protocol):
     def losses(self) -> Array: ...
     @property
     def leak(self) -> Number: ...
+
+
+# --- kernels that only move such data ------------------------------------------------------------------
+
+
+class KeepHistory(Hashable, Protocol):
+    """``keep_history``: move rows to the front, as the history of the next window.
+
+    Parameters
+    ----------
+    trajectory : updated
+        Rows first, ..., first + count - 1 of all fields that the derivatives read are copied to rows
+        0, ..., count - 1; the two may overlap.
+    first, count : int
+    """
+
+    def __call__(self, trajectory: Trajectory, first: int, count: int, /) -> None: ...
+
+
+class Save(Hashable, Protocol):
+    """``save``: copy a state into an array of states.
+
+    Parameters
+    ----------
+    state
+    states : written
+        At index i, of what ``network.states(count, batch)`` allocates.
+    i : int
+    """
+
+    def __call__(self, state: State, states: State, i: int, /) -> None: ...
+
+
+class Restore(Hashable, Protocol):
+    """``restore``: copy a saved state back.
+
+    Parameters
+    ----------
+    states
+        Index i is read.
+    i : int
+    state : written
+    """
+
+    def __call__(self, states: State, i: int, state: State, /) -> None: ...
+
+
+class SwapSequences(Hashable, Protocol):
+    """``swap_sequences``: exchange two sequences in all that ``step`` and ``vjp`` read and write.
+
+    Parameters
+    ----------
+    trajectory : updated
+        Row t, and the drive of the first step of the last ``project``.
+    t, b, other : int
+    """
+
+    def __call__(self, trajectory: Trajectory, t: int, b: int, other: int, /) -> None: ...
+
+
+class Convert(Hashable, Protocol):
+    """``convert``: copy what ``vjp`` reads of a step into arrays of another dtype.
+
+    Parameters
+    ----------
+    params
+    trajectory
+        Row t.
+    t : int
+    other_params, other : written
+        Parameters and a trajectory of the other dtype, of which row 0 is written.
+    """
+
+    def __call__(
+        self, params: Params, trajectory: Trajectory, t: int, other_params: Params,
+        other: Trajectory, /,
+    ) -> None: ...  # fmt: skip

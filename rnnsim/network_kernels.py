@@ -17,7 +17,8 @@ overwritten). What they have in common:
 * Sequences are begin, ..., end - 1 where a kernel takes ``begin`` and ``end``. Where the network
   ``shares``, several threads may call it at once for different sequences.
 
-Kernels are hashable: what is made of them is cached by them.
+Kernels are hashable: what is made of them is cached by them. Those that only move data are in
+:mod:`rnnsim.network_data`.
 """
 
 from __future__ import annotations
@@ -85,48 +86,6 @@ class Constrain(Hashable, Protocol):
     """
 
     def __call__(self, trajectory: Trajectory, grad: Params, /) -> None: ...
-
-
-class KeepHistory(Hashable, Protocol):
-    """``keep_history``: move rows to the front, as the history of the next window.
-
-    Parameters
-    ----------
-    trajectory : updated
-        Rows first, ..., first + count - 1 of all fields that the derivatives read are copied to rows
-        0, ..., count - 1; the two may overlap.
-    first, count : int
-    """
-
-    def __call__(self, trajectory: Trajectory, first: int, count: int, /) -> None: ...
-
-
-class Save(Hashable, Protocol):
-    """``save``: copy a state into an array of states.
-
-    Parameters
-    ----------
-    state
-    states : written
-        At index i, of what ``network.states(count, batch)`` allocates.
-    i : int
-    """
-
-    def __call__(self, state: State, states: State, i: int, /) -> None: ...
-
-
-class Restore(Hashable, Protocol):
-    """``restore``: copy a saved state back.
-
-    Parameters
-    ----------
-    states
-        Index i is read.
-    i : int
-    state : written
-    """
-
-    def __call__(self, states: State, i: int, state: State, /) -> None: ...
 
 
 # --- derivatives of one step -------------------------------------------------------------------------
@@ -307,14 +266,60 @@ class Immediate(Hashable, Protocol):
     params
     trajectory
         Row t.
-    t : int
+    t, begin, end : int
+        The step, and the sequences begin, ..., end - 1: only these are read and added.
     row : (B, N) array
     grad : added to
-        The sum over the batch.
+        The sum over these sequences. Absent connections get a number, too: ``constrain`` clears them.
     """
 
     def __call__(
-        self, params: Params, trajectory: Trajectory, t: int, row: Array, grad: Params, /
+        self, params: Params, trajectory: Trajectory, t: int, begin: int, end: int, row: Array,
+        grad: Params, /,
+    ) -> None: ...  # fmt: skip
+
+
+class ImmediateEntries(Hashable, Protocol):
+    """``immediate_entries``: the entries of dstate(t)/dparams of step t alone, one for each parameter.
+
+    For networks where a parameter acts on a single unit within a step, ``network.owner``. Row i of
+    the immediate influence F(t) of theory.md 5 then has entries for the parameters of unit i alone.
+
+    Parameters
+    ----------
+    params
+    trajectory
+        Row t.
+    t, b : int
+        The step and the sequence.
+    out : (n_params,) array, written
+        dstate_owner[p](t)/dparam_p, state(t-1) being held constant; 0 where the owner is -1.
+    """
+
+    def __call__(
+        self, params: Params, trajectory: Trajectory, t: int, b: int, out: Array, /
+    ) -> None: ...
+
+
+class ImmediateFactors(Hashable, Protocol):
+    """``immediate_factors``: the same entries as a Kronecker product, dstate_i/dw_ij = D_i z_j.
+
+    That of parameter p is ``D[network.owner[p]] * z[network.column[p]]``, unless these are -1.
+
+    Parameters
+    ----------
+    params
+    trajectory
+        Row t.
+    t, b : int
+        The step and the sequence.
+    z : (q,) array, written
+        q is ``network.n_factor``.
+    D : (N,) array, written
+    """
+
+    def __call__(
+        self, params: Params, trajectory: Trajectory, t: int, b: int, z: Array, D: Array, /
     ) -> None: ...
 
 
@@ -387,36 +392,4 @@ class Readout(Hashable, Protocol):
     def __call__(
         self, params: Params, stream: Stream, row: int, trajectory: Trajectory, t: int, count: int,
         begin: int, end: int, /,
-    ) -> None: ...  # fmt: skip
-
-
-class SwapSequences(Hashable, Protocol):
-    """``swap_sequences``: exchange two sequences in all that ``step`` and ``vjp`` read and write.
-
-    Parameters
-    ----------
-    trajectory : updated
-        Row t, and the drive of the first step of the last ``project``.
-    t, b, other : int
-    """
-
-    def __call__(self, trajectory: Trajectory, t: int, b: int, other: int, /) -> None: ...
-
-
-class Convert(Hashable, Protocol):
-    """``convert``: copy what ``vjp`` reads of a step into arrays of another dtype.
-
-    Parameters
-    ----------
-    params
-    trajectory
-        Row t.
-    t : int
-    other_params, other : written
-        Parameters and a trajectory of the other dtype, of which row 0 is written.
-    """
-
-    def __call__(
-        self, params: Params, trajectory: Trajectory, t: int, other_params: Params,
-        other: Trajectory, /,
     ) -> None: ...  # fmt: skip

@@ -224,8 +224,9 @@ def _wrong_with(kind: str, thing: Any) -> str:
             return f"whose cost is {shown(thing.cost)}; it is a Cost(time=..., memory=...)"
         if thing.claim not in get_args(Claim):
             return f"whose claim is {shown(thing.claim)}; it is one of {', '.join(get_args(Claim))}"
-        if isinstance(thing.needs, str):
-            return f"whose needs is the text {shown(thing.needs)}; it is a tuple of names"
+        for what in ("needs", "networks"):
+            if isinstance(names := getattr(thing, what), str):
+                return f"whose {what} is the text {shown(names)}; it is a tuple of names"
     options: Any = thing.choices if issubclass(thing, Network) else thing
     options.summary(), options.defaults()  # what is printed and read of it
     return ""

@@ -127,10 +127,12 @@ class Rule(Options, frozen=True):
     name : str
         By which users choose it.
     claim : "exact", "truncated", "unbiased" or "approximate"
-        How its gradient relates to the true one.
+        How its gradient relates to the true one (:meth:`claim_for` has what may change that).
     cost : Cost
     needs : tuple of str
-        The kernels of the network that it uses.
+        The kernels and arrays of the network that it uses, such as ``vjp`` or ``owner``.
+    networks : tuple of str
+        The kinds of networks that it is for; none for every network that has what it needs.
     settles : bool
         Whether the network settles at a steady state for each row instead of stepping.
     online : bool
@@ -147,6 +149,7 @@ class Rule(Options, frozen=True):
     claim: ClassVar[Claim]
     cost: ClassVar[Cost]
     needs: ClassVar[tuple[str, ...]] = ()
+    networks: ClassVar[tuple[str, ...]] = ()
     settles: ClassVar[bool] = False
     online: ClassVar[bool] = True
     carries: ClassVar[bool] = True
@@ -156,6 +159,21 @@ class Rule(Options, frozen=True):
     def memory(self, network: Network, batch: int, window: int, rng: np.random.Generator) -> Memory:
         """Allocate what the rule carries from window to window, and its workspace.
 
+        What is drawn anew at each step, and what is drawn once and fixed for a whole run, come from
+        generators of their own, so that a run can be repeated with other draws and the same fixed
+        numbers. For what is fixed, such as a feedback matrix, a rule has an option of its own, and makes
+        its generator of it here::
+
+            fixed_seed: Annotated[int, msgspec.Meta(ge=0, description="seed of the matrix")] = 0
+
+            def memory(self, network, batch, window, rng):
+                fixed = np.random.default_rng(self.fixed_seed)
+                matrix = fixed.standard_normal((network.n_state, network.n_out))
+                return Mine(matrix.astype(network.dtype), rng)
+
+        The draws of a step are made at that step, in the order of the sequences, from ``memory.rng``:
+        they are then the same however a stream is cut into windows.
+
         Parameters
         ----------
         network : Network
@@ -164,7 +182,8 @@ class Rule(Options, frozen=True):
         window : int
             The largest number of steps of a window.
         rng : numpy.random.Generator
-            A rule that draws random numbers keeps it in its memory.
+            For what is drawn at each step; it depends on the seed of the run. A rule that draws keeps it
+            in its memory.
 
         Returns
         -------
@@ -188,6 +207,21 @@ class Rule(Options, frozen=True):
 
     def online_window(self, network: Network) -> int | None:
         """The steps between updates in a stream without end; None for no preference."""
+        return None
+
+    def claim_for(self, network: Network) -> Claim:
+        """What the rule claims of its gradient on a network: none is exact under random feedback."""
+        return "approximate" if network.feedback == "random" else self.claim
+
+    def reach(self, network: Network) -> int | None:
+        """How many steps back the credit of every error surely reaches, if the claim is "truncated".
+
+        Returns
+        -------
+        int or None
+            The gradient is exact on sequences of at most so many steps. None for other claims, and where
+            a rule does not say.
+        """
         return None
 
     def settler(self) -> Settler:
@@ -261,14 +295,18 @@ class Rule(Options, frozen=True):
         return nbytes(memory) + nbytes(network.trajectory(rows, batch))
 
     def check_network(self, network: Network) -> None:
-        """Refuse a network that lacks a kernel in ``needs``.
+        """Refuse a network that is of none of the kinds in ``networks``, or lacks what is in ``needs``.
 
         Raises
         ------
         RnnsimError
-            If a kernel that the rule needs is absent.
         """
         check_is_network(network)
+        if self.networks and network.kind not in self.networks:
+            raise RnnsimError(
+                f"{self.name} is for networks of the kind {' or '.join(self.networks)}, "
+                f"not for a {network.kind} network"
+            )
         absent = [name for name in self.needs if getattr(network, name, None) is None]
         if absent:
             raise RnnsimError(

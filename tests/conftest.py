@@ -58,7 +58,8 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 TOGETHER = {  # files whose tests compile the same
     "recurrent gradients": ("rules/test_each_rule.py", "rules/test_gradients.py",
-                            "rules/test_truncated.py", "numerics/test_shards.py",
+                            "rules/test_truncated.py", "rules/test_unbiased.py",
+                            "numerics/test_shards.py",
                             "training/test_with_respect_to.py"),
     "fast-weight gradients": ("rules/test_fast_weights.py", "networks/test_fast_weight_network.py",
                               "numerics/test_threads.py"),

@@ -134,6 +134,11 @@ def add_step(grad: Gradient, s: Array, before: Array, inputs: Array) -> None:
 def bptt(net: Net, data: Data, start: Array | None = None) -> Gradient:
     """Back-propagation through time, the recursion (10) and the sums (9)."""
     path = run(net, data, start)
+    return bptt_of_errors(net, data, path) | readout_gradient(net, path)
+
+
+def bptt_of_errors(net: Net, data: Data, path: Path) -> Gradient:
+    """The gradient of W, U and b, from the path's own ``dx`` as the errors of its states."""
     grad = no_gradient(net)
     T, B, _ = data.inputs.shape
     for b in range(B):
@@ -145,7 +150,7 @@ def bptt(net: Net, data: Data, start: Array | None = None) -> Gradient:
             later = (1 - net.alpha) * lam + net.alpha * net.W.T @ D @ lam
             if data.resets[t, b]:
                 later = np.zeros_like(later)
-    return grad | readout_gradient(net, path)
+    return grad
 
 
 def bptt_in_windows(net: Net, data: Data, width: int) -> Gradient:

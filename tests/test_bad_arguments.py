@@ -233,6 +233,8 @@ TABLE: dict[Callable[..., Any], tuple[dict[str, Any], dict[str, list[Any]]]] = {
             "readout": [*ANYTHING, None, 3, "xyzzy", [N], [-1], [0, 0], [0, 1], [1.5]],
             "loss": FUNCTIONS,
             "connectivity": [*ARRAY, np.full((N, N), 2), np.ones((N, N)), [[True], [True, False]]],
+            "feedback": [*NAME, None],
+            "feedback_seed": [*SEED, None],
             "dtype": DTYPE,
             "check_derivatives": [*TRUTH, None],
         },

@@ -148,6 +148,13 @@ class TruncatedBPTT(Rule, frozen=True):
     def online_window(self, network: Network) -> int | None:
         return self.h_prime or self.h
 
+    def reach(self, network: Network) -> int:
+        """Of a sequence of at most h steps every sweep goes back to the first step.
+
+        With ``last=chunk`` the sweep at the end may not, if the sequence is longer than h'.
+        """
+        return (self.h_prime or self.h) if self.last == "chunk" else self.h
+
     def memory(self, network: Network, batch: int, window: int, rng: np.random.Generator) -> Memory:
         sweep, chunk = sweep_memory(network, batch, self.h), self.last == "chunk"
         return TruncatedSweep(sweep, self.h, self.h_prime or self.h, chunk, np.zeros(1, np.int64))

@@ -90,9 +90,9 @@ def _compile(function: Callable[..., Any], key: str, owner: str) -> Callable[...
 def _register(inner: Callable[..., Any]) -> Any:
     """Let kernels call a function: as LLVM IR, through another kernel, or compiled from its body."""
     piece = piece_of(inner)
-    if piece is None:
+    if piece is None and not hasattr(inner, "__each__"):
         return _register_body(inner, inner)
-    if not pieces.in_use(piece):
+    if piece is None or not pieces.in_use(piece):
         return _register_overload(inner)
     replacement = native_code(inner)
     if hasattr(replacement, "__kernel__"):
@@ -113,7 +113,7 @@ def _register_body(function: Callable[..., Any], body: Callable[..., Any]) -> An
 
 
 def _register_overload(function: Callable[..., Any]) -> Any:
-    """Register the body of a native function as an overload, which may be used within itself."""
+    """Register the body of a function as an overload, which may be used within itself."""
     from rnnsim.compiler import plain
 
     options = public_options(function)

@@ -13,7 +13,7 @@ from rnnsim.numerics.blas import add_xt_y, gemm
 from rnnsim.numerics.parallel import bounds, in_parallel, in_parts
 from rnnsim.numerics.tiles import multiply, multiply_onto, transpose_rows
 from rnnsim.numerics.views import as_matrix, as_vector
-from rnnsim.typing import Array
+from rnnsim.typing import Array, Number
 
 SMALL = 512  # multiplications below which a loop is faster than a call of BLAS
 LARGE = 1 << 21  # multiplications from which threads pay
@@ -58,6 +58,15 @@ def largest(x: Array) -> float:
     for i in range(numbers.size):
         most = larger(most, numbers[i])
     return most
+
+
+@kernel(allocates=False, reassociates=True)
+def dot(x: Array, y: Array) -> Number:
+    """``x . y``, summed in float64."""
+    total = 0.0
+    for i in range(x.size):
+        total += x[i] * y[i]
+    return total
 
 
 @kernel(allocates=False)

@@ -17,8 +17,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from rnnsim.arrays import aligned_zeros
-from rnnsim.kernels import fieldwise, kernel, native
+from rnnsim.kernels import kernel, native
 from rnnsim.network import Network, Stream, empty_stream
+from rnnsim.numerics.fields import add, clear, share
 from rnnsim.numerics.linalg import LEAST_ROWS, parts_of
 from rnnsim.numerics.parallel import in_parallel
 from rnnsim.rule import DONE, Window
@@ -214,30 +215,3 @@ def copy_sequences(
     b = min(x.shape[1], out.shape[1])
     source = x[row : row + count, begin : begin + b]
     out[out_row : out_row + count, out_begin : out_begin + b] = source
-
-
-# --- operations on all arrays of a NamedTuple ---
-
-
-@native("fields.share")
-@fieldwise
-def share(x: Array, i: int, shards: int) -> Array:
-    """The rows of shard i, of equally large shards."""
-    own = len(x) // shards
-    return x[i * own : (i + 1) * own]
-
-
-@native("fields.add")
-@fieldwise
-def add(x: Array, factor: float, out: Array) -> Array:
-    """``out += factor x``."""
-    out += x.dtype.type(factor) * x
-    return out
-
-
-@native("fields.clear")
-@fieldwise
-def clear(x: Array) -> Array:
-    """``x = 0``."""
-    x[...] = 0
-    return x

@@ -18,6 +18,16 @@ def as_matrix(x: Array, rows: int, columns: int) -> Array:
     return x.reshape(rows, columns)
 
 
+@native("arrays.adjoint")
+def as_adjoint(x: Array) -> Array:
+    """A row (N,) as the adjoint rows (B, R, N) = (1, 1, N) that ``vjp`` takes, the batch being one.
+
+    ``vjp(params, trajectory, t, 0, 1, True, as_adjoint(after), as_adjoint(delta), as_adjoint(before))``
+    reads and writes the three rows themselves.
+    """
+    return x.reshape(1, 1, x.size)
+
+
 @native("arrays.rows")
 def rows_of(x: Array, t: int, count: int, begin: int, end: int) -> Array:
     """Steps t, ..., t + count - 1 of the sequences begin, ..., end - 1, as rows of a matrix.

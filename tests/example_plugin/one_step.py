@@ -24,8 +24,9 @@ class OneStep(Rule, frozen=True):
 
         @kernel
         def credit(params, trajectory, window, memory, grad):
+            B = trajectory.error.shape[1]
             for t in range(window.first, window.first + window.length):
-                immediate(params, trajectory, t, trajectory.error[t], grad)
+                immediate(params, trajectory, t, 0, B, trajectory.error[t], grad)
 
         return credit
 

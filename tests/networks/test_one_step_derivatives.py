@@ -6,6 +6,7 @@ needs, is compiled here.
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import naive
@@ -117,7 +118,10 @@ def test_push_is_the_jacobian_times_a_vector(step: Step, monkeypatch: pytest.Mon
 
 def test_immediate_is_the_derivative_by_the_parameters(step: Step) -> None:
     grad = step.network.views(np.zeros(step.network.n_params))
-    compiled(step.network.immediate)(step.params, step.trajectory, 0, ROWS[0].copy(), grad)
+    for begin, end in ((0, 1), (1, step.batch)):
+        compiled(step.network.immediate)(
+            step.params, step.trajectory, 0, begin, end, ROWS[0].copy(), grad
+        )
     expected = step.differences_of_params(ROWS[0])
     assert_equal_gradients(grad, expected._asdict(), 1e-9)
     delta, _ = step.pull(ROWS[:1])
@@ -148,8 +152,71 @@ def test_pushforward_from_nothing_is_immediate(step: Step) -> None:
     grad, expected = (step.network.views(np.zeros(step.network.n_params)) for _ in range(2))
     p = step.network.sensitivities(step.batch, 1)
     compiled(step.network.propagate)(step.params, step.trajectory, 0, 1, p, grad)
-    compiled(step.network.immediate)(step.params, step.trajectory, 0, ROWS[0].copy(), expected)
+    compiled(step.network.immediate)(
+        step.params, step.trajectory, 0, 0, step.batch, ROWS[0].copy(), expected
+    )
     assert_equal_gradients(grad, expected._asdict(), 1e-13)
+
+
+# --- what each parameter acts on -----------------------------------------------------------------------
+
+
+def of_unit(network: RecurrentNetwork, trajectory: Any, params: Any, b: int, i: int) -> np.ndarray:
+    """Row i of the immediate influence F of sequence b, by ``immediate``."""
+    row, flat = np.zeros((3, 5)), np.zeros(network.n_params)
+    row[b, i] = 1
+    grad = network.views(flat)
+    compiled(network.immediate)(params, trajectory, 0, b, b + 1, row, grad)
+    compiled(network.constrain)(trajectory, grad)
+    return flat
+
+
+def sparse_step() -> Step:
+    """Of a network whose connections are not all there."""
+    case = make_case(TYPICAL)
+    return Step(case)
+
+
+@pytest.mark.parametrize("sparse", [False, True])
+def test_a_parameter_acts_on_its_owner_alone(step: Step, sparse: bool) -> None:
+    step = sparse_step() if sparse else step
+    network, n, m = step.network, 5, 2
+    assert (network.connectivity is not None) == sparse
+    found, z, D = (
+        np.full(network.n_params, np.nan),
+        np.full(network.n_factor, np.nan),
+        np.full(5, np.nan),
+    )
+    own, column = network.owner, network.column
+    has = own >= 0
+    assert has.sum() == (n * n if not sparse else network.connectivity.sum()) + n * m + n
+    assert ((column >= 0) == has).all()
+    for b in range(step.batch):
+        F = np.array([of_unit(network, step.trajectory, step.params, b, i) for i in range(5)])
+        compiled(network.immediate_entries)(step.params, step.trajectory, 0, b, found)
+        expected = np.zeros_like(F)
+        expected[own[has], has] = found[has]
+        np.testing.assert_allclose(F, expected, rtol=0, atol=1e-14)
+        assert not found[~has].any()
+        assert np.abs(found[has]).min() > 0 or step.resets[0, b]  # to a state of zeros
+        compiled(network.immediate_factors)(step.params, step.trajectory, 0, b, z, D)
+        np.testing.assert_allclose(D[own[has]] * z[column[has]], found[has], rtol=1e-14)
+
+
+@pytest.mark.parametrize("leak", [1.0, 0.7])
+def test_the_jacobian_has_the_pattern_that_the_network_says(leak: float) -> None:
+    case = make_case(dataclasses.replace(TYPICAL, leak=leak))
+    step = Step(case)
+    for b in range(step.batch):
+        np.testing.assert_array_equal(step.jacobian(b) != 0, case.network.jacobian_pattern)
+    assert not case.network.jacobian_pattern.all()
+    assert RecurrentNetwork(2, 5, 3, leak=leak).jacobian_pattern.all()
+
+
+def test_units_that_are_outputs_have_no_further_parameters() -> None:
+    network = RecurrentNetwork(2, 5, 2, readout=[3, 1])
+    assert network.owner.size == network.n_params
+    assert network.owner.min() == 0
 
 
 def test_a_state_is_saved_and_restored() -> None:

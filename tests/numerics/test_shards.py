@@ -8,15 +8,13 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 from cases import TYPICAL, Sizes, check_against_oracle, make_case
-from hypothesis import given
-from hypothesis import strategies as st
 
 import rnnsim
-from rnnsim.arrays import aligned_zeros
 from rnnsim.compiler import compiled
 from rnnsim.kernels import kernel
+from rnnsim.numerics.fields import share
 from rnnsim.numerics.linalg import LARGE
-from rnnsim.numerics.shards import add, clear, copy_sequences, number_of_shards, repeated, share
+from rnnsim.numerics.shards import copy_sequences, number_of_shards, repeated
 
 CUT = dataclasses.replace(TYPICAL, n=48, T=45, B=32)  # enough work to be cut
 
@@ -82,7 +80,7 @@ def test_the_stream_has_the_outputs_and_losses_of_all() -> None:
     np.testing.assert_allclose(learnt.losses * CUT.B, expected, rtol=1e-12)
 
 
-# --- of all fields ------------------------------------------------------------------------------------
+# --- what shards are made of --------------------------------------------------------------------------
 
 
 class Fields(NamedTuple):
@@ -91,47 +89,9 @@ class Fields(NamedTuple):
     number: float
 
 
-class Arrays(NamedTuple):
-    x: Any
-    y: Any
-
-
-@kernel
-def copy_share(fields: Any, i: int, shards: int, out: Any) -> float:
-    own = share(fields, i, shards)
-    out.x[:] = own.x
-    out.y[:] = own.y
-    return float(own.number)
-
-
-@kernel
-def add_twice(factor: float, fields: Any, out: Any) -> None:
-    add(fields, factor, out)
-    add(fields, factor, out)
-
-
-@kernel
-def cleared(fields: Any) -> None:
-    clear(fields)
-
-
 @kernel
 def copied(x: Any, row: int, begin: int, out: Any, to: int, begin_there: int, count: int) -> None:
     copy_sequences(x, row, begin, out, to, begin_there, count)
-
-
-@given(st.integers(1, 5), st.integers(0, 4), st.integers(0, 3), st.integers(0, 2))
-def test_a_share_is_of_each_array_and_of_numbers_all(
-    shards: int, length: int, width: int, rows: int
-) -> None:
-    rng = np.random.default_rng(shards)
-    parts = [Fields(rng.random((length, width)), rng.random((rows, 2, 3)), 7.0) for _ in range(shards)]
-    x, y = (np.concatenate([getattr(part, name) for part in parts]) for name in "xy")
-    for i, part in enumerate(parts):
-        out = Arrays(np.full((length, width), np.nan), np.full((rows, 2, 3), np.nan))
-        assert compiled(copy_share)(Fields(x, y, 7.0), i, shards, out) == 7
-        np.testing.assert_array_equal(out.x, part.x)
-        np.testing.assert_array_equal(out.y, part.y)
 
 
 @pytest.mark.parametrize("times", [0, 1, 3])
@@ -141,19 +101,6 @@ def test_what_is_repeated_is_equal_shares(times: int) -> None:
     assert (found.x.shape, found.y.shape, found.number) == ((3 * times, 2), (2 * times, 2), 7.0)
     for i in range(times):
         np.testing.assert_array_equal(share(found, i, times).x, fields.x)
-
-
-@pytest.mark.parametrize("dtype", ["float64", "float32"])
-def test_arrays_are_added_and_cleared(dtype: str) -> None:
-    rng = np.random.default_rng(0)
-    fields = Arrays(rng.random((3, 37)).astype(dtype), rng.random(5).astype(dtype))
-    out = Arrays(np.ones((3, 37), dtype), aligned_zeros((5,), dtype))
-    compiled(add_twice)(0.25, fields, out)
-    np.testing.assert_allclose(out.x, 1 + 0.5 * fields.x, rtol=1e-6)
-    np.testing.assert_allclose(out.y, 0.5 * fields.y, rtol=1e-6)
-    compiled(cleared)(out)
-    assert not out.x.any()
-    assert not out.y.any()
 
 
 @pytest.mark.parametrize("shape", [(), (3,)])

@@ -9,6 +9,7 @@ import dataclasses
 from collections.abc import Callable
 
 import naive
+import naive_estimates
 import naive_fast_weights
 import numba
 import pytest
@@ -46,6 +47,23 @@ def truncated(case: Case) -> Answer:
     return naive.run(case.net, case.data).loss, existing(case, gradient)
 
 
+# Those of a rule that is no approximation would give another gradient.
+APPROXIMATE = {
+    "uoro": naive_estimates.uoro, "kf-rtrl": naive_estimates.kf_rtrl, "rflo": naive_estimates.rflo,
+    "snap": naive_estimates.snap,
+}  # fmt: skip
+
+
+def approximate(oracle: Callable[..., naive.Gradient]) -> Callable[[Case], Answer]:
+    """What a rule's equations give, with the signs of the same seed where it draws some."""
+
+    def answer(case: Case) -> Answer:
+        gradient = oracle(case.net, case.data, case.network.connectivity)
+        return naive.run(case.net, case.data).loss, existing(case, gradient)
+
+    return answer
+
+
 def oracle_of(rule: type[Rule]) -> tuple[Callable[[Case], Answer], dict[str, int]]:
     """What a rule's gradient is compared with, and the options that it is given for it.
 
@@ -56,6 +74,8 @@ def oracle_of(rule: type[Rule]) -> tuple[Callable[[Case], Answer], dict[str, int
         return steady, {}
     if rule.claim == "truncated":
         return truncated, {"h": 4, "h_prime": 2}
+    if rule.name in APPROXIMATE:
+        return approximate(APPROXIMATE[rule.name]), {}
     assert rule.claim == "exact", f"{rule.name} needs an oracle"
     return exact, {}
 

@@ -14,12 +14,15 @@ from cases import (
     Case,
     Sizes,
     assert_equal_gradients,
+    check_against_oracle,
     drawn_sizes,
     existing,
     make_case,
 )
 from hypothesis import given
 from hypothesis import strategies as st
+
+from rnnsim.registry import make_rule
 
 RULE = "truncated-bptt"
 
@@ -122,3 +125,16 @@ def test_the_full_sweep_at_the_end_goes_further() -> None:
     for k, same in ((4, True), (3, False)):
         full, chunk = (case.gradient(RULE, h=k, last=last).grads for last in ("full", "chunk"))
         assert all(np.allclose(a, b, rtol=1e-12, atol=0) for a, b in zip(full, chunk)) is same
+
+
+@pytest.mark.usefixtures("uncompiled")
+@pytest.mark.parametrize(("h", "h_prime", "last"), [(5, 2, "full"), (5, 5, "full"), (5, 2, "chunk")])
+def test_it_is_exact_as_far_as_it_says_that_it_reaches(h: int, h_prime: int, last: str) -> None:
+    options = {"h": h, "h_prime": h_prime, "last": last}
+    reach = make_rule(RULE, options).reach(make_case(TYPICAL).network)
+    for T in range(1, reach + 1):
+        check_against_oracle(make_case(dataclasses.replace(TYPICAL, resets=False, T=T)), RULE, options)
+    case = make_case(dataclasses.replace(TYPICAL, resets=False, T=reach + 1))
+    with pytest.raises(AssertionError, match="is off by"):
+        check_against_oracle(case, RULE, options)
+    assert make_rule("bptt", {}).reach(case.network) is None

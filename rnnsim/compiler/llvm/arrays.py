@@ -19,6 +19,21 @@ def matrix(typing_context: Any, x: Any, rows: Any, columns: Any) -> Any:
     return view_code(x, 2, rows, columns)
 
 
+def adjoint(typing_context: Any, x: Any) -> Any:
+    refuse_unless_contiguous(x)
+    view_type = types.Array(x.dtype, 3, "C", readonly=not x.mutable)
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        array = context.make_array(x)(context, builder, arguments[0])
+        one, row = context.get_constant(types.intp, 1), builder.mul(array.nitems, array.itemsize)
+        view = context.make_array(view_type)(context, builder)
+        shape, strides = [one, one, array.nitems], [row, row, array.itemsize]
+        populate_array(view, array.data, shape, strides, array.itemsize, array.meminfo)
+        return impl_ret_borrowed(context, builder, view_type, view._getvalue())
+
+    return view_type(x), generate
+
+
 def rows(typing_context: Any, x: Any, t: Any, count: Any, begin: Any, end: Any) -> Any:
     refuse_unless_contiguous(x)
     view_type = types.Array(x.dtype, 2, "C", readonly=not x.mutable)

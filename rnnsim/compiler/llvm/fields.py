@@ -1,5 +1,5 @@
 # mypy: disable-error-code="no-untyped-call"
-"""Operations on all arrays of a NamedTuple: shards, sums, zeros; and copies of sequences."""
+"""Operations on all arrays of a NamedTuple: shards, rows, sums, zeros; and copies of sequences."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any
 
 from llvmlite import ir
 from numba.core import cgutils, types
+from numba.core.errors import TypingError
 from numba.core.imputils import impl_ret_borrowed
 from numba.np.arrayobj import populate_array
 
@@ -69,6 +70,31 @@ def share(typing_context: Any, fields: Any, i: Any, shards: Any) -> Any:
         )
 
     return fields(fields, types.intp, types.intp), generate
+
+
+def row_as(typing_context: Any, row: Any, like: Any) -> Any:
+    refuse_unless_contiguous(row, *like)
+    if row.ndim != 1 or any(kind.dtype != row.dtype for kind in like):
+        raise TypingError(f"not a row of numbers like those of {like}: {row}")
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        values, numbers = arguments[1], context.make_array(row)(context, builder, arguments[0])
+        parts, offset = [], context.get_constant(types.intp, 0)
+        for f, kind in enumerate(like):
+            array = context.make_array(kind)(context, builder, builder.extract_value(values, f))
+            view = context.make_array(kind)(context, builder)
+            shape, strides = (
+                cgutils.unpack_tuple(builder, part) for part in (array.shape, array.strides)
+            )
+            data = builder.gep(numbers.data, [offset])
+            populate_array(view, data, shape, strides, array.itemsize, numbers.meminfo)
+            offset = builder.add(offset, array.nitems)
+            parts.append(view._getvalue())
+        return impl_ret_borrowed(
+            context, builder, like, context.make_tuple(builder, signature.return_type, parts)
+        )
+
+    return like(row, like), generate
 
 
 def add(typing_context: Any, fields: Any, factor: Any, out: Any) -> Any:

@@ -123,18 +123,31 @@ def jacobian(params: SlowWeights, trajectory: FastTrajectory, t: int, b: int, J:
 
 @kernel
 def immediate(
-    params: SlowWeights, trajectory: FastTrajectory, t: int, row: Array, grad: SlowWeights
+    params: SlowWeights,
+    trajectory: FastTrajectory,
+    t: int,
+    begin: int,
+    end: int,
+    row: Array,
+    grad: SlowWeights,
 ) -> None:
     """Add row . dw(t)/dW_S with w(t-1) held constant, unless S has set it in this row."""
-    B, N = row.shape
-    delta = np.empty((1, B, 1, N), row.dtype)
-    for b in range(B):
+    N, A, outputs = row.shape[1], trajectory.slow.shape[2], trajectory.slow_layers.units[-2]
+    delta, error = np.empty(N, row.dtype), np.zeros((end - begin, A - outputs), row.dtype)
+    for b in range(begin, end):
+        sets = trajectory.slow_start and trajectory.starts[t, b]
         for c in range(N):
-            by_drive = trajectory.by_drive[t, b, c]
-            if trajectory.slow_start and trajectory.starts[t, b]:
-                by_drive += trajectory.by_state[t, b, c]
-            delta[0, b, 0, c] = by_drive * row[b, c]
-    collect(params, trajectory, t, delta, grad)
+            by_state = trajectory.by_state[t, b, c] if sets else 0
+            delta[c] = (trajectory.by_drive[t, b, c] + by_state) * row[b, c]
+        output_errors(trajectory, t, b, delta, error[b - begin])
+    collect_products(
+        params.flat,
+        trajectory.slow_layers,
+        trajectory.slow[t, begin:end],
+        trajectory.slow_slopes[t, begin:end],
+        error,
+        grad.flat,
+    )
 
 
 @kernel(allocates=False)

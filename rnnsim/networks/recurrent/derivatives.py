@@ -17,7 +17,7 @@ from rnnsim.numerics.linalg import (
 )
 from rnnsim.numerics.tiles import multiply, multiply_panels
 from rnnsim.numerics.views import as_matrix, as_vector
-from rnnsim.typing import Array, Params
+from rnnsim.typing import Array, Bools, Integers, Params
 
 
 @kernel(allocates=False)
@@ -142,15 +142,82 @@ def jvp(params: Params, trajectory: RecurrentTrajectory, t: int, v: Array, out: 
                     out[r, b, i] += (1 - leak) * v[r, b, i]
 
 
-@kernel
-def immediate(params: Params, trajectory: RecurrentTrajectory, t: int, row: Array, grad: Params) -> None:
+@kernel(allocates=False)
+def immediate(
+    params: Params,
+    trajectory: RecurrentTrajectory,
+    t: int,
+    begin: int,
+    end: int,
+    row: Array,
+    grad: Params,
+) -> None:
     """Add row . dx(t)/dw with x(t-1) held constant, which is row_i alpha f'(a_i) z_j."""
-    B, n = row.shape
-    delta = np.empty((1, B, 1, n), row.dtype)
-    for b in range(B):
-        for i in range(n):
-            delta[0, b, 0, i] = trajectory.leak * trajectory.slopes[t, b, i] * row[b, i]
-    collect(params, trajectory, t, delta, grad)
+    n, m = params.U.shape
+    for i in range(n):
+        W, U = grad.W[i], grad.U[i]
+        for b in range(begin, end):
+            s = trajectory.leak * trajectory.slopes[t, b, i] * row[b, i]
+            entering, inputs = trajectory.entering[t, b], trajectory.inputs[t, b]
+            for j in range(n):
+                W[j] += s * entering[j]
+            for j in range(m):
+                U[j] += s * inputs[j]
+            grad.b[i] += s
+
+
+def unit_and_index(n: int, m: int, connectivity: Bools | None, others: int) -> tuple[Integers, Integers]:
+    """Of each number of W, U and b, and of ``others`` of the retrieval: i and j of w_ij, or -1.
+
+    It is the weight from z_j, z = [x(t-1), u(t), 1], to unit i.
+    """
+    unit, j = np.indices((n, n + m + 1))
+    absent = np.zeros((n, n + m + 1), np.bool_)
+    if connectivity is not None:
+        absent[:, :n] = ~connectivity
+
+    def flat(index: Integers) -> Integers:
+        index[absent] = -1
+        parts = index[:, :n], index[:, n : n + m], index[:, n + m :], np.full(others, -1)
+        return np.concatenate([part.ravel() for part in parts])
+
+    return flat(unit), flat(j)
+
+
+@kernel(allocates=False)
+def immediate_entries(
+    params: Params, trajectory: RecurrentTrajectory, t: int, b: int, out: Array
+) -> None:
+    """dx_i(t)/dw_ij = alpha f'(a_i) z_j with x(t-1) held constant, in the order of W, U and b."""
+    n, m = params.U.shape
+    entering, inputs = trajectory.entering[t, b], trajectory.inputs[t, b]
+    W, U = as_matrix(out[: n * n], n, n), as_matrix(out[n * n : n * (n + m)], n, m)
+    for i in range(n):
+        factor = trajectory.leak * trajectory.slopes[t, b, i]
+        for j in range(n):
+            W[i, j] = factor * entering[j]
+        for j in range(m):
+            U[i, j] = factor * inputs[j]
+        out[n * (n + m) + i] = factor
+    for i in range(trajectory.connectivity.shape[0]):
+        for j in range(n):
+            if not trajectory.connectivity[i, j]:
+                W[i, j] = 0
+    for p in range(n * (n + m + 1), out.size):
+        out[p] = 0
+
+
+@kernel(allocates=False)
+def immediate_factors(
+    params: Params, trajectory: RecurrentTrajectory, t: int, b: int, z: Array, D: Array
+) -> None:
+    """z = [x(t-1), u(t), 1], D = alpha f'(a)."""
+    n, m = params.U.shape
+    copy(trajectory.entering[t, b], z[:n])
+    copy(trajectory.inputs[t, b], z[n : n + m])
+    z[n + m] = 1
+    for i in range(n):
+        D[i] = trajectory.leak * trajectory.slopes[t, b, i]
 
 
 @kernel(allocates=False)

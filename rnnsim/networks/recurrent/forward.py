@@ -76,6 +76,8 @@ class RecurrentTrajectory(NamedTuple):
         Whether kernels start no threads, since other threads run other sequences.
     leak : float
         alpha.
+    feedback : (k n,) array
+        The transpose of G, where errors are fed back by a random matrix; empty otherwise.
     units : (k,) int array
         The units that are outputs, where the readout is not linear.
     connectivity : (n, n) bool array
@@ -98,6 +100,7 @@ class RecurrentTrajectory(NamedTuple):
     has_transposed: Bools
     single_threaded: Bools
     leak: Any
+    feedback: Array
     units: Array
     connectivity: Bools
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, ClassVar, NamedTuple, Self
+from functools import cached_property
+from typing import Annotated, Any, ClassVar, Literal, NamedTuple, Self
 
 import msgspec
 import numpy as np
@@ -23,7 +24,7 @@ from rnnsim.networks.recurrent.sensitivities import Sensitivities
 from rnnsim.numerics import tiles
 from rnnsim.numerics.linalg import ROWS
 from rnnsim.options import Options
-from rnnsim.typing import Array, Kernel, Params
+from rnnsim.typing import Array, Bools, Integers, Kernel, Params
 
 
 class LinearReadout(NamedTuple):
@@ -70,6 +71,11 @@ class RecurrentChoices(Options, frozen=True):
     activation: Any = "tanh"
     leak: Annotated[float, msgspec.Meta(gt=0, le=1)] = 1.0
     loss: Any = "squared-error"
+    feedback: Annotated[
+        Literal["exact", "random"],
+        msgspec.Meta(description="what carries errors from outputs to units: V^T, or a random matrix"),
+    ] = "exact"
+    feedback_seed: Annotated[int, msgspec.Meta(ge=0, description="seed of that matrix")] = 0
     scheme: str = "scaled-normal"
     gain: float = 1.0
     check_derivatives: bool = True
@@ -97,6 +103,12 @@ class RecurrentNetwork(Network):
         ``logistic-cross-entropy`` (of logits), or two functions of (y, d).
     connectivity : (n, n) bool array, optional
         Which connections of W exist, from column to row; all of them by default.
+    feedback : "exact" or "random"
+        With a linear readout, how an error at the outputs becomes dE/dx(t): ``V^T dE/dy(t)``, or
+        ``G dE/dy(t)`` with a fixed random matrix G (n, k) [Murray 2019] (theory.md 5). Every rule's
+        gradient with respect to W, U and b is then an approximation; that of V and c stays exact.
+    feedback_seed : int
+        Seed of G, whose transpose is drawn as V is by default: with variance 1/n.
     dtype : "float64" or "float32"
     check_derivatives : bool
         Whether the derivatives of functions of your own are compared with differences, once.
@@ -122,6 +134,8 @@ class RecurrentNetwork(Network):
         readout: str | Sequence[int] = "linear",
         loss: str | Pair = "squared-error",
         connectivity: Array | None = None,
+        feedback: str = "exact",
+        feedback_seed: int = 0,
         dtype: Any = "float64",
         check_derivatives: bool = True,
     ) -> None:
@@ -137,6 +151,12 @@ class RecurrentNetwork(Network):
         self.loss = loss
         self.units = self._units(readout)
         self.connectivity = self._connectivity(connectivity)
+        self.feedback = checks.known_name("feedback", feedback, ("exact", "random"))
+        self.feedback_seed = checks.whole("feedback_seed", feedback_seed, 0)
+        if self.feedback == "random" and self.units is not None:
+            raise RnnsimError(
+                "feedback is 'random', which is for a linear readout: chosen units have no matrix V"
+            )
         self._compose(
             activation_kernel(activation, self.dtype, checked),
             loss_kernel(loss, self.n_out, checked),
@@ -148,6 +168,8 @@ class RecurrentNetwork(Network):
         transpose_weights = reading.transpose_linear if linear else reading.transpose_units
         read = reading.read_linear if linear else reading.read_units
         delta = reading.read_linear_vjp if linear else reading.read_units_vjp
+        if self.feedback == "random":
+            delta = reading.random_feedback
         self.readout_grad = reading.readout_grad_linear if linear else reading.readout_grad_units
         self.prepare = running.prepare_kernel(transpose_weights)
         self.step = running.step_kernel(activate)
@@ -189,7 +211,9 @@ class RecurrentNetwork(Network):
         return (
             f"RecurrentNetwork(n_in={self.n_in}, n_hidden={self.n_hidden}, n_out={self.n_out}, "
             f"activation={self.activation!r}, leak={self.leak:g}, readout={read!r}, "
-            f"loss={self.loss!r}, dtype={self.dtype.name!r})"
+            f"loss={self.loss!r}, "
+            + (f"feedback='random', feedback_seed={self.feedback_seed}, " * (self.feedback == "random"))
+            + f"dtype={self.dtype.name!r})"
         )
 
     # --- sizes and parameters ---
@@ -204,7 +228,32 @@ class RecurrentNetwork(Network):
 
     @property
     def n_columns(self) -> int:
-        return self.n_hidden * (self.n_hidden + self.n_in + 1)
+        return self.n_hidden * self.n_factor
+
+    @cached_property
+    def n_factor(self) -> int:
+        return self.n_hidden + self.n_in + 1
+
+    @cached_property
+    def owner(self) -> Integers:
+        return self._unit_and_index()[0]
+
+    @cached_property
+    def column(self) -> Integers:
+        return self._unit_and_index()[1]
+
+    def _unit_and_index(self) -> tuple[Integers, Integers]:
+        others = self.n_params - self.n_columns  # V and c
+        return derivatives.unit_and_index(self.n_hidden, self.n_in, self.connectivity, others)
+
+    @cached_property
+    def jacobian_pattern(self) -> Bools:
+        """The connections, and from each unit to itself through the leak."""
+        n = self.n_hidden
+        pattern = np.ones((n, n), np.bool_) if self.connectivity is None else self.connectivity.copy()
+        if self.leak != 1:
+            np.fill_diagonal(pattern, True)
+        return pattern
 
     @property
     def shapes(self) -> Mapping[str, tuple[int, ...]]:
@@ -269,6 +318,14 @@ class RecurrentNetwork(Network):
     ) -> running.RecurrentState:
         return running.RecurrentState(*self.begin_and_reset(batch, initial_state, reset_state))
 
+    def _feedback(self) -> Array:
+        """G^T of random feedback, flat: it is drawn apart from the weights, and from a rule's draws."""
+        if self.feedback == "exact":
+            return np.zeros(0, self.dtype)
+        drawn = np.empty((self.n_out, self.n_hidden), self.dtype)
+        set_weights(drawn, np.random.default_rng(self.feedback_seed), "scaled-normal", 1.0)
+        return drawn.ravel()
+
     def states(self, count: int, batch: int) -> running.RecurrentState:
         x = np.zeros((count, batch, self.n_hidden), self.dtype)
         return running.RecurrentState(x, x[0])
@@ -301,6 +358,7 @@ class RecurrentNetwork(Network):
             has_transposed=np.zeros(1, np.bool_),
             single_threaded=np.zeros(1, np.bool_),
             leak=self.dtype.type(self.leak),
+            feedback=self._feedback(),
             units=np.zeros(0, np.int64) if self.units is None else self.units,
             connectivity=none if self.connectivity is None else self.connectivity,
         )
@@ -320,6 +378,8 @@ class RecurrentNetwork(Network):
     jacobian = staticmethod(derivatives.jacobian)
     convert = staticmethod(derivatives.convert)
     immediate = staticmethod(derivatives.immediate)
+    immediate_entries = staticmethod(derivatives.immediate_entries)
+    immediate_factors = staticmethod(derivatives.immediate_factors)
     project = staticmethod(running.project)
     swap_sequences = staticmethod(running.swap_sequences)
     constrain = staticmethod(derivatives.constrain)

@@ -75,6 +75,13 @@ def read_linear_vjp(params: Params, trajectory: Trajectory, output_error: Array,
 
 
 @kernel(allocates=False)
+def random_feedback(params: Params, trajectory: Trajectory, output_error: Array, error: Array) -> None:
+    """G dE/dy(t) in place of V^T dE/dy(t), G fixed and random [Murray 2019] (theory.md 5)."""
+    k, n = params.V.shape
+    multiply(output_error, as_matrix(trajectory.feedback, k, n), error)
+
+
+@kernel(allocates=False)
 def readout_grad_linear(
     params: Params, trajectory: Trajectory, first: int, count: int, grad: Params
 ) -> None:
