@@ -87,7 +87,8 @@ TABLE: dict[str, tuple[dict[str, str], dict[str, list[str]]]] = {
 # By what a message names a parameter, besides its name and its option.
 ALIASES = {
     "settings": ("setting",), "options": ("-o ", "option"), "rules": ("rule", "option"),
-    "tasks": ("task",), "name": ("rule", "task"), "plot": ("draw", "figure"), "plot_behaviour": ("draw", "figure"),
+    "tasks": ("task",), "name": ("rule", "task"), "plot": ("draw", "figure"),
+    "plot_behaviour": ("draw", "figure"),
     "compare": ("git",), "save": ("run", "comparison"), "monitor_every": ("--monitor",),
 }  # fmt: skip
 
