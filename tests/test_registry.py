@@ -374,6 +374,7 @@ ODD: list[tuple[str, Any, str, str]] = [
     ("rnnsim_rules", changed(claim=np.zeros(2)), "cannot be used: ValueError", "odd"),
     ("rnnsim_rules", changed(cost="n^2"), r"whose cost is 'n\^2'; it is a Cost", "odd"),
     ("rnnsim_rules", changed(needs="vjp"), "whose needs is the text 'vjp'", "odd"),
+    ("rnnsim_rules", changed(networks="recurrent"), "whose networks is the text 'recurrent'", "odd"),
     ("rnnsim_rules", changed(__doc__=3), "cannot be used: AttributeError", "odd"),
 ]  # fmt: skip
 

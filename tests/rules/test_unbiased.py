@@ -10,6 +10,7 @@ from functools import cache
 from typing import Any, NamedTuple
 
 import naive
+import numba
 import numpy as np
 import pytest
 from cases import PLAIN, Case, Sizes, assert_equal_gradients, make_case
@@ -28,6 +29,8 @@ GROUPS, TOGETHER = 100, 100  # 10,000 draws: what is judged is the mean of each 
 FALSE_ALARMS = 1e-3
 SIZES = dataclasses.replace(PLAIN, n=3, m=1, k=2, T=4, B=1, leak=0.8, seed=6)
 OTHER = dataclasses.replace(SIZES, T=6, seed=39)
+
+only_compiled = pytest.mark.skipif(bool(numba.config.DISABLE_JIT), reason="so many draws take minutes")
 
 
 @cache
@@ -178,12 +181,30 @@ def test_the_mean_over_all_signs_is_exact(network: Any, rule: Rule, resets: list
     assert min(np.abs(grad).max() for grad in expected) > 0
 
 
+@only_compiled
+def test_fast_weights_compiled(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same draws give the same, with the steps at which S sets the fast weights."""
+    network, rng = FAST["fast 2 slow"], np.random.default_rng(0)
+    inputs, targets = rng.standard_normal((7, 3, 2)), rng.standard_normal((7, 3, 1))
+    resets = rng.random((7, 3)) < 0.3
+    given = (network, network.init(3, gain=1.0), inputs, targets, "uoro")
+    found = rnnsim.gradient(*given, resets=resets).grads
+    monkeypatch.setattr(numba.config, "DISABLE_JIT", 1)
+    expected, other = (rnnsim.gradient(*given, resets=x).grads for x in (resets, ~resets))
+    assert_equal_gradients(found, expected._asdict(), 1e-10)
+    with pytest.raises(AssertionError, match="is off by"):
+        assert_equal_gradients(found, other._asdict(), 1e-3)
+
+
 # --- over draws -----------------------------------------------------------------------------------
 
 
+@only_compiled
 @pytest.mark.parametrize("rule", ["uoro", "kf-rtrl"])
 def test_the_mean_is_the_gradient(rule: str) -> None:
-    samples = draws(make_rule(rule, {}))
+    made = make_rule(rule, {})
+    assert made.claim == "unbiased"
+    samples = draws(made)
     assert is_unbiased(samples, exact())
     assert not is_unbiased(samples, 1.1 * exact())
 
@@ -241,6 +262,7 @@ def test_unfair_signs_are_caught(broken: Any, chance: float, groups: int) -> Non
     assert not is_unbiased(draws(broken(sign=unfair(chance)), groups), exact())
 
 
+@only_compiled
 def test_two_signs_that_are_nearly_fair_are_caught() -> None:
     """c1 c2 is 0.04 in the mean and not 0, beside noise of size 1: it takes 100,000 draws."""
     samples = draws(SignedKFRTRL(sign=unfair(0.6)), together=10 * TOGETHER, sizes=OTHER)
