@@ -79,6 +79,7 @@ class Mimic(StreamTask, frozen=True):
     """
 
     name = "mimic"
+    reached = "by rtrl 20 of 20 seeds, at step 5,845 in the median; by bptt 20, at 7,881"
     score = "squared"
 
     inputs: Annotated[Count, msgspec.Meta(description="inputs of the network that is imitated")] = 4

@@ -20,7 +20,7 @@ from rnnsim.training.following import mean_over
 from rnnsim.typing import Array
 
 COLOURS = ("#000000", "#D55E00", "#0072B2", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
-STYLES = ("-", "--", "-.", ":", (0, (5, 1)), (0, (3, 1, 1, 1)))
+STYLES = ("-", "--", "-.", ":", (0, (8, 2, 1, 2, 1, 2)), (0, (1, 3)))
 PARTS = 64  # points of a line: neighbours are merged, as single windows fluctuate
 SMALL = "small"
 
@@ -85,7 +85,7 @@ def draw_lines(axes: Any, step: Array, values: Array) -> list[Any]:
     """Draw values (seeds, points, R) over time: the mean of each rule as a line, and its range."""
     lines = []
     step, values = merged(step[None, :, None], np.max)[0, :, 0], merged(values, mean_over)
-    for i, (colour, style) in zip(range(values.shape[2]), cycle(zip(cycle(COLOURS), STYLES))):
+    for i, (colour, style) in zip(range(values.shape[2]), zip(cycle(COLOURS), cycle(STYLES))):
         of_rule = values[:, :, i]
         mean = mean_over(of_rule, 0)
         shown = np.isfinite(mean)

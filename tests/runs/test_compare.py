@@ -21,6 +21,7 @@ from rnnsim.registry import installed
 from rnnsim.rule import Rule
 from rnnsim.runs.comparing import labels, rule_of
 from rnnsim.runs.comparison import Comparison
+from rnnsim.runs.comparison_figures import COLOURS, draw_lines
 from rnnsim.training.experiment import configure
 from rnnsim.training.following import LedTraining, Still, written_by_rules
 from rnnsim.training.observing import losses_at, new_curve
@@ -365,3 +366,14 @@ def test_the_figure_shows_the_matrix_the_lines_and_the_floors() -> None:
     floors = [line.get_ydata()[0] for line in losses.lines[3:]]
     assert floors == list(LaggedAdd().floors.values())
     assert [note.get_text() for note in losses.texts] == list(LaggedAdd().floors)
+
+
+def test_each_of_many_rules_has_a_line_of_its_own() -> None:
+    """A colour and a style that no other has, also where there are more rules than colours."""
+    figure = pytest.importorskip("matplotlib.figure").Figure()
+    values = np.random.default_rng(0).random((1, 5, 12))
+    lines = draw_lines(figure.subplots(), np.arange(5), values)
+    assert len({(line.get_color(), str(line._dash_pattern)) for line in lines}) == 12
+    assert len({line.get_color() for line in lines}) == len(COLOURS)
+    for i, line in enumerate(lines):
+        np.testing.assert_allclose(line.get_ydata(), values[0, :, i])
