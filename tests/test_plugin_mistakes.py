@@ -350,9 +350,7 @@ def test_where_a_mistake_shows_in_the_core_both_lines_are_named(load: Load) -> N
         rnnsim.gradient(net, net.init(0), *DATA[1:], rule=module.OneStep())
     _, shows, called, last = str(caught.value).splitlines()
     assert shows.startswith(f"  in {Path(rnnsim.__file__).parent}/n")
-    assert called.startswith(
-        f"  called in {module.__file__}, line 35: immediate(params, traj"
-    )
+    assert called.startswith(f"  called in {module.__file__}, line 35: immediate(params, traj")
     assert last == ALL
 
 
