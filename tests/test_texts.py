@@ -25,6 +25,7 @@ from rnnsim.cli.experiment import named_options
 from rnnsim.cli.verbs import VERBS
 from rnnsim.network import Network, TrajectoryFields, empty_stream
 from rnnsim.rule import Rule
+from rnnsim.scaffold import projects
 from rnnsim.training.optimizers import optimizer_type
 from rnnsim.version import __version__
 
@@ -427,7 +428,10 @@ def test_the_script_of_the_tutorial_prints_what_is_printed() -> None:
 @pytest.mark.parametrize(
     ("kind", "name"), [("rule", "one-step"), ("task", "smoothing"), ("network", "leaky")]
 )
-def test_what_new_projects_print_is_what_is_printed(kind: str, name: str, tmp_path: Path) -> None:
+def test_what_new_projects_print_is_what_is_printed(
+    kind: str, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(projects, "find_spec", lambda module: None)  # examples are imported here
     result = CliRunner().invoke(cli.main, [f"new-{kind}", name, str(tmp_path / name)])
     printed = printed_after(PLUGINS, f"rnnsim new-{kind} {name}").replace("/home/me", str(tmp_path))
     short = {line.replace(f"{tmp_path}/", "", 1) for line in result.stdout.splitlines()[:4]}
