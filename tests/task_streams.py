@@ -6,9 +6,9 @@ from typing import Any
 
 from rnnsim.registry import installed
 from rnnsim.task import Task
-from rnnsim.testing.tasks import draw, met_at
+from rnnsim.testing.tasks import draw, first_rows, met_at
 
-__all__ = ["draw", "make", "met_at"]
+__all__ = ["draw", "first_rows", "make", "met_at"]
 
 
 def make(name: str, options: dict[str, dict[str, Any]]) -> Task:
