@@ -109,7 +109,7 @@ class Comparison:
             "held-out loss": _number(float(mean_over(self.held_out[:, i], 0))),
             "solved": f"{solved} of {self.seeds}",
             "diverged": str(diverged or ""),
-            "us per step": f"{1e6 * self.seconds_per_step[i]:,.3g}",
+            "us per step": f"{1e6 * self.seconds_per_step[i]:,.1f}",
         }
 
     def as_dict(self) -> dict[str, Any]:

@@ -108,5 +108,5 @@ def draw_floors(axes: Any, floors: Any) -> None:
     """Draw losses that tell what was learnt, with their names."""
     for name, loss in floors.items():
         axes.axhline(loss, color="0.45", ls=(0, (1, 2)), lw=1)
-        axes.annotate(name, (1, loss), xycoords=("axes fraction", "data"), xytext=(-3, 2),
-                      textcoords="offset points", ha="right", fontsize=SMALL, color="0.3")  # fmt: skip
+        axes.annotate(name, (1, loss), xycoords=("axes fraction", "data"), xytext=(3, 0), va="center",
+                      textcoords="offset points", fontsize=SMALL, color="0.3")  # fmt: skip
