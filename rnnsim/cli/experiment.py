@@ -51,7 +51,7 @@ CHOICES = (
     click.option("--dtype", metavar="NAME", help="float64 or float32."),
     click.option("--criterion", metavar="NAME", help="Which of the task's criteria counts as solved."),
     click.option("--tailored", is_flag=True,
-                 help="Compile for the exact sizes: small networks learn up to three times as fast."),
+                 help="Compile for the exact sizes: small networks learn up to five times as fast."),
     click.option("--check-bounds", is_flag=True, expose_value=False, callback=switches_on(CHECK),
                  help="Check all indices: slow, but names the line of one that is out of bounds."),
     verbose,

@@ -257,7 +257,7 @@ def run(
     stop : bool
         Whether to stop at the very step at which the task counts as solved.
     tailored : bool
-        Whether to compile the loop for the exact array sizes: small networks then learn up to three
+        Whether to compile the loop for the exact array sizes: small networks then learn up to five
         times as fast, but each size is compiled separately. Sums may differ by rounding.
     keep : "last" or "best"
         With ``best``, the result has the parameters that did best on validation data beside the last;

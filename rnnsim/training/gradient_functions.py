@@ -11,11 +11,9 @@ from rnnsim import checks
 from rnnsim.compiler import checked, checking_bounds, frozen
 from rnnsim.errors import RnnsimError, reports_memory
 from rnnsim.network import Network, Stream
-from rnnsim.numerics.stability import spectral_radius
-from rnnsim.numerics.threads import shared_work
 from rnnsim.rule import DONE, DataGrads, Rule
 from rnnsim.training.data_gradients import INITIAL_STATE, INPUTS, asks_for_data, rule_for_data
-from rnnsim.training.divergence import bounds_hint, raise_if_diverged, warn_if_unstable
+from rnnsim.training.divergence import bounds_hint, raise_if_diverged
 from rnnsim.training.kept import Kept
 from rnnsim.training.schedules import REDUCTIONS
 from rnnsim.training.sequences import (
@@ -26,6 +24,7 @@ from rnnsim.training.sequences import (
     Shape,
     pass_kernel,
 )
+from rnnsim.training.steady_states import SteadyStates
 from rnnsim.training.streams import begin, copy_params, data_as_it_is, make_stream
 from rnnsim.typing import Array, Inputs, Params
 
@@ -39,8 +38,8 @@ class Gradient(NamedTuple):
         Theory.md 1, eq. (4).
     grads : NamedTuple of arrays
         Of the type, names and shapes of the parameters.
-    spectral_radius : float or None
-        The largest over steady states; below 1 they are stable.
+    steady_states : SteadyStates or None
+        Those of a rule that settles, for ``spectral_radius``.
     state : (B, N) array or None
         The state after the last step: ``initial_state`` of a sequence that goes on. None for rules that
         settle.
@@ -55,11 +54,20 @@ class Gradient(NamedTuple):
 
     loss: float
     grads: Params
-    spectral_radius: float | None
+    steady_states: SteadyStates | None
     state: Array | None
     memory: Carried
     initial_state_grad: Array | None = None
     inputs_grad: Any = None
+
+    @property
+    def spectral_radius(self) -> float | None:
+        """The largest over steady states; below 1 they are stable. None for rules that step.
+
+        It is computed when it is asked for, which may take longer than the gradient; with a solver
+        other than relaxation, which may find unstable states, it is asked for at once.
+        """
+        return None if self.steady_states is None else self.steady_states.spectral_radius()
 
 
 class GradientFunction:
@@ -162,9 +170,10 @@ class GradientFunction:
     def _run(self, arrays: Pass, stream: Stream, looks: bool) -> Gradient | None:
         """Run over a stream; None if an array turns out not to be finite."""
         network, rule, work = self.network, self.rule, arrays.work
-        out, radius, loss = np.empty(network.n_params, network.dtype), None, 0.0
+        out, settled, loss = np.empty(network.n_params, network.dtype), None, 0.0
         if rule.settles:
-            code, loss, radius = _settle(arrays, stream, looks, out)
+            settled = SteadyStates(network)
+            code, loss = _settle(arrays, stream, looks, out, settled)
         else:
             code = arrays.run(stream, 0, arrays.shape.steps, looks, out)
             loss = float(work.loss[0])
@@ -179,10 +188,10 @@ class GradientFunction:
             weight = self._weight(stream)
             out /= weight
             loss /= weight
-        if radius is not None:
-            warn_if_unstable(radius)
+        if settled is not None and rule.settler().solver != "relaxation":
+            settled.spectral_radius()
         state = None if rule.settles else arrays.work.state[0].copy()
-        return Gradient(loss / batch, network.views(out), radius, state, arrays.carried())
+        return Gradient(loss / batch, network.views(out), settled, state, arrays.carried())
 
     def _weight(self, stream: Stream) -> float:
         """What a mean over the targets divides by: their weights, of a sequence on average."""
@@ -235,28 +244,26 @@ class GradientFunction:
         return Pass(self.network, self._own_rule, shape, self._seed, self._bound, self._tailored)
 
 
-def _settle(arrays: Pass, stream: Stream, looks: bool, out: Array) -> tuple[int, float, float]:
+def _settle(
+    arrays: Pass, stream: Stream, looks: bool, out: Array, settled: SteadyStates
+) -> tuple[int, float]:
     """Process the patterns of a rule that settles, window by window.
 
-    The code, the sum of the losses and the largest spectral radius; the gradient goes to ``out``.
+    The code and the sum of the losses; the gradient goes to ``out``, the steady states to ``settled``.
     """
     steps, _, window, _ = arrays.shape
-    network, work = arrays.network, arrays.work
-    part, loss, radius = np.empty_like(out), 0.0, 0.0
+    work, part, loss, result = arrays.work, np.empty_like(out), 0.0, DONE
     out[:] = 0
-    result = DONE
     for row in range(0, steps, window):
         end = min(row + window, steps)
         code = arrays.run(stream, row, end, looks and row == 0, part)
         if code not in (DONE, DIVERGED):
-            return code, loss, radius
+            return code, loss
         result = code or result
         out += part
         loss += float(work.loss[0])
-        counts = stream.mask[row:end] != 0
-        with shared_work():
-            radius = max(radius, spectral_radius(network, work.params, work.trajectory, counts))
-    return result, loss, radius
+        settled.add(work.params, work.trajectory, stream.mask[row:end] != 0)
+    return result, loss
 
 
 def check_carried(before: Any, rule: Rule, batch: int) -> None:

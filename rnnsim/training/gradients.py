@@ -42,7 +42,7 @@ def gradient_function(
     window, seed, reduction, with_respect_to, check_bounds
         As for :func:`gradient`.
     tailored : bool
-        Whether to compile for the exact sizes of the arrays: small networks are then up to three times
+        Whether to compile for the exact sizes of the arrays: small networks are then up to five times
         as fast, but each size is compiled by itself.
     **options
         Options of the rule.
@@ -145,9 +145,9 @@ def gradient(
     -------
     Gradient
         ``loss``, theory.md 1 eq. (4); ``grads``, of the same type, names and shapes as ``params``;
-        ``spectral_radius`` for rules that settle; ``state`` and ``memory``; where they are asked for
-        ``initial_state_grad`` (B, N), and ``inputs_grad`` of the shape of ``inputs``, a pair where they
-        are one.
+        ``spectral_radius`` for rules that settle, computed when it is asked for; ``state`` and
+        ``memory``; where they are asked for ``initial_state_grad`` (B, N), and ``inputs_grad`` of the
+        shape of ``inputs``, a pair where they are one.
 
     Raises
     ------

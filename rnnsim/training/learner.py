@@ -21,7 +21,7 @@ from rnnsim.training.optimizers import Optimizer, make_optimizer, optimizer_type
 from rnnsim.training.schedules import REDUCTIONS, make_schedule
 from rnnsim.training.sequences import Carried
 from rnnsim.training.step_arguments import step_inputs, step_mask, step_target
-from rnnsim.training.streams import make_stream
+from rnnsim.training.streams import make_stream, stream_as_it_is
 from rnnsim.typing import Array, Inputs, Params
 
 ENDLESS = checks.LARGEST  # steps
@@ -97,7 +97,7 @@ class Learner:
     reset_state : (B, N) or (N,) array, optional
         Where a reset leads, and where the state begins; by default the network's own.
     tailored : bool
-        Whether to compile for the exact sizes of the arrays: small networks then learn up to three times
+        Whether to compile for the exact sizes of the arrays: small networks then learn up to five times
         as fast, but each size is compiled by itself.
     check_bounds : bool
         Whether indices are checked, which takes longer: an error then names the line.
@@ -284,7 +284,9 @@ class Learner:
     def _stream(
         self, inputs: Inputs, targets: Array | None, mask: Array | None, resets: Array | None
     ) -> Stream:
-        stream = make_stream(self.network, inputs, targets, mask, resets, settles=self.rule.settles)
+        stream = stream_as_it_is(self.network, inputs, targets, mask, resets)
+        if stream is None:
+            stream = make_stream(self.network, inputs, targets, mask, resets, settles=self.rule.settles)
         if stream.mask.shape[1] != self.batch:
             raise RnnsimError(f"inputs have {stream.mask.shape[1]} sequences; batch is {self.batch}")
         return stream

@@ -24,6 +24,8 @@ from rnnsim.training.streams import begin
 from rnnsim.training.unfinished import UnfinishedWindow
 from rnnsim.typing import Array
 
+SHORT = 16  # rows of a window that are copied faster than a stream is bound
+
 
 class Made(NamedTuple):
     """What learns.
@@ -187,10 +189,11 @@ class OnLine:
     def _feed(self, stream: Stream, present: Stream | None, row: int) -> None:
         """Complete the unfinished window, learn whole windows where they lie, keep the rest.
 
-        With a delay, the acting state goes through the ``present`` rows meanwhile.
+        A short window is copied, which takes less time than to bind the arrays of a stream. With a
+        delay, the acting state goes through the ``present`` rows meanwhile.
         """
         window, rows = self.unfinished.window, len(stream.losses)
-        if self.unfinished.count and row < rows:
+        if row < rows and (self.unfinished.count or rows - row <= min(window, SHORT)):
             row = self._keep(stream, present, row)
         whole = (rows - row) // window * window
         if whole:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -141,6 +142,22 @@ def data_as_it_is(
         return None if u is None else (u, None)
     d = laid_out(targets, (network.n_out,), network.dtype)
     return None if d is None or d.shape[:2] != u.shape[:2] else (u, d)
+
+
+def stream_as_it_is(
+    network: Network, inputs: Any, targets: Any, mask: Any, resets: Any
+) -> Stream | None:
+    """The stream of :func:`make_stream`, where nothing need be copied and all values are finite."""
+    data = data_as_it_is(network, inputs, targets, mask, resets)
+    if data is None or not all(array is None or math.isfinite(np.vdot(array, array)) for array in data):
+        return None
+    u, d = data
+    steps, batch = u.shape[:2]
+    stream = empty_stream(steps, batch, 0, network.n_out, network.dtype)
+    if d is None:
+        stream.mask[:] = 0
+        return stream._replace(inputs=u)
+    return stream._replace(inputs=u, targets=d)
 
 
 def copy_params(network: Network, params: Params, flat: Array, views: Params) -> None:
