@@ -34,6 +34,7 @@ from rnnsim.options import Options
 from rnnsim.registry import installed
 from rnnsim.runs.comparison import Comparison
 from rnnsim.runs.sweeps import sweep
+from rnnsim.testing.checking import network_checks, rule_checks, task_checks
 from rnnsim.training.evaluation import Evaluation
 from rnnsim.training.experiment import configure
 from rnnsim.training.optimizers import OPTIMIZERS
@@ -118,6 +119,23 @@ FORWARD: dict[str, list[Any]] = {
     "check_bounds": [*TRUTH, None],
 }
 TABLE: dict[Callable[..., Any], tuple[dict[str, Any], dict[str, list[Any]]]] = {
+    # of rnnsim.testing: what check_rule, check_network and check_task call first, with their arguments
+    rule_checks: (
+        {"rule": "bptt", "networks": ["recurrent"]},
+        {
+            "rule": [*NAME, None, DelayedXor()],
+            "networks": [3, "recurrent", ["xyzzy"], [None], [], [FAST, 3]],
+            "task": [*NAME, BPTT()],
+            "seed": [*SEED, None],
+            "reference": [*NAME, None, "truncated-bptt"],
+            "draws": [*SEED, None, 0, 1],
+        },
+    ),
+    network_checks: ({"network": NET}, {"network": [*NAME, None, BPTT], "seed": [*SEED, None]}),
+    task_checks: (
+        {"task": "delayed-xor"},
+        {"task": [*NAME, None, BPTT()], "seed": [*SEED, None]},
+    ),
     rnnsim.gradient: (
         {**DATA, "targets": D},
         {
@@ -340,6 +358,8 @@ ALIASES = {
     **dict.fromkeys(("rule", "task", "optimizer"), ("option",)),
     "params": ("parameters", "W", "b", "V"),
     "settings": ("setting",),
+    "networks": ("network", "kind"),
+    "reference": ("rule",),
     "folder": ("saved run", "saved learner"),
     "u": ("inputs",),
     "path": ("draw", "figure", "comparison"),

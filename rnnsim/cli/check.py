@@ -16,12 +16,14 @@ from rnnsim.errors import RnnsimError
 @click.option("--task", metavar="TASK", help="A task that the rule has to learn.")
 @click.option("--seed", type=int, default=0, show_default=True,
               help="Seed of the parameters, the sequences and the draws.")  # fmt: skip
-@click.option("--reference", default="bptt", show_default=True, metavar="RULE",
-              help="An exact rule with which gradients are compared.")  # fmt: skip
+@click.option("--reference", metavar="RULE",
+              help="An exact rule with which gradients are compared; by default bptt.")  # fmt: skip
 @click.option("-o", "options", multiple=True, metavar="NAME=VALUE",
               help="An option of the rule or the task; may be repeated.")  # fmt: skip
 @verbose
-def command(name: str, task: str | None, seed: int, reference: str, options: tuple[str, ...]) -> None:
+def command(
+    name: str, task: str | None, seed: int, reference: str | None, options: tuple[str, ...]
+) -> None:
     """Measure what a rule, a network or a task claims: a line for each claim, beside what it is.
 
     A rule's gradient, its memory and its costs; a network's derivatives; a task's data. The exit status
@@ -35,9 +37,11 @@ def command(name: str, task: str | None, seed: int, reference: str, options: tup
     checks: Any
     if kind == "rule":
         check_options(chosen, rule_checks)
-        checks = rule_checks(name, task=task, seed=seed, reference=reference, **chosen)
+        other: dict[str, Any] = {} if reference is None else {"reference": reference}
+        checks = rule_checks(name, task=task, seed=seed, **other, **chosen)
     else:
-        for option, given in (("--task", task), ("-o", chosen if kind == "network" else None)):
+        taken = {"--task": task, "--reference": reference, "-o": chosen if kind == "network" else None}
+        for option, given in taken.items():
             if given:
                 raise RnnsimError(f"{option} does not go with {name}, which is a {kind}")
         check_options(chosen, task_checks)

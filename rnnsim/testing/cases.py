@@ -27,6 +27,7 @@ STEPS, BATCH = 11, 3
 # Options that a network may have, with values at which nothing is simple and nothing saturates.
 VARIED = {"leak": 0.7, "tau": 2.5}
 SPARSE = "connectivity"
+PLAIN = "plain"  # said of a network without these
 DENSITY = 0.6  # of the connections that exist
 NOISE = 0.3  # what is added to initial parameters, so that biases are not 0
 STEADY = 0.4  # by which they are multiplied where a network has to settle
@@ -49,7 +50,7 @@ def networks_of(
             N_IN, hidden, N_OUT, dtype=dtype, **varied, **chosen, **_sparse(made, hidden)
         )
     if varied or _sparse(made, hidden):
-        found = {f"{kind} plain": made.sized(N_IN, hidden, N_OUT, dtype=dtype), **found}
+        found = {f"{kind} {PLAIN}": made.sized(N_IN, hidden, N_OUT, dtype=dtype), **found}
     return found
 
 

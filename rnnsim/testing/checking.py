@@ -187,4 +187,7 @@ def kind_of(name: str) -> str:
     for doubt in installed.doubts:
         if doubt.name == name:  # a plugin offers it, but it cannot be used
             raise RnnsimError(doubt.why)
-    raise UnknownName(nearest("rule, task or network", name, known))
+    message = nearest("rule, task or network", name, known)
+    if "did you mean" not in message:  # it has all names, which are many
+        message = f"{message.partition(';')[0]}; there are those that rnnsim rules and rnnsim tasks list"
+    raise UnknownName(message)

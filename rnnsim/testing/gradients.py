@@ -8,7 +8,17 @@ from functools import partial
 import numpy as np
 
 from rnnsim.testing.cases import STEPS, Case, flattened, has_dtypes, in_single
-from rnnsim.testing.measures import DIFFERENCES, EQUAL, SINGLE, TINY, deviation, differences, names_of
+from rnnsim.testing.measures import (
+    DIFFERENCES,
+    EQUAL,
+    SINGLE,
+    TINY,
+    alignment,
+    deviation,
+    differences,
+    names_of,
+    ratio,
+)
 from rnnsim.testing.report import Check, Measured
 from rnnsim.testing.subject import Subject
 from rnnsim.typing import Array
@@ -65,6 +75,12 @@ def _claim_on(subject: Subject, name: str) -> Iterator[Check]:
                 f"exact: within {SINGLE:g} of float64",
                 partial(_single, subject, name),
             )
+    elif claim == "approximate" and (other := subject.exact_rule(subject.networks[name])):
+        yield Check(
+            f"alignment, {name}",
+            f"approximate: shown beside {other}",
+            partial(_aligned, subject, name),
+        )
     elif claim == "truncated":
         yield from _truncated_on(subject, name)
 
@@ -140,6 +156,14 @@ def _against_reference(subject: Subject, name: str, steps: int) -> Measured:
     case = subject.case(name, steps)
     found = case.flat_gradient(subject.rule)
     return deviation(case.network, found, subject.exact(name, steps)).within(EQUAL)
+
+
+def _aligned(subject: Subject, name: str) -> Measured:
+    """Over the parameters that the rule itself writes."""
+    case, exact = subject.case(name), subject.exact(name)
+    found, own = case.flat_gradient(subject.rule), case.own
+    text = f"alignment {alignment(found[own], exact[own]):.3f}"
+    return Measured(f"{text}, ratio of norms {ratio(found[own], exact[own]):.3f}", None)
 
 
 def _beyond(subject: Subject, name: str, steps: int) -> Measured:

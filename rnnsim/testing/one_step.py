@@ -180,8 +180,8 @@ def _own_error(step: Step) -> Measured:
     else:  # the state that enters the step is read: the error joins behind it, unless a reset sets it
         delta, before = step.vjp(step.rows)
         expected, running = (delta, before + error), np.delete(np.arange(step.batch), RESET)
-    both = (np.concatenate([x[:, running].ravel() for x in pair]) for pair in (found, expected))
-    return within(*both, tolerance=ROUNDED)
+    one, other = (np.concatenate([x[:, running].ravel() for x in pair]) for pair in (found, expected))
+    return within(one, other, ROUNDED)
 
 
 def _jvp(step: Step) -> Measured:

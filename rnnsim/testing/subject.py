@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from rnnsim import registry
-from rnnsim.errors import RnnsimError
+from rnnsim.errors import RnnsimError, shown
 from rnnsim.network import Network, check_is_network
 from rnnsim.rule import Claim, Rule
 from rnnsim.testing.cases import STEPS, Case, make_case, networks_of
@@ -42,7 +42,7 @@ class Subject:
     @property
     def first(self) -> str:
         """The network on which compiled code is checked: the one that has most, of the rule's kind."""
-        fitting = [name for name in self.networks if self.claims(name) == self.rule.claim]
+        fitting = [name for name, network in self.networks.items() if network.feedback == "exact"]
         own = [name for name in fitting if self.networks[name].kind == self.rule.kind]
         return (own or fitting or list(self.networks))[-1]
 
@@ -81,7 +81,10 @@ class Subject:
             rule = self.exact_rule(self.networks[name])
             if rule is None:
                 raise RnnsimError(f"no other installed rule is exact on a {name} network")
-            self._exact[key] = self.case(name, steps).flat_gradient(rule)
+            case = self.case(name, steps)
+            if case.network.feedback != "exact":  # the gradient of the same network without it
+                case = replace(case, network=case.network.remade(feedback="exact"))
+            self._exact[key] = case.flat_gradient(rule)
         return self._exact[key]
 
 
@@ -110,8 +113,9 @@ def subject(
         raise RnnsimError(f"reference is a rule that is exact; {reference} is {exact.claim}")
     found = {name: network for name, network in made_networks(networks).items() if trains(made, network)}
     if not found:
-        kinds = ", ".join(registry.installed().networks) if networks is None else "those given"
-        raise RnnsimError(f"{made.name} can train none of the networks: {kinds}")
+        whose = "that are installed" if networks is None else "that are given"
+        raise RnnsimError(f"{made.name} can train none of the networks {whose}; it needs one of the "
+                          f"kind {' or '.join(made.networks or (made.kind,))}")  # fmt: skip
     return Subject(made, found, reference, seed)
 
 
@@ -125,6 +129,8 @@ def made_rule(rule: Any, options: Mapping[str, Any]) -> Rule:
 def made_networks(networks: Networks) -> dict[str, Network]:
     """The networks of some kinds, all by default, or those that are given."""
     found: dict[str, Network] = {}
+    if networks is not None and (isinstance(networks, str) or not isinstance(networks, Iterable)):
+        raise RnnsimError(f"networks is a list of kinds and networks, not {shown(networks)}")
     for given in registry.installed().networks if networks is None else networks:
         if isinstance(given, str):
             found |= networks_of(given)

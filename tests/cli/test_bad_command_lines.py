@@ -79,6 +79,11 @@ TABLE: dict[str, tuple[dict[str, str], dict[str, list[str]]]] = {
          "save": ["", "nul\0", "\ud800", "found", "no/such/found.json"]},
     ),
     "rules": ({"name": "bptt"}, {"name": [*TEXT, "delayed-xor"]}),
+    "check": (
+        {"name": "bptt"},
+        {"name": TEXT, "task": TEXT, "seed": SEED, "reference": [*TEXT, "truncated-bptt"],
+         "options": PAIRS},
+    ),
     "tasks": ({"name": "delayed-xor"}, {"name": [*TEXT, "bptt"]}),
     "compile": (
         {"rules": "bptt"},
@@ -95,7 +100,7 @@ ALIASES = {
     "settings": ("setting",), "options": ("-o ", "option"), "rules": ("rule", "option"),
     "tasks": ("task",), "name": ("rule", "task"), "plot": ("draw", "figure"),
     "plot_behaviour": ("draw", "figure"),
-    "compare": ("git",), "save": ("run", "comparison"), "monitor_every": ("--monitor",),
+    "reference": ("rule",), "compare": ("git",), "save": ("run", "comparison"), "monitor_every": ("--monitor",),
 }  # fmt: skip
 
 

@@ -14,6 +14,7 @@ from rnnsim.testing import Check
 from rnnsim.testing.checking import network_checks
 
 ACTIVATIONS = ("tanh", "logistic", "softplus", "identity")
+COMPILED = "compiled, recurrent feedback=exact"
 LOSSES = ("squared-error", "softmax-cross-entropy", "logistic-cross-entropy")
 
 
@@ -39,8 +40,7 @@ KINDS = [
     check
     for kind in installed().networks
     for check in network_checks(kind)
-    if not check.name.startswith(("compiled", "float32"))
-    or check.name == "compiled, recurrent feedback=exact"
+    if not check.name.startswith(("compiled", "float32")) or check.name == COMPILED
 ]
 COMPOSED = [check for network in composed() for check in network_checks(network)]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import naive
@@ -106,6 +107,35 @@ def test_windows_and_pieces_make_no_difference(rule: str) -> None:
         totals = grads if totals is None else [x + y for x, y in zip(totals, grads, strict=True)]
     for found, expected in zip(totals, whole.grads, strict=True):
         np.testing.assert_allclose(found, expected, rtol=0, atol=1e-14 * np.abs(expected).max() + 1e-15)
+
+
+@pytest.mark.parametrize("rule", ORACLES)
+def test_a_learner_draws_the_same_however_it_is_fed_and_saved(rule: str, tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    inputs, targets = rng.standard_normal((20, 2, 2)), rng.standard_normal((20, 2, 3))
+    network = make_case(SMALL).network
+
+    def learner(seed: int) -> rnnsim.Learner:
+        return rnnsim.Learner(network, rule, batch=2, learning_rate=0.01, seed=seed)
+
+    whole, pieces, other = learner(1), learner(1), learner(2)
+    whole.learn(inputs, targets)
+    other.learn(inputs, targets)
+    pieces.learn(inputs[:7], targets[:7])
+    pieces.save(tmp_path / "learner")
+    pieces = rnnsim.Learner.load(tmp_path / "learner")
+    pieces.learn(inputs[7:], targets[7:])
+    np.testing.assert_array_equal(pieces.params.W, whole.params.W)
+    assert not np.array_equal(other.params.W, whole.params.W)
+
+
+@pytest.mark.parametrize("rule", ORACLES)
+def test_in_single_precision(rule: str) -> None:
+    case = make_case(SMALL, dtype="float32")
+    expected = ORACLES[rule](case.net, case.data, case.network.connectivity)
+    found = case.gradient(rule).grads
+    assert found.W.dtype == np.float32
+    assert_equal_gradients(found, existing(case, expected), 1e-4)
 
 
 # --- where they are exact -----------------------------------------------------------------------------
