@@ -82,7 +82,7 @@ TABLE: dict[str, tuple[dict[str, str], dict[str, list[str]]]] = {
     "check": (
         {"name": "bptt"},
         {"name": TEXT, "task": TEXT, "seed": SEED, "reference": [*TEXT, "truncated-bptt"],
-         "options": PAIRS},
+         "options": PAIRS, "verbose": FLAG},
     ),
     "tasks": ({"name": "delayed-xor"}, {"name": [*TEXT, "bptt"]}),
     "compile": (
@@ -99,8 +99,8 @@ TABLE: dict[str, tuple[dict[str, str], dict[str, list[str]]]] = {
 ALIASES = {
     "settings": ("setting",), "options": ("-o ", "option"), "rules": ("rule", "option"),
     "tasks": ("task",), "name": ("rule", "task"), "plot": ("draw", "figure"),
-    "plot_behaviour": ("draw", "figure"),
-    "reference": ("rule",), "compare": ("git",), "save": ("run", "comparison"), "monitor_every": ("--monitor",),
+    "plot_behaviour": ("draw", "figure"), "reference": ("rule",), "compare": ("git",),
+    "save": ("run", "comparison"), "monitor_every": ("--monitor",),
 }  # fmt: skip
 
 
