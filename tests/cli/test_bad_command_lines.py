@@ -82,7 +82,7 @@ TABLE: dict[str, tuple[dict[str, str], dict[str, list[str]]]] = {
     "check": (
         {"name": "bptt"},
         {"name": TEXT, "task": TEXT, "seed": SEED, "reference": [*TEXT, "truncated-bptt"],
-         "options": PAIRS},
+         "options": PAIRS, "verbose": ["", "1"]},
     ),
     "tasks": ({"name": "delayed-xor"}, {"name": [*TEXT, "bptt"]}),
     "compile": (

@@ -33,6 +33,7 @@ WAYS: list[tuple[Any, str, dict[str, Any]]] = [
     (RECURRENT, "rtrl-block", {"h": 3}),
     (RECURRENT, "recurrent-backprop", {}),
     (FAST, "fast-weights-1", {}),
+    *((RECURRENT, rule, {}) for rule in ("uoro", "kf-rtrl", "rflo", "snap")),
     (SLOW_START, "rtrl", {"window": 4}),
     (FAST, "bptt", {"window": 5}),
 ]
