@@ -26,6 +26,7 @@ from typing import Any
 
 from rnnsim import registry
 from rnnsim.benchmarking.suite import callgrind
+from rnnsim.benchmarking.suite.choices import SIZES
 from rnnsim.benchmarking.through_asv import Row, Suite, by_key, failures
 from rnnsim.compiler.machine import described_processor
 
@@ -38,9 +39,13 @@ Figures = dict[str, dict[str, float]]  # by benchmark, then by parameters
 
 
 def select() -> list[str]:
-    """Select every benchmark, but those that compile for half a minute for one rule only."""
+    """Select every benchmark, but those that compile for half a minute for one rule only.
+
+    Times are taken at the smallest size only: larger ones execute the same machine code.
+    """
     first, slow = min(ours(registry.installed().rules.items())), r"starting\.ColdRun|instructions\.Call"
-    return [rf"^(?!{slow})", rf"^({slow}).*\('{first}'"]
+    larger = rf"speed\..*, ({'|'.join(map(str, SIZES[1:]))})\)"
+    return [rf"^(?!{slow}|{larger})", rf"^({slow}).*\('{first}'"]
 
 
 def ours(entries: Iterable[tuple[str, registry.Entry]]) -> list[str]:
