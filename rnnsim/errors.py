@@ -105,7 +105,7 @@ def file_of(thing: Any) -> str:
     """The file that a module, a class or a function is written in; empty if it is in none."""
     try:
         return inspect.getsourcefile(inspect.unwrap(thing) if callable(thing) else thing) or ""
-    except (TypeError, ValueError, OSError):  # of a session, or no such thing
+    except (TypeError, ValueError, OSError):  # typed in interactively, or no such thing
         return ""
 
 
