@@ -1,9 +1,11 @@
 """How a network of units runs: its state is x(t), and the drive of several steps is projected at a time.
 
 A network gives the parts of a step: ``prepare``, ``project``, ``step`` and ``readout``
-(:mod:`rnnsim.network_kernels`). What does not depend on its equations is here. It needs the fields
-``inputs``, ``resets``, ``entering``, ``states``, ``losses``, ``drive`` and ``single_threaded`` of the
-trajectory; ``drive`` (S, B, K) is that of the S steps that were projected last.
+(:mod:`rnnsim.network_kernels`). What does not depend on its equations is here, and the parts of those
+that are linear: parameters W (K, n), U (K, m) and b (K). It needs the fields ``inputs``, ``resets``,
+``entering``, ``states``, ``losses``, ``drive`` and ``single_threaded`` of the trajectory; ``drive``
+(S, B, K) is that of the S steps that were projected last. ``prepare`` and ``project`` need
+``W_transposed``, ``U_transposed``, ``W_panels`` and ``has_transposed``, too.
 """
 
 from __future__ import annotations
@@ -11,10 +13,23 @@ from __future__ import annotations
 from functools import cache
 from typing import NamedTuple
 
+import numpy as np
+
 from rnnsim.kernels import kernel
 from rnnsim.network import Stream
-from rnnsim.numerics.linalg import copy, parts_of, sum_rows
+from rnnsim.numerics.linalg import (
+    ROWS,
+    add_to,
+    copy,
+    parts_of,
+    sum_rows,
+    transpose,
+    x_times_W,
+    x_times_Wt,
+)
 from rnnsim.numerics.parallel import in_parts
+from rnnsim.numerics.tiles import multiply, multiply_onto, pack_panels, transpose_into_panels
+from rnnsim.numerics.views import as_matrix, as_vector, rows_of
 from rnnsim.typing import Array, Kernel, Params, Trajectory
 
 
@@ -52,6 +67,39 @@ def enter(
             copy(state.x[b], trajectory.entering[t, b])
         else:
             copy(trajectory.states[t - 1, b], trajectory.entering[t, b])
+
+
+@cache
+def prepare_kernel(transpose_readout: Kernel) -> Kernel:
+    """Make ``prepare``: products of many rows are faster with transposed weights."""
+
+    @kernel(allocates=False)
+    def prepare(params: Params, trajectory: Trajectory, rows: int) -> None:
+        trajectory.has_transposed[0] = trajectory.W_transposed.size > 0 and rows >= ROWS
+        if trajectory.has_transposed[0]:
+            if trajectory.W_panels.size > 0:
+                pack_panels(params.W, trajectory.W_panels)
+                transpose_into_panels(params.W, trajectory.W_transposed)
+            else:
+                transpose(params.W, trajectory.W_transposed)
+            transpose(params.U, trajectory.U_transposed)
+            transpose_readout(params, trajectory)
+
+    return prepare
+
+
+@kernel(allocates=False)
+def project(params: Params, trajectory: Trajectory, t: int, count: int, begin: int, end: int) -> None:
+    """The drive, or its part from the inputs: U u(t) + b."""
+    inputs = rows_of(trajectory.inputs, t, count, begin, end)
+    drive = rows_of(trajectory.drive, 0, count, begin, end)
+    if trajectory.has_transposed[0]:
+        b = as_matrix(params.b, 1, params.b.size)
+        multiply_onto(inputs, trajectory.U_transposed, b, drive)
+    else:
+        x_times_Wt(inputs, params.U, drive)
+        for r in range(drive.shape[0]):
+            add_to(drive[r], params.b)
 
 
 @cache
@@ -105,6 +153,26 @@ def forward_kernel(prepare: Kernel, project: Kernel, step: Kernel, readout: Kern
         sum_rows(trajectory.losses[first : first + count], stream.losses[row : row + count])
 
     return forward
+
+
+@kernel
+def collect_inputs(
+    params: Params, trajectory: Trajectory, first: int, own: int, delta: Array, out: Array
+) -> None:
+    """dE/du(t) = U^T s(t), since the drive has U u(t) in it: one product over all steps.
+
+    The readout, eq. (3), does not see the inputs, so that ``own`` makes no difference.
+    """
+    count, B, _, K = delta.shape
+    rows, m = count * B, out.shape[2]
+    if m == 0:
+        return
+    s, from_steps = as_matrix(delta, rows, K), np.empty((rows, m), delta.dtype)
+    if trajectory.single_threaded[0]:
+        multiply(s, params.U, from_steps)
+    else:
+        x_times_W(s, params.U, from_steps)
+    add_to(as_vector(out), as_vector(from_steps))
 
 
 @kernel(allocates=False)

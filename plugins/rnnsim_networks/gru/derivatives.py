@@ -8,8 +8,6 @@ With D_r, D_z, D_c = dx(t)/da_r, dx(t)/da_z, dx(t)/da_c, diagonal matrices, and 
 
 from __future__ import annotations
 
-import numpy as np
-
 from rnnsim.kernels import kernel
 from rnnsim.numerics.linalg import (
     add_rows,
@@ -17,10 +15,9 @@ from rnnsim.numerics.linalg import (
     add_xt_times_y,
     copy,
     rows_times_W,
-    x_times_W,
 )
 from rnnsim.numerics.tiles import multiply, multiply_panels
-from rnnsim.numerics.views import as_matrix, as_vector
+from rnnsim.numerics.views import as_matrix
 from rnnsim.typing import Array
 from rnnsim_networks.gru.forward import GRUTrajectory, Stacked, times_Wt
 
@@ -113,23 +110,6 @@ def collect(params: Stacked, trajectory: GRUTrajectory, first: int, delta: Array
             at_recurrent(s[begin + i], gates[begin + i], recurrent[i])
             add_to(grad.b_n, recurrent[i, 2 * n :])
         add_xt_times_y(recurrent[:rows], entering[begin : begin + rows], grad.W, single_threaded)
-
-
-@kernel
-def collect_inputs(
-    params: Stacked, trajectory: GRUTrajectory, first: int, own: int, delta: Array, out: Array
-) -> None:
-    """dE/du(t) = U^T dE/d(drive): one product over all steps. The readout does not see the inputs."""
-    count, B, _, K = delta.shape
-    rows, m = count * B, out.shape[2]
-    if m == 0:
-        return
-    s, from_steps = as_matrix(delta, rows, K), np.empty((rows, m), delta.dtype)
-    if trajectory.single_threaded[0]:
-        multiply(s, params.U, from_steps)
-    else:
-        x_times_W(s, params.U, from_steps)
-    add_to(as_vector(out), as_vector(from_steps))
 
 
 # --- the Jacobian --------------------------------------------------------------------------------------

@@ -15,17 +15,12 @@ from functools import cache
 from typing import NamedTuple
 
 from rnnsim.kernels import kernel
-from rnnsim.networks.readout import transpose_linear
 from rnnsim.numerics.linalg import (
-    ROWS,
-    add_to,
     move_rows,
     rows_times_W,
-    transpose,
     x_times_Wt,
 )
-from rnnsim.numerics.tiles import multiply_onto, multiply_panels, pack_panels, transpose_into_panels
-from rnnsim.numerics.views import as_matrix, rows_of
+from rnnsim.numerics.tiles import multiply_panels
 from rnnsim.typing import Array, Bools, Kernel
 
 
@@ -114,36 +109,6 @@ class GRUTrajectory(NamedTuple):
     rows: Array
     single_threaded: Bools
     feedback: Array
-
-
-@kernel(allocates=False)
-def prepare(params: Stacked, trajectory: GRUTrajectory, rows: int) -> None:
-    """Transpose the weights, with which products of many rows are faster."""
-    trajectory.has_transposed[0] = trajectory.W_transposed.size > 0 and rows >= ROWS
-    if trajectory.has_transposed[0]:
-        if trajectory.W_panels.size > 0:
-            pack_panels(params.W, trajectory.W_panels)
-            transpose_into_panels(params.W, trajectory.W_transposed)
-        else:
-            transpose(params.W, trajectory.W_transposed)
-        transpose(params.U, trajectory.U_transposed)
-        transpose_linear(params, trajectory)
-
-
-@kernel(allocates=False)
-def project(
-    params: Stacked, trajectory: GRUTrajectory, t: int, count: int, begin: int, end: int
-) -> None:
-    """The drive's part from the inputs: U u(t) + b."""
-    inputs = rows_of(trajectory.inputs, t, count, begin, end)
-    drive = rows_of(trajectory.drive, 0, count, begin, end)
-    if trajectory.has_transposed[0]:
-        b = as_matrix(params.b, 1, params.b.size)
-        multiply_onto(inputs, trajectory.U_transposed, b, drive)
-    else:
-        x_times_Wt(inputs, params.U, drive)
-        for r in range(drive.shape[0]):
-            add_to(drive[r], params.b)
 
 
 @kernel(allocates=False)

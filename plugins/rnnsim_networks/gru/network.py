@@ -133,8 +133,8 @@ class GRUNetwork(Network):
         step_loss = step_loss_kernel(loss_kernel(loss, self.n_out, checked), self.sums_outputs)
         read_vjp = reading.random_feedback if self.feedback == "random" else reading.read_linear_vjp
         self.forward = stepping.forward_kernel(
-            running.prepare,
-            running.project,
+            stepping.prepare_kernel(reading.transpose_linear),
+            stepping.project,
             running.step_kernel(named("logistic", self.dtype), named("tanh", self.dtype)),
             reading.readout_kernel(reading.read_linear, read_vjp, step_loss),
         )
@@ -270,7 +270,7 @@ class GRUNetwork(Network):
 
     vjp = staticmethod(derivatives.vjp)
     collect = staticmethod(derivatives.collect)
-    collect_inputs = staticmethod(derivatives.collect_inputs)
+    collect_inputs = staticmethod(stepping.collect_inputs)
     collect_rows = staticmethod(dense.collect_rows)
     contract = staticmethod(dense.contract)
     propagate = staticmethod(dense.propagate)

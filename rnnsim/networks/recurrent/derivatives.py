@@ -16,7 +16,7 @@ from rnnsim.numerics.linalg import (
     x_times_Wt,
 )
 from rnnsim.numerics.tiles import multiply, multiply_panels
-from rnnsim.numerics.views import as_matrix, as_vector
+from rnnsim.numerics.views import as_matrix
 from rnnsim.typing import Array, Bools, Integers, Params
 
 
@@ -89,26 +89,6 @@ def collect(
     add_xt_times_y(s, entering, grad.W, single_threaded)
     add_xt_times_y(s, inputs, grad.U, single_threaded)
     add_rows(s, grad.b)
-
-
-@kernel
-def collect_inputs(
-    params: Params, trajectory: RecurrentTrajectory, first: int, own: int, delta: Array, out: Array
-) -> None:
-    """dE/du(t) = U^T s(t), since a(t) of eq. (1) has U u(t) in it: one product over all steps.
-
-    The readout, eq. (3), does not see the inputs, so that ``own`` makes no difference.
-    """
-    count, B, _, n = delta.shape
-    rows, m = count * B, out.shape[2]
-    if m == 0:
-        return
-    s, from_steps = as_matrix(delta, rows, n), np.empty((rows, m), delta.dtype)
-    if trajectory.single_threaded[0]:
-        multiply(s, params.U, from_steps)
-    else:
-        x_times_W(s, params.U, from_steps)
-    add_to(as_vector(out), as_vector(from_steps))
 
 
 @kernel(allocates=False)

@@ -11,16 +11,14 @@ from typing import Any, NamedTuple
 
 from rnnsim.kernels import kernel
 from rnnsim.numerics.linalg import (
-    ROWS,
     add_to,
     move_rows,
     swap,
-    transpose,
     x_times_Wt,
     y_plus_rows_times_W,
 )
-from rnnsim.numerics.tiles import multiply_onto, multiply_panels, pack_panels, transpose_into_panels
-from rnnsim.numerics.views import as_matrix, as_vector, rows_of
+from rnnsim.numerics.tiles import multiply_panels
+from rnnsim.numerics.views import as_vector
 from rnnsim.typing import Array, Bools, Kernel, Params
 
 
@@ -84,41 +82,6 @@ class RecurrentTrajectory(NamedTuple):
     feedback: Array
     units: Array
     connectivity: Bools
-
-
-@cache
-def prepare_kernel(transpose_readout: Kernel) -> Kernel:
-    """Make ``prepare``: products of many rows are faster with transposed weights."""
-
-    @kernel(allocates=False)
-    def prepare(params: Params, trajectory: RecurrentTrajectory, rows: int) -> None:
-        trajectory.has_transposed[0] = trajectory.W_transposed.size > 0 and rows >= ROWS
-        if trajectory.has_transposed[0]:
-            if trajectory.W_panels.size > 0:
-                pack_panels(params.W, trajectory.W_panels)
-                transpose_into_panels(params.W, trajectory.W_transposed)
-            else:
-                transpose(params.W, trajectory.W_transposed)
-            transpose(params.U, trajectory.U_transposed)
-            transpose_readout(params, trajectory)
-
-    return prepare
-
-
-@kernel(allocates=False)
-def project(
-    params: Params, trajectory: RecurrentTrajectory, t: int, count: int, begin: int, end: int
-) -> None:
-    """The drive: U u(t) + b."""
-    inputs = rows_of(trajectory.inputs, t, count, begin, end)
-    drive = rows_of(trajectory.drive, 0, count, begin, end)
-    if trajectory.has_transposed[0]:
-        b = as_matrix(params.b, 1, params.b.size)
-        multiply_onto(inputs, trajectory.U_transposed, b, drive)
-    else:
-        x_times_Wt(inputs, params.U, drive)
-        for r in range(drive.shape[0]):
-            add_to(drive[r], params.b)
 
 
 @cache

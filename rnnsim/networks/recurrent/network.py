@@ -169,12 +169,12 @@ class RecurrentNetwork(Network):
         if self.feedback == "random":
             delta = reading.random_feedback
         self.readout_grad = reading.readout_grad_linear if linear else reading.readout_grad_units
-        self.prepare = running.prepare_kernel(transpose_weights)
+        self.prepare = stepping.prepare_kernel(transpose_weights)
         self.step = running.step_kernel(activate)
         self.sums_outputs = is_sum_of_outputs(self.loss, self.n_out)
         step_loss = step_loss_kernel(loss, self.sums_outputs)
         self.readout = reading.readout_kernel(read, delta, step_loss)
-        self.forward = stepping.forward_kernel(self.prepare, running.project, self.step, self.readout)
+        self.forward = stepping.forward_kernel(self.prepare, stepping.project, self.step, self.readout)
 
     def _units(self, readout: str | Sequence[int]) -> Array | None:
         if isinstance(readout, str):
@@ -360,7 +360,7 @@ class RecurrentNetwork(Network):
 
     vjp = staticmethod(derivatives.vjp)
     collect = staticmethod(derivatives.collect)
-    collect_inputs = staticmethod(derivatives.collect_inputs)
+    collect_inputs = staticmethod(stepping.collect_inputs)
     collect_rows = staticmethod(dense.collect_rows)
     contract = staticmethod(dense.contract)
     propagate = staticmethod(dense.propagate)
@@ -370,7 +370,7 @@ class RecurrentNetwork(Network):
     immediate = staticmethod(derivatives.immediate)
     immediate_entries = staticmethod(derivatives.immediate_entries)
     immediate_factors = staticmethod(derivatives.immediate_factors)
-    project = staticmethod(running.project)
+    project = staticmethod(stepping.project)
     swap_sequences = staticmethod(running.swap_sequences)
     constrain = staticmethod(derivatives.constrain)
     keep_history = staticmethod(running.keep_history)
