@@ -135,6 +135,9 @@ class Rule(Options, frozen=True):
         The kernels and arrays of the network that it uses, such as ``vjp`` or ``owner``.
     networks : tuple of str
         The kinds of networks that it is for; none for every network that has what it needs.
+    reads : tuple of str
+        Which state the output of its networks may read (:class:`~rnnsim.network.Network`): by default
+        ``leaving`` and ``entering``.
     settles : bool
         Whether the network settles at a steady state for each row instead of stepping.
     online : bool
@@ -152,6 +155,7 @@ class Rule(Options, frozen=True):
     cost: ClassVar[Cost]
     needs: ClassVar[tuple[str, ...]] = ()
     networks: ClassVar[tuple[str, ...]] = ()
+    reads: ClassVar[tuple[str, ...]] = ("leaving", "entering")
     settles: ClassVar[bool] = False
     online: ClassVar[bool] = True
     carries: ClassVar[bool] = True
@@ -299,7 +303,7 @@ class Rule(Options, frozen=True):
         return nbytes(memory) + nbytes(network.trajectory(rows, batch))
 
     def check_network(self, network: Network) -> None:
-        """Refuse a network that is of none of the kinds in ``networks``, or lacks what is in ``needs``.
+        """Refuse a network by its kind, by what it lacks of ``needs``, or by the state that it reads.
 
         Raises
         ------
@@ -316,6 +320,12 @@ class Rule(Options, frozen=True):
             raise RnnsimError(
                 f"{self.name} cannot train a {network.kind} network, "
                 f"which does not offer {', '.join(absent)}"
+            )
+        if network.reads not in self.reads:
+            after = "after" if network.reads == "entering" else "before"
+            raise RnnsimError(
+                f"{self.name} is for networks whose output reads the state {after} a step, which that "
+                f"of a {network.kind} network does not"
             )
 
 

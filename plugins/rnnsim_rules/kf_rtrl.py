@@ -18,7 +18,6 @@ from typing import NamedTuple
 import numpy as np
 
 from rnnsim.arrays import aligned_zeros
-from rnnsim.errors import RnnsimError
 from rnnsim.kernels import kernel
 from rnnsim.network import Network
 from rnnsim.numerics.fields import add_row
@@ -114,20 +113,6 @@ def credit_kernel(network: Network, sign: Kernel = sign) -> Kernel:
     return credit
 
 
-def check_reads_leaving(rule: Rule, network: Network) -> None:
-    """Refuse a network whose output reads the state that enters a step: its errors are of that state.
-
-    Raises
-    ------
-    RnnsimError
-    """
-    if network.reads != "leaving":
-        raise RnnsimError(
-            f"{rule.name} is for networks whose output reads the state after a step, which that of a "
-            f"{network.kind} network does not"
-        )
-
-
 class KFRTRL(Rule, frozen=True):
     """Kronecker-factored RTRL: a random estimate of the sensitivities, a Kronecker product."""
 
@@ -135,19 +120,10 @@ class KFRTRL(Rule, frozen=True):
     claim = "unbiased"
     cost = Cost(time="n^3", memory="n^2")
     needs = ("jacobian", "immediate_factors", "owner", "column", "n_factor")
+    reads = ("leaving",)  # errors are taken to be of the state after a step
 
     def online_window(self, network: Network) -> int | None:
         return 1
-
-    def check_network(self, network: Network) -> None:
-        """Refuse a network without the kernels, or whose output reads the state that enters a step.
-
-        Raises
-        ------
-        RnnsimError
-        """
-        super().check_network(network)
-        check_reads_leaving(self, network)
 
     def memory(self, network: Network, batch: int, window: int, rng: np.random.Generator) -> Memory:
         def zeros(*shape: int) -> Array:

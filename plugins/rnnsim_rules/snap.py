@@ -26,7 +26,6 @@ from rnnsim.numerics.linalg import copy
 from rnnsim.numerics.views import as_matrix, as_vector
 from rnnsim.rule import Cost, Rule, Window
 from rnnsim.typing import Array, Bools, Integers, Kernel, Memory, Params, Trajectory
-from rnnsim_rules.kf_rtrl import check_reads_leaving
 
 
 class Pattern(NamedTuple):
@@ -165,6 +164,7 @@ class SnAp(Rule, frozen=True):
     claim = "approximate"
     cost = Cost(time="n^2", memory="n^2")
     needs = ("jacobian", "jacobian_pattern", "owner", "immediate_entries")
+    reads = ("leaving",)  # errors are taken to be of the state after a step
 
     n: Annotated[
         int, msgspec.Meta(ge=1, description="within how many steps a weight reaches a unit")
@@ -172,16 +172,6 @@ class SnAp(Rule, frozen=True):
 
     def online_window(self, network: Network) -> int | None:
         return 1
-
-    def check_network(self, network: Network) -> None:
-        """Refuse a network without the kernels, or whose output reads the state that enters a step.
-
-        Raises
-        ------
-        RnnsimError
-        """
-        super().check_network(network)
-        check_reads_leaving(self, network)
 
     def memory(self, network: Network, batch: int, window: int, rng: np.random.Generator) -> Memory:
         def zeros(*shape: int) -> Array:

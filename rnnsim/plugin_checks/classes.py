@@ -59,7 +59,7 @@ def _wrong_with_rule(rule: type[Rule]) -> str:
         return f"whose cost is {shown(rule.cost)}; it is a Cost(time=..., memory=...)"
     if rule.claim not in get_args(Claim):
         return f"whose claim is {shown(rule.claim)}; it is one of {', '.join(get_args(Claim))}"
-    for what in ("needs", "networks"):
+    for what in ("needs", "networks", "reads"):
         if isinstance(names := getattr(rule, what), str):
             return f"whose {what} is the text {shown(names)}; it is a tuple of names"
     return next(_other_parameters(rule, Rule), "")
