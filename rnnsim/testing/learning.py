@@ -14,11 +14,12 @@ from rnnsim.errors import RnnsimError
 from rnnsim.network import Network, empty_stream
 from rnnsim.rule import Rule
 from rnnsim.runs.running import Run, run
-from rnnsim.task import Suggestion, Task
+from rnnsim.task import Task
 from rnnsim.testing.cases import Case
 from rnnsim.testing.measures import alignment, ratio
 from rnnsim.testing.report import Check, Measured
 from rnnsim.testing.subject import Subject
+from rnnsim.training.experiment import first_suggestion, suits
 from rnnsim.typing import Params
 
 STEPS = 5000  # of a run, at most
@@ -47,27 +48,15 @@ def task_for(rule: Rule) -> Task | None:
         try:
             task = registry.make_task(name, {})
             if suits(rule, task):
-                suggested = suggestion(rule, task).rule == rule.name
+                suggested = first_suggestion(rule, task).rule == rule.name
                 suiting.append((not suggested, 0 if suggested else task.n_in + task.n_out, name, task))
         except Exception:  # noqa: BLE001 (a plugin's task may fail in any way, or need options)
             continue
     return min(suiting, key=lambda each: each[:3])[3] if suiting else None
 
 
-def suggestion(rule: Rule, task: Task) -> Suggestion:
-    """What a task suggests for a rule and its kind of network."""
-    return next(iter(task.suggestions(rule.name, rule.kind).values()))
-
-
-def suits(rule: Rule, task: Task) -> bool:
-    """Whether a rule can train on a task with the task's settings."""
-    timely = rule.online or task.episode_length is not None
-    fits = task.steady == rule.settles and timely
-    return fits and suggestion(rule, task).kind == rule.kind
-
-
 def _learns(subject: Subject, task: Task) -> Measured:
-    steps = min(STEPS, suggestion(subject.rule, task).steps)
+    steps = min(STEPS, first_suggestion(subject.rule, task).steps)
     options: dict[str, Any] = {"seed": subject.seed, "steps": steps, "stop": False}
     learnt = run(subject.rule, task, **options)
     control = run(subject.rule, task, learning_rate=0.0, **options)

@@ -167,6 +167,20 @@ def _kind(rule: type[Rule], network: str | Network | None) -> str:
     return registry.network_type(rule.kind if network is None else network).kind
 
 
+def first_suggestion(rule: Rule, task: Task) -> Suggestion:
+    """What a task suggests by itself for a rule and its kind of network; it may be for another kind."""
+    return next(iter(task.suggestions(rule.name, rule.kind).values()))
+
+
+def suits(rule: Rule, task: Task) -> bool:
+    """Whether a rule can train on a task, with the task's settings for the rule's kind of network.
+
+    A run is not configured for it, since that may read a data set.
+    """
+    timely = rule.online or task.episode_length is not None
+    return task.steady == rule.settles and timely and first_suggestion(rule, task).kind == rule.kind
+
+
 def _suggestion(task: Task, rule: str, kind: str, settings: str | None) -> tuple[str, Suggestion]:
     """Return the name and contents of the chosen settings, by default the task's first."""
     suggestions = task.suggestions(rule, kind)

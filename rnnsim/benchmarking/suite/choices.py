@@ -13,6 +13,7 @@ from rnnsim.errors import RnnsimError
 from rnnsim.network import Network
 from rnnsim.rule import Rule
 from rnnsim.task import Suggestion
+from rnnsim.training import experiment
 from rnnsim.typing import Array, Params
 
 SIZES = (8, 32, 64)
@@ -37,9 +38,7 @@ TASKS = sorted(name for name in registry.installed().tasks if stands_alone(name)
 
 def suggestion(task: str, rule: str) -> Suggestion:
     """What a task suggests for a rule and its kind of network."""
-    kind = registry.lookup("rule", rule).kind
-    suggestions = registry.make_task(task, {}).suggestions(rule, kind)
-    return next(iter(suggestions.values()))
+    return experiment.first_suggestion(registry.make_rule(rule, {}), registry.make_task(task, {}))
 
 
 def suits(task: str, rule: str) -> bool:
@@ -48,9 +47,7 @@ def suits(task: str, rule: str) -> bool:
     The run itself is not configured, since that may read a data set and this is called at each import.
     """
     try:
-        made, by = registry.make_task(task, {}), registry.make_rule(rule, {})
-        timely = by.online or made.episode_length is not None
-        return made.steady == by.settles and timely and suggestion(task, rule).kind == by.kind
+        return experiment.suits(registry.make_rule(rule, {}), registry.make_task(task, {}))
     except Exception:  # noqa: BLE001 (plugins may fail in any way)
         return False
 
