@@ -17,6 +17,7 @@ from rnnsim.compiler import uncompiled
 from rnnsim.errors import RnnsimError
 from rnnsim.network import Network, Stream
 from rnnsim.rule import Rule
+from rnnsim.training.following import written_by_rules
 from rnnsim.training.forward import loss
 from rnnsim.training.gradients import gradient
 from rnnsim.training.streams import begin, make_stream
@@ -159,7 +160,7 @@ class Case:
     @cached_property
     def own(self) -> Bools:
         """Which of them a rule writes: those that only the retrieval reads are the network's."""
-        return self.free & ~retrieval_entries(self)
+        return self.free & written_by_rules(self.network)
 
     def ran(self, rows: int | None = None) -> Ran:
         """Run the network, uncompiled, over all rows or the first."""
@@ -187,18 +188,6 @@ def free_entries(network: Network) -> Bools:
     flat = np.ones(network.n_params, network.dtype)
     network.constrain(network.trajectory(1, 1), network.kernel_params(flat))
     return np.not_equal(flat, 0)
-
-
-def retrieval_entries(case: Case) -> Bools:
-    """Which entries ``readout_grad`` writes, as whole arrays."""
-    network, ran = case.network, case.changed(mask=None).ran()
-    flat = np.zeros(network.n_params, network.dtype)
-    steps = len(ran.stream.mask)
-    network.readout_grad(ran.params, ran.trajectory, 0, steps, network.kernel_params(flat))
-    written = np.zeros(network.n_params, np.bool_)
-    for array, whole in zip(network.views(flat), network.views(written)):
-        whole[...] = array.any()
-    return written
 
 
 def make_case(
