@@ -13,7 +13,8 @@ from rnnsim.networks.recurrent.inverse import input_for
 from rnnsim.networks.recurrent.network import RecurrentNetwork
 from rnnsim.registry import rules, tasks
 from rnnsim.runs.comparing import compare
-from rnnsim.runs.running import Run, run
+from rnnsim.runs.result import Run
+from rnnsim.runs.running import run
 from rnnsim.training.forward import loss, simulate
 from rnnsim.training.gradients import gradient, gradient_function
 from rnnsim.training.learner import Learner

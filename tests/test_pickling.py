@@ -17,7 +17,7 @@ import rnnsim
 from rnnsim.errors import RnnsimError
 from rnnsim.network import Network
 from rnnsim.registry import installed, make_rule, make_task
-from rnnsim.runs.running import Run
+from rnnsim.runs.result import Run
 from rnnsim.runs.sweeps import sweep
 from rnnsim.training.experiment import configure
 

@@ -13,7 +13,8 @@ from rnnsim.compiler import compiled
 from rnnsim.errors import RnnsimError
 from rnnsim.network import Network, empty_stream
 from rnnsim.rule import Rule
-from rnnsim.runs.running import Run, run
+from rnnsim.runs.result import Run
+from rnnsim.runs.running import run
 from rnnsim.task import Task
 from rnnsim.testing.cases import Case
 from rnnsim.testing.measures import alignment, ratio

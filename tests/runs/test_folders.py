@@ -24,7 +24,7 @@ import rnnsim
 from rnnsim import folders
 from rnnsim.cli import main
 from rnnsim.errors import RnnsimError, RnnsimWarning
-from rnnsim.runs.running import shortened
+from rnnsim.runs.result import shortened
 from rnnsim.training.evaluation import Evaluation
 
 

@@ -14,7 +14,7 @@ from rnnsim import registry
 from rnnsim.criterion import Average, HeldOut, Streak
 from rnnsim.networks.recurrent.network import RecurrentNetwork
 from rnnsim.registry import installed
-from rnnsim.runs.running import result_of
+from rnnsim.runs.result import result_of
 from rnnsim.training.evaluation import evaluate, plain_forward
 from rnnsim.training.experiment import configure
 from rnnsim.training.task_training import TaskTraining

@@ -14,7 +14,7 @@ import rnnsim
 from rnnsim.compiler import compiled
 from rnnsim.errors import Diverged
 from rnnsim.networks.recurrent.network import RecurrentNetwork
-from rnnsim.runs.running import result_of
+from rnnsim.runs.result import result_of
 from rnnsim.training.experiment import configure
 from rnnsim.training.optimizers import OPTIMIZERS, clip_norm, make_optimizer
 from rnnsim.training.task_training import TaskTraining

@@ -6,7 +6,7 @@ from functools import cache
 
 import numpy as np
 
-from rnnsim.runs.running import Run, result_of
+from rnnsim.runs.result import Run, result_of
 from rnnsim.training.experiment import configure
 from rnnsim.training.task_training import TaskTraining
 
