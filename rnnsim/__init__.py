@@ -6,15 +6,15 @@
 """
 
 from rnnsim.errors import Diverged, NoSteadyState, RnnsimError, RnnsimWarning, UnknownName
-from rnnsim.folders import load
 from rnnsim.hookspecs import hookimpl
 from rnnsim.networks.fast_weight.network import FastWeightNetwork
 from rnnsim.networks.recurrent.inverse import input_for
 from rnnsim.networks.recurrent.network import RecurrentNetwork
 from rnnsim.registry import rules, tasks
 from rnnsim.runs.comparing import compare
+from rnnsim.runs.loading import load
 from rnnsim.runs.result import Run
-from rnnsim.runs.running import run
+from rnnsim.runs.running import repeat, run
 from rnnsim.training.forward import loss, simulate
 from rnnsim.training.gradients import gradient, gradient_function
 from rnnsim.training.learner import Learner
@@ -38,6 +38,7 @@ __all__ = [
     "input_for",
     "load",
     "loss",
+    "repeat",
     "rules",
     "run",
     "simulate",

@@ -29,7 +29,7 @@ _ATTEMPTS = 100  # while other processes write
 # --- writing ------------------------------------------------------------------------------------------
 
 
-def replace_together(folder: Path, contents: Mapping[str, bytes]) -> None:
+def replace_together(folder: Path, contents: Mapping[str, bytes], *, durable: bool = True) -> None:
     """Replace files of a folder by new ones: all of them, or none.
 
     Parameters
@@ -38,6 +38,9 @@ def replace_together(folder: Path, contents: Mapping[str, bytes]) -> None:
         It exists.
     contents : mapping
         The content of each file, by name.
+    durable : bool
+        Whether they are flushed to disk, so that this holds also if the machine stops, and not only if
+        the process is killed.
 
     Raises
     ------
@@ -52,15 +55,15 @@ def replace_together(folder: Path, contents: Mapping[str, bytes]) -> None:
     try:
         draft.mkdir()
         for name, content in contents.items():
-            _write_new(draft / name, content)
-        _flush(draft)
+            _write_new(draft / name, content, durable)
+        _flush(draft, durable)
         _commit(draft, folder)
     finally:
         _remove(draft)
     with contextlib.suppress(OSError):  # the new files are found where they are
-        _flush(folder)
+        _flush(folder, durable)
         _move_out(folder)
-        _flush(folder)
+        _flush(folder, durable)
 
 
 def try_out(folder: Path) -> None:
@@ -97,15 +100,18 @@ def _draft_in(folder: Path) -> Path:
     return folder / f".rnnsim-draft-{os.urandom(8).hex()}"
 
 
-def _write_new(path: Path, content: bytes) -> None:
+def _write_new(path: Path, content: bytes, durable: bool = True) -> None:
     with path.open("xb") as file:
         file.write(content)
         file.flush()
-        os.fsync(file.fileno())
+        if durable:
+            os.fsync(file.fileno())
 
 
-def _flush(folder: Path) -> None:
+def _flush(folder: Path, durable: bool) -> None:
     """Flush the names in a folder to disk, where the system can."""
+    if not durable:
+        return
     with contextlib.suppress(OSError):
         descriptor = os.open(folder, os.O_RDONLY)
         try:
@@ -150,6 +156,47 @@ def _remove_stale_drafts(folder: Path) -> None:
                 written = max(part.stat().st_mtime for part in (path, *path.glob("*")))
                 if time.time() - written > _STALE:
                     _remove(path)
+
+
+# --- one process at a time -----------------------------------------------------------------------------
+
+
+class FolderLock:
+    """A lock on a folder, which ends with its process, however that ends; nothing is left in the folder.
+
+    Where the system or the file system has no such locks, it excludes nobody.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._descriptor: int | None = None
+
+    def acquire(self) -> bool:
+        """Take the lock, creating the folder if necessary; whether nobody else has it.
+
+        Raises
+        ------
+        OSError
+            If the folder cannot be created.
+        """
+        self.folder.mkdir(parents=True, exist_ok=True)
+        try:
+            import fcntl
+
+            self._descriptor = os.open(self.folder, os.O_RDONLY)
+            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            self.release()
+            return False
+        except (ImportError, OSError):
+            self.release()
+        return True
+
+    def release(self) -> None:
+        """Give the lock back."""
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None
 
 
 # --- reading ------------------------------------------------------------------------------------------

@@ -18,9 +18,11 @@ from typing import Any
 
 import click
 
+from rnnsim.runs.stopping import WORDS
+
 PATIENCE = 4.0  # seconds after which the process is ended
+IN_ORDER = 60.0  # where a run ends in order, evaluated and saved; a second signal does not wait for it
 PAUSE = 0.05  # seconds between looks whether an exception was dropped
-WORDS = {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated"}
 
 
 class Interrupted(KeyboardInterrupt):
@@ -73,13 +75,24 @@ class Watch:
             self._report_dropped(dropped)
 
     def _wait(self) -> None:
-        number = 0
-        while number not in WORDS:  # other signals that Python handles are seen here too
-            number = self._reader.recv(1)[0]
-        until = time.monotonic() + PATIENCE
+        number = self._next_signal(None)
+        in_order = signal.getsignal(number) != self._raise  # a run has taken it over
+        until = time.monotonic() + (IN_ORDER if in_order else PATIENCE)
         while time.monotonic() < until:
-            time.sleep(PAUSE)
+            if self._next_signal(PAUSE):
+                until = min(until, time.monotonic() + PATIENCE)
             if self._dropped:
                 self._raised = self._dropped = False
                 signal.raise_signal(number)
         os._exit(report(Interrupted(number)))
+
+    def _next_signal(self, seconds: float | None) -> int:
+        """The next signal that ends a command, or 0 after so many seconds."""
+        self._reader.settimeout(seconds)
+        number = 0
+        while number not in WORDS:  # other signals that Python handles are seen here too
+            try:
+                number = self._reader.recv(1)[0]
+            except TimeoutError:
+                return 0
+        return number

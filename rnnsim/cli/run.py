@@ -5,16 +5,18 @@ from __future__ import annotations
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
-from rnnsim.cli.experiment import check_options, experiment, named_options
-from rnnsim.cli.kept import kept
+from rnnsim.cli.ending import EVERY, FIGURES, carried_out, check_figures
+from rnnsim.cli.experiment import added, check_options, choices, named_options
 from rnnsim.folders import check_writable
-from rnnsim.runs.progress import compilation_announced
-from rnnsim.runs.running import run
+from rnnsim.runs.running import arguments_to_repeat, run
 
 
 @click.command("run")
-@experiment
+@click.argument("rule", required=False)
+@click.argument("task", required=False)
+@choices
 @click.option(
     "--seed", type=int, default=0, show_default=True, help="Seed of the weights and all draws."
 )
@@ -25,6 +27,7 @@ from rnnsim.runs.running import run
     metavar="NAME",
     help="The weights to keep: last, or best, those that did best on validation data, beside the last.",
 )
+@click.option("--keep-every", type=int, metavar="N", help="Steps between looks which are best.")
 @click.option(
     "--monitor",
     multiple=True,
@@ -33,19 +36,21 @@ from rnnsim.runs.running import run
     "all of it is kept; may be repeated.",
 )
 @click.option("--monitor-every", type=int, metavar="N", help="Steps between records.")
-@click.option("--save", metavar="DIR", help="Folder to save the run in.")
-@click.option("--plot", metavar="FILE", help="Draw the learning curve into a file (.png, .svg, .pdf).")
-@click.option(
-    "--plot-behaviour",
-    metavar="FILE",
-    help="Draw what the trained network does: events, state, output and target.",
-)
+@click.option("--config", metavar="FILE", help="Repeat the run of this file (run.toml); RULE, TASK and "
+              "options change what it says.")  # fmt: skip
+@click.option("--save", metavar="DIR", help="Folder to keep the run in, from its beginning.")
+@EVERY
+@lambda command: added(command, FIGURES)
+@click.pass_context
 def command(
-    rule: str,
-    task: str,
+    context: click.Context,
+    /,
+    rule: str | None,
+    task: str | None,
     options: tuple[str, ...],
     no_stop: bool,
     monitor: tuple[str, ...],
+    config: str | None,
     save: str | None,
     plot: str | None,
     plot_behaviour: str | None,
@@ -56,17 +61,25 @@ def command(
     Options that are not given take the values that the task suggests for the rule.
     """
     chosen = named_options(options)
-    for file in (plot, plot_behaviour):
-        if file is not None:
-            from rnnsim.runs.figures import figure_type
-
-            figure_type(file)  # refuse the file before training, not after
+    check_figures(plot, plot_behaviour)
     check_options(chosen, run)
     if save is not None:
         check_writable(save)
-    with compilation_announced():
-        result = run(
-            rule, task, stop=not no_stop, monitor=monitor or None, progress=True, **given, **chosen
-        )
-    with kept((result.save, save), (result.plot, plot), (result.plot_behaviour, plot_behaviour)):
-        click.echo(result.summary())
+    if config is None:
+        if rule is None or task is None:
+            raise click.MissingParameter(param_hint="RULE TASK, or --config FILE", param_type="argument")
+        arguments = {**given, "rule": rule, "task": task, "stop": not no_stop}
+    else:
+        arguments = {name: given[name] for name in given if _is_given(context, name)}
+        arguments |= {name: x for name, x in (("rule", rule), ("task", task)) if x is not None}
+        arguments |= {"stop": False} if no_stop else {}
+    if monitor:
+        arguments["monitor"] = monitor
+    arguments |= chosen
+    if config is not None:
+        arguments = arguments_to_repeat(config, arguments)
+    carried_out(lambda: run(**{**arguments, "save": save, "progress": True}), save, plot, plot_behaviour)
+
+
+def _is_given(context: click.Context, name: str) -> bool:
+    return context.get_parameter_source(name) is ParameterSource.COMMANDLINE

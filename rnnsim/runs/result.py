@@ -3,27 +3,34 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from rnnsim import checks, folders
-from rnnsim.options import Options
-from rnnsim.runs import figures
+from rnnsim.errors import RnnsimError, reports_memory
+from rnnsim.runs import figures, provenance, run_file, run_folder
 from rnnsim.runs.advice import what_to_try, worse_end
+from rnnsim.runs.carrying_out import carry_out
+from rnnsim.runs.keeping import NEVER, Keeper
+from rnnsim.runs.provenance import Provenance
+from rnnsim.runs.run_folder import with_prefix
 from rnnsim.training.best import Best
+from rnnsim.training.checkpoints import Checkpoint
 from rnnsim.training.evaluation import Evaluation
 from rnnsim.training.experiment import Experiment
-from rnnsim.training.monitors import STEP
+from rnnsim.training.forward import simulate
+from rnnsim.training.learner import Learner
+from rnnsim.training.monitors import STEP, Monitors, Recorded
 from rnnsim.training.observing import curve_metrics
 from rnnsim.training.schedules import NAMES
 from rnnsim.training.task_training import TaskTraining
-from rnnsim.typing import Array, Params
-from rnnsim.version import __version__
+from rnnsim.typing import Array, Inputs, Params
 
-LONGEST = 10_000  # characters of a network's description in a saved run
+NOT_EVALUATED = Evaluation(math.nan, math.nan)
 
 
 @dataclass
@@ -49,16 +56,32 @@ class Run:
         (``monitor_step``).
     best : Best or None
         With ``keep="best"``, the parameters that did best on validation data, their step and loss.
+    outcome : str
+        How it ended: ``solved``, ``complete`` (all steps are done), ``interrupted`` (by a signal),
+        ``stopped`` (by a callback); or ``running``, of a checkpoint whose run has not ended in order.
+    checkpoint : Checkpoint or None
+        From where it can go on; None once it has stopped because the task is solved.
+    provenance : Provenance
+        Versions, machine, dates and revision.
+    recorded : Recorded or None
+        Its monitors.
+    folder : Path or None
+        Where it was saved or loaded from last.
     """
 
     experiment: Experiment
-    params: Params
+    params: Params = field(repr=False)
     solved_at: int | None
     steps: int  # number of steps done
     seconds: float  # run time, excluding compilation
     held_out: Evaluation
     metrics: dict[str, Array] = field(repr=False)
     best: Best | None = field(default=None, repr=False)
+    outcome: str = "complete"
+    checkpoint: Checkpoint | None = field(default=None, repr=False)
+    provenance: Provenance = field(default_factory=Provenance, repr=False)
+    recorded: Recorded | None = field(default=None, repr=False)
+    folder: Path | None = None
 
     @property
     def loss(self) -> float:
@@ -142,102 +165,230 @@ class Run:
         """
         return figures.behaviour(self.experiment, self.params, self.steps, path, shown=steps)
 
-    def save(self, folder: str | Path) -> Path:
-        """Write ``run.toml``, ``metrics.csv`` and ``params.safetensors`` into a folder.
+    # --- asked, and fed ---
 
-        A run that is there already is replaced as a whole, or stands.
+    @reports_memory
+    def predict(
+        self, inputs: Inputs, *, params: Params | None = None, resets: Array | None = None,
+        initial_state: Array | None = None,
+    ) -> Array:  # fmt: skip
+        """Compute what the trained network answers.
+
+        Parameters
+        ----------
+        inputs : (T, B, m) or (T, m) array, or a pair of them for a fast-weight network
+            Sequences, or the patterns of a task that reads steady states.
+        params : NamedTuple of arrays, optional
+            Other parameters than the last, such as ``run.best.params``.
+        resets : (T, B) or (T,) bool array, optional
+            Where the state is reset before the step.
+        initial_state : (B, N) or (N,) array, optional
+            Where sequences begin.
+
+        Returns
+        -------
+        (T, B, k) array
 
         Raises
         ------
         RnnsimError
-            If the folder cannot be written to.
+            If an array has a wrong shape, type or value.
         """
-        params: dict[str, Array] = self.params._asdict()
-        if self.best is not None:
-            best = self.best.params._asdict()
-            params |= {f"{folders.BEST}{name}": array for name, array in best.items()}
-        monitored = self.monitored
-        curve = {name: array for name, array in self.metrics.items() if name not in monitored}
-        params |= {f"{folders.MONITOR}{name}": monitored[name].astype(float) for name in monitored}
-        return folders.save(folder, _summary(self), curve, params)
+        experiment = self.experiment
+        found = simulate(
+            experiment.network, self.params if params is None else params, inputs, resets=resets,
+            initial_state=initial_state, steady_state=experiment.task.steady,
+        )  # fmt: skip
+        return found.outputs
+
+    def learner(self, **changes: Any) -> Learner:
+        """Make a learner that begins with the parameters of this run, to be fed with other data.
+
+        Parameters
+        ----------
+        **changes
+            Arguments of :class:`~rnnsim.Learner` in place of the settings of this run; ``batch`` is 1
+            unless it is given.
+
+        Raises
+        ------
+        RnnsimError
+            If an argument is invalid.
+        """
+        experiment, schedule = self.experiment, self.experiment.schedule
+        settings: dict[str, Any] = {
+            name: getattr(experiment, name)
+            for name in ("optimizer", "learning_rate", "clip", "weight_decay", "reduction", "window")
+        }
+        settings |= {"params": self.params, "schedule": NAMES[schedule.kind], "seed": experiment.seed}
+        if schedule.kind:
+            settings["schedule_steps"] = schedule.steps
+        return Learner(experiment.network, experiment.rule, **{**settings, **changes})
+
+    # --- continued ---
+
+    @reports_memory
+    def resume(
+        self,
+        steps: int | None = None,
+        *,
+        monitor: Any = None,
+        save: str | Path | None = None,
+        checkpoint_every: int | str | None = None,
+        progress: bool = False,
+    ) -> Run:
+        """Go on: the result is the same, to the last bit, as if the run had never stopped.
+
+        This run stays as it is.
+
+        Parameters
+        ----------
+        steps : int, optional
+            The maximum number of steps in all, in place of that of this run; what else depends on it
+            (``schedule_steps``, ``keep_every``, ``monitor_every``) stays.
+        monitor : mapping, optional
+            The functions among its monitors, if it was loaded: they are not in its folder.
+        save, checkpoint_every, progress
+            As for :func:`rnnsim.run`; it may be the folder from which this run was loaded.
+
+        Returns
+        -------
+        Run
+
+        Raises
+        ------
+        RnnsimError
+            If the run is at its end, or an argument is invalid.
+        """
+        experiment = self._continued(steps)
+        assert self.checkpoint is not None
+        monitors = None
+        if self.recorded is not None:
+            monitors = Monitors(experiment, self.recorded.again(monitor), self.recorded.every)
+            monitors.go_on(self.metrics, self.checkpoint.records)
+        elif monitor is not None:
+            raise RnnsimError("this run has no monitors; begin another to record something")
+        trainer = TaskTraining(experiment, monitors, resumable=True)
+        trainer.restore(self.checkpoint)
+        made = msgspec.structs.replace(
+            self.provenance, resumed=[*(self.provenance.resumed or ()), provenance.now()]
+        )
+        return carry_out(trainer, partial(result_of, trainer, made), save, checkpoint_every, progress)
+
+    def _continued(self, steps: int | None) -> Experiment:
+        """The configuration of a run that goes on."""
+        experiment = self.experiment
+        most = experiment.steps if steps is None else checks.whole("steps", steps, 1, checks.LARGEST)
+        if self.outcome == "solved":
+            raise RnnsimError(f"this run solved its task at step {self.solved_at:,}, where it ended; to "
+                              "learn on, begin another with its params")  # fmt: skip
+        if self.checkpoint is None:
+            raise RnnsimError("this run was not saved with what it needs to go on; begin another with "
+                              "its params")  # fmt: skip
+        if most <= self.steps and (steps is not None or self.outcome == "complete"):
+            raise RnnsimError(f"{self.steps:,} steps are done; to go on, give more in all: "
+                              f"steps={2 * self.steps}")  # fmt: skip
+        return replace(experiment, steps=most)
+
+    # --- in a folder ---
+
+    def save(self, folder: str | Path) -> Path:
+        """Write ``run.toml``, ``metrics.csv`` and ``arrays.safetensors`` into a folder.
+
+        A run that is there already is replaced as a whole, or stands. :func:`rnnsim.load` makes this run
+        of it again; it can go on there.
+
+        Raises
+        ------
+        RnnsimError
+            If the folder cannot be written to, or another process is running there.
+        """
+        path = checks.path("the folder of a run", folder)
+        with Keeper(path, NEVER, lambda _: None):
+            self.write(path)
+        return path
+
+    def write(self, path: Path, durable: bool = True) -> None:
+        """Write it into a folder that nobody else writes to: :meth:`save` looks whether that is so.
+
+        With ``durable``, it is on disk afterwards, whatever happens to the machine.
+        """
+        with folders.problem_reported(f"cannot save the run in {path}"):
+            contents = contents_of(self)
+        run_folder.write(path, contents, durable=durable)
+        self.folder = path
 
 
-def result_of(trainer: TaskTraining) -> Run:
-    """Make the result of a run from its trainer, evaluating the network as it is now."""
+def result_of(trainer: TaskTraining, made: Provenance | None = None, outcome: str = "stopped") -> Run:
+    """Make the result of a run from its trainer.
+
+    The network is evaluated as it is now, unless the run goes on. ``outcome`` holds where neither the
+    task is solved nor all steps are done.
+    """
     experiment = trainer.experiment
     metrics = curve_metrics(trainer.curve, trainer.step, experiment.task.score)
     if trainer.monitors is not None:
         metrics |= trainer.monitors.metrics()
+    if trainer.solved_at and experiment.stop:
+        outcome, checkpoint = "solved", None
+    elif trainer.step >= experiment.steps:
+        outcome, checkpoint = "complete", trainer.before_last
+    else:
+        checkpoint = trainer.checkpoint()
     return Run(
         experiment=experiment,
         params=trainer.params,
         solved_at=trainer.solved_at,
         steps=trainer.step,
         seconds=max(trainer.seconds, 1e-9),
-        held_out=trainer.evaluate(),
+        held_out=NOT_EVALUATED if outcome == "running" else trainer.evaluate(),
         metrics=metrics,
         best=trainer.best,
+        outcome=outcome,
+        checkpoint=checkpoint,
+        provenance=made or Provenance(),
+        recorded=trainer.monitors.recorded if trainer.monitors else None,
     )
 
 
-def _summary(run: Run) -> dict[str, Any]:
-    experiment = run.experiment
-    result = {
-        "solved_at": run.solved_at,
-        "steps": run.steps,
-        "seconds": run.seconds,
-        "loss": run.loss if math.isfinite(run.loss) else None,
-        experiment.task.score: run.held_out.score if math.isfinite(run.held_out.score) else None,
-        "best_step": run.best.step if run.best else None,
-        "best_loss": run.best.loss if run.best else None,
-    }
-    return {
-        "rnnsim": __version__,
-        "rule": _named(experiment.rule),
-        "task": _named(experiment.task),
-        "optimizer": _named(experiment.optimizer),
-        "network": shortened(repr(experiment.network)),
-        "initial_weights": dict(experiment.init),
-        "criterion": str(experiment.criterion),
-        "settings": {
-            "name": experiment.settings,
-            **{
-                name: getattr(experiment, name)
-                for name in (
-                    "seed",
-                    "steps",
-                    "window",
-                    "batch",
-                    "clip",
-                    "weight_decay",
-                    "reduction",
-                    "stop",
-                    "tailored",
-                    "keep",
-                )
-            },
-            "learning_rate": _rate(experiment),
-            "schedule": NAMES[experiment.schedule.kind],
-            "schedule_steps": experiment.schedule.steps,
-        },
-        "result": result,
-    }
+def contents_of(run: Run) -> run_folder.Contents:
+    """What the folder of a run holds."""
+    arrays = with_prefix("params", run.params._asdict())
+    experiment, monitored, point = run.experiment, run.monitored, run.checkpoint
+    file = run_file.file_of(experiment, arrays)
+    file.result = _result_table(run)
+    file.provenance = msgspec.structs.replace(run.provenance, saved=provenance.now())
+    if run.best is not None:
+        arrays |= with_prefix("best", run.best.params._asdict())
+    if run.recorded is not None:
+        file.settings.monitor = run.recorded.names
+        file.settings.monitor_every = run.recorded.every
+        arrays |= with_prefix("monitor", {name: x.astype(float) for name, x in monitored.items()})
+    if point is not None:
+        best = point.best
+        file.checkpoint = run_file.CheckpointTable(
+            point.step, point.seconds, point.records, point.data,
+            best.step if best else None, best.loss if best else None,
+        )  # fmt: skip
+        arrays |= with_prefix("checkpoint", point.arrays)
+        arrays |= with_prefix("checkpoint.best", best.params._asdict()) if best else {}
+    curve = {name: array for name, array in run.metrics.items() if name not in monitored}
+    return run_folder.Contents(file, curve, arrays)
 
 
-def _rate(experiment: Experiment) -> Any:
-    """The learning rate, or that of each parameter."""
-    rate = experiment.learning_rate
-    return rate._asdict() if hasattr(rate, "_asdict") else rate
+def _result_table(run: Run) -> run_file.Result:
+    def finite(value: float | None) -> float | None:
+        return value if value is not None and math.isfinite(value) else None
 
-
-def _named(thing: Options) -> dict[str, Any]:
-    options = msgspec.structs.asdict(thing)
-    unlimited = [
-        name for name, value in options.items() if isinstance(value, float) and value == math.inf
-    ]
-    return {"name": thing.name, **{name: options[name] for name in options if name not in unlimited}}
-
-
-def shortened(text: str) -> str:
-    """A description with an end: that of a network may list thousands of units."""
-    return text if len(text) <= LONGEST else f"{text[:LONGEST]} ..."
+    best = run.best
+    return run_file.Result(
+        outcome=run.outcome,
+        solved_at=run.solved_at,
+        steps=run.steps,
+        seconds=run.seconds,
+        loss=finite(run.held_out.loss),
+        score=finite(run.held_out.score),
+        spectral_radius=finite(run.held_out.spectral_radius),
+        best_step=best.step if best else None,
+        best_loss=best.loss if best else None,
+    )

@@ -2,24 +2,31 @@
 
 from __future__ import annotations
 
-import warnings
+import inspect
+from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from rnnsim import checks, folders
 from rnnsim.compiler import checking_bounds
 from rnnsim.criterion import Criterion
-from rnnsim.errors import RnnsimError, RnnsimWarning, reports_memory
+from rnnsim.errors import RnnsimError, reports_memory
 from rnnsim.network import Network
 from rnnsim.rule import Rule
-from rnnsim.runs.progress import progress_bar
+from rnnsim.runs.carrying_out import carry_out
+from rnnsim.runs.keeping import interval
+from rnnsim.runs.provenance import provenance_of
+from rnnsim.runs.repeating import arguments_of, read_file
 from rnnsim.runs.result import Run, result_of
+from rnnsim.runs.run_file import file_of
 from rnnsim.task import Task
+from rnnsim.training.as_data import OWN
 from rnnsim.training.experiment import configure
 from rnnsim.training.monitors import Monitors
 from rnnsim.training.optimizers import Optimizer
 from rnnsim.training.task_training import TaskTraining
-from rnnsim.typing import Params
+from rnnsim.typing import Array, Params
 
 
 @reports_memory
@@ -47,9 +54,11 @@ def run(
     stop: bool = True,
     tailored: bool = False,
     keep: str = "last",
+    keep_every: int | None = None,
     monitor: Any = None,
     monitor_every: int | None = None,
     save: str | Path | None = None,
+    checkpoint_every: int | str | None = None,
     progress: bool = False,
     check_bounds: bool = False,
     **options: Any,
@@ -111,8 +120,9 @@ def run(
         Whether to compile the loop for the exact array sizes: small networks then learn up to five
         times as fast, but each size is compiled separately. Sums may differ by rounding.
     keep : "last" or "best"
-        With ``best``, the result has the parameters that did best on validation data beside the last;
-        they are looked at about fifty times in ``steps``.
+        With ``best``, the result has the parameters that did best on validation data beside the last.
+    keep_every : int, optional
+        Steps between looks at validation data; by default a fiftieth of ``steps``.
     monitor : str, sequence of str, or mapping, optional
         What to record into ``metrics`` while the network learns: names, or a mapping from a name of
         yours to a name or a function. A function is given a :class:`~rnnsim.training.monitors.Seen`
@@ -124,8 +134,13 @@ def run(
         Steps between records, which are made at the end of a window, and at the end of the run; by
         default a hundredth of ``steps``.
     save : path, optional
-        A folder to save the run in. If it cannot be written to any more at the end (the disk is full), a
-        warning says so, and the result is returned all the same.
+        A folder to keep the run in: from its beginning, with checkpoints, so that it can go on wherever
+        it was interrupted (:meth:`Run.resume`). Another run that is there is replaced, at the first
+        checkpoint or at the end. If the folder cannot be written to any more at the end (the disk is
+        full), a warning says so, and the result is returned all the same.
+    checkpoint_every : int or str, optional
+        With ``save``: steps between checkpoints, a time (``30s``, ``5min``, ``1h``), or ``never``. By
+        default 30 s, and so long that they take at most a hundredth of the time.
     progress : bool
         Whether to show a progress bar, if on a terminal.
     check_bounds : bool
@@ -148,10 +163,13 @@ def run(
         If a loss or a parameter is not finite, with the step at which that happened.
     NoSteadyState
         If a network does not converge to a steady state.
+    KeyboardInterrupt
+        On Ctrl-C, once the run has ended in order and is saved; its attribute ``run`` is the result.
     """
     checks.boolean("progress", progress)
     if monitor_every is not None and monitor is None:
         raise RnnsimError("monitor_every is given, and there is nothing to record: give monitor, too")
+    interval(checkpoint_every)
     if save is not None:
         folders.check_writable(save)
     with checking_bounds(check_bounds):
@@ -160,17 +178,49 @@ def run(
             optimizer=optimizer, learning_rate=learning_rate, clip=clip, weight_decay=weight_decay,
             schedule=schedule, schedule_steps=schedule_steps, reduction=reduction, window=window,
             batch=batch, dtype=dtype, params=params, criterion=criterion, stop=stop, tailored=tailored,
-            keep=keep, options=options,
+            keep=keep, keep_every=keep_every, options=options,
         )  # fmt: skip
         monitors = None if monitor is None else Monitors(experiment, monitor, monitor_every)
-        trainer = TaskTraining(experiment, monitors)
-        with progress_bar(trainer, shown=progress) as show:
-            for _ in trainer.chunks():
-                show()
-        result = result_of(trainer)
-    if save is not None:
-        try:
-            result.save(save)
-        except RnnsimError as error:
-            warnings.warn(f"{error}; its method save tries again", RnnsimWarning, stacklevel=2)
-    return result
+        made = provenance_of(experiment)
+        trainer = TaskTraining(experiment, monitors, resumable=True)
+        return carry_out(trainer, partial(result_of, trainer, made), save, checkpoint_every, progress)
+
+
+def repeat(original: Run | str | Path, **changes: Any) -> Run:
+    """Run again what a run's file says, with changes or without.
+
+    Parameters
+    ----------
+    original : Run or path
+        A run, the folder of one, or a file such as ``run.toml``, which may be written by hand.
+    **changes
+        Arguments and options of :func:`rnnsim.run`, in place of those of the file.
+
+    Returns
+    -------
+    Run
+
+    Raises
+    ------
+    RnnsimError
+        If there is no such file, it is damaged, or an argument is invalid.
+    """
+    return run(**arguments_to_repeat(original, changes))
+
+
+def arguments_to_repeat(original: Run | str | Path, changes: Mapping[str, Any]) -> dict[str, Any]:
+    """The arguments of :func:`rnnsim.run` by which :func:`repeat` repeats a run."""
+    names = inspect.signature(run).parameters.keys() - {"options"}
+    if not isinstance(original, Run):
+        return arguments_of(*read_file(original), changes, names)
+    arrays: dict[str, Array] = {}
+    experiment = original.experiment
+    file = file_of(experiment, arrays)
+    written = {
+        "rule": file.rule and file.rule.name, "task": file.task and file.task.name,
+        "network": file.network and file.network.kind, "criterion": file.settings.criterion,
+    }  # fmt: skip
+    own = {part: getattr(experiment, part) for part, name in written.items() if name == OWN}
+    if original.recorded is not None:
+        own |= {"monitor": original.recorded.given, "monitor_every": original.recorded.every}
+    return arguments_of(file, arrays, {**own, **changes}, names)

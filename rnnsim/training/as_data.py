@@ -33,17 +33,35 @@ class MadeNetwork(msgspec.Struct):
     """A network: its kind, and the arguments that it was made from."""
 
     kind: str
-    arguments: list[Any] = []
-    named: dict[str, Any] = {}
+    arguments: list[Any] | None = None
+    named: dict[str, Any] | None = None
 
 
-def thing_as_data(thing: Options, known: Mapping[str, Any] | None) -> Thing:
+def thing_as_data(thing: Options, known: Mapping[str, Any] | None, arrays: dict[str, Array]) -> Thing:
     """The name and options of a rule, a task or an optimizer, of which ``known`` are registered."""
     entry = known.get(thing.name) if known is not None else None
     if known is not None and (entry is None or entry.thing is not type(thing)):
         return Thing(OWN)
     options = msgspec.structs.asdict(thing)
-    return Thing(thing.name, {name: value for name, value in options.items() if value is not None})
+    try:
+        return Thing(thing.name, options_as_data(options, thing.name, arrays))
+    except TypeError:
+        return Thing(OWN)
+
+
+def options_as_data(options: Mapping[str, Any], owner: str, arrays: dict[str, Array]) -> dict[str, Any]:
+    """Options without those that are None; arrays are put aside, into ``arrays``.
+
+    Raises
+    ------
+    TypeError
+        If one cannot be written.
+    """
+    return {
+        name: value_as_data(value, f"{owner}.{name}", arrays)
+        for name, value in options.items()
+        if value is not None
+    }
 
 
 def network_as_data(network: Network, arrays: dict[str, Array]) -> MadeNetwork:
@@ -55,11 +73,7 @@ def network_as_data(network: Network, arrays: dict[str, Array]) -> MadeNetwork:
         arguments = [
             value_as_data(part, f"network.{i}", arrays) for i, part in enumerate(network._arguments)
         ]
-        named = {
-            name: value_as_data(part, f"network.{name}", arrays)
-            for name, part in network._named.items()
-            if part is not None
-        }
+        named = options_as_data(network._named, "network", arrays)
     except TypeError:
         return MadeNetwork(OWN)
     return MadeNetwork(network.kind, arguments, named)
@@ -76,8 +90,8 @@ def network_of(made: MadeNetwork, arrays: Mapping[str, Array], whose: str) -> Ne
     if made.kind == OWN:
         raise RnnsimError(f"the network of this {whose} has functions of your own or is registered "
                           "nowhere; give it by network=")  # fmt: skip
-    arguments = [value_of(part, arrays) for part in made.arguments]
-    named = {name: value_of(part, arrays) for name, part in made.named.items()}
+    arguments = [value_of(part, arrays) for part in made.arguments or ()]
+    named = {name: value_of(part, arrays) for name, part in (made.named or {}).items()}
     network: Network = registry.network_type(made.kind)(*arguments, **named)
     return network
 

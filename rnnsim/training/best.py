@@ -12,7 +12,6 @@ from rnnsim.training.experiment import Experiment
 from rnnsim.training.sequences import set_arrays
 from rnnsim.typing import Params
 
-LOOKS = 50  # in a run of as many steps as it may have
 DRAWS = 4  # the seed of validation data, beside that of a run
 
 
@@ -49,7 +48,7 @@ class Validation:
     def __init__(self, experiment: Experiment, advance: Advance) -> None:
         network, task = experiment.network, experiment.task
         rows, batch = task.held_out_shape()
-        self.every = max(experiment.steps // LOOKS, experiment.window)
+        self.every = experiment.keep_every
         self.best: Best | None = None
         self._network, self._advance = network, advance
         seeds = [experiment.seed, DRAWS]

@@ -6,7 +6,7 @@ import inspect
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from rnnsim import checks, registry
 from rnnsim.criterion import SCORES, Criterion
@@ -23,8 +23,25 @@ from rnnsim.typing import Params
 T = TypeVar("T")
 
 KEEP = ("last", "best")
+LOOKS = 50  # at validation data, in a run of as many steps as it may have
 INIT = ("scheme", "gain")  # options of ``network.init``
 DEFAULT_WINDOW = 20  # steps between updates where neither user, task nor rule chooses
+
+
+class Sized(NamedTuple):
+    """How a network was chosen by its kind, beside the inputs and outputs of the task.
+
+    Attributes
+    ----------
+    hidden : int
+    dtype : str
+    options : mapping
+        Those of the network, given, needed or suggested.
+    """
+
+    hidden: int
+    dtype: str
+    options: Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -50,6 +67,8 @@ class Experiment:
     stop: bool  # whether to stop once the task is solved
     tailored: bool  # whether the loop is compiled for the exact array sizes
     keep: str = "last"  # or also the parameters that did best: best
+    keep_every: int = 1  # steps between looks which do best
+    sized: Sized | None = None  # how the network was chosen, unless it was given
     params: Params | None = None  # those to begin with, where they are given
 
     def initial_params(self) -> Params:
@@ -81,6 +100,7 @@ def configure(
     stop: bool = True,
     tailored: bool = False,
     keep: str = "last",
+    keep_every: int | None = None,
     options: Mapping[str, Any] | None = None,
 ) -> Experiment:
     """Resolve the arguments of :func:`rnnsim.run`.
@@ -100,9 +120,11 @@ def configure(
     _check_owned(given, list(owners.values()))
     chosen_rule = _build(registry.make_rule, registry.rule_type(rule), rule, given)
     network_options, init_options = _network_options(owners.get("network"), given)
-    net = _network(chosen_rule, chosen_task, suggested, network, hidden, dtype, network_options)
+    net, sized = _network(chosen_rule, chosen_task, suggested, network, hidden, dtype, network_options)
     max_steps = checks.whole("steps", suggested.steps if steps is None else steps, 1, checks.LARGEST)
     rate = suggested.learning_rate if learning_rate is None else learning_rate
+    length = min(_window(chosen_rule, chosen_task, suggested, net, window), max_steps)
+    every = max(max_steps // LOOKS, length) if keep_every is None else keep_every
     return Experiment(
         rule=chosen_rule,
         task=chosen_task,
@@ -115,7 +137,7 @@ def configure(
         criterion=_criterion(chosen_task, criterion),
         seed=checks.whole("seed", seed, 0),
         steps=max_steps,
-        window=min(_window(chosen_rule, chosen_task, suggested, net, window), max_steps),
+        window=length,
         batch=checks.whole("batch", suggested.batch if batch is None else batch, 1, checks.LARGEST_SIZE),
         learning_rate=checked_rate(net, rate),
         clip=clipping(suggested.clip if clip is None else clip),
@@ -125,6 +147,8 @@ def configure(
         stop=checks.boolean("stop", stop),
         tailored=checks.boolean("tailored", tailored),
         keep=checks.known_name("keep", keep, KEEP),
+        keep_every=checks.whole("keep_every", every, 1, checks.LARGEST),
+        sized=sized,
         params=None if params is None else net.views(net.pack(params)),
     )
 
@@ -265,20 +289,22 @@ def _network(
     hidden: int | None,
     dtype: Any,
     chosen: Mapping[str, Any],
-) -> Network:
+) -> tuple[Network, Sized | None]:
     """Make the network, or take the given object, and check that it fits task and rule."""
+    sized = None
     if not isinstance(network, Network):
         size = suggested.hidden if hidden is None else hidden
         checks.whole("hidden", size, at_most=checks.LARGEST_SIZE)  # each kind has its own minimum
         needed = rule.network if suggested.kind == rule.kind else {}
+        options = {**needed, **suggested.network, **chosen}
         network = registry.network_type(suggested.kind).sized(
-            task.n_in, size, task.n_out,
-            **{"dtype": "float64" if dtype is None else dtype, **needed, **suggested.network, **chosen},
-        )  # fmt: skip
+            task.n_in, size, task.n_out, dtype="float64" if dtype is None else dtype, **options
+        )
+        sized = Sized(size, network.dtype.name, options)
     elif hidden is not None or dtype is not None:
         raise RnnsimError("hidden and dtype are those of the network that is given; leave them out")
     _check_fit(rule, task, network)
-    return network
+    return network, sized
 
 
 def _check_fit(rule: Rule, task: Task, network: Network) -> None:

@@ -7,7 +7,7 @@ to the last bit. Workspace, which each window writes before it reads it, is not 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -110,18 +110,25 @@ def _rows(trajectory: Trajectory, count: int) -> list[Array]:
 # --- random generators ---------------------------------------------------------------------------------
 
 
-def generator_states(generators: Iterable[np.random.Generator]) -> list[str]:
-    """The states of random generators, as text."""
-    return [json.dumps(generator.bit_generator.state) for generator in generators]
+def generator_arrays(
+    generators: Sequence[np.random.Generator], name: str = "generator"
+) -> dict[str, Array]:
+    """The states of random generators, each the bytes of a text in JSON."""
+    texts = (json.dumps(generator.bit_generator.state) for generator in generators)
+    return {f"{name}.{i}": np.frombuffer(text.encode(), np.uint8) for i, text in enumerate(texts)}
 
 
-def set_generators(generators: Iterable[np.random.Generator], states: Iterable[str]) -> None:
+def set_generators(
+    generators: Sequence[np.random.Generator],
+    arrays: Mapping[str, Array],
+    name: str = "generator",
+) -> None:
     """Let random generators go on from such states.
 
     Raises
     ------
-    ValueError
-        If there are more or fewer, or one is no state of such a generator.
+    KeyError, TypeError, ValueError
+        If one is missing, or is no state of such a generator.
     """
-    for generator, state in zip(generators, states, strict=True):
-        generator.bit_generator.state = json.loads(state)
+    for i, generator in enumerate(generators):
+        generator.bit_generator.state = json.loads(arrays[f"{name}.{i}"].tobytes())

@@ -67,6 +67,43 @@ def read_only(array: Array) -> Array:
     return view
 
 
+class Recorded(NamedTuple):
+    """The monitors of a run that has ended.
+
+    Attributes
+    ----------
+    given : dict
+        By name: a name, a function, or None for a function that is not known any more.
+    every : int
+        Steps between records.
+    """
+
+    given: dict[str, Any]
+    every: int
+
+    @property
+    def names(self) -> dict[str, str]:
+        """Those that were given by name."""
+        return {name: what for name, what in self.given.items() if isinstance(what, str)}
+
+    def again(self, monitor: Any) -> dict[str, Any]:
+        """The same, once more, with functions for those that are not known any more.
+
+        Raises
+        ------
+        RnnsimError
+            If one is still not known, or another is given.
+        """
+        given = {} if monitor is None else given_by_name(monitor)
+        found = {**self.given, **given}
+        if absent := [name for name, what in found.items() if what is None]:
+            raise RnnsimError(f"monitor {absent[0]} of this run is a function of your own; give it by "
+                              "monitor=")  # fmt: skip
+        if other := [name for name in given if name not in self.given]:
+            raise RnnsimError(f"this run has no monitor {other[0]}; begin another to record it")
+        return found
+
+
 class Monitors:
     """The monitors of a run, and what they recorded.
 
@@ -90,13 +127,39 @@ class Monitors:
 
     def __init__(self, experiment: Experiment, monitor: Any, every: int | None) -> None:
         taken = ("step", "loss", experiment.task.score, STEP)
-        self._monitors = functions_of(monitor, experiment.network, taken)
+        self.given = given_by_name(monitor)
+        self._monitors = functions_of(self.given, experiment.network, taken)
         default = max(experiment.steps // TIMES, experiment.window)
         self.every = checks.whole(
             "monitor_every", default if every is None else every, 1, checks.LARGEST
         )
         self._steps: list[int] = []
         self._records: dict[str, list[Array]] = {name: [] for name in self._monitors}
+
+    @property
+    def recorded(self) -> Recorded:
+        """What they are."""
+        return Recorded(self.given, self.every)
+
+    @property
+    def records(self) -> int:
+        """How often they have looked."""
+        return len(self._steps)
+
+    def go_on(self, metrics: Mapping[str, Array], records: int) -> None:
+        """Have what ``metrics`` gave, up to so many records.
+
+        Raises
+        ------
+        RnnsimError
+            If one of them has no such record.
+        """
+        for name in (STEP, *self._monitors):
+            if name not in metrics or len(metrics[name]) < records:
+                raise RnnsimError(f"the run that goes on has no records of monitor {name}")
+        self._steps = [int(step) for step in metrics[STEP][:records]]
+        for name, values in self._records.items():
+            values[:] = list(metrics[name][:records])
 
     def begin(self, network: Network, training: Training) -> None:
         """Look at this network from now on."""
@@ -136,8 +199,14 @@ class Monitors:
         return {STEP: np.array(self._steps, np.int64), **records}
 
 
-def functions_of(monitor: Any, network: Network, taken: Iterable[str]) -> dict[str, Monitor]:
-    """The monitors by name, from names, or from a mapping of functions and names."""
+def given_by_name(monitor: Any) -> dict[Any, Any]:
+    """The monitors by name, from one name, from names, or from a mapping of functions and names.
+
+    Raises
+    ------
+    RnnsimError
+        If it is none of these.
+    """
     if isinstance(monitor, str):
         monitor = (monitor,)
     if isinstance(monitor, list | tuple) and all(isinstance(name, str) for name in monitor):
@@ -145,8 +214,13 @@ def functions_of(monitor: Any, network: Network, taken: Iterable[str]) -> dict[s
     if not isinstance(monitor, Mapping) or not monitor:
         raise RnnsimError("monitor is a name, some names, or a mapping of functions and names, not "
                           f"{shown(monitor)}")  # fmt: skip
+    return dict(monitor)
+
+
+def functions_of(given: Mapping[Any, Any], network: Network, taken: Iterable[str]) -> dict[str, Monitor]:
+    """The functions of monitors that are given by name."""
     found = {}
-    for name, what in monitor.items():
+    for name, what in given.items():
         if not isinstance(name, str) or not name.isprintable() or not name or name in taken:
             raise RnnsimError(f"a monitor is called {shown(name)}; its name must be text other than "
                               f"{', '.join(taken)}")  # fmt: skip

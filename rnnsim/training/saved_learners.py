@@ -15,14 +15,14 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from rnnsim import checks, files, folders, registry
+from rnnsim import checks, folders, registry
 from rnnsim.errors import RnnsimError
 from rnnsim.network import Network, Stream
 from rnnsim.rule import Rule
 from rnnsim.training.as_data import OWN, MadeNetwork, Thing, network_as_data, network_of, thing_as_data
 from rnnsim.training.loop_arrays import (
     alike,
-    generator_states,
+    generator_arrays,
     loop_arrays,
     named_arrays,
     params_of,
@@ -37,8 +37,7 @@ from rnnsim.version import __version__
 
 Learner = Any  # rnnsim.training.learner.Learner, which imports this module
 
-SUMMARY, ARRAYS = "learner.toml", "arrays.safetensors"
-MOST = 1 << 20  # bytes of learner.toml
+SUMMARY = "learner.toml"
 
 
 class _Summary(msgspec.Struct):
@@ -54,7 +53,6 @@ class _Summary(msgspec.Struct):
     resets_next: bool
     is_open: bool
     delayed: int = 0  # rows that wait for their targets
-    generators: list[str] = []
 
 
 def save(learner: Learner, folder: str | os.PathLike[str]) -> Path:
@@ -69,14 +67,14 @@ def save(learner: Learner, folder: str | os.PathLike[str]) -> Path:
     arrays = _held_arrays(learner)
     network = network_as_data(learner.network, arrays)
     own, line = learner._on_line, learner._on_line.line
-    settings, training = own.made.settings, own.advance.training
+    settings = own.made.settings
     rate = settings.learning_rate
     arrays |= {} if np.isscalar(rate) else _rates(learner)
     summary = _Summary(
         rnnsim=__version__,
         network=network,
-        rule=thing_as_data(learner.rule, registry.installed().rules),
-        optimizer=thing_as_data(learner.optimizer, None),
+        rule=thing_as_data(learner.rule, registry.installed().rules, arrays),
+        optimizer=thing_as_data(learner.optimizer, None, arrays),
         settings={
             "seed": settings.seed,
             "clip": settings.clip,
@@ -95,9 +93,8 @@ def save(learner: Learner, folder: str | os.PathLike[str]) -> Path:
         resets_next=own.resets_next,
         delayed=line.held if line else 0,
         is_open=own.unfinished.is_open,
-        generators=generator_states(generators_in(training.memory)),
     )
-    contents = {SUMMARY: folders.toml_file(summary), ARRAYS: folders.safetensors_file(arrays)}
+    contents = {SUMMARY: folders.toml_file(summary), folders.ARRAYS: folders.safetensors_file(arrays)}
     folders.write(path, contents, "learner")
     return path
 
@@ -113,12 +110,10 @@ def load(
         If the folder holds none, a file is damaged, or the network or the rule is to be given.
     """
     path = checks.path("the folder of a learner", folder)
-    summary, arrays = _read(path)
-    try:
+    with folders.problem_reported(f"{path} holds a damaged learner"):
+        summary, arrays = _read(path)
         learner = _made(kind, summary, arrays, network, rule)
         _restore(learner, summary, arrays)
-    except (KeyError, ValueError, TypeError) as error:
-        raise RnnsimError(f"{path} holds a damaged learner: {error!r}") from None
     return learner
 
 
@@ -161,7 +156,7 @@ def _held_arrays(learner: Learner) -> dict[str, Array]:
         groups["reset_state"] = np.asarray(own.reset_state, learner.network.dtype)
     if own.unfinished.count:
         groups["rows"] = Stream(*(part[: own.unfinished.count] for part in own.unfinished.rows))
-    return found | named_arrays(groups)
+    return found | named_arrays(groups) | generator_arrays(generators_in(training.memory))
 
 
 def _restore(learner: Learner, summary: _Summary, arrays: Mapping[str, Array]) -> None:
@@ -183,7 +178,7 @@ def _restore(learner: Learner, summary: _Summary, arrays: Mapping[str, Array]) -
     for name, array in _held_arrays(learner).items():
         if name.startswith(("acting", "line", "rows")):
             array[...] = alike(name, array, arrays)
-    set_generators(generators_in(training.memory), summary.generators)
+    set_generators(generators_in(training.memory), arrays)
 
 
 def _rates(learner: Learner) -> dict[str, Array]:
@@ -192,22 +187,9 @@ def _rates(learner: Learner) -> dict[str, Array]:
 
 
 def _read(path: Path) -> tuple[_Summary, dict[str, Array]]:
-    import tomllib
-
-    names = (SUMMARY, ARRAYS)
-    if absent := files.absent(path, names):
-        raise RnnsimError(f"{path} is not a saved learner: there is no {' and no '.join(absent)} in it")
-    try:
-        with files.opened_together(path, names) as opened:
-            text = files.read_at_most(opened[SUMMARY], MOST + 1)
-            if len(text) > MOST:
-                raise ValueError(f"{SUMMARY} has more than {MOST:,} bytes")
-            summary = msgspec.convert(tomllib.loads(text.decode()), _Summary)
-            arrays = folders.read_arrays(opened[ARRAYS], ARRAYS)
-    except OSError as error:
-        raise RnnsimError(f"cannot read {path}: {error.strerror or error}") from None
-    except folders.DAMAGES as error:
-        raise RnnsimError(f"{path} holds a damaged learner: {error}") from None
-    if not all(np.isfinite(array).all() for name, array in arrays.items() if name.startswith("params.")):
-        raise RnnsimError(f"{path} holds a damaged learner: its parameters are not finite")
+    texts, arrays = folders.read(path, (SUMMARY,), "learner")
+    summary = msgspec.convert(folders.parsed_toml(texts[SUMMARY], SUMMARY), _Summary)
+    for name, array in arrays.items():
+        if name.startswith("params.") and not np.isfinite(array).all():
+            raise ValueError(f"{name} is not finite")
     return summary, arrays

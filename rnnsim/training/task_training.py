@@ -4,20 +4,41 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from functools import cached_property
+from typing import Any
 
 import numpy as np
 
 from rnnsim.compiler import compiled
 from rnnsim.criterion import SCORES, HeldOut
+from rnnsim.errors import RnnsimError
 from rnnsim.network import Stream, empty_stream
 from rnnsim.training.advancing import Advance, Settings
 from rnnsim.training.best import Best, Validation
+from rnnsim.training.checkpoints import (
+    Checkpoint,
+    check_unchanged,
+    copied_arrays,
+    digests,
+    is_small,
+    rows_left,
+    set_source,
+    source_arrays,
+)
 from rnnsim.training.evaluation import Evaluation, evaluate
 from rnnsim.training.experiment import Experiment
-from rnnsim.training.loop import RUNNING, SOLVED, Training
+from rnnsim.training.loop import RUNNING, SOLVED, Training, window_length
+from rnnsim.training.loop_arrays import (
+    alike,
+    generator_arrays,
+    loop_arrays,
+    set_generators,
+    set_loop_arrays,
+)
 from rnnsim.training.monitors import Monitors
 from rnnsim.training.observing import recording
-from rnnsim.typing import Params, State, Trajectory
+from rnnsim.training.sequences import generators_in
+from rnnsim.typing import Array, Params, State, Trajectory
 
 # Results do not depend on these.
 CHUNK = 1024  # a stream holds at least about this many steps
@@ -32,6 +53,8 @@ class TaskTraining:
     ----------
     experiment : Experiment
     monitors : Monitors, optional
+    resumable : bool
+        Whether a checkpoint is kept from which the run can go on beyond its steps.
 
     Attributes
     ----------
@@ -44,10 +67,16 @@ class TaskTraining:
         The learning curve so far.
     seconds : float
         Run time so far, excluding compilation.
+    before_last : Checkpoint or None
+        The run before its last window, if it is ``resumable`` and has come so far.
     """
 
-    def __init__(self, experiment: Experiment, monitors: Monitors | None = None) -> None:
+    def __init__(
+        self, experiment: Experiment, monitors: Monitors | None = None, *, resumable: bool = False
+    ) -> None:
         self.experiment, self.monitors = experiment, monitors
+        self._resumable = resumable
+        self.before_last: Checkpoint | None = None
         network, task, batch = experiment.network, experiment.task, experiment.batch
         observer = recording(experiment.criterion, SCORES[task.score])
         self.stream, self.curve = task_stream(experiment), observer.memory.curve
@@ -57,7 +86,8 @@ class TaskTraining:
             network.pack(experiment.initial_params()), network.state(batch), self.stream,
         )  # fmt: skip
         self._fill = compiled(task.fill(), task.name)
-        self._source = task.source(np.random.default_rng([experiment.seed, 1]), batch, network.dtype)
+        self._source = self._new_source()
+        self._before_rows: dict[str, Array] | None = None  # the source, before it filled the stream
         self.advance.run(self.stream, 0)  # compiles, without doing a step
         self._refill()
         self._validation = Validation(experiment, self.advance) if experiment.keep == "best" else None
@@ -94,8 +124,16 @@ class TaskTraining:
         """The parameters that did best so far, if they are kept."""
         return self._validation.best if self._validation else None
 
-    def chunks(self, chunk: int | None = None) -> Iterator[None]:
+    @property
+    def ended(self) -> bool:
+        """Whether there is nothing left to learn."""
+        solved = self.experiment.stop and self.solved_at is not None
+        return solved or self.step >= self.experiment.steps
+
+    def chunks(self, chunk: int | None = None, every: int | None = None) -> Iterator[None]:
         """Run to the end, yielding after every ``chunk`` steps, or by default at short intervals.
+
+        With ``every``, it yields also at the end of the window that reaches a multiple of so many steps.
 
         Raises
         ------
@@ -106,14 +144,17 @@ class TaskTraining:
         """
         experiment, clock = self.experiment, self.training.clock
         held_out = experiment.criterion if isinstance(experiment.criterion, HeldOut) else None
-        every = [looks.every for looks in (held_out, self._validation, self.monitors) if looks]
+        lookers = [looks.every for looks in (held_out, self._validation, self.monitors) if looks]
+        lookers += [every] if every else []
         code, most = RUNNING, chunk or CHUNK
         while code != SOLVED and self.step < experiment.steps:
             if clock.row[0] == clock.filled[0]:
                 self._refill()
             before = self.step
-            looks = [(before // steps + 1) * steps for steps in every]
+            looks = [(before // steps + 1) * steps for steps in lookers]
             until = min([experiment.steps, before + most, *looks])
+            if self._resumable:
+                until = self._until_last(until)
             start = self.advance.seconds
             code = self._learn(until)
             if chunk is None and self.advance.seconds - start < INTERVAL / 2:
@@ -127,6 +168,70 @@ class TaskTraining:
                 self.monitors.look(self.step)
             yield
 
+    def _until_last(self, until: int) -> int:
+        """Stop before the last window, and keep a checkpoint there."""
+        steps, training = self.experiment.steps, self.training
+        if self.step < steps - self.experiment.window:
+            return min(until, steps - self.experiment.window)
+        if self.step + window_length(training.plan, training.clock, self.stream) >= steps:
+            self.before_last = self.checkpoint()
+        return self.step + 1
+
+    # --- checkpoints ---
+
+    def checkpoint(self) -> Checkpoint:
+        """What the run needs to go on from here; it is between two windows."""
+        training, data = self.training, dict[str, str]()
+        arrays = loop_arrays(self.experiment.network, training, self.experiment.rule.carries)
+        arrays |= generator_arrays(generators_in(training.memory))
+        if self._before_rows is not None:
+            source = self._before_rows
+        else:
+            now = digests(self._source)
+            data = {name: was for name, was in self._data.items() if now[name] == was}
+            source = source_arrays(self._source) | rows_left(self.stream, training.clock)
+            source = {name: array for name, array in source.items() if name not in data}
+        records = self.monitors.records if self.monitors else 0
+        arrays = copied_arrays(arrays | source)
+        return Checkpoint(self.step, self.seconds, arrays, data, self.best, records)
+
+    def restore(self, checkpoint: Checkpoint) -> None:
+        """Go on from a checkpoint of such a run; nothing has been learnt yet.
+
+        Raises
+        ------
+        RnnsimError
+            If the data of the run have changed, or it is a checkpoint of another run.
+        """
+        training, (_, seconds, arrays, data, best, _) = self.training, checkpoint
+        check_unchanged(self._data if data else {}, data)
+        try:
+            set_source(self._source, arrays, data)
+            if self._before_rows is not None:
+                self._refill()
+            set_loop_arrays(self.experiment.network, training, self.experiment.rule.carries, arrays)
+            set_generators(generators_in(training.memory), arrays)
+            rows = rows_left(self.stream, training.clock)
+            for name, own in rows.items() if self._before_rows is None else ():
+                own[...] = alike(name, own, arrays)
+        except (KeyError, TypeError, ValueError) as error:
+            raise RnnsimError(f"this run cannot go on from its checkpoint: {error}") from None
+        self.advance.seconds, self._filling = seconds, 0.0
+        if self._validation:
+            self._validation.best = best
+
+    @cached_property
+    def _data(self) -> dict[str, str]:
+        """Digests of the source before anything was drawn from it."""
+        return digests(self._new_source())
+
+    def _new_source(self) -> Any:
+        experiment = self.experiment
+        rng = np.random.default_rng([experiment.seed, 1])
+        return experiment.task.source(rng, experiment.batch, experiment.network.dtype)
+
+    # --- what a chunk is made of ---
+
     def _learn(self, until: int) -> int:
         """Learn from the rows of the stream until a step or its end; the code of the loop."""
         return self.advance.run(self.stream, until)
@@ -134,6 +239,8 @@ class TaskTraining:
     def _refill(self) -> None:
         clock = self.training.clock
         start = time.perf_counter()
+        if self._resumable and is_small(self._source):
+            self._before_rows = copied_arrays(source_arrays(self._source))
         clock.filled[0] = self._fill(self._source, self.stream, len(self.stream.losses))
         clock.row[0] = 0
         self._filling += time.perf_counter() - start

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -31,7 +33,8 @@ from rnnsim.training.task_training import TaskTraining
 refill = TaskTraining._refill
 def refill_and_say(self):
     refill(self)
-    begin()
+    if self.step:  # it is under way
+        begin()
 TaskTraining._refill = refill_and_say
 main(["run", "bptt", "delayed-xor", "--steps", "100000000", "--no-stop"])
 """
@@ -115,13 +118,28 @@ def ended_by(
 @pytest.mark.parametrize(("number", "status", "line"), ENDS)
 def test_a_run_is_interrupted(number: int, status: int, line: str) -> None:
     found = ended_by(RUN, number)
-    assert found[:2] == (status, line)
+    word = line.removesuffix("\n")
+    assert found[0] == status
+    assert re.fullmatch(rf"{word} after [\d,]+ steps; it was not saved \(--save DIR .*\)\n", found[1])
     assert found[2] < SOON
+
+
+@pytest.mark.parametrize(("number", "status", "line"), ENDS)
+def test_a_run_that_is_kept_ends_in_order(number: int, status: int, line: str, tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    found = ended_by(RUN.replace('"--no-stop"', f'"--no-stop", "--save", {str(folder)!r}'), number)
+    run = rnnsim.load(folder)
+    assert found[0] == status
+    word = line.removesuffix("\n")
+    assert found[1] == f"{word} after {run.steps:,} steps; to go on: rnnsim resume {folder}\n"
+    assert found[2] < SOON
+    assert (run.outcome, math.isfinite(run.loss)) == ("interrupted", True)
 
 
 def test_where_ctrl_c_is_ignored_it_stays_so_and_sigterm_works() -> None:
     ignored = "signal.signal(signal.SIGINT, signal.SIG_IGN)" + RUN
-    assert ended_by(ignored, signal.SIGTERM, "ignored")[:2] == (143, "rnnsim: terminated\n")
+    status, said, _ = ended_by(ignored, signal.SIGTERM, "ignored")
+    assert (status, said.startswith("rnnsim: terminated after ")) == (143, True)
 
 
 @pytest.mark.parametrize(("number", "status", "line"), ENDS)
@@ -146,11 +164,11 @@ def test_while_it_compiles(number: int, status: int, line: str, later: float, tm
 
 @pytest.mark.parametrize(("number", "status", "line"), ENDS)
 def test_while_it_saves(number: int, status: int, line: str, tmp_path: Path) -> None:
-    """The run that was there stands."""
+    """It is saved, and the one that was there replaced."""
     folder = tmp_path / "run"
     rnnsim.run("bptt", "delayed-xor", steps=10, save=folder)
     found = ended_by(SAVING.replace("FOLDER", repr(str(folder))), number)
-    assert found[:2] == (status, line)
+    assert found[:2] == (status, f"{line.strip()} after 20 steps\n")
     assert found[2] < SOON
-    assert rnnsim.load(folder).summary["settings"]["seed"] == 0
-    assert {file.name for file in folder.iterdir()} == {"run.toml", "metrics.csv", "params.safetensors"}
+    assert rnnsim.load(folder).experiment.seed == 1
+    assert {file.name for file in folder.iterdir()} == {"run.toml", "metrics.csv", "arrays.safetensors"}

@@ -129,7 +129,7 @@ def test_a_tailored_run_is_judged_and_says_what_it_was(tmp_path: Path) -> None:
     said = CliRunner().invoke(main, [*arguments, "--save", str(tmp_path / "run")])
     assert said.exit_code == 0, said.output
     saved = rnnsim.load(tmp_path / "run")
-    assert saved.summary["settings"]["tailored"] is True
-    np.testing.assert_allclose(saved.summary["result"]["loss"], plain.loss, rtol=1e-9)
+    assert saved.experiment.tailored is True
+    np.testing.assert_allclose(saved.loss, plain.loss, rtol=1e-9)
     for name, found in saved.params.items():
         np.testing.assert_allclose(found, getattr(plain.params, name), rtol=1e-9, atol=1e-12)

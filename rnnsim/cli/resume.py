@@ -1,0 +1,33 @@
+"""``rnnsim resume``: go on with a run."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from rnnsim.cli.ending import EVERY, FIGURES, carried_out, check_figures
+from rnnsim.cli.experiment import added, verbose
+
+
+@click.command("resume")
+@click.argument("folder", metavar="DIR")
+@click.option("--steps", type=int, metavar="N", help="Maximum number of time steps in all.")
+@EVERY
+@verbose
+@lambda command: added(command, FIGURES)
+def command(
+    folder: str, steps: int | None, plot: str | None, plot_behaviour: str | None, **given: Any
+) -> None:
+    """Go on with the run in DIR, and save it there.
+
+    Whether it was interrupted, killed, or has done its steps and is to do more: the result is the same,
+    to the last bit, as if it had never stopped.
+    """
+    from rnnsim.runs.loading import load
+
+    check_figures(plot, plot_behaviour)
+    run = load(folder)
+    carried_out(
+        lambda: run.resume(steps, save=folder, progress=True, **given), folder, plot, plot_behaviour
+    )

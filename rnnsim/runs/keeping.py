@@ -1,0 +1,145 @@
+"""Keeping a run while it is in progress: checkpoints in a folder that no other process writes to."""
+
+from __future__ import annotations
+
+import re
+import time
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+from typing import Any, NamedTuple
+
+from rnnsim import checks, files, folders
+from rnnsim.errors import RnnsimError, RnnsimWarning, shown
+from rnnsim.runs.run_folder import FILE
+
+SECONDS = 30.0  # between checkpoints, where the user does not say
+SHARE = 0.01  # of a run's time that they may then take
+UNITS = {"s": 1.0, "min": 60.0, "h": 3600.0}
+
+
+class Interval(NamedTuple):
+    """How often a checkpoint is made.
+
+    Attributes
+    ----------
+    steps : int or None
+        At the end of the window that reaches a multiple of so many steps.
+    seconds : float or None
+        After so much time.
+    bounded : bool
+        Whether it is less often where that would take more than a hundredth of the time.
+    """
+
+    steps: int | None = None
+    seconds: float | None = None
+    bounded: bool = False
+
+
+NEVER = Interval()
+
+
+def interval(given: Any) -> Interval:
+    """How often a checkpoint is made, as a user says it: 1000 (steps), "30s", "5min", "never", None.
+
+    Raises
+    ------
+    RnnsimError
+        If it is none of these.
+    """
+    if given is None:
+        return Interval(seconds=SECONDS, bounded=True)
+    if given == "never":
+        return NEVER
+    if isinstance(given, str) and not given.isdecimal():
+        found = re.fullmatch(r"(\d+\.?\d*|\.\d+) ?(s|min|h)", given)
+        if found is None or float(found[1]) == 0:
+            raise RnnsimError(f"checkpoint_every is {shown(given)}; it is a number of steps, a time "
+                              "such as 30s, 5min or 1h, or never")  # fmt: skip
+        return Interval(seconds=float(found[1]) * UNITS[found[2]])
+    steps = int(given) if isinstance(given, str) else given
+    return Interval(steps=checks.whole("checkpoint_every", steps, 1, checks.LARGEST))
+
+
+def take(lock: files.FolderLock) -> None:
+    """Take the lock of a run's folder.
+
+    Raises
+    ------
+    RnnsimError
+        If another process keeps a run there, or there can be no such folder.
+    """
+    try:
+        free = lock.acquire()
+    except OSError as error:
+        raise RnnsimError(f"cannot save the run in {lock.folder}: {error.strerror or error}") from None
+    if not free:
+        raise RnnsimError(f"another process is running in {lock.folder}; wait for its end, or choose "
+                          "another folder")  # fmt: skip
+
+
+class Keeper:
+    """Keeps a run in a folder, as a context in which no other process can.
+
+    Parameters
+    ----------
+    folder : path
+    every : Interval
+    write : Callable
+        ``write(durable)`` writes the run as it is into the folder.
+
+    Raises
+    ------
+    RnnsimError
+        If another process keeps a run there, or there can be no such folder.
+    """
+
+    def __init__(self, folder: Path, every: Interval, write: Callable[[bool], None]) -> None:
+        self.folder, self.every, self._write = folder, every, write
+        self._lock = files.FolderLock(folder)
+        self._last = self._cost = 0.0
+        self._fails = False
+
+    def __enter__(self) -> Keeper:
+        self._made = folders.absent_folders(self.folder)
+        take(self._lock)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
+    ) -> None:
+        self._lock.release()
+        folders.remove_empty(self._made)  # if nothing could be written
+
+    def begin(self) -> None:
+        """Write the run before its first step: whenever it is killed, there is something to resume.
+
+        Another run that is there stands until there is a checkpoint.
+        """
+        self._last = time.monotonic()
+        if self.every != NEVER and files.absent(self.folder, (FILE,)):
+            self._make(durable=False)  # which takes a short run no time
+
+    def look(self, before: int, step: int) -> None:
+        """Make a checkpoint if it is time, after the steps ``before`` + 1, ..., ``step``."""
+        steps, seconds, bounded = self.every
+        if steps is not None and step // steps > before // steps:
+            self._make(durable=True)
+        elif seconds is not None:
+            wait = max(seconds, self._cost / SHARE) if bounded else seconds
+            if time.monotonic() - self._last >= wait:
+                self._make(durable=True)
+
+    def _make(self, durable: bool) -> None:
+        start = time.monotonic()
+        try:
+            self._write(durable)
+        except RnnsimError as error:
+            if not self._fails:
+                warnings.warn(
+                    f"{error}; the run goes on without checkpoints", RnnsimWarning, stacklevel=2
+                )
+            self._fails = True
+        self._last = time.monotonic()
+        self._cost = self._last - start

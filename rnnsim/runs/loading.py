@@ -1,0 +1,124 @@
+"""A run from its folder."""
+
+from __future__ import annotations
+
+import inspect
+import math
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from rnnsim import checks, folders
+from rnnsim.network import Network
+from rnnsim.rule import Rule
+from rnnsim.runs import run_folder
+from rnnsim.runs.provenance import Provenance
+from rnnsim.runs.repeating import arguments_of
+from rnnsim.runs.result import Run
+from rnnsim.runs.run_file import CheckpointTable, Result
+from rnnsim.runs.run_folder import Contents
+from rnnsim.task import Task
+from rnnsim.training.best import Best
+from rnnsim.training.checkpoints import Checkpoint
+from rnnsim.training.evaluation import Evaluation
+from rnnsim.training.experiment import Experiment, configure, configure_from
+from rnnsim.training.loop_arrays import params_of
+from rnnsim.training.monitors import STEP, Recorded
+from rnnsim.typing import Array
+
+OF_RUN = {"monitor", "monitor_every"}  # arguments of a run that are no part of its configuration
+
+
+def load(
+    folder: str | os.PathLike[str],
+    *,
+    rule: Rule | None = None,
+    task: Task | None = None,
+    network: Network | None = None,
+    criterion: Any = None,
+) -> Run:
+    """Make the run of a folder that one was saved in, or is running in: it can be asked, and go on.
+
+    Parameters
+    ----------
+    folder : path
+    rule, task, network, criterion : optional
+        Where they are registered nowhere, or have functions of your own, which are not in the folder.
+
+    Returns
+    -------
+    Run
+
+    Raises
+    ------
+    RnnsimError
+        If the folder holds no run, a file in it is damaged, or a part of the run has to be given.
+    """
+    contents = run_folder.read(folder)
+    given = {"rule": rule, "task": task, "network": network, "criterion": criterion}
+    path = checks.path("the folder of a run", folder)
+    with folders.problem_reported(f"{path} holds a damaged run"):
+        return _run_of(contents, {name: x for name, x in given.items() if x is not None}, path)
+
+
+def _run_of(contents: Contents, given: Mapping[str, Any], path: Path) -> Run:
+    file, arrays = contents.file, contents.arrays
+    assert file.result is not None
+    own = inspect.signature(configure).parameters.keys() | OF_RUN
+    choices = arguments_of(file, arrays, given, own)
+    names, every = (choices.pop(name, None) for name in ("monitor", "monitor_every"))
+    experiment = configure_from(choices.pop("rule"), choices.pop("task"), choices)
+    monitored, result = contents.of("monitor"), file.result
+    if STEP in monitored:
+        monitored[STEP] = monitored[STEP].astype(np.int64)
+    recorded = None
+    if monitored:
+        functions = {name: None for name in monitored if name != STEP}
+        recorded = Recorded({**functions, **(names or {})}, every or 1)
+    return Run(
+        experiment=experiment,
+        params=params_of(experiment.network, arrays),
+        solved_at=result.solved_at,
+        steps=result.steps,
+        seconds=max(result.seconds, 1e-9),
+        held_out=_evaluation(result),
+        metrics={**_curve(contents.metrics, experiment), **monitored},
+        best=_best(experiment, arrays, "best", result),
+        outcome=result.outcome,
+        checkpoint=_checkpoint(experiment, contents),
+        provenance=file.provenance or Provenance(),
+        recorded=recorded,
+        folder=path,
+    )
+
+
+def _evaluation(result: Result) -> Evaluation:
+    loss, score = (math.nan if x is None else x for x in (result.loss, result.score))
+    return Evaluation(loss, score, result.spectral_radius)
+
+
+def _curve(columns: Mapping[str, Array], experiment: Experiment) -> Mapping[str, Array]:
+    if (score := experiment.task.score) not in columns:
+        raise KeyError(f"column {score} in {run_folder.METRICS}")
+    return columns
+
+
+def _best(
+    experiment: Experiment, arrays: Mapping[str, Array], where: str, table: Result | CheckpointTable
+) -> Best | None:
+    if table.best_step is None or table.best_loss is None:
+        return None
+    return Best(table.best_step, table.best_loss, params_of(experiment.network, arrays, where))
+
+
+def _checkpoint(experiment: Experiment, contents: Contents) -> Checkpoint | None:
+    table = contents.file.checkpoint
+    if table is None:
+        return None
+    best = _best(experiment, contents.arrays, "checkpoint.best", table)
+    return Checkpoint(
+        table.step, table.seconds, contents.of("checkpoint"), table.data, best, table.records
+    )

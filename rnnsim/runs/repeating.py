@@ -1,0 +1,163 @@
+"""From the file of a run to the arguments of :func:`rnnsim.run` that repeat it, with changes if any."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from typing import Any
+
+from rnnsim import checks, files, folders, registry
+from rnnsim.errors import RnnsimError, UnknownName, nearest
+from rnnsim.options import Options
+from rnnsim.runs.run_file import NetworkTable, RunFile, Settings, parsed
+from rnnsim.runs.run_folder import FILE
+from rnnsim.training.as_data import OWN, Thing, network_of, value_of
+from rnnsim.training.optimizers import make_optimizer, optimizer_type
+from rnnsim.typing import Array
+
+TYPES: dict[str, Callable[[str], type[Options]]] = {
+    "rule": registry.rule_type, "task": registry.task_type, "optimizer": optimizer_type,
+}  # fmt: skip
+MAKE: dict[str, Callable[[str, Mapping[str, Any]], Any]] = {
+    "rule": registry.make_rule, "task": registry.make_task, "optimizer": make_optimizer,
+}  # fmt: skip
+
+
+def read_file(config: Any) -> tuple[RunFile, Mapping[str, Array]]:
+    """Read the file of a run, or that in a run's folder, and the arrays beside it, if there are any.
+
+    Raises
+    ------
+    RnnsimError
+        If there is no such file, or it is damaged.
+    """
+    path = checks.path("config, the file of a run,", config)
+    path = path / FILE if path.is_dir() else path
+    try:
+        with path.open("rb") as opened:
+            content = files.read_at_most(opened, folders.MOST)
+    except OSError as error:
+        raise RnnsimError(f"cannot read {path}: {error.strerror or error}") from None
+    with folders.problem_reported(f"{path} is no file of a run"):
+        file = parsed(folders.parsed_toml(content, path.name))
+        has_arrays = not files.absent(path.parent, (folders.ARRAYS,))
+        return file, folders.read(path.parent, (), "run")[1] if has_arrays else {}
+
+
+def arguments_of(
+    file: RunFile, arrays: Mapping[str, Array], changes: Mapping[str, Any], own: Collection[str]
+) -> dict[str, Any]:
+    """The arguments of :func:`rnnsim.run` that repeat a run, but for some changes.
+
+    Parameters
+    ----------
+    file : RunFile
+    arrays : mapping of arrays
+        Those beside the file.
+    changes : mapping
+        Arguments and options of :func:`rnnsim.run`, in place of those of the file.
+    own : collection of str
+        The names of its arguments; others are options.
+
+    Raises
+    ------
+    RnnsimError
+        If the file says of something only that it was given, and it is not given now; or if nothing has
+        an option that is changed.
+    KeyError
+        If an array is missing.
+    """
+    changed = {name: value for name, value in changes.items() if name in own}
+    things = {kind: _chosen(getattr(file, kind), changed.pop(kind, None)) for kind in TYPES}
+    rule = things["rule"]
+    network = _network_arguments(file.network, arrays, changed.pop("network", None))
+    kind = network.get("network")
+    if kind is None and isinstance(rule, Thing):
+        kind = registry.rule_type(rule.name).kind
+    for name, value in changes.items():
+        if name not in own:
+            _set_option(name.replace("-", "_"), value, things, network, kind)
+    made = {kind: _made(kind, thing, arrays) for kind, thing in things.items() if thing is not None}
+    settings = _settings(file.settings, arrays)
+    if {"rule", "task", "network"} & changes.keys():
+        settings.pop("settings", None)  # it may be the name of another's
+    return {**settings, **network, **made, **changed}
+
+
+def _chosen(written: Thing | None, changed: Any) -> Any:
+    """The table of a thing, or the object in its place; another name has none of its options."""
+    if isinstance(changed, str):
+        return written if written is not None and written.name == changed else Thing(changed)
+    return written if changed is None else changed
+
+
+def _made(kind: str, thing: Any, arrays: Mapping[str, Array]) -> Any:
+    if not isinstance(thing, Thing):
+        return thing
+    if thing.name == OWN:
+        raise RnnsimError(f"the {kind} of this run is registered nowhere, or has options that no file "
+                          f"holds; give it by {kind}=")  # fmt: skip
+    options = {name: value_of(value, arrays) for name, value in thing.options.items()}
+    return MAKE[kind](thing.name, options)
+
+
+def _network_arguments(
+    written: NetworkTable | None, arrays: Mapping[str, Array], changed: Any
+) -> dict[str, Any]:
+    """The arguments that choose a network; of another kind only the size stays."""
+    if written is None or not (changed is None or isinstance(changed, str)):
+        return {} if changed is None else {"network": changed}
+    sizes = {"hidden": written.hidden, "dtype": written.dtype}
+    sizes = {name: value for name, value in sizes.items() if value is not None}
+    if changed not in (None, written.kind):
+        return {"network": changed, **sizes}
+    if written.kind == OWN or written.arguments or written.named:
+        return {"network": network_of(written, arrays, "run")}
+    options = {**written.options, **written.initial_weights}
+    return {
+        "network": written.kind, **sizes,
+        **{name: value_of(value, arrays) for name, value in options.items()},
+    }  # fmt: skip
+
+
+def _set_option(
+    name: str, value: Any, things: dict[str, Any], network: dict[str, Any], kind: Any
+) -> None:
+    """Let the rule, the task, the optimizer or the network that has an option have this value."""
+    owners: dict[str, type[Options]] = {
+        of: TYPES[of](thing.name) for of, thing in things.items() if isinstance(thing, Thing)
+    }
+    choices = registry.network_type(kind).choices if isinstance(kind, str) else None
+    if choices is not None:
+        owners["network"] = choices
+    having = [of for of, owner in owners.items() if name in owner.defaults()]
+    if not having:
+        known = [option for owner in owners.values() for option in owner.defaults()]
+        raise UnknownName(nearest("option of this run", name, known))
+    if len(having) > 1:
+        raise RnnsimError(f"{' and '.join(having)} both have an option {name}; change it in the file")
+    if having == ["network"]:
+        network[name] = value
+    else:
+        thing = things[having[0]]
+        things[having[0]] = Thing(thing.name, {**thing.options, name: value})
+
+
+def _settings(written: Settings, arrays: Mapping[str, Array]) -> dict[str, Any]:
+    """The arguments that say how it learns; what the file does not say is left out."""
+    found = {
+        name: getattr(written, name)
+        for name in written.__struct_fields__
+        if getattr(written, name) is not None
+    }
+    found["settings"] = found.pop("name", None)
+    if found.pop("params"):
+        begin = "initial."
+        found["params"] = {
+            name.removeprefix(begin): array for name, array in arrays.items() if name.startswith(begin)
+        }
+    rate = found.get("learning_rate")
+    if isinstance(rate, dict):
+        found["learning_rate"] = {name: value_of(value, arrays) for name, value in rate.items()}
+    if found.get("criterion") == OWN:
+        raise RnnsimError("the criterion of this run is one of your own; give it by criterion=")
+    return {name: value for name, value in found.items() if value is not None}

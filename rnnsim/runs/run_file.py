@@ -1,0 +1,237 @@
+"""The file of a run, ``run.toml``: everything that determines the run, as data, and what came of it.
+
+It is an input as well as a record (:mod:`rnnsim.runs.repeating`). Written by hand it may be short, since
+what it does not say is what the task suggests::
+
+    rule = "rtrl"
+    task = "delayed-xor"
+    [settings]
+    steps = 5000
+"""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any, get_args
+
+import msgspec
+
+from rnnsim import checks, registry
+from rnnsim.errors import RnnsimWarning
+from rnnsim.options import Count
+from rnnsim.runs.provenance import Provenance
+from rnnsim.training.as_data import (
+    OWN,
+    MadeNetwork,
+    Thing,
+    network_as_data,
+    options_as_data,
+    thing_as_data,
+)
+from rnnsim.training.experiment import Experiment
+from rnnsim.training.schedules import NAMES
+from rnnsim.typing import Array
+from rnnsim.version import __version__
+
+Index = Annotated[int, msgspec.Meta(ge=0)]
+OUTCOMES = ("running", "interrupted", "stopped", "complete", "solved")
+SETTINGS = (
+    "seed", "steps", "window", "batch", "clip", "weight_decay", "reduction", "stop", "tailored", "keep",
+    "keep_every",
+)  # fmt: skip
+
+
+class NetworkTable(MadeNetwork):
+    """A network chosen by its kind, with its options and those of its initial weights; or one made."""
+
+    hidden: int | None = None
+    dtype: str | None = None
+    options: dict[str, Any] = msgspec.field(default_factory=dict)
+    initial_weights: dict[str, Any] = msgspec.field(default_factory=dict)
+
+
+class Settings(msgspec.Struct):
+    """How it learns; ``name`` is that of the task's settings that supplied the defaults."""
+
+    name: str | None = None
+    seed: Index = 0
+    steps: Count | None = None
+    window: Count | None = None
+    batch: Count | None = None
+    learning_rate: float | dict[str, Any] | None = None
+    clip: float | None = None
+    weight_decay: float = 0.0
+    schedule: str = "constant"
+    schedule_steps: Count | None = None
+    reduction: str = "sum"
+    criterion: str | None = None
+    stop: bool = True
+    tailored: bool = False
+    keep: str = "last"
+    keep_every: Count | None = None
+    monitor: dict[str, str] | None = None
+    monitor_every: Count | None = None
+    params: bool = False  # whether those to begin with are among the arrays
+
+    def __post_init__(self) -> None:
+        rates = self.learning_rate
+        rate = rates if isinstance(rates, float) else 0.0
+        clip = 1.0 if self.clip is None else self.clip
+        if not (0 <= rate < math.inf and clip > 0 and 0 <= self.weight_decay < math.inf):
+            raise ValueError(f"a learning rate of {rates}, clip {clip}, decay {self.weight_decay}")
+
+
+class Result(msgspec.Struct):
+    """What came of it, so far."""
+
+    outcome: str = "complete"
+    solved_at: Count | None = None
+    steps: Index = 0
+    seconds: float = 0.0
+    loss: float | None = None  # absent if it was not finite, or not evaluated yet
+    score: float | None = None
+    spectral_radius: float | None = None
+    best_step: Index | None = None
+    best_loss: float | None = None
+
+    def __post_init__(self) -> None:
+        checks.known_name("outcome of a run", self.outcome, OUTCOMES)
+        for name in ("solved_at", "best_step"):
+            if (getattr(self, name) or 0) > self.steps:
+                raise ValueError(f"{name} is {getattr(self, name)}, after {self.steps} steps")
+        for name in ("seconds", "loss", "score", "best_loss"):
+            if not math.isfinite(getattr(self, name) or 0.0) or self.seconds < 0:
+                raise ValueError(f"{name} is {getattr(self, name)}")
+
+
+class CheckpointTable(msgspec.Struct):
+    """From where the run goes on; the arrays of it are beside the file."""
+
+    step: Index
+    seconds: float
+    records: Index = 0
+    data: dict[str, str] = {}
+    best_step: Index | None = None
+    best_loss: float | None = None
+
+
+class RunFile(msgspec.Struct):
+    """What ``run.toml`` holds."""
+
+    rnnsim: str | None = None  # the version that wrote it
+    rule: Thing | None = None
+    task: Thing | None = None
+    network: NetworkTable | None = None
+    optimizer: Thing | None = None
+    settings: Settings = msgspec.field(default_factory=Settings)
+    result: Result | None = None
+    checkpoint: CheckpointTable | None = None
+    provenance: Provenance | None = None
+
+
+# --- an experiment as data ----------------------------------------------------------------------------
+
+
+def file_of(experiment: Experiment, arrays: dict[str, Array]) -> RunFile:
+    """The file of a run that is configured so; arrays are put aside, into ``arrays``."""
+    known = registry.installed()
+    schedule, rate = experiment.schedule, experiment.learning_rate
+    settings = Settings(
+        **{name: getattr(experiment, name) for name in SETTINGS},
+        name=experiment.settings,
+        learning_rate=rate
+        if isinstance(rate, float)
+        else options_as_data(_mapping(rate), "rate", arrays),
+        schedule=NAMES[schedule.kind],
+        schedule_steps=schedule.steps if schedule.kind else None,
+        criterion=_criterion_name(experiment),
+        params=experiment.params is not None,
+    )
+    if experiment.params is not None:
+        arrays |= {f"initial.{name}": x for name, x in experiment.params._asdict().items()}
+    return RunFile(
+        rnnsim=__version__,
+        rule=thing_as_data(experiment.rule, known.rules, arrays),
+        task=thing_as_data(experiment.task, known.tasks, arrays),
+        network=_network_table(experiment, arrays),
+        optimizer=thing_as_data(experiment.optimizer, None, arrays),
+        settings=settings,
+    )
+
+
+def _mapping(rate: Any) -> Mapping[str, Any]:
+    found: Mapping[str, Any] = rate._asdict() if hasattr(rate, "_asdict") else rate
+    return found
+
+
+def _criterion_name(experiment: Experiment) -> str:
+    names = [name for name, one in experiment.task.criteria.items() if one == experiment.criterion]
+    return names[0] if names else OWN
+
+
+def _network_table(experiment: Experiment, arrays: dict[str, Array]) -> NetworkTable:
+    network, sized = experiment.network, experiment.sized
+    if sized is None:
+        made = network_as_data(network, arrays)
+        return NetworkTable(made.kind, made.arguments, made.named)
+    try:
+        options = options_as_data(sized.options, "network", arrays)
+        weights = options_as_data(experiment.init, "initial_weights", arrays)
+    except TypeError:
+        return NetworkTable(OWN)
+    return NetworkTable(
+        network.kind, hidden=sized.hidden, dtype=sized.dtype, options=options, initial_weights=weights
+    )
+
+
+# --- and back -----------------------------------------------------------------------------------------
+
+
+def parsed(tables: Mapping[str, Any]) -> RunFile:
+    """Make a run's file of the tables of a TOML file; ``rule = "bptt"`` is short for a table.
+
+    Of a file that another version wrote, what is not known here is left out, with a note.
+
+    Raises
+    ------
+    ValueError
+        If it cannot be the file of a run.
+    """
+    long = {
+        name: {"name" if name != "network" else "kind": value} if _is_name(name, value) else value
+        for name, value in tables.items()
+    }
+    found = msgspec.convert(long, RunFile)
+    unknown = list(_unknown(long, RunFile, ""))
+    if found.rnnsim not in (None, __version__):
+        left_out = f"; {', '.join(unknown)} in it is not known here" if unknown else ""
+        warnings.warn(
+            f"this run was saved by rnnsim {found.rnnsim}, and this is {__version__}{left_out}",
+            RnnsimWarning, stacklevel=2,
+        )  # fmt: skip
+    elif unknown:
+        known = ", ".join(RunFile.__struct_fields__)
+        raise ValueError(f"{unknown[0]} is not a part of a run's file, whose tables are {known}")
+    return found
+
+
+def _is_name(table: str, value: Any) -> bool:
+    return table in ("rule", "task", "optimizer", "network") and isinstance(value, str)
+
+
+def _unknown(table: Mapping[str, Any], struct: type[msgspec.Struct], path: str) -> Iterator[str]:
+    """The names in nested tables that the struct does not have."""
+    types = {field.name: field.type for field in msgspec.structs.fields(struct)}
+    for name, value in table.items():
+        if name not in types:
+            yield f"{path}{name}"
+            continue
+        inner = [kind for kind in get_args(types[name]) or (types[name],) if _is_struct(kind)]
+        if inner and isinstance(value, Mapping):
+            yield from _unknown(value, inner[0], f"{path}{name}.")
+
+
+def _is_struct(kind: Any) -> bool:
+    return isinstance(kind, type) and issubclass(kind, msgspec.Struct)
