@@ -33,6 +33,11 @@ from rnnsim.runs.running import run
     "all of it is kept; may be repeated.",
 )
 @click.option("--monitor-every", type=int, metavar="N", help="Steps between records.")
+@click.option(
+    "--log",
+    metavar="FILE",
+    help="Write the learning curve into a file as the run goes, a line of JSON for each point.",
+)
 @click.option("--save", metavar="DIR", help="Folder to save the run in.")
 @click.option("--plot", metavar="FILE", help="Draw the learning curve into a file (.png, .svg, .pdf).")
 @click.option(

@@ -17,7 +17,6 @@ from rnnsim.training.best import Best
 from rnnsim.training.evaluation import Evaluation
 from rnnsim.training.experiment import Experiment
 from rnnsim.training.monitors import STEP
-from rnnsim.training.observing import curve_metrics
 from rnnsim.training.schedules import NAMES
 from rnnsim.training.task_training import TaskTraining
 from rnnsim.typing import Array, Params
@@ -165,9 +164,6 @@ class Run:
 def result_of(trainer: TaskTraining) -> Run:
     """Make the result of a run from its trainer, evaluating the network as it is now."""
     experiment = trainer.experiment
-    metrics = curve_metrics(trainer.curve, trainer.step, experiment.task.score)
-    if trainer.monitors is not None:
-        metrics |= trainer.monitors.metrics()
     return Run(
         experiment=experiment,
         params=trainer.params,
@@ -175,7 +171,7 @@ def result_of(trainer: TaskTraining) -> Run:
         steps=trainer.step,
         seconds=max(trainer.seconds, 1e-9),
         held_out=trainer.evaluate(),
-        metrics=metrics,
+        metrics=trainer.metrics(),
         best=trainer.best,
     )
 

@@ -12,9 +12,11 @@ from rnnsim.criterion import Criterion
 from rnnsim.errors import RnnsimError, RnnsimWarning, reports_memory
 from rnnsim.network import Network
 from rnnsim.rule import Rule
+from rnnsim.runs.log import logs_of
 from rnnsim.runs.progress import progress_bar
 from rnnsim.runs.result import Run, result_of
 from rnnsim.task import Task
+from rnnsim.training.callbacks import callbacks_of
 from rnnsim.training.experiment import configure
 from rnnsim.training.monitors import Monitors
 from rnnsim.training.optimizers import Optimizer
@@ -49,6 +51,9 @@ def run(
     keep: str = "last",
     monitor: Any = None,
     monitor_every: int | None = None,
+    callback: Any = None,
+    callback_every: int | None = None,
+    log: str | Path | None = None,
     save: str | Path | None = None,
     progress: bool = False,
     check_bounds: bool = False,
@@ -115,7 +120,7 @@ def run(
         they are looked at about fifty times in ``steps``.
     monitor : str, sequence of str, or mapping, optional
         What to record into ``metrics`` while the network learns: names, or a mapping from a name of
-        yours to a name or a function. A function is given a :class:`~rnnsim.training.monitors.Seen`
+        yours to a name or a function. A function is given a :class:`~rnnsim.training.seen.Seen`
         (``step``, ``params``, ``grad``, ``state``, ``network``; arrays that cannot be written to), and
         returns a number or an array. The names are ``params``, ``grad``, ``state``,
         ``spectral-radius`` (of W), and those of single arrays: ``params.W``, ``grad.b``. The run is the
@@ -123,6 +128,21 @@ def run(
     monitor_every : int, optional
         Steps between records, which are made at the end of a window, and at the end of the run; by
         default a hundredth of ``steps``.
+    callback : function or sequence of functions, optional
+        What to call while the network learns: before the first step, then whenever compiled code
+        returns (after about a hundredth of a second or 1,024 steps, whichever is longer), and at the end
+        of the run. Each function is given a :class:`~rnnsim.training.seen.Seen`: what monitors see, the ``metrics`` so far, the configuration (``experiment``), and whether the
+        run has ``ended``, as in the last call. One that returns True ends the run in order, after the
+        steps that it has seen; otherwise it returns nothing, or False. Up to there the run is the same
+        to the bit without them. Plugins may add callbacks of their own to all runs.
+    callback_every : int, optional
+        Steps between calls: they are made at the end of the window that reaches each multiple of it.
+    log : path, optional
+        A file for the learning curve, written as the run goes: a line of JSON for each point, with
+        ``step``, ``loss`` and the task's score as in ``metrics``, and ``seconds``, the run time so far.
+        Points are merged later in ``metrics``, and not here, so that the log is finest at the beginning.
+        A file that is there is replaced. If it cannot be written to any more (the disk is full), a
+        warning says so, and the run goes on.
     save : path, optional
         A folder to save the run in. If it cannot be written to any more at the end (the disk is full), a
         warning says so, and the result is returned all the same.
@@ -143,7 +163,7 @@ def run(
     Raises
     ------
     RnnsimError
-        If an argument is invalid.
+        If an argument is invalid, or a monitor or a callback fails.
     Diverged
         If a loss or a parameter is not finite, with the step at which that happened.
     NoSteadyState
@@ -163,10 +183,12 @@ def run(
             keep=keep, options=options,
         )  # fmt: skip
         monitors = None if monitor is None else Monitors(experiment, monitor, monitor_every)
-        trainer = TaskTraining(experiment, monitors)
-        with progress_bar(trainer, shown=progress) as show:
-            for _ in trainer.chunks():
-                show()
+        callbacks = callbacks_of(callback, callback_every)
+        with logs_of(log, experiment) as logs:
+            trainer = TaskTraining(experiment, monitors, [*logs, *callbacks])
+            with progress_bar(trainer, shown=progress) as show:
+                for _ in trainer.chunks():
+                    show()
         result = result_of(trainer)
     if save is not None:
         try:

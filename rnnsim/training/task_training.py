@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from typing import NamedTuple, Protocol
 
 import numpy as np
 
@@ -14,15 +16,49 @@ from rnnsim.training.advancing import Advance, Settings
 from rnnsim.training.best import Best, Validation
 from rnnsim.training.evaluation import Evaluation, evaluate
 from rnnsim.training.experiment import Experiment
-from rnnsim.training.loop import RUNNING, SOLVED, Training
+from rnnsim.training.loop import Training
 from rnnsim.training.monitors import Monitors
-from rnnsim.training.observing import recording
-from rnnsim.typing import Params, State, Trajectory
+from rnnsim.training.observing import curve_metrics, recording
+from rnnsim.training.seen import Seen, looks_at
+from rnnsim.typing import Array, Params, State, Trajectory
 
 # Results do not depend on these.
 CHUNK = 1024  # a stream holds at least about this many steps
 STREAM = 1 << 19  # bytes up to which a stream holds more, at most sixteen times as many
 INTERVAL = 0.01  # seconds of compiled code between returns to Python
+
+
+class Looker(Protocol):
+    """What looks at an experiment in progress between chunks of compiled code, and changes nothing."""
+
+    def next_cut(self, step: int) -> int:
+        """A later step at which a chunk is to end, with its window; any large number if none has to."""
+
+    def look(self, trainer: TaskTraining, before: int, ended: bool) -> bool:
+        """Look after the chunk that began ``before``; say whether the run is to end.
+
+        It is called before the first step too, with a chunk of no steps, and at the end of the run with
+        ``ended``: a second time after the same step, if a looker has ended the run.
+        """
+
+
+class Every(NamedTuple):
+    """Sees a run at the end of the window that reaches a multiple of so many steps, and at its end.
+
+    So what it sees does not depend on how the run is cut into chunks.
+    """
+
+    steps: int
+    see: Callable[[TaskTraining], None]
+    at_end: bool = True
+
+    def next_cut(self, step: int) -> int:
+        return multiple_after(step, self.steps)
+
+    def look(self, trainer: TaskTraining, before: int, ended: bool) -> bool:
+        if trainer.step >= self.next_cut(before) or (ended and self.at_end):
+            self.see(trainer)
+        return False
 
 
 class TaskTraining:
@@ -32,6 +68,8 @@ class TaskTraining:
     ----------
     experiment : Experiment
     monitors : Monitors, optional
+    lookers : sequence of Looker
+        What else looks at it, in this order.
 
     Attributes
     ----------
@@ -46,7 +84,12 @@ class TaskTraining:
         Run time so far, excluding compilation.
     """
 
-    def __init__(self, experiment: Experiment, monitors: Monitors | None = None) -> None:
+    def __init__(
+        self,
+        experiment: Experiment,
+        monitors: Monitors | None = None,
+        lookers: Sequence[Looker] = (),
+    ) -> None:
         self.experiment, self.monitors = experiment, monitors
         network, task, batch = experiment.network, experiment.task, experiment.batch
         observer = recording(experiment.criterion, SCORES[task.score])
@@ -61,8 +104,9 @@ class TaskTraining:
         self.advance.run(self.stream, 0)  # compiles, without doing a step
         self._refill()
         self._validation = Validation(experiment, self.advance) if experiment.keep == "best" else None
-        if monitors is not None:
-            monitors.begin(network, self.training)
+        self._show = looks_at(experiment, self.training)
+        self._lookers = [*self._own_lookers(), *lookers]
+        self._asked_to_end = False
         self._filling = self.advance.seconds = 0.0  # the first calls compiled too
 
     @property
@@ -94,6 +138,21 @@ class TaskTraining:
         """The parameters that did best so far, if they are kept."""
         return self._validation.best if self._validation else None
 
+    @property
+    def ended(self) -> bool:
+        """Whether the run is over: its steps are done, the task is solved, or a looker ended it."""
+        solved = self.experiment.stop and self.solved_at is not None
+        return solved or self._asked_to_end or self.step >= self.experiment.steps
+
+    def metrics(self) -> dict[str, Array]:
+        """Compute the learning curve so far, and give what monitors recorded."""
+        found = curve_metrics(self.curve, self.step, self.experiment.task.score)
+        return found if self.monitors is None else found | self.monitors.metrics()
+
+    def seen(self, ended: bool = False) -> Seen:
+        """What monitors and callbacks see now."""
+        return self._show(self.step, ended, self.metrics)
+
     def chunks(self, chunk: int | None = None) -> Iterator[None]:
         """Run to the end, yielding after every ``chunk`` steps, or by default at short intervals.
 
@@ -104,28 +163,27 @@ class TaskTraining:
         RnnsimError
             If the rule fails, for example because there is no steady state.
         """
-        experiment, clock = self.experiment, self.training.clock
-        held_out = experiment.criterion if isinstance(experiment.criterion, HeldOut) else None
-        every = [looks.every for looks in (held_out, self._validation, self.monitors) if looks]
-        code, most = RUNNING, chunk or CHUNK
-        while code != SOLVED and self.step < experiment.steps:
+        steps, clock, most = self.experiment.steps, self.training.clock, chunk or CHUNK
+        self._look(self.step)
+        while not self.ended:
             if clock.row[0] == clock.filled[0]:
                 self._refill()
-            before = self.step
-            looks = [(before // steps + 1) * steps for steps in every]
-            until = min([experiment.steps, before + most, *looks])
-            start = self.advance.seconds
-            code = self._learn(until)
-            if chunk is None and self.advance.seconds - start < INTERVAL / 2:
-                most = min(2 * most, experiment.steps)
-            if held_out and _passed(held_out.every, before, self.step):
-                code = self._check_held_out(held_out)
-            ends = code == SOLVED or self.step >= experiment.steps
-            if self._validation and (ends or _passed(self._validation.every, before, self.step)):
-                self._validation.look()
-            if self.monitors and (ends or _passed(self.monitors.every, before, self.step)):
-                self.monitors.look(self.step)
+            before, seconds = self.step, self.advance.seconds
+            cuts = [looker.next_cut(before) for looker in self._lookers]
+            self._learn(min([steps, before + most, *cuts]))
+            if chunk is None and self.advance.seconds - seconds < INTERVAL / 2:
+                most = min(2 * most, steps)
+            self._look(before)
             yield
+
+    def _look(self, before: int) -> None:
+        """Let everything look after a chunk, and once more if that ends the run."""
+        ended = self.ended
+        for looker in self._lookers:
+            self._asked_to_end |= looker.look(self, before, ended)
+        if self.ended and not ended:
+            for looker in self._lookers:
+                looker.look(self, self.step, True)
 
     def _learn(self, until: int) -> int:
         """Learn from the rows of the stream until a step or its end; the code of the loop."""
@@ -138,14 +196,14 @@ class TaskTraining:
         clock.row[0] = 0
         self._filling += time.perf_counter() - start
 
-    def _check_held_out(self, criterion: HeldOut) -> int:
-        """Evaluate a criterion on held-out data; return SOLVED if the run is to stop."""
-        score = self.evaluate(criterion.score).score
-        if self.solved_at is None and criterion.reached(score):
-            self.training.clock.solved_at[0] = self.step
-            if self.experiment.stop:
-                return SOLVED
-        return RUNNING
+    def _own_lookers(self) -> Iterator[Looker]:
+        criterion, validation, monitors = self.experiment.criterion, self._validation, self.monitors
+        if isinstance(criterion, HeldOut):
+            yield Every(criterion.every, partial(check_held_out, criterion), at_end=False)
+        if validation is not None:
+            yield Every(validation.every, lambda _: validation.look())
+        if monitors is not None:
+            yield Every(monitors.every, lambda trainer: monitors.look(trainer.seen(trainer.ended)))
 
     def evaluate(self, score: str | None = None) -> Evaluation:
         """Evaluate the current network on held-out data, by default with the task's score."""
@@ -162,9 +220,16 @@ class TaskTraining:
         self.advance.forward_pass(state, trajectory).run(stream, 0, len(trajectory.states))
 
 
-def _passed(every: int, before: int, now: int) -> bool:
-    """Whether a multiple of so many steps lies between two steps."""
-    return now // every > before // every
+def multiple_after(step: int, of: int) -> int:
+    """The first multiple of a number of steps after a step."""
+    return (step // of + 1) * of
+
+
+def check_held_out(criterion: HeldOut, trainer: TaskTraining) -> None:
+    """Evaluate a criterion on held-out data, which may solve the task."""
+    score = trainer.evaluate(criterion.score).score
+    if trainer.solved_at is None and criterion.reached(score):
+        trainer.training.clock.solved_at[0] = trainer.step
 
 
 def settings_of(experiment: Experiment) -> Settings:
