@@ -1,8 +1,9 @@
 """The log of a run: a line of JSON for each point of its learning curve, written as the run goes.
 
 The curve has a limited number of points, which are merged in pairs whenever they are used up
-(:mod:`rnnsim.training.observing`). The log has each point as it is when its last step is done: so it is
-finest at the beginning, and what it says does not depend on how the run is cut into chunks.
+(:mod:`rnnsim.training.observing`). The log has each point as it is when its last step is done, or its
+last window where that merges points: so it is finest at the beginning. What it says does not depend on
+how the run is cut into chunks, since the log looks at each window from which points may be merged.
 """
 
 from __future__ import annotations
@@ -61,8 +62,9 @@ class Log:
         self._done = 0 if resumed_at is None else settled(resumed_at, self._window)
         self._trainer: TaskTraining | None = None  # once it has begun
         try:
+            goes_on = resumed_at is not None and self._path.exists()
+            self._size = bytes_up_to(self._path, self._done) if goes_on else 0
             self._file: io.FileIO | None = self._path.open("ab", buffering=0)
-            self._size = 0 if resumed_at is None else bytes_up_to(self._path, self._done)
         except OSError as error:
             raise RnnsimError(f"log is a file that can be written; {shown_path(self._path)} cannot be: "
                               f"{error.strerror or error}") from None  # fmt: skip
@@ -144,10 +146,10 @@ def logs_of(path: Any, experiment: Experiment, resumed_at: int | None = None) ->
 def settled(step: int, window: int) -> int:
     """The last step of the points that can be written when so many steps are done.
 
-    They are complete; and if the next window, of at most ``window`` steps, merges points, it merges
-    none of them with one that is not.
+    They are complete together with those that they will be merged with, whether in time or by the next
+    window, of at most ``window`` steps. So it makes no difference whether the log looks before, too.
     """
-    every = curve_every(step + window)
+    every = max(2 * curve_every(step), curve_every(step + window))
     return step // every * every
 
 

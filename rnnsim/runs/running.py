@@ -131,10 +131,11 @@ def run(
     callback : function or sequence of functions, optional
         What to call while the network learns: before the first step, then whenever compiled code
         returns (after about a hundredth of a second or 1,024 steps, whichever is longer), and at the end
-        of the run. Each function is given a :class:`~rnnsim.training.seen.Seen`: what monitors see, the ``metrics`` so far, the configuration (``experiment``), and whether the
-        run has ``ended``, as in the last call. One that returns True ends the run in order, after the
-        steps that it has seen; otherwise it returns nothing, or False. Up to there the run is the same
-        to the bit without them. Plugins may add callbacks of their own to all runs.
+        of the run. Each function is given a :class:`~rnnsim.training.seen.Seen`: what monitors see, the
+        ``metrics`` so far, the configuration (``experiment``), and whether the run has ``ended``, as in
+        the last call. One that returns True ends the run in order, after the steps that it has seen;
+        otherwise it returns nothing, or False. Up to there the run is the same to the bit without them.
+        Plugins may add callbacks of their own to all runs.
     callback_every : int, optional
         Steps between calls: they are made at the end of the window that reaches each multiple of it.
     log : path, optional
