@@ -19,15 +19,17 @@ from types import TracebackType
 from typing import Any, Self
 
 import msgspec
+import numpy as np
 
 from rnnsim import checks
 from rnnsim.errors import RnnsimError, RnnsimWarning, shown_path
 from rnnsim.training.experiment import Experiment
-from rnnsim.training.observing import CURVE, curve_every
+from rnnsim.training.observing import CURVE, curve_every, curve_metrics
 from rnnsim.training.task_training import TaskTraining
 
 BEGIN = b'{"step":'  # of each line
 LONGEST = 1000  # bytes of a line
+ENCODER = msgspec.json.Encoder()  # which writes null for what is not finite
 
 
 class Line(msgspec.Struct):
@@ -98,7 +100,7 @@ class Log:
         until = trainer.step if ended else settled(trainer.step, self._window)
         if self._file is None or until <= self._done:
             return
-        lines = b"".join(self._lines(trainer, until))
+        lines = self._lines(trainer, until)
         try:
             rest = memoryview(lines)
             while rest:
@@ -113,18 +115,13 @@ class Log:
         else:
             self._done, self._size = until, self._size + len(lines)
 
-    def _lines(self, trainer: TaskTraining, until: int) -> Iterator[bytes]:
+    def _lines(self, trainer: TaskTraining, until: int) -> bytes:
         """The points after those that are written, to the one with a step; none without targets."""
-        curve, seconds = trainer.curve, round(trainer.seconds, 6)
-        every = int(curve.every[0])
-        for point in range(self._done // every, -(-until // every)):
-            if curve.targets[point] > 0:
-                yield msgspec.json.encode({
-                    "step": min((point + 1) * every, until),
-                    "loss": float(curve.loss[point] / curve.weight[point]),
-                    self._score: float(curve.score[point] / curve.targets[point]),
-                    "seconds": seconds,
-                }) + b"\n"  # fmt: skip
+        metrics = curve_metrics(trainer.curve, until, self._score)
+        first = np.searchsorted(metrics["step"], self._done, side="right")
+        points = zip(*(values[first:].tolist() for values in metrics.values()))
+        seconds = round(trainer.seconds, 6)
+        return ENCODER.encode_lines([{**dict(zip(metrics, p)), "seconds": seconds} for p in points])
 
     def _cut(self) -> None:
         """Let the file end with the last whole line; what is no plain file has no end."""
