@@ -64,7 +64,7 @@ class Log:
         self._done = 0 if resumed_at is None else settled(resumed_at, self._window)
         self._trainer: TaskTraining | None = None  # once it has begun
         try:
-            goes_on = resumed_at is not None and self._path.exists()
+            goes_on = resumed_at is not None and self._path.is_file()
             self._size = bytes_up_to(self._path, self._done) if goes_on else 0
             self._file: io.FileIO | None = self._path.open("ab", buffering=0)
         except OSError as error:
@@ -81,6 +81,7 @@ class Log:
         if error is not None and self._trainer is not None:
             self._cut()
             self._write(self._trainer, ended=False)
+        self._trainer = None  # which has this log, too
         if self._file is not None:
             self._file.close()
 
