@@ -87,6 +87,12 @@ def shown(value: object) -> str:
     return text if len(text) <= WIDTH else f"{text[: WIDTH - 3]}..."
 
 
+def called(function: object) -> str:
+    """The name of a function for a message, or that of the class of something else that is called."""
+    name = getattr(function, "__name__", None)
+    return name if isinstance(name, str) and name.isprintable() else type(function).__name__
+
+
 def described(error: BaseException) -> str:
     """Give the class and the message of an exception, in one line."""
     try:

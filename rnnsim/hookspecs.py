@@ -1,4 +1,4 @@
-"""The hooks by which a package offers rules, tasks and networks to rnnsim.
+"""The hooks by which a package offers rules, tasks, networks and callbacks to rnnsim.
 
 A package implements any of them, marked with ``@rnnsim.hookimpl``, in a module that it names under the
 entry-point group ``rnnsim``.
@@ -7,7 +7,7 @@ entry-point group ``rnnsim``.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pluggy
 
@@ -35,3 +35,13 @@ def rnnsim_tasks(register: Callable[[type[Task]], None]) -> None:
 @hookspec
 def rnnsim_networks(register: Callable[[type[Network]], None]) -> None:
     """Register networks: call ``register`` with each network's class."""
+
+
+@hookspec
+def rnnsim_callbacks(register: Callable[[Callable[[Any], Any]], None]) -> None:
+    """Register callbacks: call ``register`` with each function.
+
+    They are called in every :func:`rnnsim.run`, before those that the user gives, with the same argument
+    and the same right to end it. In a sweep or a comparison they are not: those are many runs of which
+    nobody watches one, in several processes, and end by rules of their own.
+    """

@@ -1,4 +1,4 @@
-"""The rules, tasks and networks that are installed, rnnsim's own included, by name.
+"""The rules, tasks and networks that are installed, rnnsim's own included, by name; and callbacks.
 
 Plugins are loaded one by one from the entry-point group ``rnnsim``. What is wrong with one of them is a
 note (a warning), and the others still work; it is an error only to use what the note is about.
@@ -24,6 +24,7 @@ from rnnsim.errors import (
     RnnsimError,
     RnnsimWarning,
     UnknownName,
+    called,
     described,
     file_of,
     place_of,
@@ -31,6 +32,7 @@ from rnnsim.errors import (
 )
 from rnnsim.network import Network
 from rnnsim.options import Options
+from rnnsim.plugin_checks.callbacks import wrong_with_callback
 from rnnsim.plugin_checks.classes import KINDS as KINDS
 from rnnsim.plugin_checks.classes import wrong_with_class
 from rnnsim.plugin_checks.hooks import wrong_with_hooks
@@ -75,6 +77,16 @@ class Origin(NamedTuple):
         return f"{self.distribution} {self.version}"
 
 
+class CallbackEntry(NamedTuple):
+    """A registered callback, and the distribution that it comes from."""
+
+    function: Callable[[Any], Any]
+    origin: Origin
+
+    def __str__(self) -> str:
+        return f"{called(self.function)} of {self.origin}"
+
+
 class Doubt(NamedTuple):
     """Something that a plugin offers, or may offer, and that is not registered."""
 
@@ -85,12 +97,13 @@ class Doubt(NamedTuple):
 
 @dataclass(frozen=True)
 class Registry:
-    """The installed rules, tasks and networks, by name, and what is not registered."""
+    """The installed rules, tasks and networks, by name, what is not registered, and callbacks."""
 
     rules: Mapping[str, Entry]
     tasks: Mapping[str, Entry]
     networks: Mapping[str, Entry]
     doubts: tuple[Doubt, ...] = ()
+    callbacks: tuple[CallbackEntry, ...] = ()
 
     def of(self, kind: str) -> Mapping[str, Entry]:
         """The entries of a kind: ``rule``, ``task`` or ``network``."""
@@ -167,6 +180,7 @@ def collect(plugins: Mapping[str, tuple[Any, str, str]]) -> Registry:
         As :func:`installed_plugins` returns them.
     """
     entries: dict[str, dict[str, Entry]] = {kind: {} for kind in KINDS}
+    callbacks: list[CallbackEntry] = []
     doubts: list[Doubt] = []
     for module, distribution, version in plugins.values():
         if isinstance(module, Doubt):
@@ -186,9 +200,14 @@ def collect(plugins: Mapping[str, tuple[Any, str, str]]) -> Registry:
                 register = partial(_add, entries[kind], doubts, kind, module, origin)
                 with _doubting(doubts, f"{hook} of {origin} failed", file):
                     getattr(manager.hook, hook)(register=register)
+            register = partial(_add_callback, callbacks, doubts, module, origin)
+            with _doubting(doubts, f"rnnsim_callbacks of {origin} failed", file):
+                manager.hook.rnnsim_callbacks(register=register)
     for doubt in doubts:
         warnings.warn(f"{doubt.why}; the others still work", RnnsimWarning, stacklevel=3)
-    return Registry(entries["rule"], entries["task"], entries["network"], tuple(doubts))
+    return Registry(
+        entries["rule"], entries["task"], entries["network"], tuple(doubts), tuple(callbacks)
+    )
 
 
 @contextmanager
@@ -227,6 +246,22 @@ def _add(
         doubts.append(Doubt(kind, name, why))
     else:
         entries[name] = Entry(thing, *origin)
+
+
+def _add_callback(
+    callbacks: list[CallbackEntry], doubts: list[Doubt], plugin: Any, origin: Origin, thing: Any
+) -> None:
+    """Register a callback, or record why not."""
+    try:
+        wrong = wrong_with_callback(thing)
+    except Exception as error:  # noqa: BLE001 (any of its attributes may be a property that fails)
+        wrong = f"which cannot be used: {described(error)}"
+    if wrong:
+        what = called(thing) if callable(thing) else shown(thing)
+        place = place_of(file_of(thing) or file_of(plugin))
+        doubts.append(Doubt("callback", "", f"{origin} registers the callback {what}{place}, {wrong}"))
+    else:
+        callbacks.append(CallbackEntry(thing, origin))
 
 
 # --- names --------------------------------------------------------------------------------------------

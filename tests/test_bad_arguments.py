@@ -74,6 +74,10 @@ def odd_params() -> list[Any]:
     ]  # fmt: skip
 
 
+def print_nothing(seen: Any) -> None:
+    """A callback."""
+
+
 EXPERIMENT = configure(**SMALL)
 CURVE = {"step": np.array([4, 8]), "loss": np.ones(2), "error": np.ones(2)}
 RUN = rnnsim.Run(
@@ -295,7 +299,7 @@ TABLE: dict[Callable[..., Any], tuple[dict[str, Any], dict[str, list[Any]]]] = {
     ),
     rnnsim.load: ({}, {"folder": [*PATH, None, "no such folder"]}),
     rnnsim.run: (
-        {**SMALL, "monitor": "state"},
+        {**SMALL, "monitor": "state", "callback": print_nothing},
         {
             "rule": [*NAME, None, BPTT, DelayedXor(), "delayed-xor", BPTT(checkpoint=3)],
             "task": [*NAME, None, DelayedXor, BPTT(), "bptt", "steady-state-xor", "table",
@@ -323,6 +327,10 @@ TABLE: dict[Callable[..., Any], tuple[dict[str, Any], dict[str, list[Any]]]] = {
             "monitor": [*NAME, ["state", 3], {"f": 3}, {"f": "xyzzy"}, {1: "state"}, {"loss": "state"},
                         {"f": lambda: 1}, {"f": lambda seen: 1j}],
             "monitor_every": [*WHOLE, 0],
+            "callback": [*NAME, [print_nothing, 3], lambda: None, lambda seen, more: None,
+                         lambda seen: seen.weights, lambda seen: 1],
+            "callback_every": [*WHOLE, 0],
+            "log": [*PATH, ".", "no/such/log"],
             "save": PATH,
             "progress": [*TRUTH, None],
             "check_bounds": [*TRUTH, None],

@@ -61,10 +61,11 @@ def registered(module: ModuleType) -> Registry:
 # --- at registration --------------------------------------------------------------------------------
 
 NAME, MARK, HOOK = '    name = "one-step"\n', "@rnnsim.hookimpl", "def rnnsim_rules(register)"
+CALLBACKS = "def rnnsim_callbacks(register)"
 IS = "acme-rules 1.2 registers the rule OneStep (FILE), whose "
 HAS = "acme-rules 1.2 (FILE): "
 NO_HOOK = ("it has no hook, and so registers nothing; there are rnnsim_rules, rnnsim_tasks, "
-           "rnnsim_networks, each marked by @rnnsim.hookimpl")  # fmt: skip
+           "rnnsim_networks, rnnsim_callbacks, each marked by @rnnsim.hookimpl")  # fmt: skip
 MISSPELT = "no hook is called 'rnnsim_rule'; did you mean rnnsim_rules?"
 
 AT_REGISTRATION = {
@@ -107,6 +108,13 @@ AT_REGISTRATION = {
     "a hook with other parameters": (
         changed(HOOK, "def rnnsim_rules(self, register)"),
         f"{HAS}rnnsim_rules takes (self, register); it takes (register)",
+    ),
+    "a callback with other parameters": (
+        changed(
+            f"{HOOK}:\n    register(OneStep)", f"{CALLBACKS}:\n    register(lambda step, loss: None)"
+        ),
+        "acme-rules 1.2 registers the callback <lambda> (FILE), which takes (step, loss); it takes one "
+        "argument, a Seen, what there is to see of a run",
     ),
     "a hook that fails": (
         changed("register(OneStep)", "register(TwoSteps)"),

@@ -195,6 +195,7 @@ def misspelt(registre: Any) -> None: ...
     [
         ({"rnnsim_rules": fails}, "rnnsim_rules of broken 1 failed: KeyError: 'what is this'"),
         ({"rnnsim_tasks": fails}, "rnnsim_tasks of broken 1 failed: KeyError"),
+        ({"rnnsim_callbacks": fails}, "rnnsim_callbacks of broken 1 failed: KeyError: 'what is this'"),
         ({"rnnsim_rules": exits}, "rnnsim_rules of broken 1 failed: SystemExit: 3"),
         ({"rnnsim_rules": misspelt}, r"broken 1: rnnsim_rules takes \(registre\); it takes \(reg"),
         ({"rnnsim_rulez": lambda register: None}, "broken 1: no hook is called 'rnnsim_rulez'; did you"),

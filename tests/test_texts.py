@@ -12,6 +12,7 @@ import tomllib
 from collections.abc import Callable, Iterator
 from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import click
@@ -398,7 +399,7 @@ def test_the_other_examples_of_the_readme_run() -> None:
 def test_the_examples_are_quoted_as_they_are() -> None:
     rule = (EXAMPLES / "one_step.py").read_text()
     assert fenced(PLUGINS, "toml") == [(EXAMPLES / "pyproject.toml").read_text()]
-    script, hook, task, network = fenced(PLUGINS, "python")
+    script, hook, task, network, _ = fenced(PLUGINS, "python")
     assert script.partition("\n\nprint(")[0] + "\n\n" + hook == rule[rule.index("import rnnsim") :]
     assert task == (EXAMPLES / "smoothing_task.py").read_text()
     assert network == (EXAMPLES / "leaky_network.py").read_text()
@@ -423,6 +424,21 @@ def test_the_script_of_the_tutorial_prints_what_is_printed() -> None:
     assert [*unlike(f"{first} 0".replace("solved at", "not solved at"), f"{found} 0")]
     by_name = printed_after(PLUGINS, "rnnsim run one-step trajectory")
     assert by_name == said
+
+
+def test_the_callback_of_the_tutorial_prints_what_is_printed(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    plugin = ModuleType("largest_weight")
+    exec(fenced(PLUGINS, "python")[-1], vars(plugin))
+    everything = {**registry.installed_plugins(), "example": (plugin, "example", "0")}
+    found = registry.collect(everything)
+    monkeypatch.setattr(registry, "installed", lambda: found)
+    print(rnnsim.run("rtrl", "delayed-xor").summary())
+    printed = printed_after(PLUGINS, "rnnsim run rtrl delayed-xor")
+    said = capsys.readouterr().out
+    assert not [*unlike(printed, said.strip())]
+    assert [*unlike(printed.replace("in U", "in W"), said.strip())]
 
 
 @pytest.mark.parametrize(

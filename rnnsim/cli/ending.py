@@ -29,6 +29,12 @@ EVERY = click.option(
 )  # fmt: skip
 
 
+LOG = click.option(
+    "--log", metavar="FILE",
+    help="Write the learning curve into a file as the run goes, a line of JSON for each point.",
+)  # fmt: skip
+
+
 def check_figures(*figures: str | None) -> None:
     """Refuse files that cannot be drawn into: before training, not after.
 

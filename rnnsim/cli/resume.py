@@ -6,13 +6,14 @@ from typing import Any
 
 import click
 
-from rnnsim.cli.ending import EVERY, FIGURES, carried_out, check_figures
+from rnnsim.cli.ending import EVERY, FIGURES, LOG, carried_out, check_figures
 from rnnsim.cli.experiment import added, verbose
 
 
 @click.command("resume")
 @click.argument("folder", metavar="DIR")
 @click.option("--steps", type=int, metavar="N", help="Maximum number of time steps in all.")
+@LOG
 @EVERY
 @verbose
 @lambda command: added(command, FIGURES)

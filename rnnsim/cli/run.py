@@ -7,7 +7,7 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
-from rnnsim.cli.ending import EVERY, FIGURES, carried_out, check_figures
+from rnnsim.cli.ending import EVERY, FIGURES, LOG, carried_out, check_figures
 from rnnsim.cli.experiment import added, check_options, choices, named_options
 from rnnsim.folders import check_writable
 from rnnsim.runs.running import arguments_to_repeat, run
@@ -38,6 +38,7 @@ from rnnsim.runs.running import arguments_to_repeat, run
 @click.option("--monitor-every", type=int, metavar="N", help="Steps between records.")
 @click.option("--config", metavar="FILE", help="Repeat the run of this file (run.toml); RULE, TASK and "
               "options change what it says.")  # fmt: skip
+@LOG
 @click.option("--save", metavar="DIR", help="Folder to keep the run in, from its beginning.")
 @EVERY
 @lambda command: added(command, FIGURES)

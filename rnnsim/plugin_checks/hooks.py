@@ -9,7 +9,7 @@ from typing import Any
 from rnnsim import hookspecs
 from rnnsim.errors import nearest
 
-HOOKS = ("rnnsim_rules", "rnnsim_tasks", "rnnsim_networks")
+HOOKS = ("rnnsim_rules", "rnnsim_tasks", "rnnsim_networks", "rnnsim_callbacks")
 MARK = "_impl"  # what a marker of pluggy sets on a function is called by its project, and ends so
 ADVICE = "write @rnnsim.hookimpl above it"
 

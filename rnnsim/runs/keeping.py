@@ -5,14 +5,15 @@ from __future__ import annotations
 import re
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from types import TracebackType
 from typing import Any, NamedTuple
 
 from rnnsim import checks, files, folders
 from rnnsim.errors import RnnsimError, RnnsimWarning, shown
 from rnnsim.runs.run_folder import FILE
+from rnnsim.training.task_training import TaskTraining, multiple_after
 
 SECONDS = 30.0  # between checkpoints, where the user does not say
 SHARE = 0.01  # of a run's time that they may then take
@@ -62,32 +63,39 @@ def interval(given: Any) -> Interval:
     return Interval(steps=checks.whole("checkpoint_every", steps, 1, checks.LARGEST))
 
 
-def take(lock: files.FolderLock) -> None:
-    """Take the lock of a run's folder.
+@contextmanager
+def kept_alone(folder: Path) -> Iterator[None]:
+    """Let no other process keep a run in a folder, which is created if necessary.
 
     Raises
     ------
     RnnsimError
         If another process keeps a run there, or there can be no such folder.
     """
+    made, lock = folders.absent_folders(folder), files.FolderLock(folder)
     try:
         free = lock.acquire()
     except OSError as error:
-        raise RnnsimError(f"cannot save the run in {lock.folder}: {error.strerror or error}") from None
+        raise RnnsimError(f"cannot save the run in {folder}: {error.strerror or error}") from None
     if not free:
-        raise RnnsimError(f"another process is running in {lock.folder}; wait for its end, or choose "
-                          "another folder")  # fmt: skip
+        raise RnnsimError(f"another process is running in {folder}; wait for its end, or choose another "
+                          "folder")  # fmt: skip
+    try:
+        yield
+    finally:
+        lock.release()
+        folders.remove_empty(made)  # if nothing could be written
 
 
 class Keeper:
-    """Keeps a run in a folder, as a context in which no other process can.
+    """Keeps a run in a folder, as one of its lookers, and a context in which no other process can.
 
     Parameters
     ----------
     folder : path
     every : Interval
     write : Callable
-        ``write(durable)`` writes the run as it is into the folder.
+        ``write(trainer, durable)`` writes the run as it is into the folder.
 
     Raises
     ------
@@ -95,46 +103,54 @@ class Keeper:
         If another process keeps a run there, or there can be no such folder.
     """
 
-    def __init__(self, folder: Path, every: Interval, write: Callable[[bool], None]) -> None:
+    def __init__(
+        self, folder: Path, every: Interval, write: Callable[[TaskTraining, bool], None]
+    ) -> None:
         self.folder, self.every, self._write = folder, every, write
-        self._lock = files.FolderLock(folder)
+        self._alone = kept_alone(folder)
         self._last = self._cost = 0.0
         self._fails = False
 
     def __enter__(self) -> Keeper:
-        self._made = folders.absent_folders(self.folder)
-        take(self._lock)
+        self._alone.__enter__()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
-    ) -> None:
-        self._lock.release()
-        folders.remove_empty(self._made)  # if nothing could be written
+    def __exit__(self, *error: Any) -> None:
+        self._alone.__exit__(*error)
 
-    def begin(self) -> None:
+    def next_cut(self, step: int) -> int:
+        return checks.LARGEST if self.every.steps is None else multiple_after(step, self.every.steps)
+
+    def look(self, trainer: TaskTraining, before: int, ended: bool) -> bool:
+        """Make a checkpoint if it is time; at its end the run is saved by others."""
+        if not ended and trainer.step == before:
+            self._begin(trainer)
+        elif not ended and self._is_due(trainer.step, before):
+            self._make(trainer, durable=True)
+        return False
+
+    def _begin(self, trainer: TaskTraining) -> None:
         """Write the run before its first step: whenever it is killed, there is something to resume.
 
         Another run that is there stands until there is a checkpoint.
         """
         self._last = time.monotonic()
         if self.every != NEVER and files.absent(self.folder, (FILE,)):
-            self._make(durable=False)  # which takes a short run no time
+            self._make(trainer, durable=False)  # which takes a short run no time
 
-    def look(self, before: int, step: int) -> None:
-        """Make a checkpoint if it is time, after the steps ``before`` + 1, ..., ``step``."""
+    def _is_due(self, step: int, before: int) -> bool:
         steps, seconds, bounded = self.every
-        if steps is not None and step // steps > before // steps:
-            self._make(durable=True)
-        elif seconds is not None:
-            wait = max(seconds, self._cost / SHARE) if bounded else seconds
-            if time.monotonic() - self._last >= wait:
-                self._make(durable=True)
+        if steps is not None:
+            return step >= self.next_cut(before)
+        if seconds is None:
+            return False
+        wait = max(seconds, self._cost / SHARE) if bounded else seconds
+        return time.monotonic() - self._last >= wait
 
-    def _make(self, durable: bool) -> None:
+    def _make(self, trainer: TaskTraining, durable: bool) -> None:
         start = time.monotonic()
         try:
-            self._write(durable)
+            self._write(trainer, durable)
         except RnnsimError as error:
             if not self._fails:
                 warnings.warn(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -14,8 +15,8 @@ from rnnsim import checks, folders
 from rnnsim.errors import RnnsimError, reports_memory
 from rnnsim.runs import figures, provenance, run_file, run_folder
 from rnnsim.runs.advice import what_to_try, worse_end
-from rnnsim.runs.carrying_out import carry_out
-from rnnsim.runs.keeping import NEVER, Keeper
+from rnnsim.runs.carrying_out import Around, carry_out
+from rnnsim.runs.keeping import kept_alone
 from rnnsim.runs.provenance import Provenance
 from rnnsim.runs.run_folder import with_prefix
 from rnnsim.training.best import Best
@@ -25,9 +26,8 @@ from rnnsim.training.experiment import Experiment
 from rnnsim.training.forward import simulate
 from rnnsim.training.learner import Learner
 from rnnsim.training.monitors import STEP, Monitors, Recorded
-from rnnsim.training.observing import curve_metrics
 from rnnsim.training.schedules import NAMES
-from rnnsim.training.task_training import TaskTraining
+from rnnsim.training.task_training import Looker, TaskTraining
 from rnnsim.typing import Array, Inputs, Params
 
 NOT_EVALUATED = Evaluation(math.nan, math.nan)
@@ -233,6 +233,9 @@ class Run:
         steps: int | None = None,
         *,
         monitor: Any = None,
+        callback: Any = None,
+        callback_every: int | None = None,
+        log: str | Path | None = None,
         save: str | Path | None = None,
         checkpoint_every: int | str | None = None,
         progress: bool = False,
@@ -248,8 +251,10 @@ class Run:
             (``schedule_steps``, ``keep_every``, ``monitor_every``) stays.
         monitor : mapping, optional
             The functions among its monitors, if it was loaded: they are not in its folder.
-        save, checkpoint_every, progress
-            As for :func:`rnnsim.run`; it may be the folder from which this run was loaded.
+        log : path, optional
+            A file for the learning curve; that of this run is continued.
+        callback, callback_every, save, checkpoint_every, progress
+            As for :func:`rnnsim.run`; it may be saved in the folder from which it was loaded.
 
         Returns
         -------
@@ -260,23 +265,27 @@ class Run:
         RnnsimError
             If the run is at its end, or an argument is invalid.
         """
-        experiment = self._continued(steps)
-        assert self.checkpoint is not None
+        experiment, checkpoint = self._continued(steps)
         monitors = None
         if self.recorded is not None:
             monitors = Monitors(experiment, self.recorded.again(monitor), self.recorded.every)
-            monitors.go_on(self.metrics, self.checkpoint.records)
+            monitors.go_on(self.metrics, checkpoint.records)
         elif monitor is not None:
             raise RnnsimError("this run has no monitors; begin another to record something")
-        trainer = TaskTraining(experiment, monitors, resumable=True)
-        trainer.restore(self.checkpoint)
         made = msgspec.structs.replace(
             self.provenance, resumed=[*(self.provenance.resumed or ()), provenance.now()]
         )
-        return carry_out(trainer, partial(result_of, trainer, made), save, checkpoint_every, progress)
 
-    def _continued(self, steps: int | None) -> Experiment:
-        """The configuration of a run that goes on."""
+        def begin(lookers: Sequence[Looker]) -> TaskTraining:
+            trainer = TaskTraining(experiment, monitors, lookers, resumable=True)
+            trainer.restore(checkpoint)
+            return trainer
+
+        around = Around(save, checkpoint_every, callback, callback_every, log, progress)
+        return carry_out(experiment, begin, partial(result_of, made=made), around, checkpoint.step)
+
+    def _continued(self, steps: int | None) -> tuple[Experiment, Checkpoint]:
+        """The configuration of a run that goes on, and from where."""
         experiment = self.experiment
         most = experiment.steps if steps is None else checks.whole("steps", steps, 1, checks.LARGEST)
         if self.outcome == "solved":
@@ -288,7 +297,7 @@ class Run:
         if most <= self.steps and (steps is not None or self.outcome == "complete"):
             raise RnnsimError(f"{self.steps:,} steps are done; to go on, give more in all: "
                               f"steps={2 * self.steps}")  # fmt: skip
-        return replace(experiment, steps=most)
+        return replace(experiment, steps=most), self.checkpoint
 
     # --- in a folder ---
 
@@ -304,7 +313,7 @@ class Run:
             If the folder cannot be written to, or another process is running there.
         """
         path = checks.path("the folder of a run", folder)
-        with Keeper(path, NEVER, lambda _: None):
+        with kept_alone(path):
             self.write(path)
         return path
 
@@ -319,22 +328,19 @@ class Run:
         self.folder = path
 
 
-def result_of(trainer: TaskTraining, made: Provenance | None = None, outcome: str = "stopped") -> Run:
+def result_of(trainer: TaskTraining, outcome: str = "stopped", made: Provenance | None = None) -> Run:
     """Make the result of a run from its trainer.
 
     The network is evaluated as it is now, unless the run goes on. ``outcome`` holds where neither the
     task is solved nor all steps are done.
     """
     experiment = trainer.experiment
-    metrics = curve_metrics(trainer.curve, trainer.step, experiment.task.score)
-    if trainer.monitors is not None:
-        metrics |= trainer.monitors.metrics()
     if trainer.solved_at and experiment.stop:
         outcome, checkpoint = "solved", None
     elif trainer.step >= experiment.steps:
-        outcome, checkpoint = "complete", trainer.before_last
+        outcome, checkpoint = "complete", trainer.at_end
     else:
-        checkpoint = trainer.checkpoint()
+        checkpoint = trainer.checkpoint() if outcome == "running" else trainer.at_end
     return Run(
         experiment=experiment,
         params=trainer.params,
@@ -342,7 +348,7 @@ def result_of(trainer: TaskTraining, made: Provenance | None = None, outcome: st
         steps=trainer.step,
         seconds=max(trainer.seconds, 1e-9),
         held_out=NOT_EVALUATED if outcome == "running" else trainer.evaluate(),
-        metrics=metrics,
+        metrics=trainer.metrics(),
         best=trainer.best,
         outcome=outcome,
         checkpoint=checkpoint,

@@ -14,8 +14,7 @@ from rnnsim.criterion import Criterion
 from rnnsim.errors import RnnsimError, reports_memory
 from rnnsim.network import Network
 from rnnsim.rule import Rule
-from rnnsim.runs.carrying_out import carry_out
-from rnnsim.runs.keeping import interval
+from rnnsim.runs.carrying_out import Around, carry_out
 from rnnsim.runs.provenance import provenance_of
 from rnnsim.runs.repeating import arguments_of, read_file
 from rnnsim.runs.result import Run, result_of
@@ -57,6 +56,9 @@ def run(
     keep_every: int | None = None,
     monitor: Any = None,
     monitor_every: int | None = None,
+    callback: Any = None,
+    callback_every: int | None = None,
+    log: str | Path | None = None,
     save: str | Path | None = None,
     checkpoint_every: int | str | None = None,
     progress: bool = False,
@@ -125,7 +127,7 @@ def run(
         Steps between looks at validation data; by default a fiftieth of ``steps``.
     monitor : str, sequence of str, or mapping, optional
         What to record into ``metrics`` while the network learns: names, or a mapping from a name of
-        yours to a name or a function. A function is given a :class:`~rnnsim.training.monitors.Seen`
+        yours to a name or a function. A function is given a :class:`~rnnsim.training.seen.Seen`
         (``step``, ``params``, ``grad``, ``state``, ``network``; arrays that cannot be written to), and
         returns a number or an array. The names are ``params``, ``grad``, ``state``,
         ``spectral-radius`` (of W), and those of single arrays: ``params.W``, ``grad.b``. The run is the
@@ -133,6 +135,22 @@ def run(
     monitor_every : int, optional
         Steps between records, which are made at the end of a window, and at the end of the run; by
         default a hundredth of ``steps``.
+    callback : function or sequence of functions, optional
+        What to call while the network learns: before the first step, then whenever compiled code
+        returns (after about a hundredth of a second, and at least a window), and at the end of the run.
+        Each function is given a :class:`~rnnsim.training.seen.Seen`: what monitors see, the ``metrics``
+        so far, the configuration (``experiment``), and whether the run has ``ended``, as in the last
+        call. One that returns True ends the run in order, after the steps that it has seen; otherwise
+        it returns nothing, or False. Up to there the run is the same to the bit without them. Plugins
+        may add callbacks of their own to all runs.
+    callback_every : int, optional
+        Steps between calls: they are made at the end of the window that reaches each multiple of it.
+    log : path, optional
+        A file for the learning curve, written as the run goes: a line of JSON for each point, with
+        ``step``, ``loss`` and the task's score as in ``metrics``, and ``seconds``, the run time so far.
+        Points are merged later in ``metrics``, and not here, so that the log is finest at the beginning.
+        A file that is there is replaced. If it cannot be written to any more (the disk is full), a
+        warning says so, and the run goes on.
     save : path, optional
         A folder to keep the run in: from its beginning, with checkpoints, so that it can go on wherever
         it was interrupted (:meth:`Run.resume`). Another run that is there is replaced, at the first
@@ -158,7 +176,7 @@ def run(
     Raises
     ------
     RnnsimError
-        If an argument is invalid.
+        If an argument is invalid, or a monitor or a callback fails.
     Diverged
         If a loss or a parameter is not finite, with the step at which that happened.
     NoSteadyState
@@ -169,7 +187,6 @@ def run(
     checks.boolean("progress", progress)
     if monitor_every is not None and monitor is None:
         raise RnnsimError("monitor_every is given, and there is nothing to record: give monitor, too")
-    interval(checkpoint_every)
     if save is not None:
         folders.check_writable(save)
     with checking_bounds(check_bounds):
@@ -181,9 +198,10 @@ def run(
             keep=keep, keep_every=keep_every, options=options,
         )  # fmt: skip
         monitors = None if monitor is None else Monitors(experiment, monitor, monitor_every)
+        begin = partial(TaskTraining, experiment, monitors, resumable=True)
+        around = Around(save, checkpoint_every, callback, callback_every, log, progress)
         made = provenance_of(experiment)
-        trainer = TaskTraining(experiment, monitors, resumable=True)
-        return carry_out(trainer, partial(result_of, trainer, made), save, checkpoint_every, progress)
+        return carry_out(experiment, begin, partial(result_of, made=made), around)
 
 
 def repeat(original: Run | str | Path, **changes: Any) -> Run:

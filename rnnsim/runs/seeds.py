@@ -7,7 +7,10 @@ from typing import Any
 
 from rnnsim.errors import RnnsimError
 
-OF_RUN = ("seed", "stop", "keep", "monitor", "monitor_every", "save", "progress")
+OF_RUN = (
+    "seed", "stop", "keep", "monitor", "monitor_every", "callback", "callback_every", "log", "save",
+    "progress",
+)  # fmt: skip
 
 
 def refuse_those_of_a_run(choices: Mapping[str, Any], what: str) -> None:

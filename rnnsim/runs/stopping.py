@@ -8,6 +8,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from rnnsim.checks import LARGEST
+from rnnsim.training.task_training import TaskTraining
+
 WORDS = {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated"}
 
 
@@ -32,21 +35,29 @@ class Stopped(KeyboardInterrupt):
 
 
 class Asked:
-    """Whether a signal has asked a run to end."""
+    """Ends a run that a signal has asked to end; one of its lookers.
+
+    Attributes
+    ----------
+    number : int or None
+        The signal.
+    """
 
     number: int | None = None
 
-    def __bool__(self) -> bool:
+    def next_cut(self, step: int) -> int:
+        return LARGEST
+
+    def look(self, trainer: TaskTraining, before: int, ended: bool) -> bool:
         return self.number is not None
 
 
 @contextmanager
-def signals_deferred() -> Iterator[Asked]:
+def signals_deferred(asked: Asked) -> Iterator[None]:
     """Note Ctrl-C, and SIGTERM where Python handles it, in place of an exception; the second one raises.
 
     In other threads than the main one, which Python tells of no signals, nothing changes.
     """
-    asked = Asked()
     handlers = {number: signal.getsignal(number) for number in WORDS}
     own: dict[int, Any] = {number: one for number, one in handlers.items() if callable(one)}
 
@@ -55,17 +66,17 @@ def signals_deferred() -> Iterator[Asked]:
             signal.signal(number, handler)
 
     def note(number: int, frame: Any) -> None:
-        if asked:
+        if asked.number is not None:
             restore()
             own[number](number, frame)
         asked.number = number
 
     if threading.current_thread() is not threading.main_thread():
-        yield asked
+        yield
         return
     try:
         for number in own:
             signal.signal(number, note)
-        yield asked
+        yield
     finally:
         restore()

@@ -16,8 +16,8 @@ from rnnsim import checks
 from rnnsim.errors import RnnsimError, UnknownName, described, nearest, shown
 from rnnsim.network import Network
 from rnnsim.training.experiment import Experiment
-from rnnsim.training.loop import Training
-from rnnsim.typing import Array, Params
+from rnnsim.training.seen import Seen
+from rnnsim.typing import Array
 
 TIMES = 100  # that monitors look in a run of as many steps as it may have
 STEP = "monitor_step"  # among the metrics: the steps at which they looked
@@ -25,46 +25,7 @@ PARTS = ("params", "grad", "state", "spectral-radius")
 RADIUS_OF = "W"  # the parameter whose spectral radius it is
 
 
-class Seen(NamedTuple):
-    """What a monitor sees: arrays that cannot be written to, and that change when it has returned.
-
-    Attributes
-    ----------
-    step : int
-        The number of steps so far.
-    params : NamedTuple of arrays
-        The parameters after the last update.
-    grad : NamedTuple of arrays
-        The gradient by which that was made: of the last window, clipped if the run clips.
-    state : (B, N) array
-        state(t), where the B sequences are.
-    network : Network
-    """
-
-    step: int
-    params: Params
-    grad: Params
-    state: Array
-    network: Network
-
-
 Monitor = Callable[[Seen], Any]  # a number or an array, of the same shape each time
-
-
-def looks_at(network: Network, training: Training) -> Callable[[int], Seen]:
-    """Make a function that shows a network in training, given the number of steps."""
-    flat, grad, state = (
-        read_only(array) for array in (training.flat_params, training.flat_grad, training.state[0])
-    )
-    params, grads = network.views(flat), network.views(grad)
-    return lambda step: Seen(step, params, grads, state, network)
-
-
-def read_only(array: Array) -> Array:
-    """A view of an array that cannot be written to."""
-    view = array.view()
-    view.flags.writeable = False
-    return view
 
 
 class Recorded(NamedTuple):
@@ -161,22 +122,19 @@ class Monitors:
         for name, values in self._records.items():
             values[:] = list(metrics[name][:records])
 
-    def begin(self, network: Network, training: Training) -> None:
-        """Look at this network from now on."""
-        self._show = looks_at(network, training)
-
-    def look(self, step: int) -> None:
-        """Record every monitor.
+    def look(self, seen: Seen) -> None:
+        """Record every monitor, once a step.
 
         Raises
         ------
         RnnsimError
             If one fails, or returns what cannot be recorded beside what it returned before.
         """
-        seen = self._show(step)
+        if self._steps and self._steps[-1] == seen.step:
+            return
         for name, function in self._monitors.items():
             self._records[name].append(self._value(name, function, seen))
-        self._steps.append(step)
+        self._steps.append(seen.step)
 
     def _value(self, name: str, function: Monitor, seen: Seen) -> Array:
         try:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
-from functools import cached_property
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from functools import cached_property, partial
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
+from rnnsim.checks import LARGEST
 from rnnsim.compiler import compiled
 from rnnsim.criterion import SCORES, HeldOut
 from rnnsim.errors import RnnsimError
@@ -27,7 +28,7 @@ from rnnsim.training.checkpoints import (
 )
 from rnnsim.training.evaluation import Evaluation, evaluate
 from rnnsim.training.experiment import Experiment
-from rnnsim.training.loop import RUNNING, SOLVED, Training, window_length
+from rnnsim.training.loop import Training, window_length
 from rnnsim.training.loop_arrays import (
     alike,
     generator_arrays,
@@ -36,7 +37,8 @@ from rnnsim.training.loop_arrays import (
     set_loop_arrays,
 )
 from rnnsim.training.monitors import Monitors
-from rnnsim.training.observing import recording
+from rnnsim.training.observing import curve_metrics, recording
+from rnnsim.training.seen import Seen, looks_at
 from rnnsim.training.sequences import generators_in
 from rnnsim.typing import Array, Params, State, Trajectory
 
@@ -46,6 +48,39 @@ STREAM = 1 << 19  # bytes up to which a stream holds more, at most sixteen times
 INTERVAL = 0.01  # seconds of compiled code between returns to Python
 
 
+class Looker(Protocol):
+    """What looks at an experiment in progress between chunks of compiled code, and changes nothing."""
+
+    def next_cut(self, step: int) -> int:
+        """A later step at which a chunk is to end, with its window; any large number if none has to."""
+
+    def look(self, trainer: TaskTraining, before: int, ended: bool) -> bool:
+        """Look after the chunk that began ``before``; say whether the run is to end.
+
+        It is called before the first step too, with a chunk of no steps, and at the end of the run with
+        ``ended``: a second time after the same step, if a looker has ended the run.
+        """
+
+
+class Every(NamedTuple):
+    """Sees a run at the end of the window that reaches a multiple of so many steps, and at its end.
+
+    So what it sees does not depend on how the run is cut into chunks.
+    """
+
+    steps: int
+    see: Callable[[TaskTraining], None]
+    at_end: bool = True
+
+    def next_cut(self, step: int) -> int:
+        return multiple_after(step, self.steps)
+
+    def look(self, trainer: TaskTraining, before: int, ended: bool) -> bool:
+        if trainer.step >= self.next_cut(before) or (ended and self.at_end):
+            self.see(trainer)
+        return False
+
+
 class TaskTraining:
     """An experiment in progress.
 
@@ -53,8 +88,10 @@ class TaskTraining:
     ----------
     experiment : Experiment
     monitors : Monitors, optional
+    lookers : sequence of Looker
+        What else looks at it, in this order.
     resumable : bool
-        Whether a checkpoint is kept from which the run can go on beyond its steps.
+        Whether a checkpoint is kept from which the run can go on once it has ended.
 
     Attributes
     ----------
@@ -67,16 +104,22 @@ class TaskTraining:
         The learning curve so far.
     seconds : float
         Run time so far, excluding compilation.
-    before_last : Checkpoint or None
-        The run before its last window, if it is ``resumable`` and has come so far.
+    at_end : Checkpoint or None
+        From where it can go on, if it is ``resumable`` and has ended: before its last window, or where
+        a looker ended it.
     """
 
     def __init__(
-        self, experiment: Experiment, monitors: Monitors | None = None, *, resumable: bool = False
+        self,
+        experiment: Experiment,
+        monitors: Monitors | None = None,
+        lookers: Sequence[Looker] = (),
+        *,
+        resumable: bool = False,
     ) -> None:
         self.experiment, self.monitors = experiment, monitors
         self._resumable = resumable
-        self.before_last: Checkpoint | None = None
+        self.at_end: Checkpoint | None = None
         network, task, batch = experiment.network, experiment.task, experiment.batch
         observer = recording(experiment.criterion, SCORES[task.score])
         self.stream, self.curve = task_stream(experiment), observer.memory.curve
@@ -91,8 +134,9 @@ class TaskTraining:
         self.advance.run(self.stream, 0)  # compiles, without doing a step
         self._refill()
         self._validation = Validation(experiment, self.advance) if experiment.keep == "best" else None
-        if monitors is not None:
-            monitors.begin(network, self.training)
+        self._show = looks_at(experiment, self.training)
+        self._lookers = [*self._own_lookers(), *lookers]
+        self._asked_to_end = False
         self._filling = self.advance.seconds = 0.0  # the first calls compiled too
 
     @property
@@ -126,14 +170,21 @@ class TaskTraining:
 
     @property
     def ended(self) -> bool:
-        """Whether there is nothing left to learn."""
+        """Whether the run is over: its steps are done, the task is solved, or a looker ended it."""
         solved = self.experiment.stop and self.solved_at is not None
-        return solved or self.step >= self.experiment.steps
+        return solved or self._asked_to_end or self.step >= self.experiment.steps
 
-    def chunks(self, chunk: int | None = None, every: int | None = None) -> Iterator[None]:
+    def metrics(self) -> dict[str, Array]:
+        """Compute the learning curve so far, and give what monitors recorded."""
+        found = curve_metrics(self.curve, self.step, self.experiment.task.score)
+        return found if self.monitors is None else found | self.monitors.metrics()
+
+    def seen(self, ended: bool = False) -> Seen:
+        """What monitors and callbacks see now."""
+        return self._show(self.step, ended, self.metrics)
+
+    def chunks(self, chunk: int | None = None) -> Iterator[None]:
         """Run to the end, yielding after every ``chunk`` steps, or by default at short intervals.
-
-        With ``every``, it yields also at the end of the window that reaches a multiple of so many steps.
 
         Raises
         ------
@@ -142,39 +193,51 @@ class TaskTraining:
         RnnsimError
             If the rule fails, for example because there is no steady state.
         """
-        experiment, clock = self.experiment, self.training.clock
-        held_out = experiment.criterion if isinstance(experiment.criterion, HeldOut) else None
-        lookers = [looks.every for looks in (held_out, self._validation, self.monitors) if looks]
-        lookers += [every] if every else []
-        code, most = RUNNING, chunk or CHUNK
-        while code != SOLVED and self.step < experiment.steps:
+        steps, clock, most = self.experiment.steps, self.training.clock, chunk or 1
+        self._look(self.step)
+        while not self.ended:
             if clock.row[0] == clock.filled[0]:
                 self._refill()
-            before = self.step
-            looks = [(before // steps + 1) * steps for steps in lookers]
-            until = min([experiment.steps, before + most, *looks])
-            if self._resumable:
-                until = self._until_last(until)
-            start = self.advance.seconds
-            code = self._learn(until)
-            if chunk is None and self.advance.seconds - start < INTERVAL / 2:
-                most = min(2 * most, experiment.steps)
-            if held_out and _passed(held_out.every, before, self.step):
-                code = self._check_held_out(held_out)
-            ends = code == SOLVED or self.step >= experiment.steps
-            if self._validation and (ends or _passed(self._validation.every, before, self.step)):
-                self._validation.look()
-            if self.monitors and (ends or _passed(self.monitors.every, before, self.step)):
-                self.monitors.look(self.step)
+            before, seconds = self.step, self.advance.seconds
+            cuts = [looker.next_cut(before) for looker in self._lookers]
+            until = min([steps, before + most, *cuts])
+            self._learn(self._before_last_window(until) if self._resumable else until)
+            if chunk is None:
+                most = chunk_after(most, self.advance.seconds - seconds)
+            self._look(before)
             yield
 
-    def _until_last(self, until: int) -> int:
+    def _look(self, before: int) -> None:
+        """Let everything look after a chunk, and once more if that ends the run."""
+        ended = self.ended
+        for looker in self._lookers:
+            self._asked_to_end |= looker.look(self, before, ended)
+        if self.ended and not ended:
+            if self._resumable:  # what is seen at the end is not seen by a run that goes on
+                self.at_end = self.checkpoint()
+            for looker in self._lookers:
+                looker.look(self, self.step, True)
+
+    def _learn(self, until: int) -> int:
+        """Learn from the rows of the stream until a step or its end; the code of the loop."""
+        return self.advance.run(self.stream, until)
+
+    def _refill(self) -> None:
+        clock = self.training.clock
+        start = time.perf_counter()
+        if self._resumable and is_small(self._source):
+            self._before_rows = copied_arrays(source_arrays(self._source))
+        clock.filled[0] = self._fill(self._source, self.stream, len(self.stream.losses))
+        clock.row[0] = 0
+        self._filling += time.perf_counter() - start
+
+    def _before_last_window(self, until: int) -> int:
         """Stop before the last window, and keep a checkpoint there."""
         steps, training = self.experiment.steps, self.training
         if self.step < steps - self.experiment.window:
             return min(until, steps - self.experiment.window)
         if self.step + window_length(training.plan, training.clock, self.stream) >= steps:
-            self.before_last = self.checkpoint()
+            self.at_end = self.checkpoint()
         return self.step + 1
 
     # --- checkpoints ---
@@ -230,29 +293,16 @@ class TaskTraining:
         rng = np.random.default_rng([experiment.seed, 1])
         return experiment.task.source(rng, experiment.batch, experiment.network.dtype)
 
-    # --- what a chunk is made of ---
+    # --- what looks at it ---
 
-    def _learn(self, until: int) -> int:
-        """Learn from the rows of the stream until a step or its end; the code of the loop."""
-        return self.advance.run(self.stream, until)
-
-    def _refill(self) -> None:
-        clock = self.training.clock
-        start = time.perf_counter()
-        if self._resumable and is_small(self._source):
-            self._before_rows = copied_arrays(source_arrays(self._source))
-        clock.filled[0] = self._fill(self._source, self.stream, len(self.stream.losses))
-        clock.row[0] = 0
-        self._filling += time.perf_counter() - start
-
-    def _check_held_out(self, criterion: HeldOut) -> int:
-        """Evaluate a criterion on held-out data; return SOLVED if the run is to stop."""
-        score = self.evaluate(criterion.score).score
-        if self.solved_at is None and criterion.reached(score):
-            self.training.clock.solved_at[0] = self.step
-            if self.experiment.stop:
-                return SOLVED
-        return RUNNING
+    def _own_lookers(self) -> Iterator[Looker]:
+        criterion, validation, monitors = self.experiment.criterion, self._validation, self.monitors
+        if isinstance(criterion, HeldOut):
+            yield Every(criterion.every, partial(check_held_out, criterion), at_end=False)
+        if validation is not None:
+            yield Every(validation.every, lambda _: validation.look())
+        if monitors is not None:
+            yield Every(monitors.every, lambda trainer: monitors.look(trainer.seen(trainer.ended)))
 
     def evaluate(self, score: str | None = None) -> Evaluation:
         """Evaluate the current network on held-out data, by default with the task's score."""
@@ -269,9 +319,23 @@ class TaskTraining:
         self.advance.forward_pass(state, trajectory).run(stream, 0, len(trajectory.states))
 
 
-def _passed(every: int, before: int, now: int) -> bool:
-    """Whether a multiple of so many steps lies between two steps."""
-    return now // every > before // every
+def chunk_after(steps: int, seconds: float) -> int:
+    """The steps of the next chunk, after one of so many that took so long."""
+    if seconds < INTERVAL / 2:
+        return min(2 * steps, LARGEST)
+    return max(1, steps // 2) if seconds > 2 * INTERVAL else steps
+
+
+def multiple_after(step: int, of: int) -> int:
+    """The first multiple of a number of steps after a step."""
+    return (step // of + 1) * of
+
+
+def check_held_out(criterion: HeldOut, trainer: TaskTraining) -> None:
+    """Evaluate a criterion on held-out data, which may solve the task."""
+    score = trainer.evaluate(criterion.score).score
+    if trainer.solved_at is None and criterion.reached(score):
+        trainer.training.clock.solved_at[0] = trainer.step
 
 
 def settings_of(experiment: Experiment) -> Settings:

@@ -66,7 +66,7 @@ TABLE: dict[str, tuple[dict[str, str], dict[str, list[str]]]] = {
         {"rule": "bptt", "task": "delayed-xor"},
         {**EXPERIMENT, "seed": SEED, "keep": TEXT, "no_stop": FLAG, "monitor": TEXT,
          "monitor_every": COUNT, "plot": FIGURE, "plot_behaviour": FIGURE,
-         "save": ["", "nul\0", "\ud800"]},
+         "log": ["", "nul\0", "\ud800", ".", "no/such/log"], "save": ["", "nul\0", "\ud800"]},
     ),
     "sweep": (
         {"rule": "bptt", "task": "delayed-xor"},

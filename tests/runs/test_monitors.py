@@ -15,7 +15,8 @@ import rnnsim
 from rnnsim.cli import main
 from rnnsim.errors import RnnsimError
 from rnnsim.registry import installed
-from rnnsim.training.monitors import STEP, Seen
+from rnnsim.training.monitors import STEP
+from rnnsim.training.seen import Seen
 
 SMALL: dict[str, Any] = {"hidden": 3, "steps": 40, "stop": False}
 
