@@ -127,7 +127,7 @@ def run(
         A folder to save the run in. If it cannot be written to any more at the end (the disk is full), a
         warning says so, and the result is returned all the same.
     progress : bool
-        Whether to show a progress bar, if on a terminal.
+        Whether to show a progress bar, on a terminal and in a notebook.
     check_bounds : bool
         Whether indices are checked, which takes longer: an error then names the line of one that is
         out of bounds.

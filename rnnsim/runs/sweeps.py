@@ -14,6 +14,7 @@ import numpy as np
 from rnnsim import checks
 from rnnsim.errors import Diverged, NoSteadyState, RnnsimError, reports_memory
 from rnnsim.rule import Rule
+from rnnsim.runs.bars import bar
 from rnnsim.runs.processes import Death, in_processes
 from rnnsim.runs.seeds import refuse_those_of_a_run, table
 from rnnsim.task import Task
@@ -146,7 +147,7 @@ def sweep(
         Number of processes. In a script, a call with more than one must be guarded by
         ``if __name__ == "__main__":``.
     progress : bool
-        Whether to show a progress bar, if on a terminal.
+        Whether to show a progress bar, on a terminal and in a notebook.
     **choices
         As for :func:`rnnsim.run`; each run stops once it has solved the task.
 
@@ -196,8 +197,6 @@ def _sweep(recipe: _Recipe, seeds: int, jobs: int, progress: bool) -> tuple[Swee
     RnnsimError
         If none has a result.
     """
-    from tqdm import tqdm
-
     experiment = recipe.experiment()
     found = Sweep(experiment, np.full(seeds, np.nan), 0)
     outcomes: Outcomes = (
@@ -205,17 +204,15 @@ def _sweep(recipe: _Recipe, seeds: int, jobs: int, progress: bool) -> tuple[Swee
     )
     name = f"{experiment.rule.name} on {experiment.task.name}, eta = {experiment.learning_rate:g}"
     diverged, problems = 0, list[str]()
-    # disable=None: silent where standard error is not a terminal
-    bar = tqdm(total=seeds, desc=name, unit=" runs", disable=None if progress else True, leave=False)
     try:
-        with bar, closing(outcomes):
-            for seed, outcome in outcomes:
+        with bar(seeds, name, "runs", shown=progress) as show, closing(outcomes):
+            for done, (seed, outcome) in enumerate(outcomes, 1):
                 if isinstance(outcome, Death):
                     problems.append(f"the process of seed {seed} {outcome}")
                 else:
                     found.solved_at[seed] = outcome.solved_at
                     diverged += outcome.diverged
-                bar.update()
+                show(done)
     except (RnnsimError, MemoryError) as error:
         if not len(found.done):
             raise
