@@ -34,6 +34,22 @@ class Rows(NamedTuple):
     present: Stream
 
 
+class Waiting(NamedTuple):
+    """What a delay line holds.
+
+    Attributes
+    ----------
+    inputs : (h, B, m) array
+    resets : (h, B) bool array
+    since : (B,) int array
+        The number of rows since the last reset of each sequence.
+    """
+
+    inputs: Array
+    resets: Array
+    since: Array
+
+
 def delayed_kernel(loop: Kernel) -> Kernel:
     """Make ``act_and_learn(states, rows, until) -> code`` from the loop.
 
@@ -105,9 +121,9 @@ class DelayLine:
         """Forget all rows."""
         self.held, self.since[:] = 0, -1
 
-    def arrays(self) -> tuple[Array, ...]:
+    def arrays(self) -> Waiting:
         """What it holds."""
-        return self.inputs, self.resets, self.since
+        return Waiting(self.inputs, self.resets, self.since)
 
     def shift(self, present: Stream) -> tuple[Stream, int]:
         """The rows that are learnt as these come in, and the first that has an input h rows old.

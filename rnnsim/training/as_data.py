@@ -1,0 +1,111 @@
+"""Rules, tasks, optimizers and networks as data that a TOML file can hold, and made of it again.
+
+What cannot be written so (functions of one's own, classes that are registered nowhere) is marked, and
+given when it is needed again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from rnnsim import registry
+from rnnsim.errors import RnnsimError
+from rnnsim.network import Network
+from rnnsim.options import Options
+from rnnsim.typing import Array
+
+OWN = "given"  # in place of what is not written
+PLAIN = (bool, int, float, str)
+
+
+class Thing(msgspec.Struct):
+    """A rule, a task or an optimizer: its name and its options."""
+
+    name: str
+    options: dict[str, Any] = {}
+
+
+class MadeNetwork(msgspec.Struct):
+    """A network: its kind, and the arguments that it was made from."""
+
+    kind: str
+    arguments: list[Any] = []
+    named: dict[str, Any] = {}
+
+
+def thing_as_data(thing: Options, known: Mapping[str, Any] | None) -> Thing:
+    """The name and options of a rule, a task or an optimizer, of which ``known`` are registered."""
+    entry = known.get(thing.name) if known is not None else None
+    if known is not None and (entry is None or entry.thing is not type(thing)):
+        return Thing(OWN)
+    options = msgspec.structs.asdict(thing)
+    return Thing(thing.name, {name: value for name, value in options.items() if value is not None})
+
+
+def network_as_data(network: Network, arrays: dict[str, Array]) -> MadeNetwork:
+    """The kind and the arguments of a network; arrays are put aside, into ``arrays``."""
+    entry = registry.installed().networks.get(network.kind)
+    try:
+        if entry is None or entry.thing is not type(network):
+            raise TypeError
+        arguments = [
+            value_as_data(part, f"network.{i}", arrays) for i, part in enumerate(network._arguments)
+        ]
+        named = {
+            name: value_as_data(part, f"network.{name}", arrays)
+            for name, part in network._named.items()
+            if part is not None
+        }
+    except TypeError:
+        return MadeNetwork(OWN)
+    return MadeNetwork(network.kind, arguments, named)
+
+
+def network_of(made: MadeNetwork, arrays: Mapping[str, Array], whose: str) -> Network:
+    """Make the network of such data.
+
+    Raises
+    ------
+    RnnsimError
+        If it could not be written; ``whose`` network it is, is said then.
+    """
+    if made.kind == OWN:
+        raise RnnsimError(f"the network of this {whose} has functions of your own or is registered "
+                          "nowhere; give it by network=")  # fmt: skip
+    arguments = [value_of(part, arrays) for part in made.arguments]
+    named = {name: value_of(part, arrays) for name, part in made.named.items()}
+    network: Network = registry.network_type(made.kind)(*arguments, **named)
+    return network
+
+
+def value_as_data(value: Any, name: str, arrays: dict[str, Array]) -> Any:
+    """A value as TOML can hold it; an array is put aside under this name.
+
+    Raises
+    ------
+    TypeError
+        If there is no such value.
+    """
+    if isinstance(value, np.ndarray):
+        arrays[name] = value
+        return {"array": name}
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, np.dtype) or (isinstance(value, type) and issubclass(value, np.generic)):
+        return np.dtype(value).name
+    if isinstance(value, PLAIN):
+        return value
+    if isinstance(value, tuple | list | range):
+        return [value_as_data(part, f"{name}.{i}", arrays) for i, part in enumerate(value)]
+    raise TypeError(f"{value!r} cannot be written")
+
+
+def value_of(value: Any, arrays: Mapping[str, Array]) -> Any:
+    """The value of such data."""
+    if isinstance(value, dict):
+        return arrays[value["array"]]
+    return tuple(value_of(part, arrays) for part in value) if isinstance(value, list) else value
