@@ -8,6 +8,7 @@ import click
 
 from rnnsim.cli.experiment import check_options, experiment, named_options
 from rnnsim.cli.kept import kept
+from rnnsim.cli.printing import as_json, print_summary
 from rnnsim.folders import check_writable
 from rnnsim.runs.progress import compilation_announced
 from rnnsim.runs.running import run
@@ -33,6 +34,7 @@ from rnnsim.runs.running import run
     "all of it is kept; may be repeated.",
 )
 @click.option("--monitor-every", type=int, metavar="N", help="Steps between records.")
+@as_json
 @click.option("--save", metavar="DIR", help="Folder to save the run in.")
 @click.option("--plot", metavar="FILE", help="Draw the learning curve into a file (.png, .svg, .pdf).")
 @click.option(
@@ -46,6 +48,7 @@ def command(
     options: tuple[str, ...],
     no_stop: bool,
     monitor: tuple[str, ...],
+    as_json: bool,
     save: str | None,
     plot: str | None,
     plot_behaviour: str | None,
@@ -69,4 +72,4 @@ def command(
             rule, task, stop=not no_stop, monitor=monitor or None, progress=True, **given, **chosen
         )
     with kept((result.save, save), (result.plot, plot), (result.plot_behaviour, plot_behaviour)):
-        click.echo(result.summary())
+        print_summary(as_json, result.as_dict, result.summary)
