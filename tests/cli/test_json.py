@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import inspect
 import json
-import os
 import sys
+import warnings
 from collections.abc import Sequence
 from datetime import datetime
 from importlib import import_module
@@ -21,7 +21,8 @@ import rnnsim
 from rnnsim.benchmarking.through_asv import Row
 from rnnsim.benchmarking.verdict import Judged, Times, Verdict
 from rnnsim.cli import VERBS, main, printing
-from rnnsim.compiler import kernel_files
+from rnnsim.compiler import kernel_files, listeners
+from rnnsim.errors import RnnsimWarning
 from rnnsim.registry import installed
 from rnnsim.runs.compilation import Compilation
 from rnnsim.runs.sweeps import Incomplete, sweep
@@ -110,15 +111,6 @@ def test_every_verb_with_a_summary_prints_it_as_json(verb: str) -> None:
     assert option.help == shared().help
 
 
-@pytest.mark.usefixtures("stand_ins")
-@pytest.mark.parametrize("verb", LINES)
-def test_without_the_option_it_is_text(verb: str) -> None:
-    result = called(verb)
-    assert result.exit_code == 0, result.output
-    with pytest.raises(json.JSONDecodeError):
-        json.loads(result.stdout)
-
-
 def shared() -> click.Option:
     """The one option that verbs share."""
     option = printing.as_json(click.Command("any", callback=None)).params[0]
@@ -172,11 +164,28 @@ def test_a_sweep_that_is_incomplete(monkeypatch: pytest.MonkeyPatch) -> None:
     assert result.stderr == "rnnsim: 1 of 2 seeds have a result\n"
 
 
-def test_notes_are_beside_it() -> None:
-    """Those on compilation, and of progress: the control of what a process really prints."""
-    command = [sys.executable, "-m", "rnnsim", *RUN, "--json"]
-    done = run(*command, env={**os.environ, "NUMBA_DISABLE_JIT": "1"}, check=True)
-    assert document(done.stdout)["steps"] == 60
+def test_notes_are_beside_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    def run_with_a_note(*args: Any, **given: Any) -> rnnsim.Run:
+        warnings.warn("it is odd", RnnsimWarning, stacklevel=1)
+        for tell in listeners:
+            tell("bptt.loop", True)
+        return rnnsim.run(*args, **given)
+
+    monkeypatch.setattr(sys.modules["rnnsim.cli.run"], "run", run_with_a_note)
+    result = rnnsim_(*RUN, "--json")
+    assert document(result.stdout)["steps"] == 60
+    note, compiling = result.stderr.splitlines()
+    assert note == "rnnsim: note: it is odd"
+    assert compiling.startswith("compiling bptt.loop")
+
+
+@pytest.mark.parametrize("verb", ["rules", "cache"])
+def test_nothing_is_imported_for_it(verb: str) -> None:
+    code = "import atexit, sys; atexit.register(lambda: print('numba' in sys.modules)); " \
+           f"from rnnsim.cli import main; main([{verb!r}, '--json'])"  # fmt: skip
+    text, numba = run(sys.executable, "-c", code, check=True).stdout.splitlines()
+    assert document(f"{text}\n")
+    assert numba == "False"
 
 
 def test_an_error_is_no_document() -> None:
