@@ -129,6 +129,27 @@ def test_a_terminal_may_be_too_small(columns: int, monkeypatch: pytest.MonkeyPat
         assert max(map(len, lines(sent()))) == max(1, columns - 1)
 
 
+@needs_terminal
+@pytest.mark.parametrize(
+    ("columns", "rows", "expected"), [(0, 0, (60, 33)), (40, 0, (40, 33)), (0, 10, (60, 10))]
+)
+def test_what_a_terminal_does_not_say_is_in_the_variables(
+    columns: int, rows: int, expected: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "60")
+    monkeypatch.setenv("LINES", "33")
+    with terminal(monkeypatch, columns, rows):
+        assert terminal_size(sys.stderr) == expected
+
+
+@needs_terminal
+def test_what_is_done_already_is_shown_at_the_beginning(monkeypatch: pytest.MonkeyPatch) -> None:
+    with terminal(monkeypatch, 80, 24) as sent:
+        with bar(100, NAME, "steps", shown=True, done=40):
+            pass
+        assert " 40%|" in lines(sent())[0]
+
+
 def test_where_there_is_no_terminal_nothing_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     for stream in (io.StringIO(), None):
         monkeypatch.setattr(sys, "stderr", stream)

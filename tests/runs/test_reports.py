@@ -33,7 +33,7 @@ SMALL: dict[str, Any] = {"hidden": 2, "window": 6, "steps": 90, "optimizer": "sg
 class Hostile(DelayedXor, frozen=True):
     """A task whose name is part of neither HTML nor the mathematics of matplotlib."""
 
-    name = '<b>$\\frac{"&'
+    name = '<b>$\\frac{"&$'
 
 
 @cache
@@ -252,8 +252,8 @@ def test_names_are_not_taken_for_html_nor_for_mathematics() -> None:
     swept = page(Sweep(run.experiment, np.array([3.0]), 0))
     assert Hostile.name in swept.words
     assert found.tags | {"div", "b", "thead"} >= swept.tags
-    compared = page(replace(a_comparison(), rules=("<i>$\\frac{", "rtrl")))
-    assert compared.rows[1][0] == "<i>$\\frac{"
+    compared = page(replace(a_comparison(), rules=("<i>$\\frac{$", "rtrl")))
+    assert compared.rows[1][0] == "<i>$\\frac{$"
     assert shown_picture(compared)
 
 
