@@ -105,3 +105,31 @@ def machine() -> str:
 def report(rules: Sequence[str], tasks: Mapping[str, str], found: Found) -> str:
     """Format the tables of several rules, below a description of the machine."""
     return "\n\n".join([machine(), *(table(rule, tasks[rule], found) for rule in rules)])
+
+
+def as_dict(rules: Sequence[str], tasks: Mapping[str, str], found: Found) -> dict[str, Any]:
+    """The measurements of several rules as plain data.
+
+    Returns
+    -------
+    dict
+        The ``machine``, and of each of the ``rules`` its name (``rule``), its ``package`` and
+        ``version``, the ``task`` that it learns where one is needed, and what was ``measured``: of each
+        ``benchmark`` the ``params`` beside the rule, and the ``value``, in seconds, bytes or whatever
+        it counts.
+    """
+    entries = registry.installed().rules
+    return {
+        "machine": machine(),
+        "rules": [
+            {
+                "rule": rule, "package": entries[rule].distribution, "version": entries[rule].version,
+                "task": tasks[rule],
+                "measured": [
+                    {"benchmark": benchmark, "params": list(params[1:]), "value": row.value}
+                    for (benchmark, params), row in found.items() if params[:1] == (rule,)
+                ],
+            }
+            for rule in rules
+        ],
+    }  # fmt: skip

@@ -19,7 +19,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from .table import seconds
 from .through_asv import Key, named
@@ -113,9 +113,14 @@ class Judged:
     def opinion(self) -> Opinion:
         return opinion(self.own)
 
+    @property
+    def times(self) -> Times:
+        """Those of its own rounds, if there are any."""
+        return self.own if self.own.before else self.first
+
     def line(self) -> str:
         """Format both floors, their difference, and the number of rounds."""
-        times = self.own if self.own.before else self.first
+        times = self.times
         change = f"{seconds(min(times.before))} -> {seconds(min(times.after))}"
         percent = f"{100 * (times.ratio - 1):+.0f}%"
         return f"  {named(self.key):44}{change:>22}{percent:>7}   {len(times.before)} rounds"
@@ -175,6 +180,30 @@ class Verdict:
         lines.append(f"{len(self.rows)} times measured, {same} of them the same within "
                      f"{MARGIN - 1:.0%}; {len(self.worse)} worse")  # fmt: skip
         return "\n".join(lines)
+
+    def as_dict(self) -> dict[str, Any]:
+        """The result as plain data.
+
+        Returns
+        -------
+        dict
+            ``title``; ``worse``, as the attribute; ``times``, of each row its ``name``, the floors
+            ``before`` and ``after`` in seconds, how many ``rounds`` there were, and the ``opinion``;
+            ``figures`` that changed and ``instructions``, each with its ``name``, ``before`` and
+            ``after``; and ``missing``.
+        """
+        times = [
+            {"name": named(row.key), "before": min(row.times.before), "after": min(row.times.after),
+             "rounds": len(row.times.before), "opinion": row.opinion.value}
+            for row in self.rows
+        ]  # fmt: skip
+        figures, instructions = (
+            [{"name": named(key), "before": before, "after": after}
+             for key, (before, after) in pairs.items()]
+            for pairs in (self.figures, self.instructions)
+        )  # fmt: skip
+        return {"title": self.title, "worse": self.worse, "times": times, "figures": figures,
+                "instructions": instructions, "missing": list(self.missing)}  # fmt: skip
 
     def _counted(self) -> list[str]:
         """Format the instructions: those that changed, the worst first."""

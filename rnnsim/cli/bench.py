@@ -7,6 +7,7 @@ import sys
 
 import click
 
+from rnnsim.cli.printing import as_json, print_summary
 from rnnsim.errors import RnnsimError
 
 
@@ -17,9 +18,15 @@ from rnnsim.errors import RnnsimError
 )
 @click.option("--compare", metavar="REV", help="Compare the work tree with this revision.")
 @click.option("--quick", is_flag=True, help="Measure everything once, and skip cold compilation.")
+@as_json
 @click.pass_context
 def command(
-    context: click.Context, rules: tuple[str, ...], task: str | None, compare: str | None, quick: bool
+    context: click.Context,
+    rules: tuple[str, ...],
+    task: str | None,
+    compare: str | None,
+    quick: bool,
+    as_json: bool,
 ) -> None:
     """Measure rules: time per step, memory, how both scale, how soon they learn, the first run.
 
@@ -38,9 +45,9 @@ def command(
     if task is not None:
         choose(context, names, task)
     if compare is None:
-        measure(names, quick)
+        measure(names, quick, as_json)
     else:
-        judge(names, compare)
+        judge(names, compare, as_json)
 
 
 def choose(context: click.Context, rules: list[str], task: str) -> None:
@@ -57,10 +64,10 @@ def choose(context: click.Context, rules: list[str], task: str) -> None:
     context.call_on_close(lambda: os.environ.update({choices.CHOICE: before}))
 
 
-def measure(rules: list[str], quick: bool) -> None:
+def measure(rules: list[str], quick: bool, as_json: bool) -> None:
     """Measure rules and print their tables."""
     from rnnsim.benchmarking.suite.choices import task_for
-    from rnnsim.benchmarking.table import report
+    from rnnsim.benchmarking.table import as_dict, report
     from rnnsim.benchmarking.through_asv import Suite, by_key, failures, of_rules
 
     suite = Suite(select=of_rules(rules))
@@ -69,16 +76,17 @@ def measure(rules: list[str], quick: bool) -> None:
     rows = suite.run(only=only, rounds=1 if quick else None)
     if not rows:
         raise RnnsimError(f"asv, in a new process, finds no benchmark of {', '.join(rules)}")
-    click.echo(report(rules, {rule: task_for(rule) for rule in rules}, by_key(rows)))
-    if failed := failures(rows):
+    measured, failed = (rules, {rule: task_for(rule) for rule in rules}, by_key(rows)), failures(rows)
+    print_summary(as_json, lambda: {**as_dict(*measured), "failures": failed}, lambda: report(*measured))
+    if failed:
         click.echo("\n".join(f"rnnsim: {line}" for line in failed), err=True)
         sys.exit(2)
 
 
-def judge(rules: list[str], revision: str) -> None:
+def judge(rules: list[str], revision: str, as_json: bool) -> None:
     """Compare the work tree with a revision, print the verdict and exit."""
     from rnnsim.benchmarking.compare import compare
 
-    verdict = compare(revision, rules, say=click.echo)
-    click.echo(verdict.report())
+    verdict = compare(revision, rules, say=lambda line: click.echo(line, err=as_json))
+    print_summary(as_json, verdict.as_dict, verdict.report)
     sys.exit(1 if verdict.worse else 0)

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from rnnsim.cli.experiment import check_options, named_options, verbose
+from rnnsim.cli.printing import as_json, print_summary
 from rnnsim.errors import RnnsimError
 
 
@@ -20,9 +21,15 @@ from rnnsim.errors import RnnsimError
               help="An exact rule with which gradients are compared; by default bptt.")  # fmt: skip
 @click.option("-o", "options", multiple=True, metavar="NAME=VALUE",
               help="An option of the rule or the task; may be repeated.")  # fmt: skip
+@as_json
 @verbose
 def command(
-    name: str, task: str | None, seed: int, reference: str | None, options: tuple[str, ...]
+    name: str,
+    task: str | None,
+    seed: int,
+    reference: str | None,
+    options: tuple[str, ...],
+    as_json: bool,
 ) -> None:
     """Measure what a rule, a network or a task claims: a line for each claim, beside what it is.
 
@@ -52,7 +59,7 @@ def command(
     with compilation_announced():
         for check in checks:
             report.findings.append(check.run())
-            click.echo(report.findings[-1])
-    click.echo(report.verdict())
+            click.echo(report.findings[-1], err=as_json)
+    print_summary(as_json, report.as_dict, report.verdict)
     if not report.passed:
         sys.exit(1)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import click
 
 from rnnsim.cli.experiment import check_options, choices, named_options
 from rnnsim.cli.kept import kept
+from rnnsim.cli.printing import as_json, print_summary
 from rnnsim.runs.progress import compilation_announced
 from rnnsim.runs.running import run
 
@@ -18,7 +18,7 @@ from rnnsim.runs.running import run
 @click.option("--task", required=True, metavar="TASK", help="The task that they learn.")
 @choices
 @click.option("--seeds", type=int, default=1, show_default=True, help="Number of seeds: 0, 1, ....")
-@click.option("--json", "as_json", is_flag=True, help="Print everything as JSON in place of tables.")
+@as_json
 @click.option("--save", metavar="FILE", help="Save the same JSON in a file (.json).")
 @click.option("--plot", metavar="FILE", help="Draw the comparison into a file (.png, .svg, .pdf).")
 def command(
@@ -54,4 +54,4 @@ def command(
     with compilation_announced():
         result = compare(rules, task, progress=True, **given, **chosen)
     with kept((result.save, save), (result.plot, plot)):
-        click.echo(json.dumps(result.as_dict()) if as_json else result.summary())
+        print_summary(as_json, result.as_dict, result.summary)

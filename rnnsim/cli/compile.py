@@ -8,6 +8,7 @@ import click
 
 from rnnsim import checks, registry
 from rnnsim.cli.experiment import verbose
+from rnnsim.cli.printing import as_json, print_json
 from rnnsim.compiler import kernel_files
 from rnnsim.compiler.environment import load_numba
 from rnnsim.errors import RnnsimError
@@ -20,8 +21,11 @@ from rnnsim.errors import RnnsimError
 )
 @click.option("--all-tasks", is_flag=True, help="Compile for every task that the rule can train on.")
 @click.option("--jobs", type=int, default=1, show_default=True, help="Number of processes.")
+@as_json
 @verbose
-def command(rules: tuple[str, ...], tasks: tuple[str, ...], all_tasks: bool, jobs: int) -> None:
+def command(
+    rules: tuple[str, ...], tasks: tuple[str, ...], all_tasks: bool, jobs: int, as_json: bool
+) -> None:
     """Compile rules, so that their first run starts at once.
 
     By default every installed rule is compiled, for the tasks that suggest it, or else for the first
@@ -49,9 +53,12 @@ def command(rules: tuple[str, ...], tasks: tuple[str, ...], all_tasks: bool, job
         else:
             installed = registry.installed().tasks
             plan[rule] = fitting_tasks(rule, installed) if all_tasks else suggested_tasks(rule)
-    failed = False
+    outcomes = []
     for outcome in compile_all(plan, jobs):
-        click.echo(f"rnnsim: {outcome}" if outcome.error else outcome, err=bool(outcome.error))
-        failed = failed or bool(outcome.error)
-    if failed:
+        failed = bool(outcome.error)
+        click.echo(f"rnnsim: {outcome}" if failed else outcome, err=failed or as_json)
+        outcomes.append(outcome)
+    if as_json:
+        print_json([outcome.as_dict() for outcome in outcomes])
+    if any(outcome.error for outcome in outcomes):
         sys.exit(2)

@@ -11,6 +11,7 @@ import click
 
 from rnnsim.cli.failures import say
 from rnnsim.cli.kept import kept
+from rnnsim.cli.printing import print_summary
 from rnnsim.errors import RnnsimWarning, shown_path
 from rnnsim.runs.progress import compilation_announced
 from rnnsim.runs.result import Run
@@ -51,7 +52,7 @@ def check_figures(*figures: str | None) -> None:
 
 
 def carried_out(
-    make: Callable[[], Run], save: Any, plot: str | None, plot_behaviour: str | None
+    make: Callable[[], Run], save: Any, as_json: bool, plot: str | None, plot_behaviour: str | None
 ) -> None:
     """Carry out a run, draw its figures and print its summary; exit where it was interrupted.
 
@@ -61,6 +62,8 @@ def carried_out(
         Carries it out and saves it.
     save : path or None
         Where; this is tried again if it could not be saved.
+    as_json : bool
+        Whether the summary is printed as JSON.
     plot, plot_behaviour : str or None
     """
     stopped = None
@@ -72,7 +75,7 @@ def carried_out(
             stopped, result = error, error.run
     again = save if save is not None and result.folder is None else None
     with kept((result.save, again), (result.plot, plot), (result.plot_behaviour, plot_behaviour)):
-        click.echo(result.summary())
+        print_summary(as_json, result.as_dict, result.summary)
     if stopped is not None:
         say(f"{stopped.word} after {result.steps:,} steps" + _how_to_go_on(result))
         sys.exit(128 + stopped.number)

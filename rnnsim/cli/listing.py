@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from typing import Any
 
 import click
 
@@ -14,6 +15,24 @@ def heading(name: str, what: str, entry: Entry) -> str:
     """Format a line with the name, a description, and the distribution that it comes from."""
     origin = f"[{entry.distribution} {entry.version}]"
     return f"{click.style(name, bold=True)}  {what}{'  ' if what else ''}{origin}"
+
+
+def as_dict(entry: Entry) -> dict[str, Any]:
+    """What is said of a rule or a task as plain data: its name, where it comes from, its options."""
+    thing = entry.thing
+    descriptions = thing.describe()
+    return {
+        "name": thing.name,
+        "package": entry.distribution,
+        "version": entry.version,
+        "summary": thing.summary(),
+        "description": inspect.cleandoc(thing.__doc__ or ""),
+        "options": {
+            option: {"default": default, "choices": list(thing.choices_of(option)) or None,
+                     "description": descriptions.get(option, "")}
+            for option, default in thing.defaults().items()
+        },
+    }  # fmt: skip
 
 
 def documentation(thing: type[Options]) -> str:

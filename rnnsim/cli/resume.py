@@ -2,23 +2,31 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import click
 
 from rnnsim.cli.ending import EVERY, FIGURES, LOG, carried_out, check_figures
 from rnnsim.cli.experiment import added, verbose
+from rnnsim.cli.printing import as_json
 
 
 @click.command("resume")
 @click.argument("folder", metavar="DIR")
 @click.option("--steps", type=int, metavar="N", help="Maximum number of time steps in all.")
+@as_json
 @LOG
 @EVERY
 @verbose
 @lambda command: added(command, FIGURES)
 def command(
-    folder: str, steps: int | None, plot: str | None, plot_behaviour: str | None, **given: Any
+    folder: str,
+    steps: int | None,
+    as_json: bool,
+    plot: str | None,
+    plot_behaviour: str | None,
+    **given: Any,
 ) -> None:
     """Go on with the run in DIR, and save it there.
 
@@ -29,6 +37,5 @@ def command(
 
     check_figures(plot, plot_behaviour)
     run = load(folder)
-    carried_out(
-        lambda: run.resume(steps, save=folder, progress=True, **given), folder, plot, plot_behaviour
-    )
+    make = partial(run.resume, steps, save=folder, progress=True, **given)
+    carried_out(make, folder, as_json, plot, plot_behaviour)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import click
@@ -9,6 +10,7 @@ from click.core import ParameterSource
 
 from rnnsim.cli.ending import EVERY, FIGURES, LOG, carried_out, check_figures
 from rnnsim.cli.experiment import added, check_options, choices, named_options
+from rnnsim.cli.printing import as_json
 from rnnsim.folders import check_writable
 from rnnsim.runs.running import arguments_to_repeat, run
 
@@ -38,6 +40,7 @@ from rnnsim.runs.running import arguments_to_repeat, run
 @click.option("--monitor-every", type=int, metavar="N", help="Steps between records.")
 @click.option("--config", metavar="FILE", help="Repeat the run of this file (run.toml); RULE, TASK and "
               "options change what it says.")  # fmt: skip
+@as_json
 @LOG
 @click.option("--save", metavar="DIR", help="Folder to keep the run in, from its beginning.")
 @EVERY
@@ -52,6 +55,7 @@ def command(
     no_stop: bool,
     monitor: tuple[str, ...],
     config: str | None,
+    as_json: bool,
     save: str | None,
     plot: str | None,
     plot_behaviour: str | None,
@@ -79,7 +83,8 @@ def command(
     arguments |= chosen
     if config is not None:
         arguments = arguments_to_repeat(config, arguments)
-    carried_out(lambda: run(**{**arguments, "save": save, "progress": True}), save, plot, plot_behaviour)
+    make = partial(run, **{**arguments, "save": save, "progress": True})
+    carried_out(make, save, as_json, plot, plot_behaviour)
 
 
 def _is_given(context: click.Context, name: str) -> bool:

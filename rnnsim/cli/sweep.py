@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from rnnsim.cli.experiment import check_options, experiment, named_options
+from rnnsim.cli.printing import as_json, print_summary
 from rnnsim.runs.progress import compilation_announced
 from rnnsim.runs.running import run
 
@@ -16,7 +17,8 @@ from rnnsim.runs.running import run
 @click.option("--seeds", type=int, default=100, show_default=True, help="Number of seeds: 0, 1, ....")
 @click.option("--control", is_flag=True, help="Repeat all runs with a learning rate of 0.")
 @click.option("--jobs", type=int, default=1, show_default=True, help="Number of processes.")
-def command(rule: str, task: str, options: tuple[str, ...], **given: Any) -> None:
+@as_json
+def command(rule: str, task: str, options: tuple[str, ...], as_json: bool, **given: Any) -> None:
     """Train on TASK by RULE for many seeds.
 
     Prints the step at which the task was solved, as quantiles over the seeds; those that never solve
@@ -30,6 +32,6 @@ def command(rule: str, task: str, options: tuple[str, ...], **given: Any) -> Non
         try:
             result = sweep(rule, task, progress=True, **given, **chosen)
         except Incomplete as incomplete:
-            click.echo(incomplete.sweep.summary())
+            print_summary(as_json, incomplete.sweep.as_dict, incomplete.sweep.summary)
             raise
-    click.echo(result.summary())
+    print_summary(as_json, result.as_dict, result.summary)

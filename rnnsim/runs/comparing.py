@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -13,6 +14,7 @@ import numpy as np
 from rnnsim import checks, registry
 from rnnsim.errors import Diverged, NoSteadyState, RnnsimError, reports_memory, shown
 from rnnsim.rule import Rule
+from rnnsim.runs.bars import bar
 from rnnsim.runs.comparison import Comparison
 from rnnsim.runs.seeds import refuse_those_of_a_run
 from rnnsim.task import Task
@@ -52,7 +54,7 @@ def compare(
     seeds : int
         The runs are repeated for the seeds 0, 1, ....
     progress : bool
-        Whether to show a progress bar, if on a terminal.
+        Whether to show a progress bar, on a terminal and in a notebook.
     **choices
         As for :func:`rnnsim.run` with the first rule; but options of rules are given with their names.
         The runs do not stop where the task is solved.
@@ -72,10 +74,12 @@ def compare(
     made = rules_of(rules)
     first = configure_from(made[0], task, {**choices, "stop": False})
     experiments = [first, *(with_rule(first, rule) for rule in made[1:])]
-    found = []
-    with _bar(seeds * (len(made) + 1), first, progress) as bar:
+    found, count = [], itertools.count(1)
+    runs, name = seeds * (len(made) + 1), f"comparing on {first.task.name}"
+    with bar(runs, name, "runs", shown=progress) as show:
         for seed in range(seeds):
-            found.append(_of_seed([replace(each, seed=seed) for each in experiments], bar.update))
+            of_seed = [replace(each, seed=seed) for each in experiments]
+            found.append(_of_seed(of_seed, lambda: show(next(count))))
     return _comparison(experiments, found)
 
 
@@ -138,14 +142,6 @@ def _comparison(experiments: Sequence[Experiment], found: Sequence[_OfSeed]) -> 
             not_finite=together.not_finite.sum(axis=0),
         )._asdict(),
     )  # fmt: skip
-
-
-def _bar(total: int, experiment: Experiment, shown: bool) -> Any:
-    from tqdm import tqdm
-
-    # disable=None: silent where standard error is not a terminal
-    return tqdm(total=total, desc=f"comparing on {experiment.task.name}", unit=" runs",
-                disable=None if shown else True, leave=False)  # fmt: skip
 
 
 # --- rules by name, with options ---

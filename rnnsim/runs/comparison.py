@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -13,12 +12,14 @@ import numpy as np
 
 from rnnsim import checks, files
 from rnnsim.errors import RnnsimError, shown_path
-from rnnsim.runs import comparison_figures
+from rnnsim.runs import comparison_figures, html_tables
+from rnnsim.runs.plain_data import as_json, plain
 from rnnsim.runs.seeds import table
 from rnnsim.training.experiment import Experiment
 from rnnsim.training.following import mean_over
 from rnnsim.typing import Array
 
+FIGURE = (880, 616)  # pixels in a notebook
 LAST = 10  # the loss at the end is the mean of the last tenth
 
 
@@ -86,11 +87,9 @@ class Comparison:
 
     def summary(self) -> str:
         """Format the result: two matrices, and how each rule learns."""
-        experiment, names = self.experiment, self.rules
-        seeds = f"{self.seeds} seed{'s' if self.seeds > 1 else ''}"
+        names = self.rules
         parts = [
-            f"{', '.join(names)} on {experiment.task.name}, {seeds}, {experiment.steps:,} steps in "
-            f"windows of {experiment.window}; {names[0]} leads",
+            self.title,
             _matrix("alignment", names, self.mean_alignment, "{:.3f}"),
             _matrix("norm over norm", names, self.mean_norm_ratio, "{:.3g}"),
             table([(name, self._cells(i)) for i, name in enumerate(names)], "when it leads"),
@@ -99,6 +98,20 @@ class Comparison:
             if count:
                 parts.append(f"the gradient of {name} was not finite in {count:,} windows")
         return "\n\n".join(parts)
+
+    @property
+    def title(self) -> str:
+        """What was compared, in a line."""
+        experiment, names = self.experiment, self.rules
+        seeds = f"{self.seeds} seed{'s' if self.seeds > 1 else ''}"
+        return (f"{', '.join(names)} on {experiment.task.name}, {seeds}, {experiment.steps:,} steps in "
+                f"windows of {experiment.window}; {names[0]} leads")  # fmt: skip
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: how each learns, and the figure."""
+        rows = [(name, self._cells(i)) for i, name in enumerate(self.rules)]
+        learns = html_tables.grid(self.title, rows, "when it leads")
+        return learns + html_tables.picture(self.plot, "comparison", FIGURE)
 
     def _cells(self, i: int) -> dict[str, str]:
         """The row of a rule: how it learns when it leads."""
@@ -113,9 +126,14 @@ class Comparison:
         }
 
     def as_dict(self) -> dict[str, Any]:
-        """The result in lists and numbers, as ``--json`` prints it: None where there is no number.
+        """The result in lists and numbers: None where there is no number.
 
-        Alignments and ratios over time are means over the seeds.
+        Returns
+        -------
+        dict
+            ``rules``, ``task``, ``steps``, ``window``, ``seeds``; ``baseline`` and ``floors``, losses to
+            compare with; and the attributes and means of this class by name. Alignments and ratios over
+            time are means over the seeds.
         """
         experiment = self.experiment
         found = {
@@ -138,7 +156,7 @@ class Comparison:
             "seeds": self.seeds,
             "baseline": experiment.task.baseline,
             "floors": dict(experiment.task.floors),
-            **{name: _jsonable(array.tolist()) for name, array in found.items()},
+            **{name: plain(array) for name, array in found.items()},
         }
 
     def save(self, path: str | Path) -> Path:
@@ -151,7 +169,7 @@ class Comparison:
         """
         file = check_json(path)
         try:
-            files.replace(file, json.dumps(self.as_dict()).encode())
+            files.replace(file, as_json(self.as_dict()).encode())
         except OSError as error:
             raise RnnsimError(f"cannot save the comparison in {shown_path(path)}: "
                               f"{error.strerror or error}") from None  # fmt: skip
@@ -203,10 +221,3 @@ def _matrix(what: str, names: Sequence[str], values: Array, form: str) -> str:
 
 def _number(value: float, form: str = "{:.4g}") -> str:
     return form.format(value) if math.isfinite(value) else "none"
-
-
-def _jsonable(value: Any) -> Any:
-    """Nested lists of numbers, None where one is not finite."""
-    if isinstance(value, list):
-        return [_jsonable(part) for part in value]
-    return value if math.isfinite(value) else None

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from rnnsim.runs.figures import figure_type, saved
+from rnnsim.runs.figures import as_text, figure_type, saved
 from rnnsim.training.experiment import Experiment
 from rnnsim.training.following import mean_over
 from rnnsim.typing import Array
@@ -52,6 +52,7 @@ def draw(
         If matplotlib is not installed, or the file cannot be written.
     """
     figure = figure_type(path)(figsize=(10, 7), layout="constrained")
+    rules = [as_text(name) for name in rules]
     axes = figure.subplot_mosaic([["matrix", "alignment"], ["norms", "losses"]])
     task = experiment.task
     draw_matrix(axes["matrix"], rules, mean_over(alignment, (0, 1)))
@@ -65,7 +66,7 @@ def draw(
     draw_floors(axes["losses"], task.floors or {"best constant answer": task.baseline})
     figure.legend(lines, rules, loc="outside lower center", ncols=min(len(rules), 5), frameon=False)
     several = f", mean and range of {seeds} seeds" if seeds > 1 else ""
-    figure.suptitle(f"{task.name}: gradients beside those of {leader}, which leads{several}")
+    figure.suptitle(f"{as_text(task.name)}: gradients beside those of {leader}, which leads{several}")
     return saved(figure, path)
 
 

@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from itertools import islice
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from rnnsim import checks, registry
 from rnnsim.errors import NoSteadyState, RnnsimError
@@ -26,6 +26,10 @@ class Compilation(NamedTuple):
     def __str__(self) -> str:
         outcome = self.error or (f"{self.seconds:.1f} s" if self.seconds else "already compiled")
         return f"{self.rule} on {self.task}: {outcome}"
+
+    def as_dict(self) -> dict[str, Any]:
+        """``rule``, ``task``, ``seconds`` (0: it was compiled already) and ``error``, or None."""
+        return {**self._asdict(), "error": self.error or None}
 
 
 def suggested_tasks(rule: str) -> list[str]:

@@ -85,8 +85,13 @@ def learning_curve(
         for axes in (upper, lower):
             axes.axvline(solved_at, color="C2", lw=1.5, label=f"solved at step {solved_at:,}")
     upper.legend(loc="lower left", fontsize="small")
-    figure.suptitle(f"{experiment.rule.name} on {experiment.task.name}")
+    figure.suptitle(as_text(f"{experiment.rule.name} on {experiment.task.name}"))
     return saved(figure, path)
+
+
+def as_text(name: str) -> str:
+    """A name as matplotlib takes it, which would read mathematics between two dollars."""
+    return name.replace("$", r"\$")
 
 
 def saved(figure: Any, path: str | Path | None) -> Any:
@@ -160,7 +165,8 @@ def behaviour(
     middle.set_title(what, loc="left", fontsize="medium")
     lower.set_title("output (line) and target (dots)", loc="left", fontsize="medium")
     lower.set_xlabel("time step")
-    figure.suptitle(f"{experiment.rule.name} on {task.name}, after {learnt:,} steps of learning")
+    title = f"{experiment.rule.name} on {task.name}, after {learnt:,} steps of learning"
+    figure.suptitle(as_text(title))
     return saved(figure, path)
 
 

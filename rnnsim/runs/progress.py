@@ -1,4 +1,4 @@
-"""What a run prints while it works: a note on compilation and, on a terminal, a progress bar."""
+"""What a run prints while it works: a note on compilation, and a progress bar."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from rnnsim.runs.bars import bar
 from rnnsim.training.task_training import TaskTraining
 
 
@@ -38,26 +39,18 @@ def compilation_announced() -> Iterator[None]:
 @contextmanager
 def progress_bar(trainer: TaskTraining, shown: bool) -> Iterator[Callable[[], None]]:
     """Yield a function that updates the bar to the trainer's current step."""
-    if not shown:
-        yield lambda: None
-        return
-    from tqdm import tqdm
-
     experiment, curve = trainer.experiment, trainer.curve
     name = f"{experiment.rule.name} on {experiment.task.name}"
-    # disable=None: silent where standard error is not a terminal
-    with tqdm(total=experiment.steps, desc=name, unit=" steps", disable=None, leave=False) as bar:
 
-        def show() -> None:
-            step = trainer.step
-            last = (step - 1) // int(curve.every[0])
-            near = slice(max(0, last - 4), last + 1)  # a mean of a few points flickers less
-            if curve.targets[near].sum() > 0:
-                loss = curve.loss[near].sum() / curve.weight[near].sum()
-                score = curve.score[near].sum() / curve.targets[near].sum()
-                bar.set_postfix_str(
-                    f"loss {loss:.4g}, {experiment.task.score} {score:.3g}", refresh=False
-                )
-            bar.update(step - bar.n)
+    def said() -> str:
+        """The loss and the score of late."""
+        last = (trainer.step - 1) // int(curve.every[0])
+        near = slice(max(0, last - 4), last + 1)  # a mean of a few points flickers less
+        if not curve.targets[near].sum() > 0:
+            return ""
+        loss = curve.loss[near].sum() / curve.weight[near].sum()
+        score = curve.score[near].sum() / curve.targets[near].sum()
+        return f"loss {loss:.4g}, {experiment.task.score} {score:.3g}"
 
-        yield show
+    with bar(experiment.steps, name, "steps", shown=shown, done=trainer.step) as show:
+        yield lambda: show(trainer.step, said()) if shown else None

@@ -24,10 +24,9 @@ class Provenance(msgspec.Struct):
 
     Attributes
     ----------
-    python, numpy, numba : str
-        Versions.
-    plugins : dict of str
-        The version of each distribution that the rule, the task or the network comes from.
+    versions : dict of str
+        Of Python, NumPy, Numba, rnnsim, and each distribution that the rule, the task or the network
+        comes from.
     cpu, system : str
     cores : int
     began : datetime
@@ -39,10 +38,7 @@ class Provenance(msgspec.Struct):
         from it; empty where there is none.
     """
 
-    python: str = ""
-    numpy: str = ""
-    numba: str = ""
-    plugins: dict[str, str] = {}
+    versions: dict[str, str] = {}
     cpu: str = ""
     system: str = ""
     cores: int = 0
@@ -54,13 +50,8 @@ class Provenance(msgspec.Struct):
 
 def provenance_of(experiment: Experiment) -> Provenance:
     """Where a run that begins now comes from."""
-    import numba
-
     return Provenance(
-        python=platform.python_version(),
-        numpy=np.__version__,
-        numba=numba.__version__,
-        plugins=_plugins(experiment),
+        versions=versions(experiment),
         cpu=_processor(),
         system=platform.platform(),
         cores=os.cpu_count() or 0,
@@ -74,16 +65,23 @@ def now() -> datetime:
     return datetime.now(UTC).replace(microsecond=0)
 
 
-def _plugins(experiment: Experiment) -> dict[str, str]:
+def versions(experiment: Experiment) -> dict[str, str]:
+    """Of Python, NumPy, Numba, rnnsim, and the packages of the rule, the task and the network."""
+    import numba
+
     known = registry.installed()
     entries = (
         known.rules.get(experiment.rule.name),
         known.tasks.get(experiment.task.name),
         known.networks.get(experiment.network.kind),
     )
-    found = {entry.distribution: entry.version for entry in entries if entry}
-    found.pop(registry.OWN, None)
-    return {registry.OWN: __version__, **found}
+    return {
+        "python": platform.python_version(),
+        "numpy": np.__version__,
+        "numba": numba.__version__,
+        **{entry.distribution: entry.version for entry in entries if entry},
+        "rnnsim": __version__,
+    }
 
 
 def _processor() -> str:

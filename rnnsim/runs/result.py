@@ -13,8 +13,7 @@ import msgspec
 
 from rnnsim import checks, folders
 from rnnsim.errors import RnnsimError, reports_memory
-from rnnsim.runs import figures, provenance, run_file, run_folder
-from rnnsim.runs.advice import what_to_try, worse_end
+from rnnsim.runs import figures, provenance, reports, run_file, run_folder
 from rnnsim.runs.carrying_out import Around, carry_out
 from rnnsim.runs.keeping import kept_alone
 from rnnsim.runs.provenance import Provenance
@@ -25,7 +24,7 @@ from rnnsim.training.evaluation import Evaluation
 from rnnsim.training.experiment import Experiment
 from rnnsim.training.forward import simulate
 from rnnsim.training.learner import Learner
-from rnnsim.training.monitors import STEP, Monitors, Recorded
+from rnnsim.training.monitors import Monitors, Recorded
 from rnnsim.training.schedules import NAMES
 from rnnsim.training.task_training import Looker, TaskTraining
 from rnnsim.typing import Array, Inputs, Params
@@ -99,39 +98,28 @@ class Run:
 
     def summary(self) -> str:
         """Summarise the result in a few lines."""
-        experiment, task = self.experiment, self.experiment.task
-        solved = f"solved at step {self.solved_at:,}" if self.solved_at else "not solved"
-        radius = self.held_out.spectral_radius
-        lines = [
-            f"{experiment.rule.name} on {task.name}, seed {experiment.seed}: {solved} "
-            f"({self.steps:,} steps; solved means: {experiment.criterion})",
-            f"held-out loss {self.loss:.4g} per target (best constant answer {task.baseline:.4g}), "
-            f"{task.score} {self.held_out.score:.4g}",
-            f"{self.steps_per_second:,.0f} steps per second",
-        ]
-        if self.best is not None and self.best.step < self.steps:
-            lines.append(
-                f"best on validation data: loss {self.best.loss:.4g} after {self.best.step:,} steps, "
-                "whose weights are kept"
-            )
-        elif worse := worse_end(experiment, self.metrics):
-            lines.append(worse)
-        if not self.solved_at:
-            lines.append(what_to_try(experiment, self.metrics, self.loss))
-        lines += self._said_by_monitors()
-        if radius is not None:
-            stable = "stable" if radius < 1 else "some are unstable"
-            lines.insert(2, f"steady states: spectral radius at most {radius:.3g}, {stable}")
-        return "\n".join(lines)
+        return reports.summary(self)
 
-    def _said_by_monitors(self) -> list[str]:
-        """A line for each monitor of a number: its first and its last record."""
-        steps = self.monitored.get(STEP)
-        return [
-            f"{name}: {values[0]:.4g} after {steps[0]:,} steps, {values[-1]:.4g} after {steps[-1]:,}"
-            for name, values in self.monitored.items()
-            if steps is not None and name != STEP and values.ndim == 1
-        ]
+    def as_dict(self) -> dict[str, Any]:
+        """The result as plain data: text, numbers, and None where there is none or it is not finite.
+
+        Returns
+        -------
+        dict
+            ``rule``, ``task`` and ``network`` (its kind) by name, and their ``options``, of which those
+            of the network are a description; ``settings`` (``steps`` is the most that there may be),
+            ``criterion``, ``baseline``, ``seed``, ``versions``. Of the result: ``outcome``, ``folder``
+            (where it is saved), ``solved_at`` (None: it is not solved), ``steps``, ``seconds``,
+            ``steps_per_second``, ``loss``, the score under its own name, which ``score`` tells,
+            ``spectral_radius`` (of steady states), ``best`` (its ``step`` and ``loss``) and
+            ``monitored`` (of each monitor of a number, the ``first`` and the ``last`` record and their
+            steps).
+        """
+        return reports.as_dict(self)
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows."""
+        return reports.as_html(self)
 
     def plot(self, path: str | Path | None = None, *, behaviour: bool = False) -> Any:
         """Draw the learning curve, and save it if ``path`` is given.

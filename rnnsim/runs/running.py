@@ -160,7 +160,7 @@ def run(
         With ``save``: steps between checkpoints, a time (``30s``, ``5min``, ``1h``), or ``never``. By
         default 30 s, and so long that they take at most a hundredth of the time.
     progress : bool
-        Whether to show a progress bar, if on a terminal.
+        Whether to show a progress bar, on a terminal and in a notebook.
     check_bounds : bool
         Whether indices are checked, which takes longer: an error then names the line of one that is
         out of bounds.

@@ -14,7 +14,11 @@ import numpy as np
 from rnnsim import checks
 from rnnsim.errors import Diverged, NoSteadyState, RnnsimError, reports_memory
 from rnnsim.rule import Rule
+from rnnsim.runs import html_tables
+from rnnsim.runs.bars import bar
+from rnnsim.runs.plain_data import plain
 from rnnsim.runs.processes import Death, in_processes
+from rnnsim.runs.reports import described
 from rnnsim.runs.seeds import refuse_those_of_a_run, table
 from rnnsim.task import Task
 from rnnsim.training.experiment import Experiment, configure_from
@@ -83,15 +87,63 @@ class Sweep:
 
     def summary(self) -> str:
         """Format the results of the sweep and of its control as a small table."""
+        rows = [self, *([self.control] if self.control else [])]
+        return f"{self.title}\n\n{table([(row.label, row.cells()) for row in rows])}"
+
+    def as_dict(self) -> dict[str, Any]:
+        """The results as plain data: text, numbers, and None where there is none.
+
+        Returns
+        -------
+        dict
+            What determines the runs, as in :meth:`rnnsim.Run.as_dict`; ``seeds``, their number;
+            ``solved_at``, of each seed (None: never, or the seed is in ``without_result``);
+            ``diverged``; ``never``, a fraction of the seeds with a result; ``quantiles`` (None: never);
+            ``published``, its ``step`` and the fraction that solved the task ``within`` it, or None; and
+            ``control``, another sweep or None.
+        """
+        experiment = self.experiment
+        figure = experiment.task.published.get(experiment.rule.name)
+        found: dict[str, Any] = plain({
+            **described(experiment),
+            "seeds": len(self.solved_at),
+            "solved_at": [_whole(at) for at in self.solved_at],
+            "without_result": np.flatnonzero(np.isnan(self.solved_at)),
+            "diverged": self.diverged,
+            "never": self.never,
+            "quantiles": {name: _whole(at) for name, at in self.quantiles.items()},
+            "published": {"step": figure, "within": self.within(figure)} if figure else None,
+            "control": self.control and self.control.as_dict(),
+        })  # fmt: skip
+        return found
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows."""
+        rows = [self, *([self.control] if self.control else [])]
+        return html_tables.grid(self.title, [(row.label, row.cells()) for row in rows])
+
+    @property
+    def title(self) -> str:
+        """What was done, in a line."""
         experiment, seeds = self.experiment, f"{len(self.solved_at)}"
         if len(self.done) < len(self.solved_at):
             seeds = f"{len(self.done)} of {seeds}"
-        rows = [self, *([self.control] if self.control else [])]
-        return (
-            f"{experiment.rule.name} on {experiment.task.name}, {seeds} seeds, at most "
-            f"{experiment.steps:,} steps; solved means: {experiment.criterion}\n\n"
-            + table([(f"eta = {row.experiment.learning_rate:g}", row.cells()) for row in rows])
-        )
+        return (f"{experiment.rule.name} on {experiment.task.name}, {seeds} seeds, at most "
+                f"{experiment.steps:,} steps; solved means: {experiment.criterion}")  # fmt: skip
+
+    @property
+    def label(self) -> str:
+        """What tells it from its control."""
+        return _eta(self.experiment)
+
+
+def _eta(experiment: Experiment) -> str:
+    rate = experiment.learning_rate
+    return f"eta = {rate:g}" if isinstance(rate, float) else "eta of each parameter"
+
+
+def _whole(at: float) -> int | None:
+    return int(at) if np.isfinite(at) else None
 
 
 def _step(at: float) -> str:
@@ -146,7 +198,7 @@ def sweep(
         Number of processes. In a script, a call with more than one must be guarded by
         ``if __name__ == "__main__":``.
     progress : bool
-        Whether to show a progress bar, if on a terminal.
+        Whether to show a progress bar, on a terminal and in a notebook.
     **choices
         As for :func:`rnnsim.run`; each run stops once it has solved the task.
 
@@ -196,26 +248,22 @@ def _sweep(recipe: _Recipe, seeds: int, jobs: int, progress: bool) -> tuple[Swee
     RnnsimError
         If none has a result.
     """
-    from tqdm import tqdm
-
     experiment = recipe.experiment()
     found = Sweep(experiment, np.full(seeds, np.nan), 0)
     outcomes: Outcomes = (
         _run_each(experiment, range(seeds)) if jobs == 1 else _run_in_processes(recipe, seeds, jobs)
     )
-    name = f"{experiment.rule.name} on {experiment.task.name}, eta = {experiment.learning_rate:g}"
+    name = f"{experiment.rule.name} on {experiment.task.name}, {_eta(experiment)}"
     diverged, problems = 0, list[str]()
-    # disable=None: silent where standard error is not a terminal
-    bar = tqdm(total=seeds, desc=name, unit=" runs", disable=None if progress else True, leave=False)
     try:
-        with bar, closing(outcomes):
-            for seed, outcome in outcomes:
+        with bar(seeds, name, "runs", shown=progress) as show, closing(outcomes):
+            for done, (seed, outcome) in enumerate(outcomes, 1):
                 if isinstance(outcome, Death):
                     problems.append(f"the process of seed {seed} {outcome}")
                 else:
                     found.solved_at[seed] = outcome.solved_at
                     diverged += outcome.diverged
-                bar.update()
+                show(done)
     except (RnnsimError, MemoryError) as error:
         if not len(found.done):
             raise

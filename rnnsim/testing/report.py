@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -101,6 +101,18 @@ class Report:
 
     def __str__(self) -> str:
         return "\n".join([*map(str, self.findings), self.verdict()])
+
+    def as_dict(self) -> dict[str, Any]:
+        """The report as plain data.
+
+        Returns
+        -------
+        dict
+            ``subject``, ``passed``, and of each of the ``findings`` its ``check``, what is ``claimed``
+            and ``measured``, and ``passed``, None where there is nothing to pass.
+        """
+        findings = [finding._asdict() for finding in self.findings]
+        return {"subject": self.subject, "passed": self.passed, "findings": findings}
 
     def verdict(self) -> str:
         """One line about all of them."""

@@ -64,13 +64,13 @@ FLAG = ["", "1"]
 TABLE: dict[str, tuple[dict[str, str], dict[str, list[str]]]] = {
     "run": (
         {"rule": "bptt", "task": "delayed-xor"},
-        {**EXPERIMENT, "seed": SEED, "keep": TEXT, "no_stop": FLAG, "monitor": TEXT,
+        {**EXPERIMENT, "seed": SEED, "keep": TEXT, "no_stop": FLAG, "as_json": FLAG, "monitor": TEXT,
          "monitor_every": COUNT, "plot": FIGURE, "plot_behaviour": FIGURE,
          "log": ["", "nul\0", "\ud800", ".", "no/such/log"], "save": ["", "nul\0", "\ud800"]},
     ),
     "sweep": (
         {"rule": "bptt", "task": "delayed-xor"},
-        {**EXPERIMENT, "seeds": COUNT, "jobs": COUNT, "control": FLAG},
+        {**EXPERIMENT, "seeds": COUNT, "jobs": COUNT, "control": FLAG, "as_json": FLAG},
     ),
     "compare": (
         {"task": "delayed-xor", "rules": "rtrl bptt"},
@@ -78,19 +78,21 @@ TABLE: dict[str, tuple[dict[str, str], dict[str, list[str]]]] = {
          "seeds": COUNT, "as_json": FLAG, "plot": FIGURE,
          "save": ["", "nul\0", "\ud800", "found", "no/such/found.json"]},
     ),
-    "rules": ({"name": "bptt"}, {"name": [*TEXT, "delayed-xor"]}),
+    "rules": ({"name": "bptt"}, {"name": [*TEXT, "delayed-xor"], "as_json": FLAG}),
     "check": (
         {"name": "bptt"},
         {"name": TEXT, "task": TEXT, "seed": SEED, "reference": [*TEXT, "truncated-bptt"],
-         "options": PAIRS, "verbose": ["", "1"]},
+         "options": PAIRS, "verbose": ["", "1"], "as_json": FLAG},
     ),
-    "tasks": ({"name": "delayed-xor"}, {"name": [*TEXT, "bptt"]}),
+    "tasks": ({"name": "delayed-xor"}, {"name": [*TEXT, "bptt"], "as_json": FLAG}),
     "compile": (
         {"rules": "bptt"},
-        {"rules": TEXT, "tasks": TEXT, "all_tasks": FLAG, "jobs": COUNT, "verbose": FLAG},
+        {"rules": TEXT, "tasks": TEXT, "all_tasks": FLAG, "jobs": COUNT, "verbose": FLAG,
+         "as_json": FLAG},
     ),
-    "cache": ({}, {"clear": FLAG, "folder": FLAG}),
-    "bench": ({"rules": "bptt"}, {"rules": TEXT, "task": TEXT, "compare": TEXT, "quick": FLAG}),
+    "cache": ({}, {"clear": FLAG, "folder": FLAG, "as_json": FLAG}),
+    "bench": ({"rules": "bptt"}, {"rules": TEXT, "task": TEXT, "compare": TEXT, "quick": FLAG,
+                                   "as_json": FLAG}),
     **{verb: ({"name": "own", "folder": "own"}, {"name": [*NEW, *taken], "folder": FOLDER})
        for verb, taken in (("new-rule", ["import", "json", "bptt"]), ("new-task", ["adding"]),
                            ("new-network", ["recurrent"]))},
