@@ -155,6 +155,10 @@ def _settings(written: Settings, arrays: Mapping[str, Array]) -> dict[str, Any]:
         found["params"] = {
             name.removeprefix(begin): array for name, array in arrays.items() if name.startswith(begin)
         }
+    if "monitor" in found:
+        found["monitor"] = {name: what for name, what in found["monitor"].items() if what != OWN}
+        if not found["monitor"]:
+            del found["monitor"], found["monitor_every"]
     rate = found.get("learning_rate")
     if isinstance(rate, dict):
         found["learning_rate"] = {name: value_of(value, arrays) for name, value in rate.items()}
