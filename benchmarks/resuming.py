@@ -183,7 +183,7 @@ def kills(count: int, seed: int = 0, seconds: float = SECONDS) -> Iterator[tuple
 
 # --- runs that are stopped -----------------------------------------------------------------------------
 
-STEPS, CUT = 130, 61
+STEPS = 130
 AROUND = {"keep": "best", "keep_every": 7, "monitor": ["params"], "monitor_every": 9, "stop": False,
           "hidden": 3, "seed": 1}  # fmt: skip
 
@@ -208,18 +208,27 @@ def combinations(tasks: Sequence[str] | None = None) -> list[dict[str, Any]]:
     return found
 
 
-def stopped(choices: Mapping[str, Any], folder: Path) -> list[str]:
-    """Stop a run in two ways, go on from its folder, and say what differs from the whole run."""
-    given = {**AROUND, **choices}
-    whole = rnnsim.run(**given, steps=STEPS)
+def stopped(
+    choices: Mapping[str, Any],
+    folder: Path,
+    steps: int = STEPS,
+    ways: Sequence[str] = ("callback", "steps"),
+) -> list[str]:
+    """Stop a run at some step in these ways, go on from its folder: what differs from the whole run."""
+    given, cut = {**AROUND, **choices, "save": None}, steps // 2 + 1
+    whole = rnnsim.run(**given, steps=steps)
     window = whole.experiment.window
-    rnnsim.run(**given, steps=STEPS, save=folder / "a", callback=lambda seen: seen.step >= CUT)
-    rnnsim.run(**given, steps=max(CUT, window), window=window if whole.experiment.rule.online else None,
-               save=folder / "b")  # fmt: skip
     found = []
-    for name, steps in (("a", None), ("b", STEPS)):
-        before = rnnsim.load(folder / name)
-        if before.steps < STEPS:
+    for way in ways:
+        given["save"] = folder / way
+        if way == "callback":
+            rnnsim.run(**given, steps=steps, callback=lambda seen: seen.step >= cut)
+        elif whole.experiment.rule.online:
+            rnnsim.run(**given, steps=max(cut, window), window=window)
+        else:
+            rnnsim.run(**given, steps=max(cut, window))
+        before = rnnsim.load(given["save"])
+        if before.steps < steps:
             found += differences(whole, before.resume(steps))
     return found
 
