@@ -75,12 +75,24 @@ def arguments_of(
         kind = registry.rule_type(rule.name).kind
     for name, value in changes.items():
         if name not in own:
-            _set_option(name.replace("-", "_"), value, things, network, kind)
+            _set_option(name.replace("-", "_"), value, things, network, kind, changed)
     made = {kind: _made(kind, thing, arrays) for kind, thing in things.items() if thing is not None}
     settings = _settings(file.settings, arrays)
-    if {"rule", "task", "network"} & changes.keys():
+    if settings.get("criterion") == OWN and "criterion" not in changed:
+        raise RnnsimError("the criterion of this run is one of your own; give it by criterion=")
+    if _another(file, changes):
         settings.pop("settings", None)  # it may be the name of another's
     return {**settings, **network, **made, **changed}
+
+
+def _another(file: RunFile, changes: Mapping[str, Any]) -> bool:
+    """Whether there is another rule, task or network than the file says, if it does."""
+    names = {"rule": file.rule and file.rule.name, "task": file.task and file.task.name,
+             "network": file.network and file.network.kind}  # fmt: skip
+    return any(
+        name not in (None, OWN) and kind in changes and changes[kind] != name
+        for kind, name in names.items()
+    )
 
 
 def _chosen(written: Thing | None, changed: Any) -> Any:
@@ -120,8 +132,9 @@ def _network_arguments(
 
 
 def _set_option(
-    name: str, value: Any, things: dict[str, Any], network: dict[str, Any], kind: Any
-) -> None:
+    name: str, value: Any, things: dict[str, Any], network: dict[str, Any], kind: Any,
+    passed_on: dict[str, Any],
+) -> None:  # fmt: skip
     """Let the rule, the task, the optimizer or the network that has an option have this value."""
     owners: dict[str, type[Options]] = {
         of: TYPES[of](thing.name) for of, thing in things.items() if isinstance(thing, Thing)
@@ -130,6 +143,9 @@ def _set_option(
     if choices is not None:
         owners["network"] = choices
     having = [of for of, owner in owners.items() if name in owner.defaults()]
+    if not having and (kind is None or things["optimizer"] is None):
+        passed_on[name] = value  # it may be of what the task suggests
+        return
     if not having:
         known = [option for owner in owners.values() for option in owner.defaults()]
         raise UnknownName(nearest("option of this run", name, known))
@@ -158,6 +174,4 @@ def _settings(written: Settings, arrays: Mapping[str, Array]) -> dict[str, Any]:
     rate = found.get("learning_rate")
     if isinstance(rate, dict):
         found["learning_rate"] = {name: value_of(value, arrays) for name, value in rate.items()}
-    if found.get("criterion") == OWN:
-        raise RnnsimError("the criterion of this run is one of your own; give it by criterion=")
     return {name: value for name, value in found.items() if value is not None}

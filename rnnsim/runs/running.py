@@ -21,7 +21,7 @@ from rnnsim.runs.result import Run, result_of
 from rnnsim.runs.run_file import file_of
 from rnnsim.task import Task
 from rnnsim.training.as_data import OWN
-from rnnsim.training.experiment import configure
+from rnnsim.training.experiment import Experiment, configure
 from rnnsim.training.monitors import Monitors
 from rnnsim.training.optimizers import Optimizer
 from rnnsim.training.task_training import TaskTraining
@@ -236,9 +236,22 @@ def arguments_to_repeat(original: Run | str | Path, changes: Mapping[str, Any]) 
     file = file_of(experiment, arrays)
     written = {
         "rule": file.rule and file.rule.name, "task": file.task and file.task.name,
-        "network": file.network and file.network.kind, "criterion": file.settings.criterion,
+        "optimizer": file.optimizer and file.optimizer.name, "criterion": file.settings.criterion,
     }  # fmt: skip
     own = {part: getattr(experiment, part) for part, name in written.items() if name == OWN}
+    if file.network is not None and file.network.kind == OWN:
+        own |= _network_arguments(experiment)
     if original.recorded is not None:
         own |= {"monitor": original.recorded.given, "monitor_every": original.recorded.every}
     return arguments_of(file, arrays, {**own, **changes}, names)
+
+
+def _network_arguments(experiment: Experiment) -> dict[str, Any]:
+    """The arguments that choose its network; made by them anew, it has the same initial weights."""
+    network, sized = experiment.network, experiment.sized
+    if sized is None:
+        return {"network": network}
+    choices = type(network).choices.defaults()
+    options = {name: value for name, value in sized.options.items() if name in choices}
+    sizes = {"hidden": sized.hidden, "dtype": sized.dtype}
+    return {"network": network.kind, **sizes, **options, **experiment.init}

@@ -37,12 +37,14 @@ class MadeNetwork(msgspec.Struct):
     named: dict[str, Any] | None = None
 
 
-def thing_as_data(thing: Options, known: Mapping[str, Any] | None, arrays: dict[str, Array]) -> Thing:
-    """The name and options of a rule, a task or an optimizer, of which ``known`` are registered."""
-    entry = known.get(thing.name) if known is not None else None
-    if known is not None and (entry is None or entry.thing is not type(thing)):
+def thing_as_data(thing: Options, known: Mapping[str, Any], arrays: dict[str, Array]) -> Thing:
+    """The name and options of a rule, a task or an optimizer, of which ``known`` have names."""
+    entry = known.get(thing.name)
+    if entry is None or getattr(entry, "thing", entry) is not type(thing):
         return Thing(OWN)
-    options = msgspec.structs.asdict(thing)
+    options, default = msgspec.structs.asdict(thing), thing.defaults()
+    if any(value is None and default[name] is not None for name, value in options.items()):
+        return Thing(OWN)  # TOML has no None; left out, it would be the default
     try:
         return Thing(thing.name, options_as_data(options, thing.name, arrays))
     except TypeError:
