@@ -32,12 +32,12 @@ def read_file(config: Any) -> tuple[RunFile, Mapping[str, Array]]:
     """
     path = checks.path("config, the file of a run,", config)
     path = path / FILE if path.is_dir() else path
-    try:
-        with path.open("rb") as opened:
-            content = files.read_at_most(opened, folders.MOST)
-    except OSError as error:
-        raise RnnsimError(f"cannot read {path}: {error.strerror or error}") from None
     with folders.problem_reported(f"{path} is no file of a run"):
+        try:
+            with path.open("rb") as opened:
+                content = files.read_at_most(opened, folders.MOST)
+        except OSError as error:
+            raise RnnsimError(f"cannot read {path}: {error.strerror or error}") from None
         file = parsed(folders.parsed_toml(content, path.name))
         has_arrays = not files.absent(path.parent, (folders.ARRAYS,))
         return file, folders.read(path.parent, (), "run")[1] if has_arrays else {}
@@ -76,6 +76,11 @@ def arguments_of(
     for name, value in changes.items():
         if name not in own:
             _set_option(name.replace("-", "_"), value, things, network, kind, changed)
+    for kind_of_thing in ("rule", "task"):
+        if things[kind_of_thing] is None:
+            raise RnnsimError(
+                f"the file says no {kind_of_thing} of the run; give it by {kind_of_thing}="
+            )
     made = {kind: _made(kind, thing, arrays) for kind, thing in things.items() if thing is not None}
     settings = _settings(file.settings, arrays)
     if settings.get("criterion") == OWN and "criterion" not in changed:
@@ -171,6 +176,8 @@ def _settings(written: Settings, arrays: Mapping[str, Array]) -> dict[str, Any]:
         found["params"] = {
             name.removeprefix(begin): array for name, array in arrays.items() if name.startswith(begin)
         }
+        if not found["params"]:
+            raise KeyError(f"array {begin}* in {folders.ARRAYS}")
     rate = found.get("learning_rate")
     if isinstance(rate, dict):
         found["learning_rate"] = {name: value_of(value, arrays) for name, value in rate.items()}

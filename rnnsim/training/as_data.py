@@ -13,7 +13,7 @@ import msgspec
 import numpy as np
 
 from rnnsim import registry
-from rnnsim.errors import RnnsimError
+from rnnsim.errors import RnnsimError, shown
 from rnnsim.network import Network
 from rnnsim.options import Options
 from rnnsim.typing import Array
@@ -121,7 +121,15 @@ def value_as_data(value: Any, name: str, arrays: dict[str, Array]) -> Any:
 
 
 def value_of(value: Any, arrays: Mapping[str, Array]) -> Any:
-    """The value of such data."""
+    """The value of such data.
+
+    Raises
+    ------
+    KeyError
+        If there is no such array.
+    """
     if isinstance(value, dict):
-        return arrays[value["array"]]
+        if (name := value["array"]) not in arrays:
+            raise KeyError(f"array {shown(name)}")
+        return arrays[name]
     return tuple(value_of(part, arrays) for part in value) if isinstance(value, list) else value
