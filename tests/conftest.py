@@ -5,6 +5,7 @@ Which tests a process runs where several share them; and that none waits for eve
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import shutil
 import signal
@@ -159,6 +160,33 @@ def nothing_is_left_behind() -> Iterator[None]:
 def uncompiled(monkeypatch: pytest.MonkeyPatch) -> None:
     """Run kernels as the plain Python that they are, where compiling them would only take time."""
     monkeypatch.setattr(numba.config, "DISABLE_JIT", 1)
+
+
+def register_script(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Register the task ``script``, which is soon learnt and evaluated even uncompiled."""
+    from plain_loop import Script
+
+    from rnnsim import registry
+
+    known = registry.installed()
+    entry = registry.Entry(Script, "acme-tasks", "1.0")
+    with_it = dataclasses.replace(known, tasks={**known.tasks, Script.name: entry})
+    monkeypatch.setattr(registry, "installed", lambda: with_it)
+
+
+@pytest.fixture
+def script(monkeypatch: pytest.MonkeyPatch) -> None:
+    """There is the task ``script``."""
+    register_script(monkeypatch)
+
+
+@pytest.fixture(scope="module")
+def soon() -> Iterator[None]:
+    """The same, uncompiled, for what the tests of a module have in common."""
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        register_script(monkeypatch)
+        monkeypatch.setattr(numba.config, "DISABLE_JIT", 1)
+        yield
 
 
 def wave(rows: int = 500) -> np.ndarray:

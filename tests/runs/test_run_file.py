@@ -17,6 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from plain_loop import Script
 from safetensors.numpy import load as arrays_from
+from same_runs import differences
 
 import rnnsim
 from rnnsim import folders, registry
@@ -53,25 +54,6 @@ def made_of(text: bytes, arrays: bytes | None = None, **given: Any) -> Experimen
 
 def again(experiment: Experiment, **given: Any) -> Experiment:
     return made_of(*files_of(experiment), **given)
-
-
-def differences(one: Experiment, other: Experiment) -> list[str]:
-    """The fields in which two experiments differ, arrays to the bit."""
-    found = []
-    for field in dataclasses.fields(Experiment):
-        mine, its = (getattr(each, field.name) for each in (one, other))
-        if field.name == "learning_rate":
-            rates = (rates_of(each.network, each.learning_rate) for each in (one, other))
-            mine, its = ((rate, scales.tobytes()) for rate, scales in rates)
-        elif field.name == "network":
-            mine, its = ((repr(x), repr(getattr(x, "connectivity", None))) for x in (mine, its))
-        elif field.name == "params":
-            mine, its = (None if x is None else [(y.tobytes(), y.dtype) for y in x] for x in (mine, its))
-        elif field.name in ("optimizer", "rule", "task", "criterion"):
-            mine, its = (type(mine), repr(mine)), (type(its), repr(its))
-        if mine != its:
-            found.append(field.name)
-    return found
 
 
 def is_kept(experiment: Experiment, **given: Any) -> None:
@@ -139,7 +121,7 @@ def test_a_difference_is_found() -> None:
 
 CHOICES: dict[str, list[dict[str, Any]]] = {
     "rule": [
-        {"rule": "rtrl"}, {"rule": "truncated-bptt", "h": 7, "last": True}, {"rule": "snap", "n": 2},
+        {"rule": "rtrl"}, {"rule": "truncated-bptt", "h": 7, "last": "chunk"}, {"rule": "snap", "n": 2},
     ],
     "task": [{"task": "delayed-xor", "d": 3}, {"task": "copy-memory"}],
     "network": [
