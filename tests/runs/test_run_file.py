@@ -28,7 +28,6 @@ from rnnsim.runs.loading import OF_RUN
 from rnnsim.runs.repeating import arguments_of
 from rnnsim.runs.run_file import RunFile, file_of, parsed
 from rnnsim.training.experiment import Experiment, configure, configure_from, suits
-from rnnsim.training.learning_rates import rates_of
 from rnnsim.training.optimizers import OPTIMIZERS, SGD
 from rnnsim_rules.truncated_bptt import TruncatedBPTT
 
