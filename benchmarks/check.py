@@ -3,8 +3,8 @@
     python -m benchmarks.check [--update]
 
 It fails if a benchmark raises, or if a figure differs from the recorded one by more than its bound, in
-either direction; ``--update`` records an intended change. Times are printed but not compared. The
-benchmarks of installed plugins run too, but their figures are not recorded here.
+either direction; ``--update`` records an intended change. Times are printed but not compared, and taken
+for one rule. The figures of installed plugins are taken too, but not recorded here.
 
 Instructions depend on the versions of Python and of the packages that are executed, which are recorded
 with them: with others, a count that differs is told and fails nothing. Without valgrind they are left
@@ -17,6 +17,7 @@ import argparse
 import json
 import math
 import platform
+import re
 import sys
 import time
 from collections.abc import Iterable, Mapping, Sequence
@@ -26,9 +27,10 @@ from typing import Any
 
 from rnnsim import registry
 from rnnsim.benchmarking.suite import callgrind
-from rnnsim.benchmarking.suite.choices import SIZES
+from rnnsim.benchmarking.suite.choices import SIZES, TASKS, task_for
 from rnnsim.benchmarking.through_asv import Row, Suite, by_key, failures
 from rnnsim.compiler.machine import described_processor
+from rnnsim.training.optimizers import OPTIMIZERS
 
 FIGURES = Path(__file__).parent / "figures.json"
 INSTRUCTIONS = "instructions."
@@ -39,13 +41,17 @@ Figures = dict[str, dict[str, float]]  # by benchmark, then by parameters
 
 
 def select() -> list[str]:
-    """Select every benchmark, but those that compile for half a minute for one rule only.
+    """Select the figures of all rules, and every other benchmark for one rule, task and size.
 
-    Times are taken at the smallest size only: larger ones execute the same machine code.
+    What is timed is called for every rule in tests/benchmarking/test_bench.py, uncompiled: to compile it
+    for each takes minutes, and times are not compared. Larger sizes execute the same machine code.
     """
-    first, slow = min(ours(registry.installed().rules.items())), r"starting\.ColdRun|instructions\.Call"
-    larger = rf"speed\..*, ({'|'.join(map(str, SIZES[1:]))})\)"
-    return [rf"^(?!{slow}|{larger})", rf"^({slow}).*\('{first}'"]
+    rule, task = min(ours(registry.installed().rules.items())), TASKS[0]
+    kinds = registry.installed().networks
+    chosen = (rule, f"{rule} on {task_for(rule)}", task, *kinds, *OPTIMIZERS)
+    first = rf".*\(({'|'.join(re.escape(repr(each)) for each in chosen)})[,)]"
+    larger = rf"speed\..*, (?!({SIZES[0]}|100)\))\d+\)"
+    return [r"^figures\.", r"^instructions\.Step", r"^starting\.Import", rf"^(?!{larger}){first}"]
 
 
 def ours(entries: Iterable[tuple[str, registry.Entry]]) -> list[str]:

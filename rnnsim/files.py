@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import math
 import os
 import re
 import shutil
@@ -149,12 +150,12 @@ def _move_out(folder: Path) -> None:
             committed.rmdir()
 
 
-def _remove_stale_drafts(folder: Path) -> None:
+def _remove_stale_drafts(folder: Path, seconds: float = _STALE) -> None:
     for path in folder.iterdir():
         if _DRAFT.fullmatch(path.name):
             with contextlib.suppress(OSError):  # removed meanwhile
                 written = max(part.stat().st_mtime for part in (path, *path.glob("*")))
-                if time.time() - written > _STALE:
+                if time.time() - written >= seconds:
                     _remove(path)
 
 
@@ -185,6 +186,7 @@ class FolderLock:
 
             self._descriptor = os.open(self.folder, os.O_RDONLY)
             fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _remove_stale_drafts(self.folder, -math.inf)  # of a killed process: nobody else writes
         except BlockingIOError:
             self.release()
             return False

@@ -55,30 +55,84 @@ def pytest_unconfigure(config: pytest.Config) -> None:
         del os.environ[CACHE_DIR]
 
 
+# --- how far LLVM optimises ---
+
+# Optimising takes two thirds of a compilation. Here the question is what is done with what kernels
+# compute, and steps are few; everywhere else machine code is tested as users run it: where it computes
+# gradients, where networks learn, and where the compiler is the question.
+UNOPTIMISED = (  # how the names of these tests begin
+    "benchmarking/test_bench.py", "runs/test_compare.py", "runs/test_folders.py",
+    "runs/test_monitors.py", "runs/test_run.py", "scaffold/", "training/test_gradient_function.py",
+    "training/test_handing_on.py", "training/test_masks.py", "training/test_with_respect_to.py",
+    "test_plugin_mistakes.py", "test_registry.py",
+    "runs/test_compile.py::test_a_run", "runs/test_compile.py::test_the_first_run",
+    "runs/test_compile.py::test_processes",
+)  # fmt: skip
+LEVEL = "NUMBA_OPT"
+CHOSEN = LEVEL in os.environ  # by who runs the tests
+
+
+def file_of(nodeid: str) -> str:
+    return nodeid.partition("::")[0].removeprefix("tests/")
+
+
+def is_optimised(nodeid: str) -> bool:
+    return not nodeid.removeprefix("tests/").startswith(UNOPTIMISED)
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, Any, Any]:
+    """Set the level before any fixture compiles; processes that a test starts inherit it.
+
+    What is optimised comes first (``turn_of``): it finds nothing in this process that is not.
+    """
+    level = None if is_optimised(item.nodeid) else "0"
+    if not CHOSEN and os.environ.get(LEVEL) != level:
+        os.environ.pop(LEVEL, None)
+        if level is not None:
+            os.environ[LEVEL] = level
+        numba.config.reload_config()
+    return (yield)
+
+
 # --- which process runs a test, under pytest -n ---
 
 TOGETHER = {  # files whose tests compile the same
     "recurrent gradients": ("rules/test_each_rule.py", "rules/test_gradients.py",
                             "rules/test_truncated.py", "rules/test_unbiased.py",
-                            "numerics/test_shards.py",
-                            "training/test_with_respect_to.py"),
+                            "numerics/test_shards.py"),
     "fast-weight gradients": ("rules/test_fast_weights.py", "networks/test_fast_weight_network.py",
                               "numerics/test_threads.py"),
-    "loops": ("training/test_loop.py", "runs/test_run.py", "runs/test_sweep.py", "runs/test_folders.py"),
+    "loops": ("training/test_loop.py", "training/test_errors.py"),
+    "runs": ("runs/test_run.py", "runs/test_folders.py"),
 }  # fmt: skip
 BY_CASE = ("training/test_learning.py",)  # what is in the brackets of the name tells what is compiled
-# Their tests have nothing compiled in common, or start processes that compile. They come last, and are
-# shared evenly.
+# Their tests have nothing compiled in common, or start processes that compile: they are shared evenly.
 APART = ("compiler/test_cache.py", "compiler/test_specialising.py", "runs/test_compile.py")
 GROUPS = {file: group for group, files in TOGETHER.items() for file in files}
+# The longest come first. The kit's checks come late among what is optimised: by then the kernels that
+# they compile have been kept by other tests.
+FIRST = ("recurrent gradients", "fast-weight gradients", "networks/test_gru.py",
+         "rules/test_equilibrium.py", "loops", "runs/test_sweep.py",
+         "training/test_with_respect_to.py", "benchmarking/test_bench.py")  # fmt: skip
+LATER = ("compiler/", "networks/test_networks_conform.py", "rules/test_rules_conform.py")
 
 
 def group_of(nodeid: str) -> str:
     """One process runs the tests of a group, one after the other: what they share is compiled once."""
-    file = nodeid.partition("::")[0].removeprefix("tests/")
+    file = file_of(nodeid)
     if file in BY_CASE:
         return file + nodeid.partition("[")[2]
     return nodeid if file in APART else GROUPS.get(file, file)
+
+
+def turn_of(nodeid: str) -> tuple[bool, int]:
+    """When a test comes: those of the same turn stay in the order of their files."""
+    group, file = group_of(nodeid), file_of(nodeid)
+    if group in FIRST:
+        return not is_optimised(nodeid), FIRST.index(group) - len(FIRST)
+    late = next((i for i, name in enumerate(LATER, start=1) if file.startswith(name)), 0)
+    return not is_optimised(nodeid), late
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -88,20 +142,22 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     from xdist.scheduler import LoadScopeScheduling
 
     class Groups(LoadScopeScheduling):
-        """The largest groups come first."""
+        """Groups in the order in which their tests have been collected."""
 
         def _split_scope(self, nodeid: str) -> str:
             return group_of(nodeid)
 
+    config.option.loadscopereorder = False
     return Groups(config, log)
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what runs uncompiled in any case, so that it can be chosen."""
+    """Mark what runs uncompiled in any case, so that it can be chosen; let the longest come first."""
     for item in items:
         if "uncompiled" in getattr(item, "fixturenames", ()):
             item.add_marker("uncompiled")
+    items.sort(key=lambda item: turn_of(item.nodeid))
 
 
 # --- no test waits for ever ---

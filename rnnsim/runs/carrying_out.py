@@ -70,8 +70,8 @@ def carry_out(
     with ExitStack() as stack:
         keepers = [] if path is None else [stack.enter_context(Keeper(path, every, write))]
         logs = stack.enter_context(logs_of(around.log, experiment, resumed_at))
-        # a checkpoint is made before a callback may fail
-        trainer = begin([*keepers, *logs, *callbacks, asked])
+        # The log has all points up to a checkpoint, which is made before a callback may fail.
+        trainer = begin([*logs, *keepers, *callbacks, asked])
         with signals_deferred(asked):
             with progress_bar(trainer, shown=around.progress) as show:
                 for _ in trainer.chunks():

@@ -21,6 +21,7 @@ from rnnsim.runs.result import Run
 from rnnsim.runs.run_file import CheckpointTable, Result
 from rnnsim.runs.run_folder import Contents
 from rnnsim.task import Task
+from rnnsim.training.as_data import OWN
 from rnnsim.training.best import Best
 from rnnsim.training.checkpoints import Checkpoint
 from rnnsim.training.evaluation import Evaluation
@@ -72,15 +73,14 @@ def _run_of(contents: Contents, given: Mapping[str, Any], path: Path) -> Run:
     assert file.result is not None
     own = inspect.signature(configure).parameters.keys() | OF_RUN
     choices = arguments_of(file, arrays, given, own)
-    names, every = (choices.pop(name, None) for name in ("monitor", "monitor_every"))
+    for name in OF_RUN:
+        choices.pop(name, None)
     experiment = configure_from(choices.pop("rule"), choices.pop("task"), choices)
-    monitored, result = contents.of("monitor"), file.result
-    if STEP in monitored:
-        monitored[STEP] = monitored[STEP].astype(np.int64)
-    recorded = None
-    if monitored:
-        functions = {name: None for name in monitored if name != STEP}
-        recorded = Recorded({**functions, **(names or {})}, every or 1)
+    monitored, result = _monitored(contents), file.result
+    recorded, given_monitors = None, file.settings.monitor
+    if given_monitors is not None:
+        known = {name: None if what == OWN else what for name, what in given_monitors.items()}
+        recorded = Recorded(known, file.settings.monitor_every or 1)
     return Run(
         experiment=experiment,
         params=params_of(experiment.network, arrays),
@@ -96,6 +96,15 @@ def _run_of(contents: Contents, given: Mapping[str, Any], path: Path) -> Run:
         recorded=recorded,
         folder=path,
     )
+
+
+def _monitored(contents: Contents) -> dict[str, Array]:
+    """What monitors recorded, in the order in which they were given."""
+    found = contents.of("monitor")
+    if STEP not in found:
+        return {}
+    order = contents.file.settings.monitor or {}
+    return {STEP: found[STEP].astype(np.int64), **{name: found[name] for name in order}}
 
 
 def _evaluation(result: Result) -> Evaluation:

@@ -87,6 +87,8 @@ def arguments_of(
         raise RnnsimError("the criterion of this run is one of your own; give it by criterion=")
     if _another(file, changes):
         settings.pop("settings", None)  # it may be the name of another's
+    if "monitor" not in settings.keys() | changed.keys():
+        settings.pop("monitor_every", None)  # of functions, which are given with it
     return {**settings, **network, **made, **changed}
 
 
@@ -178,6 +180,10 @@ def _settings(written: Settings, arrays: Mapping[str, Array]) -> dict[str, Any]:
         }
         if not found["params"]:
             raise KeyError(f"array {begin}* in {folders.ARRAYS}")
+    if "monitor" in found:
+        found["monitor"] = {name: what for name, what in found["monitor"].items() if what != OWN}
+        if not found["monitor"]:
+            del found["monitor"]
     rate = found.get("learning_rate")
     if isinstance(rate, dict):
         found["learning_rate"] = {name: value_of(value, arrays) for name, value in rate.items()}

@@ -18,6 +18,7 @@ from rnnsim.runs.carrying_out import Around, carry_out
 from rnnsim.runs.keeping import kept_alone
 from rnnsim.runs.provenance import Provenance
 from rnnsim.runs.run_folder import with_prefix
+from rnnsim.training.as_data import OWN
 from rnnsim.training.best import Best
 from rnnsim.training.checkpoints import Checkpoint
 from rnnsim.training.evaluation import Evaluation
@@ -355,7 +356,9 @@ def contents_of(run: Run) -> run_folder.Contents:
     if run.best is not None:
         arrays |= with_prefix("best", run.best.params._asdict())
     if run.recorded is not None:
-        file.settings.monitor = run.recorded.names
+        file.settings.monitor = {
+            name: what if isinstance(what, str) else OWN for name, what in run.recorded.given.items()
+        }
         file.settings.monitor_every = run.recorded.every
         arrays |= with_prefix("monitor", {name: x.astype(float) for name, x in monitored.items()})
     if point is not None:

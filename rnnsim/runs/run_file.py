@@ -73,7 +73,7 @@ class Settings(msgspec.Struct):
     tailored: bool = False
     keep: str = "last"
     keep_every: Count | None = None
-    monitor: dict[str, str] | None = None
+    monitor: dict[str, str] | None = None  # the functions among them as OWN
     monitor_every: Count | None = None
     params: bool = False  # whether those to begin with are among the arrays
 

@@ -231,10 +231,7 @@ def arguments_to_repeat(original: Run | str | Path, changes: Mapping[str, Any]) 
     names = inspect.signature(run).parameters.keys() - {"options"}
     if not isinstance(original, Run):
         with folders.problem_reported(f"the run of {original} cannot be repeated"):
-            found = arguments_of(*read_file(original), changes, names)
-        if found.get("monitor") is None and "monitor_every" not in changes:
-            found.pop("monitor_every", None)  # of functions, which are not in the file
-        return found
+            return arguments_of(*read_file(original), changes, names)
     arrays: dict[str, Array] = {}
     experiment = original.experiment
     file = file_of(experiment, arrays)

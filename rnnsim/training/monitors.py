@@ -42,11 +42,6 @@ class Recorded(NamedTuple):
     given: dict[str, Any]
     every: int
 
-    @property
-    def names(self) -> dict[str, str]:
-        """Those that were given by name."""
-        return {name: what for name, what in self.given.items() if isinstance(what, str)}
-
     def again(self, monitor: Any) -> dict[str, Any]:
         """The same, once more, with functions for those that are not known any more.
 

@@ -83,7 +83,9 @@ def test_every_task_is_run_by_some_rule() -> None:
 
 
 @pytest.mark.parametrize("rule", RULES)
-def test_what_is_timed_is_what_users_call(rule: str, uncompiled: None) -> None:
+def test_what_is_timed_is_what_users_call(
+    rule: str, uncompiled: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Each benchmark of a rule does its work, through the public functions."""
     for benchmark, name in ((speed.Step(), "time_step"), (speed.Learn(), "time_learn")):
         benchmark.setup(rule, 4)
@@ -93,6 +95,29 @@ def test_what_is_timed_is_what_users_call(rule: str, uncompiled: None) -> None:
     calls.setup(rule, 4)
     for name in ("time_gradient", "time_gradient_function", "time_learner_step"):
         getattr(calls, name)(rule, 4)
+    monkeypatch.setattr(speed.Loop, "steps", 20)
+    loop = speed.Loop()
+    loop.setup(rule, 4)
+    loop.time_loop(rule, 4)
+    assert loop.trainer.step >= 20
+
+
+@pytest.mark.parametrize("pair", choices.pairs())
+def test_each_rule_runs_its_task_and_each_task_by_its_rule(pair: str, uncompiled: None) -> None:
+    """Every run that ``speed.WholeRun`` times, a few steps of it."""
+    trainer = speed.endless(*pair.split(" on "))
+    next(trainer.chunks(3))
+    assert trainer.step >= 3
+
+
+def test_each_benchmark_is_run_once_and_figures_of_every_rule() -> None:
+    """By ``benchmarks.check``, which leaves out what is timed of other rules."""
+    rows = Suite(select=check.select()).selection()
+    assert {name for name, _ in rows} == {*Suite().benchmarks}
+    timed = [params for name, params in rows if name == "speed.Step.time_step"]
+    assert timed == [(RULES[0], choices.SIZES[0])]
+    figures = {params[0] for name, params in rows if name == "figures.Learning.track_final_loss"}
+    assert figures == {*RULES}
 
 
 def test_a_strangers_rule_is_in_the_suites(stranger: Path) -> None:
@@ -458,7 +483,9 @@ def test_a_revision_that_is_not_there_is_one_line(
     )
 
 
-def test_a_strangers_rule_is_measured(stranger: Path) -> None:
+def test_a_strangers_rule_is_measured(stranger: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """But for instructions, of which test_instructions.py has more: valgrind is not found."""
+    monkeypatch.setenv("PATH", str(Path(sys.executable).parent))
     done = python("-m", "rnnsim", "bench", "one-step", "--quick", "--task", "flip-flop")
     assert done.returncode == 0, done.stderr
     assert "one-step [rnnsim-one-step 0.1.0], on flip-flop where a task is needed" in done.stdout

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 import naive_gru as oracle
+import numba
 import numpy as np
 import pytest
 from cases import PLAIN, TYPICAL, Sizes, assert_equal_gradients, drawn_sizes
@@ -358,6 +359,7 @@ def test_rtrl_is_bptt(n: int, T: int, B: int) -> None:
         assert_equal_gradients(wrong, expected, 1e-12)
 
 
+@pytest.mark.skipif(bool(numba.config.DISABLE_JIT), reason="thousands of steps in plain Python")
 def test_it_learns_delayed_xor() -> None:
     run = rnnsim.run("bptt", "delayed-xor", network="gru", seed=0, scheme="orthogonal", gain=0.9)
     assert run.solved_at is not None

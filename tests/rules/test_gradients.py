@@ -63,15 +63,16 @@ OPTIONS: dict[str, list[dict[str, Any]]] = {
 }
 VARIANTS = [(name, options) for name in EXACT for options in OPTIONS.get(name, [{}])]
 
-# Both readouts and all losses.
+# Both readouts, and two losses of different kinds.
 COMPILED = [
     ("tanh", "linear", "squared-error"),
     ("softplus", "units", "softmax-cross-entropy"),
-    ("relu", "linear", "logistic-cross-entropy"),
 ]
+KINKED = ("relu", "linear", "logistic-cross-entropy")
 # With these: each activation with each readout, each readout with each loss, each activation with two
 # losses.
 UNCOMPILED = [
+    KINKED,
     ("tanh", "units", "logistic-cross-entropy"),
     ("logistic", "linear", "softmax-cross-entropy"),
     ("logistic", "units", "squared-error"),
@@ -136,6 +137,13 @@ def test_exact_rules_are_the_derivative_of_the_loss(
     expected = differences_of_loss(case)
     for rule, options in VARIANTS if composition == COMPILED[0] else [("bptt", {})]:
         assert_equal_gradients(case.gradient(rule, **options).grads, expected, 1e-6, FLOOR)
+
+
+@pytest.mark.usefixtures("uncompiled")
+@settings(max_examples=max(1, EXAMPLES // 2), suppress_health_check=STILL)
+@given(sizes=drawn_sizes())
+def test_bptt_is_the_derivative_of_the_loss_on_either_side_of_a_kink(sizes: Sizes) -> None:
+    check_against_differences(away_from_kink(sizes, *KINKED), "bptt", {})
 
 
 @given(sizes=drawn_sizes(), width=st.integers(1, 13))

@@ -10,7 +10,7 @@ from rnnsim.testing import Check
 from rnnsim.testing.checking import rule_checks
 
 COMPILED = not numba.config.DISABLE_JIT
-DRAWS = 10_000 if COMPILED else 300
+DRAWS = 2_000 if COMPILED else 300  # test_unbiased.py has the mean over all signs
 RULES = [name for name, entry in installed().rules.items() if entry.distribution == "rnnsim"]
 
 

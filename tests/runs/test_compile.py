@@ -51,7 +51,6 @@ def empty(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.mark.parametrize(
     ("rule", "task"),
     [
-        ("bptt", "delayed-xor"),
         ("recurrent-backprop", "steady-state-xor"),
         ("fast-weights-1", "flip-flop"),
     ],

@@ -7,6 +7,8 @@ import pytest
 
 import rnnsim
 
+SEEDS = 4
+
 
 def distance(seed: int, rate: float) -> float:
     """Steer a plant to an aim that jumps: the mean squared distance in the last 1,000 of 3,000 steps.
@@ -29,11 +31,11 @@ def distance(seed: int, rate: float) -> float:
 
 
 def test_a_closed_loop_is_learnt(record_property: pytest.RecordProperty) -> None:
-    learnt = [distance(seed, 0.01) for seed in range(10)]
-    control = [distance(seed, 0.0) for seed in range(10)]
+    learnt = [distance(seed, 0.01) for seed in range(SEEDS)]
+    control = [distance(seed, 0.0) for seed in range(SEEDS)]
     record_property(
         "learning",
-        f"closed loop, rtrl: squared distance at most {max(learnt):.3g} on 10 seeds "
+        f"closed loop, rtrl: squared distance at most {max(learnt):.3g} on {SEEDS} seeds "
         f"(median {np.median(learnt):.3g}); with a learning rate of 0 at least {min(control):.3g}",
     )
     assert max(learnt) < 0.02 < min(control), (learnt, control)
