@@ -127,10 +127,12 @@ def _best(
 
 
 def _checkpoint(experiment: Experiment, contents: Contents) -> Checkpoint | None:
-    table = contents.file.checkpoint
+    table, result = contents.file.checkpoint, contents.file.result
     if table is None:
         return None
+    if result is not None and table.step > result.steps:
+        raise ValueError(f"its checkpoint is of step {table.step}, after {result.steps} steps")
     best = _best(experiment, contents.arrays, "checkpoint.best", table)
-    return Checkpoint(
-        table.step, table.seconds, contents.of("checkpoint"), table.data, best, table.records
-    )
+    arrays = contents.of("checkpoint")
+    arrays = {name: arrays[name] for name in arrays if not name.startswith("best.")}
+    return Checkpoint(table.step, table.seconds, arrays, table.data, best, table.records)

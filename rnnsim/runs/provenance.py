@@ -17,6 +17,7 @@ from rnnsim.training.experiment import Experiment
 from rnnsim.version import __version__
 
 PATIENCE = 2.0  # seconds for git to answer
+PROGRAMS = ("python", "numpy", "numba", "rnnsim")  # among the versions; others are of plugins
 
 
 class Provenance(msgspec.Struct):

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 from rnnsim import checks, files, folders, registry
 from rnnsim.errors import RnnsimError, UnknownName, nearest
 from rnnsim.options import Options
+from rnnsim.runs.provenance import PROGRAMS, Provenance
 from rnnsim.runs.run_file import NetworkTable, RunFile, Settings, parsed
 from rnnsim.runs.run_folder import FILE
 from rnnsim.training.as_data import OWN, Thing, network_of, value_of
@@ -17,6 +19,7 @@ from rnnsim.typing import Array
 TYPES: dict[str, Callable[[str], type[Options]]] = {
     "rule": registry.rule_type, "task": registry.task_type, "optimizer": optimizer_type,
 }  # fmt: skip
+KINDS = ("rule", "task", "network")
 MAKE: dict[str, Callable[[str, Mapping[str, Any]], Any]] = {
     "rule": registry.make_rule, "task": registry.make_task, "optimizer": make_optimizer,
 }  # fmt: skip
@@ -63,9 +66,18 @@ def arguments_of(
     RnnsimError
         If the file says of something only that it was given, and it is not given now; or if nothing has
         an option that is changed.
+    UnknownName
+        If a plugin is not installed; the message says which, if the file does.
     KeyError
         If an array is missing.
     """
+    with _absent_plugins_named(file.provenance):
+        return _arguments_of(file, arrays, changes, own)
+
+
+def _arguments_of(
+    file: RunFile, arrays: Mapping[str, Array], changes: Mapping[str, Any], own: Collection[str]
+) -> dict[str, Any]:
     changed = {name: value for name, value in changes.items() if name in own}
     things = {kind: _chosen(getattr(file, kind), changed.pop(kind, None)) for kind in TYPES}
     rule = things["rule"]
@@ -73,6 +85,8 @@ def arguments_of(
     kind = network.get("network")
     if kind is None and isinstance(rule, Thing):
         kind = registry.rule_type(rule.name).kind
+    if isinstance(kind, str):
+        registry.network_type(kind)  # there is one
     for name, value in changes.items():
         if name not in own:
             _set_option(name.replace("-", "_"), value, things, network, kind, changed)
@@ -90,6 +104,22 @@ def arguments_of(
     if "monitor" not in settings.keys() | changed.keys():
         settings.pop("monitor_every", None)  # of functions, which are given with it
     return {**settings, **network, **made, **changed}
+
+
+@contextmanager
+def _absent_plugins_named(provenance: Provenance | None) -> Iterator[None]:
+    """Where a name is unknown, say which distributions the run was made with are not installed."""
+    try:
+        yield
+    except UnknownName as error:
+        known = registry.installed()
+        here = {entry.distribution for kind in KINDS for entry in known.of(kind).values()}
+        made_with = provenance.versions if provenance else {}
+        absent = [f"{name} {made_with[name]}" for name in made_with if name not in {*here, *PROGRAMS}]
+        if not absent:
+            raise
+        raise UnknownName(f"{str(error).splitlines()[0]}\nthe run was made with {', '.join(absent)}, "
+                          "of which no plugin is installed") from None  # fmt: skip
 
 
 def _another(file: RunFile, changes: Mapping[str, Any]) -> bool:

@@ -212,7 +212,8 @@ class Run:
         settings |= {"params": self.params, "schedule": NAMES[schedule.kind], "seed": experiment.seed}
         if schedule.kind:
             settings["schedule_steps"] = schedule.steps
-        return Learner(experiment.network, experiment.rule, **{**settings, **changes})
+        made_of = {"network": experiment.network, "rule": experiment.rule}
+        return Learner(**{**made_of, **settings, **changes})
 
     # --- continued ---
 

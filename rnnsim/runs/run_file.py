@@ -118,6 +118,10 @@ class CheckpointTable(msgspec.Struct):
     best_step: Index | None = None
     best_loss: float | None = None
 
+    def __post_init__(self) -> None:
+        checks.real("seconds", self.seconds, at_least=0)
+        checks.real("best_loss", self.best_loss or 0.0)
+
 
 class RunFile(msgspec.Struct):
     """What ``run.toml`` holds."""
