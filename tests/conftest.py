@@ -219,10 +219,14 @@ def uncompiled(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def register_script(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Register the task ``script``, which is soon learnt and evaluated even uncompiled."""
+    """Register the task ``script``, which is soon evaluated uncompiled; and fill few rows ahead."""
     from plain_loop import Script
 
     from rnnsim import registry
+    from rnnsim.training import task_training
+
+    monkeypatch.setattr(task_training, "CHUNK", 16)
+    monkeypatch.setattr(task_training, "STREAM", 0)
 
     known = registry.installed()
     entry = registry.Entry(Script, "acme-tasks", "1.0")
