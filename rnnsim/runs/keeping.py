@@ -52,7 +52,7 @@ def interval(given: Any) -> Interval:
     """
     if given is None:
         return Interval(seconds=SECONDS, bounded=True)
-    if given == "never":
+    if isinstance(given, str) and given == "never":
         return NEVER
     if isinstance(given, str) and not re.fullmatch(r"[0-9]{1,16}", given):
         found = re.fullmatch(r"([0-9]+\.?[0-9]*|\.[0-9]+) ?(s|min|h)", given)

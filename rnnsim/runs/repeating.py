@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from rnnsim import checks, files, folders, registry
-from rnnsim.errors import RnnsimError, UnknownName, nearest
+from rnnsim.errors import RnnsimError, UnknownName, nearest, shown_path
 from rnnsim.options import Options
 from rnnsim.runs.provenance import PROGRAMS, Provenance
 from rnnsim.runs.run_file import NetworkTable, RunFile, Settings, parsed
@@ -40,7 +40,9 @@ def read_file(config: Any) -> tuple[RunFile, Mapping[str, Array]]:
             with path.open("rb") as opened:
                 content = files.read_at_most(opened, folders.MOST)
         except OSError as error:
-            raise RnnsimError(f"cannot read {path}: {error.strerror or error}") from None
+            why = error.strerror or error
+            raise RnnsimError(f"config is the file of a run, or its folder; {shown_path(path)} cannot "
+                              f"be read: {why}") from None  # fmt: skip
         file = parsed(folders.parsed_toml(content, path.name))
         has_arrays = not files.absent(path.parent, (folders.ARRAYS,))
         return file, folders.read(path.parent, (), "run")[1] if has_arrays else {}
@@ -127,7 +129,9 @@ def _another(file: RunFile, changes: Mapping[str, Any]) -> bool:
     names = {"rule": file.rule and file.rule.name, "task": file.task and file.task.name,
              "network": file.network and file.network.kind}  # fmt: skip
     return any(
-        name not in (None, OWN) and kind in changes and changes[kind] != name
+        name not in (None, OWN)
+        and kind in changes
+        and not (isinstance(changes[kind], str) and changes[kind] == name)
         for kind, name in names.items()
     )
 

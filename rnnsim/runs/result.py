@@ -255,6 +255,7 @@ class Run:
         RnnsimError
             If the run is at its end, or an argument is invalid.
         """
+        checks.boolean("progress", progress)
         experiment, checkpoint = self._continued(steps)
         monitors = None
         if self.recorded is not None:

@@ -11,7 +11,7 @@ from typing import Any
 from rnnsim import checks, folders
 from rnnsim.compiler import checking_bounds
 from rnnsim.criterion import Criterion
-from rnnsim.errors import RnnsimError, reports_memory
+from rnnsim.errors import RnnsimError, reports_memory, shown_path
 from rnnsim.network import Network
 from rnnsim.rule import Rule
 from rnnsim.runs.carrying_out import Around, carry_out
@@ -230,8 +230,9 @@ def arguments_to_repeat(original: Run | str | Path, changes: Mapping[str, Any]) 
     """The arguments of :func:`rnnsim.run` by which :func:`repeat` repeats a run."""
     names = inspect.signature(run).parameters.keys() - {"options"}
     if not isinstance(original, Run):
-        with folders.problem_reported(f"the run of {original} cannot be repeated"):
-            return arguments_of(*read_file(original), changes, names)
+        file, beside = read_file(original)
+        with folders.problem_reported(f"the run of {shown_path(original)} cannot be repeated"):
+            return arguments_of(file, beside, changes, names)
     arrays: dict[str, Array] = {}
     experiment = original.experiment
     file = file_of(experiment, arrays)
@@ -243,7 +244,9 @@ def arguments_to_repeat(original: Run | str | Path, changes: Mapping[str, Any]) 
     if file.network is not None and file.network.kind == OWN:
         own |= _network_arguments(experiment)
     if original.recorded is not None:
-        own |= {"monitor": original.recorded.given, "monitor_every": original.recorded.every}
+        own["monitor_every"] = original.recorded.every
+        if "monitor" not in changes:
+            own["monitor"] = original.recorded.again(None)
     return arguments_of(file, arrays, {**own, **changes}, names)
 
 
