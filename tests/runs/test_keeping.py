@@ -91,6 +91,12 @@ def test_checkpoints_are_at_the_end_of_windows_that_reach_a_multiple(
     assert run_differences(run, rnnsim.run(**BASE)) == []
 
 
+def test_how_often_a_run_is_kept_that_is_not_kept() -> None:
+    for every in (4, "1h", "never"):
+        with pytest.raises(RnnsimError, match="checkpoint_every is given, and the run is not kept"):
+            rnnsim.run(**BASE, checkpoint_every=every)
+
+
 def test_never_is_at_the_end_alone(tmp_path: Path, written: list[tuple[int, str, bool]]) -> None:
     rnnsim.run(**BASE, save=tmp_path / "run", checkpoint_every="never")
     assert written == [(40, "complete", True)]

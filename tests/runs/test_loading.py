@@ -116,7 +116,7 @@ def test_functions_among_monitors_are_known_by_name(tmp_path: Path) -> None:
     assert list(loaded.recorded.given.items()) == [("norm", None), ("W", "params.W"), ("again", None)]
     with pytest.raises(RnnsimError, match="monitor norm of this run is a function of your own; give it"):
         loaded.resume()
-    with pytest.raises(RnnsimError, match="this run has no monitor other"):
+    with pytest.raises(RnnsimError, match="this run has no monitor 'other'; there are norm, W, again"):
         loaded.resume(monitor={"norm": norm, "again": norm, "other": norm})
     whole = rnnsim.run(**BASE, monitor=given, monitor_every=4)
     resumed = loaded.resume(monitor={"norm": norm, "again": norm})

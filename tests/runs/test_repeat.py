@@ -222,6 +222,10 @@ def test_functions_among_monitors_are_in_no_folder(tmp_path: Path) -> None:
                    save=tmp_path)  # fmt: skip
         again = rnnsim.repeat(tmp_path)
         assert [name for name in again.monitored if name != "monitor_step"] == kept
+        with pytest.raises(RnnsimError, match="is a function of your own; give it by monitor="):
+            rnnsim.repeat(rnnsim.load(tmp_path))
+        more = rnnsim.repeat(rnnsim.load(tmp_path), monitor={"update": size_of_update})
+        assert len(more.metrics["update"]) == 3
         more = rnnsim.repeat(tmp_path, monitor={"update": size_of_update})
         assert len(more.metrics["update"]) == 3
 
@@ -240,7 +244,8 @@ def no_files(folder: Path) -> dict[str, Path]:
 
 
 WRONG = {
-    "missing.toml": "cannot read .*: No such file", "empty": r"cannot read .*run\.toml: No such file",
+    "missing.toml": r"config is the file of a run, or its folder; .*missing\.toml cannot be read: No",
+    "empty": r"empty.run\.toml cannot be read: No such file",
     "garbage.toml": "is no file of a run: ", "large.toml": "is no file of a run: .* more than",
     "learner.toml": "no table of a run's file is called 'kind'", "missing/run.toml": "No such file",
 }  # fmt: skip
