@@ -7,6 +7,7 @@ import platform
 import re
 import subprocess
 from datetime import UTC, datetime
+from importlib import metadata
 
 import msgspec
 import numpy as np
@@ -68,8 +69,6 @@ def now() -> datetime:
 
 def versions(experiment: Experiment) -> dict[str, str]:
     """Of Python, NumPy, Numba, rnnsim, and the packages of the rule, the task and the network."""
-    import numba
-
     known = registry.installed()
     entries = (
         known.rules.get(experiment.rule.name),
@@ -79,7 +78,7 @@ def versions(experiment: Experiment) -> dict[str, str]:
     return {
         "python": platform.python_version(),
         "numpy": np.__version__,
-        "numba": numba.__version__,
+        "numba": metadata.version("numba"),  # which is not imported before its settings are looked at
         **{entry.distribution: entry.version for entry in entries if entry},
         "rnnsim": __version__,
     }
