@@ -163,9 +163,15 @@ def _network_arguments(
     sizes = {name: value for name, value in sizes.items() if value is not None}
     if changed not in (None, written.kind):
         return {"network": changed, **sizes}
-    if written.kind == OWN or written.arguments or written.named:
-        return {"network": network_of(written, arrays, "run")}
     options = {**written.options, **written.initial_weights}
+    if written.kind == OWN or written.arguments or written.named:
+        if sizes or options:
+            raise RnnsimError("the network of this run is made of its arguments; sizes and options are "
+                              "among them, and not beside them")  # fmt: skip
+        return {"network": network_of(written, arrays, "run")}
+    choices = registry.network_type(written.kind).choices
+    for name in options:
+        checks.known_name(f"option of {choices.name}", name, choices.defaults())
     return {
         "network": written.kind, **sizes,
         **{name: value_of(value, arrays) for name, value in options.items()},

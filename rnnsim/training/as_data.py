@@ -113,6 +113,8 @@ def value_as_data(value: Any, name: str, arrays: dict[str, Array]) -> Any:
         value = value.item()
     if isinstance(value, np.dtype) or (isinstance(value, type) and issubclass(value, np.generic)):
         return np.dtype(value).name
+    if isinstance(value, str) and any("\ud800" <= letter <= "\udfff" for letter in value):
+        raise TypeError(f"{value!r} cannot be written")  # such as the name of a file of other bytes
     if isinstance(value, PLAIN):
         return value
     if isinstance(value, tuple | list | range):
