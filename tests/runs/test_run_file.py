@@ -27,9 +27,11 @@ from rnnsim.registry import installed
 from rnnsim.runs.loading import OF_RUN
 from rnnsim.runs.repeating import arguments_of
 from rnnsim.runs.run_file import RunFile, file_of, parsed
+from rnnsim.training.as_data import OWN, thing_as_data
 from rnnsim.training.experiment import Experiment, configure, configure_from, suits
 from rnnsim.training.optimizers import OPTIMIZERS, SGD
 from rnnsim_rules.truncated_bptt import TruncatedBPTT
+from rnnsim_tasks.table import Table
 
 pytestmark = pytest.mark.usefixtures("uncompiled")
 
@@ -283,6 +285,16 @@ def test_functions_of_ones_own_of_a_kind_of_network_are_asked_for() -> None:
     assert set(differences(experiment, found)) <= {"sized", "init"}
 
 
+def test_a_file_of_a_name_that_no_file_holds_is_asked_for() -> None:
+    for name in ("table\udcff.csv", "table\u00e9.csv", "\U0001f600"):
+        arrays: dict[str, np.ndarray] = {}
+        data = thing_as_data(Table(path=name), installed().tasks, arrays)
+        written = parsed(folders.parsed_toml(folders.toml_file({"task": data}), "run.toml")).task
+        assert written is not None
+        assert written.options.get("path") == (name if name.isprintable() else None)
+        assert written.name == ("table" if name.isprintable() else OWN)
+
+
 def test_none_in_place_of_another_default_is_not_lost(monkeypatch: pytest.MonkeyPatch) -> None:
     class Bounded(TruncatedBPTT, frozen=True):
         name = "bounded"
@@ -380,9 +392,17 @@ def test_what_is_wrong_in_a_file_is_said(text: str) -> None:
 def test_an_option_that_a_thing_does_not_have_is_named() -> None:
     with pytest.raises(RnnsimError, match="no option of truncated-bptt is called 'hh'"):
         made_of(b'rule = {name = "truncated-bptt", options = {hh = 3}}\ntask = "delayed-xor"')
-    with pytest.raises(RnnsimError, match=r"no option of .*recurrent network is called 'leek'"):
-        made_of(b'rule = "bptt"\ntask = "delayed-xor"\n'
-                b'[network]\nkind = "recurrent"\noptions = {leek = 0.1}')  # fmt: skip
+    network = b'rule = "bptt"\ntask = "delayed-xor"\n[network]\nkind = "recurrent"\n'
+    for name in (b"leek", b"seed", b"network"):  # none is an argument of the run
+        text = network + b"options = {%b = 1}" % name
+        with pytest.raises(
+            RnnsimError, match=rf"no option of recurrent network is called '{name.decode()}'"
+        ):
+            made_of(text)
+    assert made_of(network + b"options = {leak = 1}").network.leak == 1
+    with pytest.raises(RnnsimError, match="the network of this run is made of its arguments; sizes and"):
+        made_of(network + b"arguments = [2, 3, 1]\nhidden = 4")
+    assert made_of(network + b"arguments = [2, 3, 1]").network.n_hidden == 3
 
 
 def test_what_another_version_says_is_left_out_with_a_note() -> None:
