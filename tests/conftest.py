@@ -155,7 +155,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark what runs uncompiled in any case, so that it can be chosen; let the longest come first."""
     for item in items:
-        if "uncompiled" in getattr(item, "fixturenames", ()):
+        if {"uncompiled", "soon"} & {*getattr(item, "fixturenames", ())}:
             item.add_marker("uncompiled")
     items.sort(key=lambda item: turn_of(item.nodeid))
 
@@ -234,15 +234,9 @@ def register_script(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(registry, "installed", lambda: with_it)
 
 
-@pytest.fixture
-def script(monkeypatch: pytest.MonkeyPatch) -> None:
-    """There is the task ``script``."""
-    register_script(monkeypatch)
-
-
 @pytest.fixture(scope="module")
 def soon() -> Iterator[None]:
-    """The same, uncompiled, for what the tests of a module have in common."""
+    """There is the task ``script``, uncompiled, also for what the tests of a module have in common."""
     with pytest.MonkeyPatch.context() as monkeypatch:
         register_script(monkeypatch)
         monkeypatch.setattr(numba.config, "DISABLE_JIT", 1)

@@ -497,6 +497,6 @@ class Mine(SGD, frozen=True):
 def test_an_optimizer_of_ones_own_is_given_again(tmp_path: Path) -> None:
     net = rnnsim.RecurrentNetwork(2, 3, 1)
     Learner(net, optimizer=Mine(), learning_rate=0.5).save(tmp_path)
-    with pytest.raises(RnnsimError, match=r"^the optimizer of this learner is .* give it by optimizer=$"):
+    with pytest.raises(RnnsimError, match=r"the optimizer of this learner is .* by optimizer=$"):
         Learner.load(tmp_path)
     assert Learner.load(tmp_path, optimizer=Mine()).optimizer == Mine()
