@@ -33,7 +33,10 @@ DEEPEST = 8  # levels of tables
 PLAIN = (bool, int, float, str, datetime.datetime)
 
 # SystemError: what older versions of msgspec raise of a whole number that no float can be
-DAMAGES = (ValueError, KeyError, TypeError, RecursionError, SystemError, csv.Error, msgspec.MsgspecError)
+DAMAGES = (
+    ValueError, LookupError, TypeError, RecursionError, OverflowError, SystemError, csv.Error,
+    msgspec.MsgspecError,
+)  # fmt: skip
 
 
 # --- the folder ---------------------------------------------------------------------------------------

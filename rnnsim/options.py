@@ -16,7 +16,7 @@ from rnnsim.errors import RnnsimError, shown
 Positive = Annotated[float, msgspec.Meta(gt=0)]
 Count = Annotated[int, msgspec.Meta(ge=1)]
 WORDS = {"int": "a whole number", "float": "a number", "bool": "true or false",
-         "str": "text", "null": "none"}  # fmt: skip
+         "str": "text", "null": "none", "object": "a table", "array": "a list"}  # fmt: skip
 
 
 def _number(value: Any) -> Any:
@@ -24,6 +24,18 @@ def _number(value: Any) -> Any:
     if isinstance(value, np.generic):
         return value.item()
     return re.sub(r"^([+-]?)\.(?=\d)", r"\g<1>0.", value) if isinstance(value, str) else value
+
+
+def explained(message: str) -> tuple[str, str]:
+    """A message of msgspec in our words, and the path to what it is about; empty if it says none."""
+    what, _, path = message.partition(" - at `$.")
+    if not path:
+        return what, ""
+    what = re.sub(r", got `.*`$", "", what)
+    for kind, words in WORDS.items():
+        what = re.sub(rf"\b{kind}\b", words, what)
+    what = what.replace(" | ", " or ").replace("`", "")
+    return f"{what[:1].lower()}{what[1:]}", path.rstrip("`")
 
 
 @cache
@@ -93,18 +105,14 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     @classmethod
     def _explained(cls, message: str, given: Mapping[str, Any]) -> str:
         """Write a message of msgspec in our words."""
-        what, _, path = message.partition(" - at `$.")
+        what, path = explained(message)
         if not path:  # an error of several options together
             return what
-        name = path.rstrip("`").split("[")[0]
-        what = re.sub(r", got `.*`$", "", what)
-        for kind, words in WORDS.items():
-            what = re.sub(rf"\b{kind}\b", words, what)
-        what = what.replace(" | ", " or ").replace("`", "")
+        name = path.split("[")[0]
         if choices := cls.choices_of(name):
             what = f"it is one of {', '.join(choices)}"
         value = shown(given.get(name))
-        return f"option {name} of {cls.name} is {value}: {what[0].lower()}{what[1:]}"
+        return f"option {name} of {cls.name} is {value}: {what}"
 
     @classmethod
     def _check_size(cls, name: str, value: Any) -> None:

@@ -5,6 +5,7 @@ Which tests a process runs where several share them; and that none waits for eve
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import shutil
 import signal
@@ -154,7 +155,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark what runs uncompiled in any case, so that it can be chosen; let the longest come first."""
     for item in items:
-        if "uncompiled" in getattr(item, "fixturenames", ()):
+        if {"uncompiled", "soon"} & {*getattr(item, "fixturenames", ())}:
             item.add_marker("uncompiled")
     items.sort(key=lambda item: turn_of(item.nodeid))
 
@@ -215,6 +216,31 @@ def nothing_is_left_behind() -> Iterator[None]:
 def uncompiled(monkeypatch: pytest.MonkeyPatch) -> None:
     """Run kernels as the plain Python that they are, where compiling them would only take time."""
     monkeypatch.setattr(numba.config, "DISABLE_JIT", 1)
+
+
+def register_script(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Register the task ``script``, which is soon evaluated uncompiled; and fill few rows ahead."""
+    from plain_loop import Script
+
+    from rnnsim import registry
+    from rnnsim.training import task_training
+
+    monkeypatch.setattr(task_training, "CHUNK", 16)
+    monkeypatch.setattr(task_training, "STREAM", 0)
+
+    known = registry.installed()
+    entry = registry.Entry(Script, "acme-tasks", "1.0")
+    with_it = dataclasses.replace(known, tasks={**known.tasks, Script.name: entry})
+    monkeypatch.setattr(registry, "installed", lambda: with_it)
+
+
+@pytest.fixture(scope="module")
+def soon() -> Iterator[None]:
+    """There is the task ``script``, uncompiled, also for what the tests of a module have in common."""
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        register_script(monkeypatch)
+        monkeypatch.setattr(numba.config, "DISABLE_JIT", 1)
+        yield
 
 
 def wave(rows: int = 500) -> np.ndarray:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import math
+import tempfile
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
@@ -79,6 +80,10 @@ def print_nothing(seen: Any) -> None:
 
 
 EXPERIMENT = configure(**SMALL)
+CHECKPOINT_EVERY = [
+    *ANYTHING, 0, -1, 1.5, math.nan, 10**30, "", "often", "0", "0s", "30x", "9" * 5000, "\ud800",
+    "nul\0", "two\nlines", "x" * 10_000,
+]  # fmt: skip
 CURVE = {"step": np.array([4, 8]), "loss": np.ones(2), "error": np.ones(2)}
 RUN = rnnsim.Run(
     EXPERIMENT, EXPERIMENT.initial_params(), None, 8, 1.0, Evaluation(1.0, 1.0), metrics=CURVE
@@ -89,6 +94,10 @@ with patch.object(numba.config, "DISABLE_JIT", 1):
         EXPERIMENT, ("bptt", "rtrl"), CURVE["step"], *np.ones((2, 1, 2, 2, 2)), np.ones((1, 2, 2)),
         *np.ones((2, 1, 2)), *np.ones((2, 2)),
     )  # fmt: skip
+    # one that can go on, and its folder, which is removed at the end of the process
+    KEPT = tempfile.TemporaryDirectory(prefix="rnnsim-tests-")
+    STOPPED = rnnsim.run(**{**SMALL, "hidden": N}, monitor="state", save=KEPT.name, callback_every=4,
+                         callback=lambda seen: bool(seen.step >= 4))  # fmt: skip
     LEARNER, FUNCTION = rnnsim.Learner(NET, batch=B), rnnsim.gradient_function(NET)
 ODD_ROW = [*ARRAY, np.zeros(M + 1), np.zeros((B, M + 1)), np.full((B, M), np.nan), np.zeros((1, B, M))]
 
@@ -223,7 +232,7 @@ TABLE: dict[Callable[..., Any], tuple[dict[str, Any], dict[str, list[Any]]]] = {
     LEARNER.save: ({"folder": "learner"}, {"folder": [*PATH, None]}),
     rnnsim.Learner.load: (
         {"folder": "no such folder"},
-        {"folder": [*PATH, None, "no such folder"], "network": [], "rule": []},
+        {"folder": [*PATH, None, "no such folder"], "network": [], "rule": [], "optimizer": []},
     ),
     partial(rnnsim.gradient, SINGLE): (
         {"params": PARAMS, "inputs": U, "targets": D},
@@ -297,7 +306,37 @@ TABLE: dict[Callable[..., Any], tuple[dict[str, Any], dict[str, list[Any]]]] = {
     RUN.plot_behaviour: (
         {}, {"path": [*PATH, "curve"], "steps": [*WHOLE, None, 0, 1]},
     ),
-    rnnsim.load: ({}, {"folder": [*PATH, None, "no such folder"]}),
+    STOPPED.predict: (
+        {"inputs": U},
+        {"inputs": [*ARRAY, None], "params": odd_params()[1:], "resets": ARRAY, "initial_state": ARRAY},
+    ),
+    STOPPED.learner: ({}, {}),
+    STOPPED.resume: (
+        {"callback": print_nothing},
+        {
+            "steps": [*WHOLE, 0, 3, 4],
+            "monitor": [*NAME, {"f": 3}, {"state": 3}, {"state": lambda seen: 1j}, {1: "state"}],
+            "callback": [*NAME, [print_nothing, 3], lambda: None, lambda seen: 1],
+            "callback_every": [*WHOLE, 0],
+            "log": [*PATH, ".", "no/such/log"],
+            "save": PATH,
+            "checkpoint_every": [*CHECKPOINT_EVERY, 4],
+            "progress": [*TRUTH, None],
+        },
+    ),
+    STOPPED.save: ({"folder": KEPT.name}, {"folder": [*PATH, None]}),
+    rnnsim.load: (
+        {"folder": KEPT.name},
+        {
+            "folder": [*PATH, None, "no such folder"],
+            "rule": [*NAME, BPTT, DelayedXor()],
+            "task": [*NAME, DelayedXor, BPTT()],
+            "network": [*NETWORK, rnnsim.RecurrentNetwork, rnnsim.RecurrentNetwork(5, 2, 1)],
+            "optimizer": [*NAME, OPTIMIZERS["adam"], BPTT()],
+            "criterion": NAME,
+        },
+    ),
+    rnnsim.repeat: ({"original": STOPPED}, {"original": [*PATH, None, "no such file", "."]}),
     rnnsim.run: (
         {**SMALL, "monitor": "state", "callback": print_nothing},
         {
@@ -324,6 +363,8 @@ TABLE: dict[Callable[..., Any], tuple[dict[str, Any], dict[str, list[Any]]]] = {
             "stop": [*TRUTH, None],
             "tailored": [*TRUTH, None],
             "keep": [*NAME, None],
+            "keep_every": [*WHOLE, 0],
+            "checkpoint_every": [*CHECKPOINT_EVERY, 4],
             "monitor": [*NAME, ["state", 3], {"f": 3}, {"f": "xyzzy"}, {1: "state"}, {"loss": "state"},
                         {"f": lambda: 1}, {"f": lambda seen: 1j}],
             "monitor_every": [*WHOLE, 0],
@@ -369,6 +410,7 @@ ALIASES = {
     "networks": ("network", "kind"),
     "reference": ("rule",),
     "folder": ("saved run", "saved learner"),
+    "original": ("file of a run",),
     "u": ("inputs",),
     "path": ("draw", "figure", "comparison"),
     "rules": ("rule", "option"),

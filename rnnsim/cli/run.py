@@ -15,7 +15,20 @@ from rnnsim.folders import check_writable
 from rnnsim.runs.running import arguments_to_repeat, run
 
 
-@click.command("run")
+class RunCommand(click.Command):
+    """Needs a rule and a task, unless a file says them."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        rest = super().parse_args(ctx, args)
+        given = ctx.params
+        if not ctx.resilient_parsing and given["config"] is None and given["task"] is None:
+            raise click.MissingParameter(
+                ctx=ctx, param_hint="RULE TASK, or --config FILE", param_type="argument"
+            )
+        return rest
+
+
+@click.command("run", cls=RunCommand)
 @click.argument("rule", required=False)
 @click.argument("task", required=False)
 @choices
@@ -71,8 +84,6 @@ def command(
     if save is not None:
         check_writable(save)
     if config is None:
-        if rule is None or task is None:
-            raise click.MissingParameter(param_hint="RULE TASK, or --config FILE", param_type="argument")
         arguments = {**given, "rule": rule, "task": task, "stop": not no_stop}
     else:
         arguments = {name: given[name] for name in given if _is_given(context, name)}

@@ -62,6 +62,8 @@ def carry_out(
     every = interval(around.checkpoint_every)
     callbacks = callbacks_of(around.callback, around.callback_every)
     path = None if around.save is None else checks.path("save, the folder of a run,", around.save)
+    if path is None and around.checkpoint_every is not None:
+        raise RnnsimError("checkpoint_every is given, and the run is not kept: give save, too")
     asked = Asked()
 
     def write(trainer: TaskTraining, durable: bool) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import time
 import warnings
@@ -51,14 +52,15 @@ def interval(given: Any) -> Interval:
     """
     if given is None:
         return Interval(seconds=SECONDS, bounded=True)
-    if given == "never":
+    if isinstance(given, str) and given == "never":
         return NEVER
-    if isinstance(given, str) and not given.isdecimal():
-        found = re.fullmatch(r"(\d+\.?\d*|\.\d+) ?(s|min|h)", given)
-        if found is None or float(found[1]) == 0:
+    if isinstance(given, str) and not re.fullmatch(r"[0-9]{1,16}", given):
+        found = re.fullmatch(r"([0-9]+\.?[0-9]*|\.[0-9]+) ?(s|min|h)", given)
+        seconds = float(found[1]) * UNITS[found[2]] if found else 0.0
+        if not 0 < seconds < math.inf:
             raise RnnsimError(f"checkpoint_every is {shown(given)}; it is a number of steps, a time "
                               "such as 30s, 5min or 1h, or never")  # fmt: skip
-        return Interval(seconds=float(found[1]) * UNITS[found[2]])
+        return Interval(seconds=seconds)
     steps = int(given) if isinstance(given, str) else given
     return Interval(steps=checks.whole("checkpoint_every", steps, 1, checks.LARGEST))
 

@@ -28,6 +28,7 @@ from rnnsim.training.evaluation import Evaluation
 from rnnsim.training.experiment import Experiment, configure, configure_from
 from rnnsim.training.loop_arrays import params_of
 from rnnsim.training.monitors import STEP, Recorded
+from rnnsim.training.optimizers import Optimizer
 from rnnsim.typing import Array
 
 OF_RUN = {"monitor", "monitor_every"}  # arguments of a run that are no part of its configuration
@@ -39,6 +40,7 @@ def load(
     rule: Rule | None = None,
     task: Task | None = None,
     network: Network | None = None,
+    optimizer: Optimizer | None = None,
     criterion: Any = None,
 ) -> Run:
     """Make the run of a folder that one was saved in, or is running in: it can be asked, and go on.
@@ -46,7 +48,7 @@ def load(
     Parameters
     ----------
     folder : path
-    rule, task, network, criterion : optional
+    rule, task, network, optimizer, criterion : optional
         Where they are registered nowhere, or have functions of your own, which are not in the folder.
 
     Returns
@@ -59,7 +61,8 @@ def load(
         If the folder holds no run, a file in it is damaged, or a part of the run has to be given.
     """
     contents = run_folder.read(folder)
-    given = {"rule": rule, "task": task, "network": network, "criterion": criterion}
+    given = {"rule": rule, "task": task, "network": network, "optimizer": optimizer,
+             "criterion": criterion}  # fmt: skip
     path = checks.path("the folder of a run", folder)
     with folders.problem_reported(f"{path} holds a damaged run"):
         return _run_of(contents, {name: x for name, x in given.items() if x is not None}, path)
@@ -124,10 +127,12 @@ def _best(
 
 
 def _checkpoint(experiment: Experiment, contents: Contents) -> Checkpoint | None:
-    table = contents.file.checkpoint
+    table, result = contents.file.checkpoint, contents.file.result
     if table is None:
         return None
+    if result is not None and table.step > result.steps:
+        raise ValueError(f"its checkpoint is of step {table.step}, after {result.steps} steps")
     best = _best(experiment, contents.arrays, "checkpoint.best", table)
-    return Checkpoint(
-        table.step, table.seconds, contents.of("checkpoint"), table.data, best, table.records
-    )
+    arrays = contents.of("checkpoint")
+    arrays = {name: arrays[name] for name in arrays if not name.startswith("best.")}
+    return Checkpoint(table.step, table.seconds, arrays, table.data, best, table.records)

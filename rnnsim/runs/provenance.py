@@ -7,6 +7,7 @@ import platform
 import re
 import subprocess
 from datetime import UTC, datetime
+from importlib import metadata
 
 import msgspec
 import numpy as np
@@ -17,6 +18,7 @@ from rnnsim.training.experiment import Experiment
 from rnnsim.version import __version__
 
 PATIENCE = 2.0  # seconds for git to answer
+PROGRAMS = ("python", "numpy", "numba", "rnnsim")  # among the versions; others are of plugins
 
 
 class Provenance(msgspec.Struct):
@@ -67,8 +69,6 @@ def now() -> datetime:
 
 def versions(experiment: Experiment) -> dict[str, str]:
     """Of Python, NumPy, Numba, rnnsim, and the packages of the rule, the task and the network."""
-    import numba
-
     known = registry.installed()
     entries = (
         known.rules.get(experiment.rule.name),
@@ -78,7 +78,7 @@ def versions(experiment: Experiment) -> dict[str, str]:
     return {
         "python": platform.python_version(),
         "numpy": np.__version__,
-        "numba": numba.__version__,
+        "numba": metadata.version("numba"),  # which is not imported before its settings are looked at
         **{entry.distribution: entry.version for entry in entries if entry},
         "rnnsim": __version__,
     }

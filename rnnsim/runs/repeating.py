@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 from rnnsim import checks, files, folders, registry
-from rnnsim.errors import RnnsimError, UnknownName, nearest
+from rnnsim.errors import RnnsimError, UnknownName, nearest, shown_path
 from rnnsim.options import Options
+from rnnsim.runs.provenance import PROGRAMS, Provenance
 from rnnsim.runs.run_file import NetworkTable, RunFile, Settings, parsed
 from rnnsim.runs.run_folder import FILE
 from rnnsim.training.as_data import OWN, Thing, network_of, value_of
@@ -17,6 +19,7 @@ from rnnsim.typing import Array
 TYPES: dict[str, Callable[[str], type[Options]]] = {
     "rule": registry.rule_type, "task": registry.task_type, "optimizer": optimizer_type,
 }  # fmt: skip
+KINDS = ("rule", "task", "network")
 MAKE: dict[str, Callable[[str, Mapping[str, Any]], Any]] = {
     "rule": registry.make_rule, "task": registry.make_task, "optimizer": make_optimizer,
 }  # fmt: skip
@@ -32,12 +35,14 @@ def read_file(config: Any) -> tuple[RunFile, Mapping[str, Array]]:
     """
     path = checks.path("config, the file of a run,", config)
     path = path / FILE if path.is_dir() else path
-    try:
-        with path.open("rb") as opened:
-            content = files.read_at_most(opened, folders.MOST)
-    except OSError as error:
-        raise RnnsimError(f"cannot read {path}: {error.strerror or error}") from None
     with folders.problem_reported(f"{path} is no file of a run"):
+        try:
+            with path.open("rb") as opened:
+                content = files.read_at_most(opened, folders.MOST)
+        except OSError as error:
+            why = error.strerror or error
+            raise RnnsimError(f"config is the file of a run, or its folder; {shown_path(path)} cannot "
+                              f"be read: {why}") from None  # fmt: skip
         file = parsed(folders.parsed_toml(content, path.name))
         has_arrays = not files.absent(path.parent, (folders.ARRAYS,))
         return file, folders.read(path.parent, (), "run")[1] if has_arrays else {}
@@ -63,9 +68,18 @@ def arguments_of(
     RnnsimError
         If the file says of something only that it was given, and it is not given now; or if nothing has
         an option that is changed.
+    UnknownName
+        If a plugin is not installed; the message says which, if the file does.
     KeyError
         If an array is missing.
     """
+    with _absent_plugins_named(file.provenance):
+        return _arguments_of(file, arrays, changes, own)
+
+
+def _arguments_of(
+    file: RunFile, arrays: Mapping[str, Array], changes: Mapping[str, Any], own: Collection[str]
+) -> dict[str, Any]:
     changed = {name: value for name, value in changes.items() if name in own}
     things = {kind: _chosen(getattr(file, kind), changed.pop(kind, None)) for kind in TYPES}
     rule = things["rule"]
@@ -73,14 +87,53 @@ def arguments_of(
     kind = network.get("network")
     if kind is None and isinstance(rule, Thing):
         kind = registry.rule_type(rule.name).kind
+    if isinstance(kind, str):
+        registry.network_type(kind)  # there is one
     for name, value in changes.items():
         if name not in own:
-            _set_option(name.replace("-", "_"), value, things, network, kind)
+            _set_option(name.replace("-", "_"), value, things, network, kind, changed)
+    for kind_of_thing in ("rule", "task"):
+        if things[kind_of_thing] is None:
+            raise RnnsimError(
+                f"the file says no {kind_of_thing} of the run; give it by {kind_of_thing}="
+            )
     made = {kind: _made(kind, thing, arrays) for kind, thing in things.items() if thing is not None}
     settings = _settings(file.settings, arrays)
-    if {"rule", "task", "network"} & changes.keys():
+    if settings.get("criterion") == OWN and "criterion" not in changed:
+        raise RnnsimError("the criterion of this run is one of your own; give it by criterion=")
+    if _another(file, changes):
         settings.pop("settings", None)  # it may be the name of another's
+    if "monitor" not in settings.keys() | changed.keys():
+        settings.pop("monitor_every", None)  # of functions, which are given with it
     return {**settings, **network, **made, **changed}
+
+
+@contextmanager
+def _absent_plugins_named(provenance: Provenance | None) -> Iterator[None]:
+    """Where a name is unknown, say which distributions the run was made with are not installed."""
+    try:
+        yield
+    except UnknownName as error:
+        known = registry.installed()
+        here = {entry.distribution for kind in KINDS for entry in known.of(kind).values()}
+        made_with = provenance.versions if provenance else {}
+        absent = [f"{name} {made_with[name]}" for name in made_with if name not in {*here, *PROGRAMS}]
+        if not absent:
+            raise
+        raise UnknownName(f"{str(error).splitlines()[0]}\nthe run was made with {', '.join(absent)}, "
+                          "of which no plugin is installed") from None  # fmt: skip
+
+
+def _another(file: RunFile, changes: Mapping[str, Any]) -> bool:
+    """Whether there is another rule, task or network than the file says, if it does."""
+    names = {"rule": file.rule and file.rule.name, "task": file.task and file.task.name,
+             "network": file.network and file.network.kind}  # fmt: skip
+    return any(
+        name not in (None, OWN)
+        and kind in changes
+        and not (isinstance(changes[kind], str) and changes[kind] == name)
+        for kind, name in names.items()
+    )
 
 
 def _chosen(written: Thing | None, changed: Any) -> Any:
@@ -110,9 +163,15 @@ def _network_arguments(
     sizes = {name: value for name, value in sizes.items() if value is not None}
     if changed not in (None, written.kind):
         return {"network": changed, **sizes}
-    if written.kind == OWN or written.arguments or written.named:
-        return {"network": network_of(written, arrays, "run")}
     options = {**written.options, **written.initial_weights}
+    if written.kind == OWN or written.arguments or written.named:
+        if sizes or options:
+            raise RnnsimError("the network of this run is made of its arguments; sizes and options are "
+                              "among them, and not beside them")  # fmt: skip
+        return {"network": network_of(written, arrays, "run")}
+    choices = registry.network_type(written.kind).choices
+    for name in options:
+        checks.known_name(f"option of {choices.name}", name, choices.defaults())
     return {
         "network": written.kind, **sizes,
         **{name: value_of(value, arrays) for name, value in options.items()},
@@ -120,8 +179,9 @@ def _network_arguments(
 
 
 def _set_option(
-    name: str, value: Any, things: dict[str, Any], network: dict[str, Any], kind: Any
-) -> None:
+    name: str, value: Any, things: dict[str, Any], network: dict[str, Any], kind: Any,
+    passed_on: dict[str, Any],
+) -> None:  # fmt: skip
     """Let the rule, the task, the optimizer or the network that has an option have this value."""
     owners: dict[str, type[Options]] = {
         of: TYPES[of](thing.name) for of, thing in things.items() if isinstance(thing, Thing)
@@ -130,6 +190,9 @@ def _set_option(
     if choices is not None:
         owners["network"] = choices
     having = [of for of, owner in owners.items() if name in owner.defaults()]
+    if not having and (kind is None or things["optimizer"] is None):
+        passed_on[name] = value  # it may be of what the task suggests
+        return
     if not having:
         known = [option for owner in owners.values() for option in owner.defaults()]
         raise UnknownName(nearest("option of this run", name, known))
@@ -155,13 +218,13 @@ def _settings(written: Settings, arrays: Mapping[str, Array]) -> dict[str, Any]:
         found["params"] = {
             name.removeprefix(begin): array for name, array in arrays.items() if name.startswith(begin)
         }
+        if not found["params"]:
+            raise KeyError(f"array {begin}* in {folders.ARRAYS}")
     if "monitor" in found:
         found["monitor"] = {name: what for name, what in found["monitor"].items() if what != OWN}
         if not found["monitor"]:
-            del found["monitor"], found["monitor_every"]
+            del found["monitor"]
     rate = found.get("learning_rate")
     if isinstance(rate, dict):
         found["learning_rate"] = {name: value_of(value, arrays) for name, value in rate.items()}
-    if found.get("criterion") == OWN:
-        raise RnnsimError("the criterion of this run is one of your own; give it by criterion=")
     return {name: value for name, value in found.items() if value is not None}

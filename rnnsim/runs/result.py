@@ -212,7 +212,8 @@ class Run:
         settings |= {"params": self.params, "schedule": NAMES[schedule.kind], "seed": experiment.seed}
         if schedule.kind:
             settings["schedule_steps"] = schedule.steps
-        return Learner(experiment.network, experiment.rule, **{**settings, **changes})
+        made_of = {"network": experiment.network, "rule": experiment.rule}
+        return Learner(**{**made_of, **settings, **changes})
 
     # --- continued ---
 
@@ -254,6 +255,7 @@ class Run:
         RnnsimError
             If the run is at its end, or an argument is invalid.
         """
+        checks.boolean("progress", progress)
         experiment, checkpoint = self._continued(steps)
         monitors = None
         if self.recorded is not None:

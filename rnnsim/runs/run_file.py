@@ -12,15 +12,16 @@ what it does not say is what the task suggests::
 from __future__ import annotations
 
 import math
+import re
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Annotated, Any, get_args
 
 import msgspec
 
 from rnnsim import checks, registry
-from rnnsim.errors import RnnsimWarning
-from rnnsim.options import Count
+from rnnsim.errors import RnnsimWarning, nearest, shown
+from rnnsim.options import Count, explained
 from rnnsim.runs.provenance import Provenance
 from rnnsim.training.as_data import (
     OWN,
@@ -31,6 +32,7 @@ from rnnsim.training.as_data import (
     thing_as_data,
 )
 from rnnsim.training.experiment import Experiment
+from rnnsim.training.optimizers import OPTIMIZERS
 from rnnsim.training.schedules import NAMES
 from rnnsim.typing import Array
 from rnnsim.version import __version__
@@ -76,11 +78,11 @@ class Settings(msgspec.Struct):
     params: bool = False  # whether those to begin with are among the arrays
 
     def __post_init__(self) -> None:
-        rates = self.learning_rate
-        rate = rates if isinstance(rates, float) else 0.0
-        clip = 1.0 if self.clip is None else self.clip
-        if not (0 <= rate < math.inf and clip > 0 and 0 <= self.weight_decay < math.inf):
-            raise ValueError(f"a learning rate of {rates}, clip {clip}, decay {self.weight_decay}")
+        if isinstance(self.learning_rate, float):
+            checks.real("learning_rate", self.learning_rate, at_least=0)
+        if self.clip not in (None, math.inf):
+            checks.real("clip", self.clip, above=0)
+        checks.real("weight_decay", self.weight_decay, at_least=0)
 
 
 class Result(msgspec.Struct):
@@ -115,6 +117,10 @@ class CheckpointTable(msgspec.Struct):
     data: dict[str, str] = {}
     best_step: Index | None = None
     best_loss: float | None = None
+
+    def __post_init__(self) -> None:
+        checks.real("seconds", self.seconds, at_least=0)
+        checks.real("best_loss", self.best_loss or 0.0)
 
 
 class RunFile(msgspec.Struct):
@@ -156,7 +162,7 @@ def file_of(experiment: Experiment, arrays: dict[str, Array]) -> RunFile:
         rule=thing_as_data(experiment.rule, known.rules, arrays),
         task=thing_as_data(experiment.task, known.tasks, arrays),
         network=_network_table(experiment, arrays),
-        optimizer=thing_as_data(experiment.optimizer, None, arrays),
+        optimizer=thing_as_data(experiment.optimizer, OPTIMIZERS, arrays),
         settings=settings,
     )
 
@@ -176,8 +182,11 @@ def _network_table(experiment: Experiment, arrays: dict[str, Array]) -> NetworkT
     if sized is None:
         made = network_as_data(network, arrays)
         return NetworkTable(made.kind, made.arguments, made.named)
+    # other options are of the task's settings or of the rule, and come with them
+    choices = type(network).choices.defaults()
+    options = {name: value for name, value in sized.options.items() if name in choices}
     try:
-        options = options_as_data(sized.options, "network", arrays)
+        options = options_as_data(options, "network", arrays)
         weights = options_as_data(experiment.init, "initial_weights", arrays)
     except TypeError:
         return NetworkTable(OWN)
@@ -203,17 +212,24 @@ def parsed(tables: Mapping[str, Any]) -> RunFile:
         name: {"name" if name != "network" else "kind": value} if _is_name(name, value) else value
         for name, value in tables.items()
     }
-    found = msgspec.convert(long, RunFile)
+    try:
+        found = msgspec.convert(long, RunFile)
+    except msgspec.ValidationError as error:
+        version = tables.get("rnnsim", __version__)
+        whose = "" if version == __version__ else f" (rnnsim {shown(version)} saved it)"
+        raise ValueError(_what_is_wrong(str(error), long) + whose) from None
     unknown = list(_unknown(long, RunFile, ""))
     if found.rnnsim not in (None, __version__):
-        left_out = f"; {', '.join(unknown)} in it is not known here" if unknown else ""
+        names = ", ".join(f"{table}{name}" for table, name, _ in unknown)
+        left_out = f"; {names} in it is not known here" if unknown else ""
         warnings.warn(
             f"this run was saved by rnnsim {found.rnnsim}, and this is {__version__}{left_out}",
             RnnsimWarning, stacklevel=2,
         )  # fmt: skip
     elif unknown:
-        known = ", ".join(RunFile.__struct_fields__)
-        raise ValueError(f"{unknown[0]} is not a part of a run's file, whose tables are {known}")
+        table, name, known = unknown[0]
+        kind = f"key of table {table.rstrip('.')}" if table else "table of a run's file"
+        raise ValueError(nearest(kind, name, known))
     return found
 
 
@@ -221,12 +237,27 @@ def _is_name(table: str, value: Any) -> bool:
     return table in ("rule", "task", "optimizer", "network") and isinstance(value, str)
 
 
-def _unknown(table: Mapping[str, Any], struct: type[msgspec.Struct], path: str) -> Iterator[str]:
-    """The names in nested tables that the struct does not have."""
+def _what_is_wrong(message: str, tables: Any) -> str:
+    """What msgspec says of a value, in our words."""
+    what, path = explained(message)
+    path = path.split("[")[0]
+    if lacks := re.search(r"missing required field (\w+)", what):
+        return f"table {path} has no {lacks[1]}"
+    if not what.startswith(("expected", "invalid")):  # what we say
+        return what
+    for name in path.split("."):
+        tables = tables[name]
+    return f"{path} is {shown(tables)}; {what.removesuffix(' or none')}"
+
+
+def _unknown(
+    table: Mapping[str, Any], struct: type[msgspec.Struct], path: str
+) -> Iterator[tuple[str, str, Collection[str]]]:
+    """In nested tables, the names that the struct does not have: the table, the name, those it has."""
     types = {field.name: field.type for field in msgspec.structs.fields(struct)}
     for name, value in table.items():
         if name not in types:
-            yield f"{path}{name}"
+            yield path, name, types
             continue
         inner = [kind for kind in get_args(types[name]) or (types[name],) if _is_struct(kind)]
         if inner and isinstance(value, Mapping):

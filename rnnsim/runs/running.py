@@ -11,7 +11,7 @@ from typing import Any
 from rnnsim import checks, folders
 from rnnsim.compiler import checking_bounds
 from rnnsim.criterion import Criterion
-from rnnsim.errors import RnnsimError, reports_memory
+from rnnsim.errors import RnnsimError, reports_memory, shown_path
 from rnnsim.network import Network
 from rnnsim.rule import Rule
 from rnnsim.runs.carrying_out import Around, carry_out
@@ -21,7 +21,7 @@ from rnnsim.runs.result import Run, result_of
 from rnnsim.runs.run_file import file_of
 from rnnsim.task import Task
 from rnnsim.training.as_data import OWN
-from rnnsim.training.experiment import configure
+from rnnsim.training.experiment import Experiment, configure
 from rnnsim.training.monitors import Monitors
 from rnnsim.training.optimizers import Optimizer
 from rnnsim.training.task_training import TaskTraining
@@ -230,15 +230,32 @@ def arguments_to_repeat(original: Run | str | Path, changes: Mapping[str, Any]) 
     """The arguments of :func:`rnnsim.run` by which :func:`repeat` repeats a run."""
     names = inspect.signature(run).parameters.keys() - {"options"}
     if not isinstance(original, Run):
-        return arguments_of(*read_file(original), changes, names)
+        file, beside = read_file(original)
+        with folders.problem_reported(f"the run of {shown_path(original)} cannot be repeated"):
+            return arguments_of(file, beside, changes, names)
     arrays: dict[str, Array] = {}
     experiment = original.experiment
     file = file_of(experiment, arrays)
     written = {
         "rule": file.rule and file.rule.name, "task": file.task and file.task.name,
-        "network": file.network and file.network.kind, "criterion": file.settings.criterion,
+        "optimizer": file.optimizer and file.optimizer.name, "criterion": file.settings.criterion,
     }  # fmt: skip
     own = {part: getattr(experiment, part) for part, name in written.items() if name == OWN}
+    if file.network is not None and file.network.kind == OWN:
+        own |= _network_arguments(experiment)
     if original.recorded is not None:
-        own |= {"monitor": original.recorded.given, "monitor_every": original.recorded.every}
+        own["monitor_every"] = original.recorded.every
+        if "monitor" not in changes:
+            own["monitor"] = original.recorded.again(None)
     return arguments_of(file, arrays, {**own, **changes}, names)
+
+
+def _network_arguments(experiment: Experiment) -> dict[str, Any]:
+    """The arguments that choose its network; made by them anew, it has the same initial weights."""
+    network, sized = experiment.network, experiment.sized
+    if sized is None:
+        return {"network": network}
+    choices = type(network).choices.defaults()
+    options = {name: value for name, value in sized.options.items() if name in choices}
+    sizes = {"hidden": sized.hidden, "dtype": sized.dtype}
+    return {"network": network.kind, **sizes, **options, **experiment.init}

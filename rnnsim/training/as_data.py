@@ -13,7 +13,7 @@ import msgspec
 import numpy as np
 
 from rnnsim import registry
-from rnnsim.errors import RnnsimError
+from rnnsim.errors import RnnsimError, shown
 from rnnsim.network import Network
 from rnnsim.options import Options
 from rnnsim.typing import Array
@@ -37,12 +37,14 @@ class MadeNetwork(msgspec.Struct):
     named: dict[str, Any] | None = None
 
 
-def thing_as_data(thing: Options, known: Mapping[str, Any] | None, arrays: dict[str, Array]) -> Thing:
-    """The name and options of a rule, a task or an optimizer, of which ``known`` are registered."""
-    entry = known.get(thing.name) if known is not None else None
-    if known is not None and (entry is None or entry.thing is not type(thing)):
+def thing_as_data(thing: Options, known: Mapping[str, Any], arrays: dict[str, Array]) -> Thing:
+    """The name and options of a rule, a task or an optimizer, of which ``known`` have names."""
+    entry = known.get(thing.name)
+    if entry is None or getattr(entry, "thing", entry) is not type(thing):
         return Thing(OWN)
-    options = msgspec.structs.asdict(thing)
+    options, default = msgspec.structs.asdict(thing), thing.defaults()
+    if any(value is None and default[name] is not None for name, value in options.items()):
+        return Thing(OWN)  # TOML has no None; left out, it would be the default
     try:
         return Thing(thing.name, options_as_data(options, thing.name, arrays))
     except TypeError:
@@ -111,6 +113,8 @@ def value_as_data(value: Any, name: str, arrays: dict[str, Array]) -> Any:
         value = value.item()
     if isinstance(value, np.dtype) or (isinstance(value, type) and issubclass(value, np.generic)):
         return np.dtype(value).name
+    if isinstance(value, str) and any("\ud800" <= letter <= "\udfff" for letter in value):
+        raise TypeError(f"{value!r} cannot be written")  # such as the name of a file of other bytes
     if isinstance(value, PLAIN):
         return value
     if isinstance(value, tuple | list | range):
@@ -119,7 +123,15 @@ def value_as_data(value: Any, name: str, arrays: dict[str, Array]) -> Any:
 
 
 def value_of(value: Any, arrays: Mapping[str, Array]) -> Any:
-    """The value of such data."""
+    """The value of such data.
+
+    Raises
+    ------
+    KeyError
+        If there is no such array.
+    """
     if isinstance(value, dict):
-        return arrays[value["array"]]
+        if (name := value["array"]) not in arrays:
+            raise KeyError(f"array {shown(name)}")
+        return arrays[name]
     return tuple(value_of(part, arrays) for part in value) if isinstance(value, list) else value

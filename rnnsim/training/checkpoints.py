@@ -2,7 +2,8 @@
 
 Between two windows these are the arrays of the loop, what was recorded, and the data to come: what the
 source of the task was before it filled the present rows, so that they can be drawn again; or where a
-source is large, as a data set is, the source as it is, without what never changes, and the rows.
+source is large, as a data set is, the source as it is, and the rows. Of what has not changed since the
+beginning, such as a data set, there is a digest, so that another one is refused.
 
 The last window of a run is different: it may be cut, and a rule may do in it what it does at no other
 step (the sweep at T of truncated bptt). So a run that is to be continued beyond its steps goes on from
@@ -47,7 +48,7 @@ class Checkpoint(NamedTuple):
     arrays : dict of arrays
         By name: those of the loop, of the task's data, and the states of random generators.
     data : dict of str
-        By name, a digest of each array of a large source that does not change, such as a data set.
+        By name, a digest of each array of the source that has not changed, such as a data set.
     best : Best or None
         The parameters that did best so far, if they are kept.
     records : int
@@ -109,6 +110,19 @@ def rows_left(stream: Stream, clock: Clock) -> dict[str, Array]:
         raise ValueError(f"rows {row} to {filled} of {len(stream.losses)}")
     fields = {name: getattr(stream, name) for name in FILLED}
     return named_arrays({ROWS: {name: x[row:filled] for name, x in fields.items() if len(x)}})
+
+
+def check_clock(clock: Clock, step: int) -> None:
+    """Check that a clock is that of a run after so many steps, and that has not failed.
+
+    Raises
+    ------
+    ValueError
+        If it is not.
+    """
+    at, solved_at = int(clock.step[0]), int(clock.solved_at[0])
+    if at != step or not 0 <= solved_at <= step or clock.stopped_at[0]:
+        raise ValueError(f"its clock is at step {at}, solved at {solved_at}, and not at step {step}")
 
 
 # --- data sets -----------------------------------------------------------------------------------------

@@ -312,7 +312,7 @@ def _check_fit(rule: Rule, task: Task, network: Network) -> None:
         columns = " or ".join(map(str, network.columns))
         raise RnnsimError(
             f"{task.name} has {task.n_in} inputs and {task.n_out} outputs; "
-            f"the network has {columns} and {network.n_out}"
+            f"the network has {columns} and {network.n_out}, and must have as many"
         )
     if rule.settles != task.steady:
         kind = "whose patterns are held fixed" if rule.settles else "of time steps"

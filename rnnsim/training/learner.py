@@ -388,8 +388,9 @@ class Learner:
 
     @classmethod
     def load(
-        cls, folder: str | os.PathLike[str], *, network: Network | None = None, rule: Rule | None = None
-    ) -> Self:
+        cls, folder: str | os.PathLike[str], *, network: Network | None = None, rule: Rule | None = None,
+        optimizer: Optimizer | None = None,
+    ) -> Self:  # fmt: skip
         """Make the learner that was saved in a folder: its next step is the same to the last bit.
 
         Parameters
@@ -399,13 +400,15 @@ class Learner:
             The network, where it has functions of your own, which are not in the folder.
         rule : Rule, optional
             The rule, where it is registered nowhere.
+        optimizer : Optimizer, optional
+            The optimizer, where it is of a class of your own.
 
         Raises
         ------
         RnnsimError
-            If the folder holds no learner, a file is damaged, or the network or the rule is missing.
+            If the folder holds no learner, a file is damaged, or one of these is missing.
         """
-        learner: Self = saved_learners.load(cls, folder, network, rule)
+        learner: Self = saved_learners.load(cls, folder, network, rule, optimizer)
         return learner
 
 

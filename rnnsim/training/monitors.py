@@ -56,7 +56,8 @@ class Recorded(NamedTuple):
             raise RnnsimError(f"monitor {absent[0]} of this run is a function of your own; give it by "
                               "monitor=")  # fmt: skip
         if other := [name for name in given if name not in self.given]:
-            raise RnnsimError(f"this run has no monitor {other[0]}; begin another to record it")
+            raise RnnsimError(f"this run has no monitor {shown(other[0])}; there are "
+                              f"{', '.join(self.given)}")  # fmt: skip
         return found
 
 

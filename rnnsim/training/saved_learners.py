@@ -29,7 +29,7 @@ from rnnsim.training.loop_arrays import (
     set_generators,
     set_loop_arrays,
 )
-from rnnsim.training.optimizers import make_optimizer
+from rnnsim.training.optimizers import OPTIMIZERS, Optimizer, make_optimizer
 from rnnsim.training.schedules import CONSTANT, NAMES
 from rnnsim.training.sequences import generators_in
 from rnnsim.typing import Array
@@ -74,7 +74,7 @@ def save(learner: Learner, folder: str | os.PathLike[str]) -> Path:
         rnnsim=__version__,
         network=network,
         rule=thing_as_data(learner.rule, registry.installed().rules, arrays),
-        optimizer=thing_as_data(learner.optimizer, None, arrays),
+        optimizer=thing_as_data(learner.optimizer, OPTIMIZERS, arrays),
         settings={
             "seed": settings.seed,
             "clip": settings.clip,
@@ -100,26 +100,31 @@ def save(learner: Learner, folder: str | os.PathLike[str]) -> Path:
 
 
 def load(
-    kind: type[Any], folder: str | os.PathLike[str], network: Network | None, rule: Rule | None
+    kind: type[Any],
+    folder: str | os.PathLike[str],
+    network: Network | None,
+    rule: Rule | None,
+    optimizer: Optimizer | None,
 ) -> Learner:
     """Make the learner of a class that a folder holds.
 
     Raises
     ------
     RnnsimError
-        If the folder holds none, a file is damaged, or the network or the rule is to be given.
+        If the folder holds none, a file is damaged, or the network, the rule or the optimizer is to be
+        given.
     """
     path = checks.path("the folder of a learner", folder)
     with folders.problem_reported(f"{path} holds a damaged learner"):
         summary, arrays = _read(path)
-        learner = _made(kind, summary, arrays, network, rule)
+        learner = _made(kind, summary, arrays, network, rule, optimizer)
         _restore(learner, summary, arrays)
     return learner
 
 
 def _made(
     kind: type[Any], summary: _Summary, arrays: Mapping[str, Array], network: Network | None,
-    rule: Rule | None,
+    rule: Rule | None, optimizer: Optimizer | None,
 ) -> Learner:  # fmt: skip
     if network is None:
         network = network_of(summary.network, arrays, "learner")
@@ -132,7 +137,10 @@ def _made(
         del settings["schedule_steps"]
     if "learning_rate" not in settings:
         settings["learning_rate"] = network.views(np.array(arrays["learning_rate"]))._asdict()
-    optimizer = make_optimizer(summary.optimizer.name, summary.optimizer.options)
+    if optimizer is None:
+        if summary.optimizer.name == OWN:
+            raise RnnsimError("the optimizer of this learner is one of your own; give it by optimizer=")
+        optimizer = make_optimizer(summary.optimizer.name, summary.optimizer.options)
     reset_state = arrays.get("reset_state")
     learner = kind(
         network, rule, optimizer=optimizer, params=params_of(network, arrays),

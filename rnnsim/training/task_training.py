@@ -12,14 +12,16 @@ import numpy as np
 from rnnsim.checks import LARGEST
 from rnnsim.compiler import compiled
 from rnnsim.criterion import SCORES, HeldOut
-from rnnsim.errors import RnnsimError
+from rnnsim.folders import problem_reported
 from rnnsim.network import Stream, empty_stream
 from rnnsim.training.advancing import Advance, Settings
 from rnnsim.training.best import Best, Validation
 from rnnsim.training.checkpoints import (
     Checkpoint,
+    check_clock,
     check_unchanged,
     copied_arrays,
+    digest,
     digests,
     is_small,
     rows_left,
@@ -244,16 +246,14 @@ class TaskTraining:
 
     def checkpoint(self) -> Checkpoint:
         """What the run needs to go on from here; it is between two windows."""
-        training, data = self.training, dict[str, str]()
+        training = self.training
         arrays = loop_arrays(self.experiment.network, training, self.experiment.rule.carries)
         arrays |= generator_arrays(generators_in(training.memory))
-        if self._before_rows is not None:
-            source = self._before_rows
-        else:
-            now = digests(self._source)
-            data = {name: was for name, was in self._data.items() if now[name] == was}
+        source = self._before_rows
+        if source is None:
             source = source_arrays(self._source) | rows_left(self.stream, training.clock)
-            source = {name: array for name, array in source.items() if name not in data}
+        data = {name: was for name, was in self._data.items() if digest(source[name]) == was}
+        source = {name: array for name, array in source.items() if name not in data}
         records = self.monitors.records if self.monitors else 0
         arrays = copied_arrays(arrays | source)
         return Checkpoint(self.step, self.seconds, arrays, data, self.best, records)
@@ -268,17 +268,17 @@ class TaskTraining:
         """
         training, (_, seconds, arrays, data, best, _) = self.training, checkpoint
         check_unchanged(self._data if data else {}, data)
-        try:
+        self._source = self._new_source()  # what is unchanged since then is so in this one
+        with problem_reported("this run cannot go on from its checkpoint"):
             set_source(self._source, arrays, data)
             if self._before_rows is not None:
                 self._refill()
             set_loop_arrays(self.experiment.network, training, self.experiment.rule.carries, arrays)
+            check_clock(training.clock, checkpoint.step)
             set_generators(generators_in(training.memory), arrays)
             rows = rows_left(self.stream, training.clock)
             for name, own in rows.items() if self._before_rows is None else ():
                 own[...] = alike(name, own, arrays)
-        except (KeyError, TypeError, ValueError) as error:
-            raise RnnsimError(f"this run cannot go on from its checkpoint: {error}") from None
         self.advance.seconds, self._filling = seconds, 0.0
         if self._validation:
             self._validation.best = best

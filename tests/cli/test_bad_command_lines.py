@@ -5,18 +5,22 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import tempfile
 import warnings
 from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, get_args, get_origin, get_type_hints
+from unittest.mock import patch
 
 import click
+import numba
 import pytest
 from click.testing import CliRunner, Result
 from odd_values import wrong_with_text
 from processes import run
 
+import rnnsim
 from rnnsim.cli import VERBS, main
 from rnnsim.compiler.environment import SETTINGS, load_numba
 from rnnsim.errors import RnnsimError
@@ -32,6 +36,21 @@ NUMBER = ["three", "", "nan", "-inf", "-1", "1e400", "1,5", "\ud800", "9" * 5000
 FIGURE = ["", "curve", "curve.xyz", "no/such/curve.png", "nul\0.png", "\ud800.png", "two\nlines", "."]
 NEW = ["Own", "own_", "3", "", "o n", "own-", "\ud800", "two\nlines", "x" * 41]
 FOLDER = ["", "nul\0", "\ud800"]
+EVERY = [
+    "",
+    "often",
+    "0",
+    "-1",
+    "1.5",
+    "0s",
+    "30x",
+    "9" * 30,
+    "9" * 5000,
+    "\ud800",
+    "nul\0",
+    "two\nlines",
+]
+LOG = ["", "nul\0", "\ud800", ".", "no/such/log"]
 PAIRS = ["", "d", "=3", "d=", "d=x", "d=0", "d=1.5", "d=1e400", "d=\ud800", "d=nul\0", "d=" + "9" * 30,
          "d=" + "9" * 5000, "xyzzy=1", "steps=5", "rule=rtrl", "\ud800=1", "two\nlines=1",
          "x" * 9000]  # fmt: skip
@@ -60,13 +79,26 @@ CHOICES = {
 EXPERIMENT = {"rule": TEXT, "task": TEXT, **CHOICES}
 FLAG = ["", "1"]
 
+# A run that can go on, in a folder that is removed at the end of the process
+KEPT = tempfile.TemporaryDirectory(prefix="rnnsim-tests-")
+with patch.object(numba.config, "DISABLE_JIT", 1):
+    rnnsim.run("bptt", "delayed-xor", steps=8, hidden=2, window=4, save=KEPT.name, callback_every=4,
+               callback=lambda seen: bool(seen.step >= 4))  # fmt: skip
+
 # Of each verb: the words that it cannot do without, by name, and for each parameter what is wrong.
 TABLE: dict[str, tuple[dict[str, str], dict[str, list[str]]]] = {
     "run": (
         {"rule": "bptt", "task": "delayed-xor"},
         {**EXPERIMENT, "seed": SEED, "keep": TEXT, "no_stop": FLAG, "as_json": FLAG, "monitor": TEXT,
-         "monitor_every": COUNT, "plot": FIGURE, "plot_behaviour": FIGURE,
-         "log": ["", "nul\0", "\ud800", ".", "no/such/log"], "save": ["", "nul\0", "\ud800"]},
+         "monitor_every": COUNT, "keep_every": COUNT, "plot": FIGURE, "plot_behaviour": FIGURE,
+         "config": [*FOLDER, "no such file", "."], "log": LOG, "save": FOLDER,
+         "checkpoint_every": [*EVERY, "4"]},
+    ),
+    "resume": (
+        {"folder": KEPT.name},
+        {"folder": [*FOLDER, "no such folder", "."], "steps": [*COUNT, "3", "4"], "as_json": FLAG,
+         "log": LOG, "checkpoint_every": EVERY, "verbose": FLAG, "plot": FIGURE,
+         "plot_behaviour": FIGURE},
     ),
     "sweep": (
         {"rule": "bptt", "task": "delayed-xor"},
@@ -103,6 +135,7 @@ ALIASES = {
     "tasks": ("task",), "name": ("rule", "task"), "plot": ("draw", "figure"),
     "plot_behaviour": ("draw", "figure"), "reference": ("rule",),
     "compare": ("git",), "save": ("run", "comparison"), "monitor_every": ("--monitor",),
+    "folder": ("saved run", "folder of a run"),
 }  # fmt: skip
 
 

@@ -208,7 +208,7 @@ def test_a_callback_ends_a_run_in_order(true: Any) -> None:
     assert ended.steps == 20
     assert steps.seen == [(0, False), (10, False), (20, False), (20, True)]
     assert differences(ended, run(steps=20, monitor="state", monitor_every=10)) == []
-    assert "not solved (20 steps" in ended.summary()
+    assert "not solved (20 of 40 steps, stopped; " in ended.summary()
     # the controls: it goes on otherwise
     assert run(lambda seen: False, 10).steps == 40
     assert run(lambda seen: seen.ended, 10).steps == 40
@@ -231,7 +231,7 @@ def test_a_run_may_end_before_its_first_step() -> None:
     initial = found.experiment.initial_params()
     assert all(np.array_equal(one, other) for one, other in zip(found.params, initial, strict=True))
     assert math.isfinite(found.loss)
-    assert "not solved (0 steps" in found.summary()
+    assert "not solved (0 of 40 steps, stopped; " in found.summary()
 
 
 # --- what is refused ---

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 import rnnsim
 from rnnsim import Learner, RnnsimError
 from rnnsim.registry import installed
+from rnnsim.training.optimizers import SGD
 
 pytestmark = pytest.mark.usefixtures("uncompiled")
 
@@ -484,3 +485,18 @@ def test_folders_of_something_else(tmp_path: Path) -> None:
             Learner.load(whole)
         place.write_bytes(kept)
     assert_same(Learner.load(whole), make(WAYS[0]))
+
+
+class Mine(SGD, frozen=True):
+    """An optimizer of one's own."""
+
+    name = "mine"
+
+
+@pytest.mark.usefixtures("uncompiled")
+def test_an_optimizer_of_ones_own_is_given_again(tmp_path: Path) -> None:
+    net = rnnsim.RecurrentNetwork(2, 3, 1)
+    Learner(net, optimizer=Mine(), learning_rate=0.5).save(tmp_path)
+    with pytest.raises(RnnsimError, match=r"the optimizer of this learner is .* by optimizer=$"):
+        Learner.load(tmp_path)
+    assert Learner.load(tmp_path, optimizer=Mine()).optimizer == Mine()
