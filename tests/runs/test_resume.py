@@ -24,7 +24,7 @@ from rnnsim.training import task_training
 from rnnsim.training.optimizers import OPTIMIZERS
 
 TASKS = ("steady-state-xor", "delayed-xor", "flip-flop", "reber")
-FEW = 47  # steps: no multiple of a window
+FEW = 25  # steps: no multiple of a window
 
 # a file to read; and what takes a minute to settle where nothing is compiled
 LEFT_OUT = (*TASKS, "table", "pattern-completion")

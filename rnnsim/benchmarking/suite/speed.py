@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cache
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numba  # noqa: F401 (asv imports the suite once and forks, so this is loaded once)
@@ -215,6 +216,33 @@ def warm(pair: str) -> None:
 def whole_run(pair: str, steps: int) -> rnnsim.Run:
     rule, _, task = pair.partition(" on ")
     return rnnsim.run(rule, task, steps=steps, stop=False, learning_rate=SLOW)
+
+
+class Checkpoint:
+    """A checkpoint of a run on disk: all that it needs to go on, in place of the one before."""
+
+    params = (RULES, list(SIZES))
+    param_names = ("rule", "n")
+
+    def setup(self, rule: str, n: int) -> None:
+        self.folder = TemporaryDirectory()
+        self.run = in_the_middle(rule, n)
+        self.run.save(self.folder.name)
+
+    def teardown(self, rule: str, n: int) -> None:
+        self.folder.cleanup()
+
+    def time_checkpoint(self, rule: str, n: int) -> None:
+        self.run.save(self.folder.name)
+
+
+@cache
+def in_the_middle(rule: str, n: int) -> rnnsim.Run:
+    """A run that can go on."""
+    task = task_for(rule)
+    return rnnsim.run(
+        rule, task, hidden=n, stop=False, learning_rate=SLOW, callback=lambda seen: seen.step > 0
+    )
 
 
 class Generation(PerStep):
