@@ -74,15 +74,16 @@ def lines(text: str) -> list[str]:
      (0, "9" * 30, 80), (40, None, 40), (80, None, 80), (80, "60", 80), (120, None, 120)],
 )  # fmt: skip
 def test_a_bar_is_as_wide_as_the_terminal(
-    columns: int, rows: int, variable: str | None, expected: int, monkeypatch: pytest.MonkeyPatch
+    columns: int, rows: int, variable: str | None, expected: int
 ) -> None:
-    monkeypatch.delenv("COLUMNS", raising=False)
-    monkeypatch.delenv("LINES", raising=False)
-    if variable is not None:
-        monkeypatch.setenv("COLUMNS", variable)
-    with terminal(monkeypatch, columns, rows) as sent:
-        use()
-        shown = sent()
+    with pytest.MonkeyPatch.context() as patch:  # pytest reads the variables too, when it reports
+        patch.delenv("COLUMNS", raising=False)
+        patch.delenv("LINES", raising=False)
+        if variable is not None:
+            patch.setenv("COLUMNS", variable)
+        with terminal(patch, columns, rows) as sent:
+            use()
+            shown = sent()
     assert len(lines(shown)) >= 7
     assert max(len(line) for line in lines(shown)) == expected - 1  # the last would begin a new line
     for line in lines(shown)[1:]:
