@@ -25,8 +25,8 @@ FIGURES = (
 )  # fmt: skip
 EVERY = click.option(
     "--checkpoint-every", metavar="N|TIME",
-    help="With --save: steps between checkpoints, a time such as 30s or 5min, or never; by default 30s, "
-    "and at most a hundredth of the time.",
+    help="Steps between checkpoints of a run that is saved, a time such as 30s or 5min, or never; by "
+    "default 30s, and at most a hundredth of the time.",
 )  # fmt: skip
 
 
