@@ -134,5 +134,5 @@ def test_a_tailored_run_is_judged_and_says_what_it_was(tmp_path: Path) -> None:
     saved = rnnsim.load(tmp_path / "run")
     assert saved.experiment.tailored is True
     np.testing.assert_allclose(saved.loss, plain.loss, rtol=1e-9)
-    for name, found in saved.params.items():
-        np.testing.assert_allclose(found, getattr(plain.params, name), rtol=1e-9, atol=1e-12)
+    for found, expected in zip(saved.params, plain.params):
+        np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-12)
