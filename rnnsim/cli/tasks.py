@@ -68,7 +68,7 @@ def _facts(task: type[Task]) -> dict[str, Any]:
         made = task()
         return {
             "criteria": {name: str(criterion) for name, criterion in made.criteria.items()},
-            "baseline": made.baseline,
+            "baseline": float(made.baseline),
             "floors": dict(made.floors),
             "published": dict(made.published),
             "settings": _settings(made),
