@@ -11,7 +11,7 @@ from rnnsim.errors import RnnsimError, UnknownName, nearest, shown_path
 from rnnsim.options import Options
 from rnnsim.runs.provenance import PROGRAMS, Provenance
 from rnnsim.runs.run_file import NetworkTable, RunFile, Settings, parsed
-from rnnsim.runs.run_folder import FILE
+from rnnsim.runs.run_folder import FILE, of_prefix
 from rnnsim.training.as_data import OWN, Thing, network_of, value_of
 from rnnsim.training.optimizers import make_optimizer, optimizer_type
 from rnnsim.typing import Array
@@ -215,9 +215,7 @@ def _settings(written: Settings, arrays: Mapping[str, Array]) -> dict[str, Any]:
     found["settings"] = found.pop("name", None)
     if found.pop("params"):
         begin = "initial."
-        found["params"] = {
-            name.removeprefix(begin): array for name, array in arrays.items() if name.startswith(begin)
-        }
+        found["params"] = of_prefix(arrays, begin)
         if not found["params"]:
             raise KeyError(f"array {begin}* in {folders.ARRAYS}")
     if "monitor" in found:

@@ -21,6 +21,7 @@ import msgspec
 
 from rnnsim import checks, registry
 from rnnsim.errors import RnnsimWarning, nearest, shown
+from rnnsim.network import Network
 from rnnsim.options import Count, explained
 from rnnsim.runs.provenance import Provenance
 from rnnsim.training.as_data import (
@@ -31,7 +32,7 @@ from rnnsim.training.as_data import (
     options_as_data,
     thing_as_data,
 )
-from rnnsim.training.experiment import Experiment
+from rnnsim.training.experiment import Experiment, Sized
 from rnnsim.training.optimizers import OPTIMIZERS
 from rnnsim.training.schedules import NAMES
 from rnnsim.typing import Array
@@ -182,17 +183,23 @@ def _network_table(experiment: Experiment, arrays: dict[str, Array]) -> NetworkT
     if sized is None:
         made = network_as_data(network, arrays)
         return NetworkTable(made.kind, made.arguments, made.named)
-    # other options are of the task's settings or of the rule, and come with them
-    choices = type(network).choices.defaults()
-    options = {name: value for name, value in sized.options.items() if name in choices}
     try:
-        options = options_as_data(options, "network", arrays)
+        options = options_as_data(chosen_options(network, sized), "network", arrays)
         weights = options_as_data(experiment.init, "initial_weights", arrays)
     except TypeError:
         return NetworkTable(OWN)
     return NetworkTable(
         network.kind, hidden=sized.hidden, dtype=sized.dtype, options=options, initial_weights=weights
     )
+
+
+def chosen_options(network: Network, sized: Sized) -> dict[str, Any]:
+    """The options of a network that users choose by name.
+
+    Others are of the task's settings or of the rule, and come with them.
+    """
+    choices = type(network).choices.defaults()
+    return {name: value for name, value in sized.options.items() if name in choices}
 
 
 # --- and back -----------------------------------------------------------------------------------------

@@ -3,7 +3,7 @@
 :mod:`rnnsim.runs.run_file` says what is in the first. The second is the learning curve. The names of
 arrays begin with what they are of: ``params.`` (the parameters), ``best.`` (those that did best),
 ``monitor.``, ``checkpoint.`` (all that the run needs to go on), ``initial.``, ``network.``,
-``learning_rate.`` (arguments).
+``rate.`` (arguments).
 """
 
 from __future__ import annotations

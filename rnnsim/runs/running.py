@@ -18,7 +18,7 @@ from rnnsim.runs.carrying_out import Around, carry_out
 from rnnsim.runs.provenance import provenance_of
 from rnnsim.runs.repeating import arguments_of, read_file
 from rnnsim.runs.result import Run, result_of
-from rnnsim.runs.run_file import file_of
+from rnnsim.runs.run_file import chosen_options, file_of
 from rnnsim.task import Task
 from rnnsim.training.as_data import OWN
 from rnnsim.training.experiment import Experiment, configure
@@ -255,7 +255,5 @@ def _network_arguments(experiment: Experiment) -> dict[str, Any]:
     network, sized = experiment.network, experiment.sized
     if sized is None:
         return {"network": network}
-    choices = type(network).choices.defaults()
-    options = {name: value for name, value in sized.options.items() if name in choices}
     sizes = {"hidden": sized.hidden, "dtype": sized.dtype}
-    return {"network": network.kind, **sizes, **options, **experiment.init}
+    return {"network": network.kind, **sizes, **chosen_options(network, sized), **experiment.init}
