@@ -1,4 +1,4 @@
-"""What each column is for: an input, a target, the time, the name of a sequence, or left out, and why."""
+"""What each column is for: an input, a target, the time, a sequence's name, or left out, and why."""
 
 from __future__ import annotations
 
