@@ -135,7 +135,8 @@ def _check_known(columns: Columns, column: Column, what: str) -> None:
     if not (known := np.isfinite(column.values)).all():
         place = columns.place(int(np.flatnonzero(~known)[0]))
         raise RnnsimError(
-            f"{columns.source}, {place}: {column.name}, {what}, has no value; give one, or leave the row out"
+            f"{columns.source}, {place}: {column.name}, {what}, has no value; give one, or "
+            "leave the row out"
         )
 
 
