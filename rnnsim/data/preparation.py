@@ -101,6 +101,22 @@ class Preparation:
         """k = H k0."""
         return len(self.targets) * len(self.choices.horizons)
 
+    @property
+    def input_names(self) -> tuple[str, ...]:
+        """The names of the m inputs."""
+        names = [str(one) for one in self.features]
+        names += [f"{name} missing" for name, has in zip(names, self.indicators) if has]
+        lags = range(1 + self.choices.lags)
+        return tuple(f"{name}(-{lag})" if lag else name for lag in lags for name in names)
+
+    @property
+    def output_names(self) -> tuple[str, ...]:
+        """The names of the k outputs."""
+        horizons = self.choices.horizons
+        if len(horizons) == 1:
+            return self.targets
+        return tuple(f"{name}(+{h})" for h in horizons for name in self.targets)
+
     def prepared(self, series: Series) -> Prepared:
         """Prepare rows; targets that are not known yet have weight 0."""
         truth = self.truth(series)
@@ -135,9 +151,7 @@ class Preparation:
         return np.asarray(prepared.base + self.rest.scale * outputs)
 
 
-def preparation_of(
-    series: Series, part: Integers, choices: Choices, classes: tuple[str, ...], source: str
-) -> Preparation:
+def preparation_of(series: Series, part: Integers, choices: Choices, source: str) -> Preparation:
     """Find how rows are to be prepared, in those that are learnt.
 
     Parameters
@@ -146,8 +160,6 @@ def preparation_of(
     part : (rows,) int array
         See :mod:`rnnsim.data.parts`.
     choices : Choices
-    classes : tuple of str
-        The classes that the target names; none for numbers.
     source : str
         Where the data are from, for messages.
 
@@ -158,6 +170,7 @@ def preparation_of(
     """
     learnt = part == LEARNT
     names = tuple(map(str, series.features))
+    classes = series.classes
     targets = classes or series.targets
     k = len(targets) * len(choices.horizons)
     d = series.d[learnt]

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from rnnsim.data.classes import classes_of, target_values
 from rnnsim.data.columns import BOOLEAN, CATEGORY, TIME, Column, Columns
 from rnnsim.data.roles import Roles
 from rnnsim.errors import RnnsimError
@@ -44,7 +45,9 @@ class Series:
     targets : tuple of str
         The names of the target columns.
     d : (rows, k0) float64 array
-        The targets; of classes the index of the class; nan where a value is missing.
+        The targets; of classes the index of the class, in one column; nan where a value is missing.
+    classes : tuple of str
+        Of a target that is a class, their names.
     starts : (rows,) bool array
         Where a sequence begins, or goes on after a gap at which it is reset.
     sequence : (rows,) int array
@@ -65,6 +68,7 @@ class Series:
     x: Array
     targets: tuple[str, ...]
     d: Array
+    classes: tuple[str, ...]
     starts: Bools
     sequence: Integers
     names: tuple[str, ...]
@@ -91,7 +95,7 @@ class Series:
 
 def series_of(
     columns: Columns, roles: Roles, *, features: tuple[Feature, ...] | None = None,
-    resets_at_gaps: bool = False,
+    classes: tuple[str, ...] | None = None, resets_at_gaps: bool = False,
 ) -> Series:  # fmt: skip
     """Arrange the columns as series, by the roles that they have.
 
@@ -101,6 +105,8 @@ def series_of(
     roles : Roles
     features : tuple of Feature, optional
         The inputs, where a model has them already; by default those of ``roles.inputs``.
+    classes : tuple of str, optional
+        The classes, where a model has them already; none for numbers.
     resets_at_gaps : bool
         Whether a sequence is reset where steps of time are missing.
 
@@ -118,14 +124,16 @@ def series_of(
     order = _order(sequence, time, notes)
     features = _features(columns, roles.inputs) if features is None else features
     x = [_values(columns.columns[one.column], one) for one in features]
-    d = [columns.columns[name].values for name in roles.targets]
+    if classes is None:
+        classes = classes_of(columns, roles.targets) if roles.classes else ()
+    d = target_values(columns, roles, classes)
     sequence, time = sequence[order], None if time is None else time[order]
     starts = _begins(sequence)
     if time is not None:
         gaps = _gaps(time, starts, roles.time or "", notes)
         starts = starts | gaps if resets_at_gaps else starts
     return Series(
-        features=features, x=_stacked(x, order), targets=roles.targets, d=_stacked(d, order),
+        features=features, x=_stacked(x, order), targets=roles.targets, d=d[order], classes=classes,
         starts=starts, sequence=sequence, names=named, time=time, order=order,
         time_is_number=clock is not None and clock.kind != TIME, notes=tuple(notes),
     )  # fmt: skip
