@@ -19,7 +19,6 @@ from rnnsim.runs.provenance import provenance_of
 from rnnsim.runs.repeating import arguments_of, read_file
 from rnnsim.runs.result import Run, result_of
 from rnnsim.runs.run_file import chosen_options, file_of
-from rnnsim.task import Task
 from rnnsim.training.as_data import OWN
 from rnnsim.training.experiment import Experiment, configure
 from rnnsim.training.monitors import Monitors
@@ -31,7 +30,7 @@ from rnnsim.typing import Array, Params
 @reports_memory
 def run(
     rule: str | Rule,
-    task: str | Task,
+    task: Any,
     *,
     network: str | Network | None = None,
     settings: str | None = None,
@@ -74,8 +73,11 @@ def run(
     ----------
     rule : str or Rule
         A name (``rnnsim.rules()``), or a rule object.
-    task : str or Task
-        A name (``rnnsim.tasks()``), or a task object.
+    task : str or Task, or data
+        A name (``rnnsim.tasks()``), or a task object. In its place your own data, which the task
+        for tables takes: the path of a file or a folder (``-``: standard input), an array (rows,) or
+        (rows, columns), a mapping from names to arrays, a frame of pandas, polars or Arrow, or a list of
+        such, each a sequence.
     network : str or Network, optional
         A kind, ``recurrent``, ``gru`` or ``fast-weight``, or a network object that fits the task; by
         default the kind that the rule is for.

@@ -78,7 +78,7 @@ class Experiment:
 
 def configure(
     rule: str | Rule,
-    task: str | Task,
+    task: Any,
     *,
     network: str | Network | None = None,
     settings: str | None = None,
@@ -111,6 +111,7 @@ def configure(
         If an argument is invalid or does not fit the others.
     """
     given = {name.replace("-", "_"): value for name, value in (options or {}).items()}
+    task, given = registry.with_data(task, given)
     chosen_task = _build(registry.make_task, registry.task_type(task), task, given)
     kind = _kind(registry.rule_type(rule), network)
     settings, suggested = _suggestion(chosen_task, registry.rule_type(rule).name, kind, settings)
@@ -153,7 +154,7 @@ def configure(
     )
 
 
-def configure_from(rule: str | Rule, task: str | Task, choices: Mapping[str, Any]) -> Experiment:
+def configure_from(rule: str | Rule, task: Any, choices: Mapping[str, Any]) -> Experiment:
     """Resolve the arguments and the options of :func:`rnnsim.run`, given together.
 
     Raises
