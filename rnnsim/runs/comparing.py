@@ -71,7 +71,7 @@ def compare(
     checks.boolean("progress", progress)
     refuse_those_of_a_run(choices, "comparison")
     made = rules_of(rules)
-    first = configure_from(made[0], task, {**choices, "stop": False})
+    first = configure_from(made[0], task, {**choices, "stop": False, "keep": "last"})
     experiments = [first, *(with_rule(first, rule) for rule in made[1:])]
     found, count = [], itertools.count(1)
     runs, name = seeds * (len(made) + 1), f"comparing on {first.task.name}"

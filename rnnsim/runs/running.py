@@ -51,8 +51,9 @@ def run(
     criterion: str | Criterion | None = None,
     stop: bool = True,
     tailored: bool = False,
-    keep: str = "last",
+    keep: str | None = None,
     keep_every: int | None = None,
+    patience: int | None = None,
     monitor: Any = None,
     monitor_every: int | None = None,
     callback: Any = None,
@@ -123,10 +124,14 @@ def run(
     tailored : bool
         Whether to compile the loop for the exact array sizes: small networks then learn up to five
         times as fast, but each size is compiled separately. Sums may differ by rounding.
-    keep : "last" or "best"
-        With ``best``, the result has the parameters that did best on validation data beside the last.
+    keep : "last" or "best", optional
+        With ``best``, the result has the parameters that did best on validation data beside the last;
+        they may be those before the first step. By default ``last``, unless the task suggests the other.
     keep_every : int, optional
         Steps between looks at validation data; by default a fiftieth of ``steps``.
+    patience : int, optional
+        With ``keep="best"``: the run ends after so many looks without an improvement (early stopping);
+        0: it does not, the default unless the task suggests a number.
     monitor : str, sequence of str, or mapping, optional
         What to record into ``metrics`` while the network learns: names, or a mapping from a name of
         yours to a name or a function. A function is given a :class:`~rnnsim.training.seen.Seen`
@@ -167,9 +172,10 @@ def run(
         Whether indices are checked, which takes longer: an error then names the line of one that is
         out of bounds.
     **options
-        Options of the rule, the task, the optimizer, and the network: ``loss``, and ``scheme`` and
-        ``gain`` of its initial weights; for a recurrent network ``activation`` and ``leak``; for a
-        fast-weight network ``architecture``, ``sigma``, ``tau`` and the others of its class.
+        Options of the rule, the task, the optimizer, and the network: ``loss``, and ``scheme``,
+        ``gain`` and ``readout_scale`` of its initial weights; for a recurrent network ``activation`` and
+        ``leak``; for a fast-weight network ``architecture``, ``sigma``, ``tau`` and the others of its
+        class.
 
     Returns
     -------
@@ -197,7 +203,7 @@ def run(
             optimizer=optimizer, learning_rate=learning_rate, clip=clip, weight_decay=weight_decay,
             schedule=schedule, schedule_steps=schedule_steps, reduction=reduction, window=window,
             batch=batch, dtype=dtype, params=params, criterion=criterion, stop=stop, tailored=tailored,
-            keep=keep, keep_every=keep_every, options=options,
+            keep=keep, keep_every=keep_every, patience=patience, options=options,
         )  # fmt: skip
         monitors = None if monitor is None else Monitors(experiment, monitor, monitor_every)
         begin = partial(TaskTraining, experiment, monitors, resumable=True)
