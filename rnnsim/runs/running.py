@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import sys
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
@@ -167,7 +168,8 @@ def run(
         With ``save``: steps between checkpoints, a time (``30s``, ``5min``, ``1h``), or ``never``. By
         default 30 s, and so long that they take at most a hundredth of the time.
     progress : bool
-        Whether to show a progress bar, on a terminal and in a notebook.
+        Whether to show a progress bar, on a terminal and in a notebook; and on standard error what was
+        found in your own data: what each column is for, and what was left out.
     check_bounds : bool
         Whether indices are checked, which takes longer: an error then names the line of one that is
         out of bounds.
@@ -205,6 +207,8 @@ def run(
             batch=batch, dtype=dtype, params=params, criterion=criterion, stop=stop, tailored=tailored,
             keep=keep, keep_every=keep_every, patience=patience, options=options,
         )  # fmt: skip
+        if progress and (told := experiment.task.told()):
+            print(told, file=sys.stderr)
         monitors = None if monitor is None else Monitors(experiment, monitor, monitor_every)
         begin = partial(TaskTraining, experiment, monitors, resumable=True)
         around = Around(save, checkpoint_every, callback, callback_every, log, progress)
