@@ -9,7 +9,7 @@ from plain_loop import B, Plain, Script, ScriptSource, windows
 
 from rnnsim.criterion import Criterion, Never
 from rnnsim.kernels import kernel
-from rnnsim.task import StreamTask
+from rnnsim.task import EpisodeTask, StreamTask, Suggestion
 
 
 class WalkSource(NamedTuple):
@@ -112,3 +112,63 @@ def loss_of(loop: Plain, data: ScriptSource, t: int) -> float:
     each = data.mask[t] * ((y - data.targets[t]) ** 2).sum(axis=1) / 2
     total = data.mask[t].sum()
     return float(each.sum() / total) if total else np.nan
+
+
+class EpisodesSource(NamedTuple):
+    rng: np.random.Generator
+
+
+class LateEpisodes(EpisodeTask, frozen=True):
+    """Random episodes of 3 to 7 steps, each step of which has the input as its target."""
+
+    name = "late-episodes"
+
+    late: int = 3
+
+    @property
+    def n_in(self) -> int:
+        return 1
+
+    @property
+    def n_out(self) -> int:
+        return 1
+
+    @property
+    def baseline(self) -> float:
+        return 0.5
+
+    @property
+    def criterion(self) -> Criterion:
+        return Never()
+
+    @property
+    def episode_length(self) -> int:
+        return 7
+
+    @property
+    def target_delay(self) -> int:
+        return self.late
+
+    def held_out_shape(self) -> tuple[int, int]:
+        return 14, 1
+
+    def suggestion(self, rule: str) -> Suggestion:
+        return Suggestion(hidden=3, optimizer="sgd", batch=1, steps=200)
+
+    def source(
+        self, rng: np.random.Generator, batch: int, dtype: Any, *, held_out: bool = False
+    ) -> EpisodesSource:
+        return EpisodesSource(rng)
+
+    def episode(self) -> Any:
+        return random_episode
+
+
+@kernel
+def random_episode(source: EpisodesSource, b: int, u: Any, d: Any, weight: Any, legal: Any) -> int:
+    length = 3 + source.rng.integers(0, 5)
+    for t in range(length):
+        u[t, 0] = source.rng.standard_normal()
+        d[t, 0] = u[0, 0]
+        weight[t] = 1.0
+    return length

@@ -75,8 +75,9 @@ CHANGES: list[dict[str, Any]] = [
     {"schedule": "cosine"}, {"schedule_steps": 9}, {"reduction": "sum"}, {"window": 2}, {"batch": 1},
     {"criterion": "default"}, {"criterion": Streak(0.125, 3)}, {"stop": True}, {"tailored": True},
     {"keep": "last"}, {"keep_every": 3}, {"patience": 3}, {"h": 2}, {"last": "full"},
-    {"resets": True}, {"decay": 0.1}, {"leak": 1.0}, {"gain": 2.0}, {"activation": "relu"}, {"scheme": "scaled-normal"},
-    {"h": 2, "resets": True, "leak": 0.25, "decay": 0.75}, {"check_derivatives": False},
+    {"resets": True}, {"decay": 0.1}, {"leak": 1.0}, {"gain": 2.0}, {"activation": "relu"},
+    {"scheme": "scaled-normal"}, {"h": 2, "resets": True, "leak": 0.25, "decay": 0.75},
+    {"check_derivatives": False},
 ]  # fmt: skip
 
 
