@@ -1,10 +1,10 @@
-"""Forecasts of the user's columns: values in their own unit, with intervals, time stamps, and the truth."""
+"""Forecasts of the user's columns, in their own unit: with intervals, time stamps, and the truth."""
 
 from __future__ import annotations
 
 import html
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -16,7 +16,7 @@ from rnnsim import checks, files
 from rnnsim.data import stamps
 from rnnsim.data.stamps import Stamps
 from rnnsim.errors import RnnsimError, shown_path
-from rnnsim.typing import Array
+from rnnsim.typing import Array, Bools
 
 ENDINGS = (".csv", ".parquet")
 SHOWN = 10  # rows in a text
@@ -50,6 +50,11 @@ class Forecast:
         The name of each row's sequence.
     classes : tuple of str
         The names of the classes; empty for numbers.
+    units : mapping of str
+        The units of columns, where they are known.
+    starts : (T,) bool array, or None
+        Where the entry before is not of the row before in the same sequence; by default where the
+        sequence changes.
     """
 
     targets: tuple[str, ...]
@@ -63,6 +68,8 @@ class Forecast:
     time: Stamps | None = field(default=None, repr=False)
     sequence: Array | None = field(default=None, repr=False)
     classes: tuple[str, ...] = ()
+    units: Mapping[str, str] = field(default_factory=dict)
+    starts: Array | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         shape = (len(self.rows), len(self.horizons), len(self.classes or self.targets))
@@ -77,10 +84,12 @@ class Forecast:
     @cached_property
     def follows(self) -> Array:
         """Whether the entry before each (T,) is of the row before, of the same sequence."""
-        found = np.zeros(len(self), bool)
-        found[1:] = np.diff(self.rows) == 1
-        if self.sequence is not None:
-            found[1:] &= self.sequence[1:] == self.sequence[:-1]
+        found = np.ones(len(self), bool)
+        found[:1] = False
+        if self.starts is not None:
+            found[1:] = ~self.starts[1:]
+        elif self.sequence is not None:
+            found[1:] = self.sequence[1:] == self.sequence[:-1]
         return found
 
     @cached_property
@@ -102,19 +111,27 @@ class Forecast:
         """
         if not self.classes:
             raise RnnsimError("these are forecasts of numbers; most_probable is for those of classes")
-        made = ~np.isnan(self.values).any(axis=2)
+        made: Bools = ~np.isnan(self.values).any(axis=2)
         return np.where(made, np.where(made[:, :, None], self.values, 0).argmax(axis=2), -1)
 
     def last(self, count: int) -> Forecast:
         """The forecasts made at the last rows, at most so many."""
         begin = max(0, len(self) - checks.whole("count", count, 0))
-        cut = {
-            name: None if (array := getattr(self, name)) is None else array[begin:]
+        return self.at(np.arange(len(self)) >= begin)
+
+    def at(self, chosen: Array) -> Forecast:
+        """The forecasts made at those rows where ``chosen`` (T,) is true."""
+        cut: dict[str, Any] = {
+            name: None if (array := getattr(self, name)) is None else array[chosen]
             for name in ("rows", "values", "truth", "low", "high", "sequence")
         }
         if self.time is not None:
-            cut["time"] = self.time._replace(values=self.time.values[begin:])
-        return replace(self, **cut)
+            cut["time"] = self.time._replace(values=self.time.values[chosen])
+        parts = np.cumsum(~self.follows)[chosen]
+        index = np.flatnonzero(chosen)
+        starts = np.ones(len(index), bool)
+        starts[1:] = (np.diff(index) > 1) | (np.diff(parts) > 0)
+        return replace(self, **cut, starts=starts)
 
     # --- as a table ---
 
@@ -193,7 +210,7 @@ class Forecast:
     def _of_class(self, j: int, name: str, ahead: str) -> Iterator[tuple[str, Any]]:
         import polars as pl
 
-        known = ~np.isnan(self.truth[:, j]).any(axis=1)
+        known: Bools = ~np.isnan(self.truth[:, j]).any(axis=1)
         truth = np.where(known, np.where(known[:, None], self.truth[:, j], 0).argmax(axis=1), -1)
         texts = np.array([*self.classes, None], object)  # None is at -1
         yield name, pl.Series(texts[self.most_probable[:, j]].tolist(), dtype=pl.String)

@@ -1,70 +1,76 @@
-"""From the outputs of a network to forecasts: what rows must have been made into, and who makes it.
+"""From the outputs of a network to forecasts in units, of rows that have been prepared.
 
-What a network learns is ``r(t) = (d(t+h) - base(t)) / scale``: a forecast in the unit of a column is
-``base(t) + scale y(t)``. Outputs are ordered horizon by horizon, ``o = j k0 + i``.
+A forecast of what is known in part only when it is made is asked for at each row: also at the last ones,
+whose truth is not in the data.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
 from rnnsim.data import intervals
 from rnnsim.data.forecast import Forecast
+from rnnsim.data.pairs import Pairs
+from rnnsim.data.preparation import Preparation, Prepared
+from rnnsim.data.roles import Roles
+from rnnsim.data.series import Series
 from rnnsim.data.stamps import Stamps
-from rnnsim.typing import Array
+from rnnsim.errors import RnnsimError
+from rnnsim.typing import Array, Bools, Integers
 
 
 @dataclass(frozen=True)
 class ForecastRows:
-    """T rows of the user's data as a network takes them.
+    """T rows of a series, to be forecast from.
 
     Attributes
     ----------
-    targets, horizons, classes
-        As in :class:`rnnsim.data.forecast.Forecast`.
+    series : Series
+        It may have more rows.
+    preparation : Preparation
+    roles : Roles
+    index : (T,) int array
+        Which rows of the series they are.
     inputs : (T, m) array
-    base : (T, k) array
-        The forecast of the linear path; k = H k0. nan where there is none, and so no forecast.
-    scale : (k,) array
+    base : (T, k) or (1, k) array
+        What the linear path says, in units.
     truth : (T, k) array
-        d(t+h), nan where it is not known.
+        In units; nan where it is not known, or does not count.
     resets : (T,) bool array
-        Where a sequence begins.
-    numbers : (T,) int array
-        The number of each row in the data.
-    time : Stamps or None
-    sequence : (T,) array of str, or None
-    half_widths : (999, H, k0) array, or None
-        What :func:`rnnsim.data.intervals.half_widths` gave of the errors on the validation part.
-    first : int
-        The first row that is forecast from: those before it only move the state.
+    counted : (T,) bool array
+        Whether a row is forecast from; the others only move the state.
     """
 
-    targets: tuple[str, ...]
-    horizons: tuple[int, ...]
-    inputs: Array = field(repr=False)
-    base: Array = field(repr=False)
-    scale: Array = field(repr=False)
-    truth: Array = field(repr=False)
-    resets: Array = field(repr=False)
-    numbers: Array = field(repr=False)
-    time: Stamps | None = field(default=None, repr=False)
-    sequence: Array | None = field(default=None, repr=False)
-    half_widths: Array | None = field(default=None, repr=False)
-    classes: tuple[str, ...] = ()
-    first: int = 0
+    series: Series
+    preparation: Preparation
+    roles: Roles
+    index: Integers
+    inputs: Array
+    base: Array
+    truth: Array
+    resets: Bools
+    counted: Bools
 
-    def forecast(self, outputs: Array, level: float = intervals.LEVEL) -> Forecast:
-        """Make forecasts of what the network said.
+    @property
+    def horizons(self) -> tuple[int, ...]:
+        """So many rows ahead."""
+        return self.preparation.choices.horizons
+
+    def forecast(
+        self, outputs: Array, half_widths: Array | None = None, level: float = intervals.LEVEL
+    ) -> Forecast:
+        """Make forecasts of what a network said.
 
         Parameters
         ----------
         outputs : (T, k) array
             y; of classes, logits.
+        half_widths : (999, H, k0) array, optional
+            What :func:`rnnsim.data.intervals.half_widths` gave of the errors on the validation part.
         level : float
             The share that intervals are to cover.
 
@@ -77,27 +83,64 @@ class ForecastRows:
         RnnsimError
             If the level is not above 0, or above 0.999.
         """
-        T, H = len(self.inputs), len(self.horizons)
-        values = (self.base + self.scale * outputs).reshape(T, H, -1)
+        series, made, T = self.series, self.preparation, len(self.index)
+        values = (self.base + made.rest.scale * outputs).reshape(T, len(self.horizons), -1)
         interval: dict[str, Any] = {}
-        if self.classes:
+        if made.is_class:
             values = softmax(values)
-        elif self.half_widths is not None:
-            half = intervals.half_width(self.half_widths, level)
+        elif half_widths is not None:
+            half = intervals.half_width(half_widths, level)
             interval = {"low": values - half, "high": values + half, "level": level}
-        found = Forecast(
-            targets=self.targets, horizons=self.horizons, rows=self.numbers, values=values,
-            truth=self.truth.reshape(values.shape), time=self.time, sequence=self.sequence,
-            classes=self.classes, **interval,
-        )  # fmt: skip
-        return found.last(T - self.first) if self.first else found
+        names = np.array(series.names, object)
+        return Forecast(
+            targets=_class_column(self.roles.targets) if made.is_class else made.targets,
+            horizons=self.horizons, rows=series.order[self.index], values=values,
+            truth=self.truth.reshape(values.shape), time=self._stamps(),
+            sequence=names[series.sequence[self.index]] if len(names) else None,
+            classes=made.targets if made.is_class else (), starts=self.resets, **interval,
+        ).at(self.counted)  # fmt: skip
+
+    def errors(self, outputs: Array) -> Array:
+        """Truth less forecast (T, H, k0) of numbers, nan where it does not count."""
+        found = self.truth - (self.base + self.preparation.rest.scale * outputs)
+        return np.asarray(found.reshape(len(self.index), len(self.horizons), -1)[self.counted])
+
+    def _stamps(self) -> Stamps | None:
+        series = self.series
+        if series.time is None or self.roles.time is None:
+            return None
+        return Stamps(self.roles.time, series.time[self.index], not series.time_is_number)
 
 
-def softmax(logits: Array) -> Array:
-    """The probabilities of classes along the last axis; nan where a logit is nan."""
-    with np.errstate(invalid="ignore", over="ignore"):
-        powers = np.exp(logits - logits.max(axis=-1, keepdims=True))
-        return np.asarray(powers / powers.sum(axis=-1, keepdims=True))
+def rows_of(series: Series, preparation: Preparation, roles: Roles) -> ForecastRows:
+    """All rows of a series.
+
+    Raises
+    ------
+    RnnsimError
+        If it has none.
+    """
+    if not series.rows:
+        raise RnnsimError("there are no rows to forecast from; give one at least")
+    made = preparation.prepared(series)
+    return ForecastRows(
+        series=series, preparation=preparation, roles=roles, index=np.arange(series.rows),
+        inputs=made.inputs, base=made.base, truth=preparation.truth(series), resets=made.starts,
+        counted=np.ones(series.rows, np.bool_),
+    )  # fmt: skip
+
+
+def rows_of_part(
+    series: Series, preparation: Preparation, roles: Roles, prepared: Prepared, pairs: Pairs
+) -> ForecastRows:
+    """The rows whose targets are in a part of the data, after some from which the state comes."""
+    index = pairs.rows
+    truth = np.where(pairs.weights > 0, preparation.truth(series)[index], np.nan)
+    return ForecastRows(
+        series=series, preparation=preparation, roles=roles, index=index, inputs=pairs.inputs,
+        base=prepared.base[index] if len(prepared.base) > 1 else prepared.base, truth=truth,
+        resets=pairs.resets, counted=pairs.weights.any(axis=1),
+    )  # fmt: skip
 
 
 @runtime_checkable
@@ -115,8 +158,20 @@ class Forecasting(Protocol):
             If they cannot be read, or have no rows.
         """
 
-    def test_rows(self) -> ForecastRows:
-        """The part of the data that is neither learnt from nor used for any choice."""
+    def rows_of_part(self, part: int) -> ForecastRows:
+        """A part of the task's own data (:mod:`rnnsim.data.parts`)."""
 
     def references(self, rows: ForecastRows) -> Mapping[str, Array]:
-        """The forecasts (T, H, k0) of simple methods, by name, in the unit of the columns."""
+        """The forecasts (T, H, k0) of simple methods, by name, in units; of classes probabilities."""
+
+
+def softmax(logits: Array) -> Array:
+    """The probabilities of classes along the last axis; nan where a logit is nan."""
+    with np.errstate(invalid="ignore", over="ignore"):
+        powers = np.exp(logits - logits.max(axis=-1, keepdims=True))
+        return np.asarray(powers / powers.sum(axis=-1, keepdims=True))
+
+
+def _class_column(targets: tuple[str, ...]) -> tuple[str, ...]:
+    """What a column of classes is called, also where there is one of 0 and 1 for each class."""
+    return targets if len(targets) == 1 else ("class",)

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from rnnsim.typing import Array
+from rnnsim.typing import Array, Bools
 
 CONSTANT = 1e-12  # so small a deviation, beside the mean, is the rounding error of the mean
 
@@ -19,8 +19,8 @@ class Measures(NamedTuple):
 
     Attributes
     ----------
-    count : int
-        The forecasts that were scored.
+    scored : int
+        The number of forecasts that were scored.
     rmse, mae : float
         The root of the mean squared error, and the mean absolute error.
     nrmse : float
@@ -29,7 +29,7 @@ class Measures(NamedTuple):
         The mean absolute difference of successive forecasts.
     """
 
-    count: int
+    scored: int
     rmse: float
     mae: float
     nrmse: float
@@ -41,7 +41,7 @@ class ClassMeasures(NamedTuple):
 
     Attributes
     ----------
-    count : int
+    scored : int
     accuracy : float
         The share of rows whose most probable class was right.
     cross_entropy : float
@@ -50,7 +50,7 @@ class ClassMeasures(NamedTuple):
         The share of successive forecasts that differ.
     """
 
-    count: int
+    scored: int
     accuracy: float
     cross_entropy: float
     jitter: float
@@ -102,8 +102,8 @@ def of_classes(probabilities: Array, truth: Array, follows: Array) -> ClassMeasu
     -------
     ClassMeasures
     """
-    made = ~np.isnan(probabilities).any(axis=1)
-    known = made & ~np.isnan(truth).any(axis=1)
+    made: Bools = ~np.isnan(probabilities).any(axis=1)
+    known: Bools = made & ~np.isnan(truth).any(axis=1)
     of_truth = probabilities[known, truth[known].argmax(axis=1)]
     right = probabilities[known].argmax(axis=1) == truth[known].argmax(axis=1)
     with np.errstate(divide="ignore"):

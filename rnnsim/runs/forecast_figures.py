@@ -1,11 +1,10 @@
 """Figures of forecasts, by matplotlib (:mod:`rnnsim.runs.figures`).
 
-Lines differ in colour and in style, for print and for the colour-blind, as in the figure of a comparison.
+Lines differ in colour and in style, for print and for the colour-blind, as those of a comparison.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from itertools import cycle
 from pathlib import Path
 from typing import Any
@@ -27,21 +26,17 @@ MARKERS = "osD^vPX"
 MOST_WRITTEN = 12  # classes: the cells of more would not hold their numbers
 
 
-def forecasts(
-    forecast: Forecast, title: str, units: Mapping[str, str], path: str | Path | None = None
-) -> Any:
+def forecasts(forecast: Forecast, title: str, path: str | Path | None = None) -> Any:
     """Draw forecasts with their interval, and the truth: a panel for each column.
 
     The forecasts of the nearest horizon are drawn, and of the farthest if there are several, each where
-    the row stands that it is of. Of many rows the last are drawn, and the figure says so. Of classes, the
-    panel shows the probability of the class that it was.
+    the row stands that it is of. Of many rows the last are drawn, and the figure says so. Of classes,
+    the panel has a lane for each, with the most probable one and the one that it was.
 
     Parameters
     ----------
     forecast : Forecast
     title : str
-    units : mapping of str
-        The units of columns, where they are known.
     path : path, optional
         Where to save the figure.
 
@@ -67,7 +62,7 @@ def forecasts(
             axes.set_ylabel(as_text(column))
         else:
             _draw_column(axes, shown, i)
-            unit = units.get(column)
+            unit = shown.units.get(column)
             axes.set_ylabel(as_text(f"{column} [{unit}]" if unit else column))
     panels[-1].set_xlabel(as_text(shown.time.name if shown.time is not None else "row"))
     lines = {line.get_label(): line for axes in panels for line in axes.get_legend_handles_labels()[0]}
@@ -146,7 +141,7 @@ def _ahead(horizon: int) -> str:
     return f"{horizon} row{'' if horizon == 1 else 's'} ahead"
 
 
-def errors(report: Report, title: str, units: Mapping[str, str], path: str | Path | None = None) -> Any:
+def errors(report: Report, title: str, path: str | Path | None = None) -> Any:
     """Draw the error by horizon, beside those of simple methods: a panel for each column.
 
     With one horizon, a bar for each method stands for it.
@@ -154,7 +149,7 @@ def errors(report: Report, title: str, units: Mapping[str, str], path: str | Pat
     Parameters
     ----------
     report : Report
-    title, units, path
+    title, path
         As for :func:`forecasts`.
 
     Returns
@@ -179,7 +174,7 @@ def errors(report: Report, title: str, units: Mapping[str, str], path: str | Pat
     for axes, column in zip(grid, shown):
         rows = [row for row in report.rows if row.column == column]
         (_draw_by_horizon if several else _draw_bars)(axes, rows, what)
-        unit = units.get(column)
+        unit = report.units.get(column)
         label = f"{NAMES.get(what, what)} [{unit}]" if unit else NAMES.get(what, what)
         (axes.set_ylabel if several else axes.set_xlabel)(as_text(label))
         axes.set_title(as_text(column), fontsize="medium")

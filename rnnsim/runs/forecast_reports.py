@@ -1,4 +1,4 @@
-"""How good forecasts are, beside those of simple methods: per column and horizon, as text and as data."""
+"""How good forecasts are, beside those of simple methods: by column and horizon, as text and data."""
 
 from __future__ import annotations
 
@@ -65,6 +65,8 @@ class Report:
         By forecaster and horizon, how often each class (row) was held to be each (column).
     left_out : int
         The rows that do not count, since one of the forecasters has no forecast there.
+    units : mapping of str
+        The units of columns, where they are known.
     """
 
     rows: tuple[Row, ...]
@@ -72,6 +74,7 @@ class Report:
     classes: tuple[str, ...] = ()
     confusions: Mapping[tuple[str, int], Array] = field(default_factory=dict, repr=False)
     left_out: int = 0
+    units: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def best(self) -> dict[tuple[str, int], str]:
@@ -127,7 +130,7 @@ class Report:
         -------
         dict
             ``level``, ``left_out``; ``measures``, a list with ``forecaster``, ``column``, ``horizon``,
-            ``count`` and the measures of each; ``best``, a list with ``column``, ``horizon`` and
+            how many were ``scored``, and the measures of each; ``best``, a list with ``column``, ``horizon`` and
             ``forecaster``; of classes ``classes`` and ``confusion``, a list with ``forecaster``,
             ``horizon`` and ``counts``. A number that is not finite is None.
         """
@@ -165,7 +168,7 @@ class Report:
         cells = {"ahead": str(row.horizon), "forecast": row.forecaster}
         for name in self._names():
             value = figures.get(name)
-            text = "" if value is None else f"{value:,}" if name == "count" else _number(value)
+            text = "" if value is None else f"{value:,}" if name == "scored" else _number(value)
             cells[NAMES.get(name, name)] = text
         cells["best"] = "*" if self.best.get((row.column, row.horizon)) == row.forecaster else ""
         return cells
@@ -226,8 +229,11 @@ def report_on(forecast: Forecast, references: Mapping[str, Array], name: str) ->
         counted &= ~missing | missing.all(axis=0)
     left_out = int((~np.isnan(truth) & ~counted).any(axis=(1, 2)).sum())
     scored = np.where(counted, truth, np.nan)
-    rows = [row for each, values in by_name.items()
-            for row in _rows(replace(forecast, values=values, truth=scored), each, each == name)]
+    rows = [
+        row
+        for each, values in by_name.items()
+        for row in _rows(replace(forecast, values=values, truth=scored), each, each == name)
+    ]
     order = {at: i for i, at in enumerate((c, h) for c in forecast.targets for h in forecast.horizons)}
     confusions = {
         (each, h): measures.confusion(values[:, j], scored[:, j])
@@ -236,6 +242,7 @@ def report_on(forecast: Forecast, references: Mapping[str, Array], name: str) ->
     return Report(
         rows=tuple(sorted(rows, key=lambda row: order[row.column, row.horizon])),
         level=forecast.level, classes=forecast.classes, confusions=confusions, left_out=left_out,
+        units=forecast.units,
     )  # fmt: skip
 
 
