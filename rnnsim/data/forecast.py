@@ -16,7 +16,7 @@ from rnnsim import checks, files
 from rnnsim.data import stamps
 from rnnsim.data.stamps import Stamps
 from rnnsim.errors import RnnsimError, shown_path
-from rnnsim.typing import Array, Bools
+from rnnsim.typing import Array
 
 ENDINGS = (".csv", ".parquet")
 SHOWN = 10  # rows in a text
@@ -111,7 +111,7 @@ class Forecast:
         """
         if not self.classes:
             raise RnnsimError("these are forecasts of numbers; most_probable is for those of classes")
-        made: Bools = ~np.isnan(self.values).any(axis=2)
+        made = np.asarray(~np.isnan(self.values).any(axis=2))
         return np.where(made, np.where(made[:, :, None], self.values, 0).argmax(axis=2), -1)
 
     def last(self, count: int) -> Forecast:
@@ -210,7 +210,7 @@ class Forecast:
     def _of_class(self, j: int, name: str, ahead: str) -> Iterator[tuple[str, Any]]:
         import polars as pl
 
-        known: Bools = ~np.isnan(self.truth[:, j]).any(axis=1)
+        known = np.asarray(~np.isnan(self.truth[:, j]).any(axis=1))
         truth = np.where(known, np.where(known[:, None], self.truth[:, j], 0).argmax(axis=1), -1)
         texts = np.array([*self.classes, None], object)  # None is at -1
         yield name, pl.Series(texts[self.most_probable[:, j]].tolist(), dtype=pl.String)

@@ -139,7 +139,7 @@ def rows_of_part(
     return ForecastRows(
         series=series, preparation=preparation, roles=roles, index=index, inputs=pairs.inputs,
         base=prepared.base[index] if len(prepared.base) > 1 else prepared.base, truth=truth,
-        resets=pairs.resets, counted=pairs.weights.any(axis=1),
+        resets=pairs.resets, counted=np.asarray(pairs.weights.any(axis=1)),
     )  # fmt: skip
 
 

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from rnnsim.typing import Array, Bools
+from rnnsim.typing import Array
 
 CONSTANT = 1e-12  # so small a deviation, beside the mean, is the rounding error of the mean
 
@@ -102,8 +102,8 @@ def of_classes(probabilities: Array, truth: Array, follows: Array) -> ClassMeasu
     -------
     ClassMeasures
     """
-    made: Bools = ~np.isnan(probabilities).any(axis=1)
-    known: Bools = made & ~np.isnan(truth).any(axis=1)
+    made = np.asarray(~np.isnan(probabilities).any(axis=1))
+    known = np.asarray(made & ~np.isnan(truth).any(axis=1))
     of_truth = probabilities[known, truth[known].argmax(axis=1)]
     right = probabilities[known].argmax(axis=1) == truth[known].argmax(axis=1)
     with np.errstate(divide="ignore"):

@@ -130,9 +130,9 @@ class Report:
         -------
         dict
             ``level``, ``left_out``; ``measures``, a list with ``forecaster``, ``column``, ``horizon``,
-            how many were ``scored``, and the measures of each; ``best``, a list with ``column``, ``horizon`` and
-            ``forecaster``; of classes ``classes`` and ``confusion``, a list with ``forecaster``,
-            ``horizon`` and ``counts``. A number that is not finite is None.
+            how many were ``scored``, and the measures of each; ``best``, a list with ``column``,
+            ``horizon`` and ``forecaster``; of classes ``classes`` and ``confusion``, a list with
+            ``forecaster``, ``horizon`` and ``counts``. A number that is not finite is None.
         """
         found: dict[str, Any] = {
             "level": self.level,

@@ -16,6 +16,7 @@ from rnnsim.errors import RnnsimError
 from rnnsim.network import Network
 from rnnsim.runs import figures, forecast_figures
 from rnnsim.runs.forecast_reports import Report, report_on
+from rnnsim.training.best import Best
 from rnnsim.training.experiment import Experiment
 from rnnsim.training.forward import simulate
 from rnnsim.typing import Array, Params
@@ -110,11 +111,11 @@ class Forecaster:
         return intervals.half_widths(rows.errors(self._outputs(rows)))
 
 
-def half_widths_of(experiment: Experiment, params: Params) -> Array | None:
-    """The half widths of the intervals of a network's forecasts; None if it forecasts no numbers."""
+def half_widths_of(experiment: Experiment, params: Params, best: Best | None) -> Array | None:
+    """The half widths of intervals of a run that has ended; None if it forecasts no numbers."""
     if not isinstance(experiment.task, Forecasting):
         return None
-    return Forecaster(experiment, params, None).validated()
+    return Forecaster(experiment, params if best is None else best.params, None).validated()
 
 
 def outputs_of(network: Network, params: Params, inputs: Array, resets: Array) -> Array:
