@@ -7,14 +7,16 @@ import io
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from rnnsim import checks, files
 from rnnsim.data import measures
 from rnnsim.data.forecast import Forecast
 from rnnsim.data.measures import ClassMeasures, Measures
-from rnnsim.errors import RnnsimError
+from rnnsim.errors import RnnsimError, shown_path
 from rnnsim.runs import html_tables
 from rnnsim.runs.plain_data import plain
 from rnnsim.runs.seeds import table
@@ -22,6 +24,7 @@ from rnnsim.typing import Array
 
 NAMES = {"rmse": "RMSE", "mae": "MAE", "nrmse": "nRMSE", "cross_entropy": "cross-entropy"}
 Tabulate = Callable[[Sequence[tuple[str, Mapping[str, str]]], str], str]
+FORMS = ("text", "csv", "markdown")
 MOST_CLASSES = 20  # a larger table of confusions is in the data alone
 
 
@@ -103,6 +106,30 @@ class Report:
     def markdown(self) -> str:
         """The same with tables of Markdown."""
         return "\n\n".join(self._parts(markdown_table))
+
+    def as_text(self, form: str) -> str:
+        """The report as ``text``, ``csv`` or ``markdown``, as a file holds it."""
+        form = checks.known_name("form of a report", form, FORMS)
+        made = {"text": self.text, "csv": self.csv, "markdown": self.markdown}[form]()
+        return made.rstrip("\n") + "\n"
+
+    def save(self, path: str | Path, form: str = "text") -> Path:
+        """Write it into a file as ``text``, ``csv`` or ``markdown``; an earlier file is replaced.
+
+        Raises
+        ------
+        UnknownName
+            If it is another form.
+        RnnsimError
+            If it cannot be written.
+        """
+        file, text = check_place(path), self.as_text(form)
+        try:
+            files.replace(file, text.encode("utf-8", "replace"))
+        except OSError as error:
+            why = error.strerror or error
+            raise RnnsimError(f"cannot write the report into {shown_path(file)}: {why}") from None
+        return file
 
     def _parts(self, tabulate: Tabulate) -> Iterator[str]:
         yield tabulate([(row.column, self._cells(row)) for row in self.rows], "column")
@@ -194,6 +221,21 @@ class Report:
                 for name, of_class in zip(self.classes, counts)]  # fmt: skip
         ahead = f", {horizon} ahead" if len({row.horizon for row in self.rows}) > 1 else ""
         return tabulate(rows, f"was (down), forecast (across){ahead}")
+
+
+def check_place(path: str | Path) -> Path:
+    """Check that a report can be written to a file: its folder.
+
+    Raises
+    ------
+    RnnsimError
+        If not.
+    """
+    file = checks.path("the file of a report", path)
+    if not file.parent.is_dir() or file.is_dir():
+        what = "it is a folder" if file.is_dir() else f"there is no folder {shown_path(file.parent)}"
+        raise RnnsimError(f"cannot write the report into {shown_path(path)}: {what}")
+    return file
 
 
 def report_on(forecast: Forecast, references: Mapping[str, Array], name: str) -> Report:
