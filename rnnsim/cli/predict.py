@@ -16,8 +16,8 @@ from rnnsim.errors import RnnsimError, shown_path
 @click.argument("file", metavar="FILE")
 @click.option("--out", metavar="FILE", help="Write the forecasts into a file (.csv, .parquet).")
 @LEVEL
-@click.option("--learn", is_flag=True, help="Read a line, print a line, at once, and go on learning from "
-              "each target when it is known.")  # fmt: skip
+@click.option("--learn", is_flag=True, help="Read a line, print a line, at once, and learn from each "
+              "target when it is known.")  # fmt: skip
 @click.option("--save", metavar="DIR", help="With --learn: keep the run with what it has learnt.")
 @as_json
 def command(
@@ -31,9 +31,9 @@ def command(
 ) -> None:
     """Forecast from the rows of FILE with the network of RUN, a folder; - is standard input.
 
-    The table of forecasts is printed as CSV, or written to a file: the row and the time at which each was
-    made, the time that it is of, and in the unit of each column the forecast, its interval, and the truth
-    as far as FILE has it.
+    The table of forecasts is printed as CSV, or written to a file: the row and the time at which each
+    was made, the time that it is of, and in the unit of each column the forecast, its interval, and the
+    truth as far as FILE has it.
     """
     checked_level(level)
     data = rows_of(file)
@@ -72,7 +72,7 @@ def _learn(
     """Forecast line by line."""
     if out is not None or as_json:
         raise RnnsimError("--learn prints each line as it comes, as text; --out and --json are not "
-                          "offered with it (a shell writes what is printed into a file: > FILE)")  # fmt: skip
+                          "offered with it (> FILE lets a shell write into a file)")  # fmt: skip
     from rnnsim.cli.line_by_line import forecast_lines
 
     forecast_lines(folder, file, level, save)

@@ -147,8 +147,13 @@ def rows_of_part(
 class Forecasting(Protocol):
     """A task whose runs forecast the user's data."""
 
+    def model(self) -> tuple[Roles, Preparation]:
+        """What each column is for, and how rows are prepared."""
+
     def new_rows(self, data: Any) -> ForecastRows:
         """Prepare other data, in any form that ``rnnsim.run`` takes, as those that were learnt from.
+
+        They may be ``Columns``, too; a single row is enough.
 
         Raises
         ------

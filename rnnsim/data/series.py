@@ -240,9 +240,10 @@ def _gaps(time: Array, starts: Bools, name: str, notes: list[str]) -> Bools:
     usual = float(np.median(steps[inside]))
     gaps[1:] = inside & (steps > LONGEST_STEP * usual)
     if gaps.any():
+        places = "one place" if gaps.sum() == 1 else f"{int(gaps.sum()):,} places"
         longest = float(steps[inside].max()) / usual
         notes.append(
-            f"{name} leaves out steps at {int(gaps.sum()):,} places; the longest gap is {longest:.3g} "
+            f"{name} leaves out steps at {places}; the longest gap is {longest:.3g} "
             "steps long; gaps=reset begins a new sequence there"
         )
     return gaps

@@ -26,7 +26,7 @@ from rnnsim.training.checkpoints import Checkpoint
 from rnnsim.training.evaluation import Evaluation
 from rnnsim.training.experiment import Experiment
 from rnnsim.training.learner import Learner
-from rnnsim.training.monitors import Monitors, Recorded
+from rnnsim.training.monitors import OF_VALIDATION, Monitors, Recorded
 from rnnsim.training.schedules import NAMES
 from rnnsim.training.task_training import Looker, TaskTraining
 from rnnsim.typing import Array, Params
@@ -53,15 +53,19 @@ class Run(Answers):
     metrics : dict of arrays
         The learning curve: ``step`` (the last step of each point), ``loss`` per target, and the
         task's score per target under its name.
+        With ``keep="best"``, the loss per target on validation data (``validation_loss``) and the
+        steps after which it was looked at (``validation_step``).
         With monitors, what each recorded under its name, and the steps of the records
         (``monitor_step``).
     best : Best or None
         With ``keep="best"``, the parameters that did best on validation data, their step and loss.
     outcome : str
         How it ended: ``solved``, ``complete`` (all steps are done), ``interrupted`` (by a signal),
-        ``stopped`` (by a callback); or ``running``, of a checkpoint whose run has not ended in order.
+        ``stopped`` (by a callback), ``stopped early`` (there was no improvement on validation data for
+        longer than there is ``patience``); or ``running``, of a checkpoint whose run has not ended in
+        order.
     checkpoint : Checkpoint or None
-        From where it can go on; None once it has stopped because the task is solved.
+        From where it can go on; None once the task is solved, or it has stopped early.
     provenance : Provenance
         Versions, machine, dates and revision.
     recorded : Recorded or None
@@ -98,8 +102,8 @@ class Run(Answers):
     @property
     def monitored(self) -> dict[str, Array]:
         """The part of ``metrics`` that monitors recorded, with the steps of the records."""
-        of_curve = ("step", "loss", self.experiment.task.score)
-        return {name: array for name, array in self.metrics.items() if name not in of_curve}
+        others = ("step", "loss", self.experiment.task.score, *OF_VALIDATION)
+        return {name: array for name, array in self.metrics.items() if name not in others}
 
     def summary(self) -> str:
         """Summarise the result in a few lines."""
@@ -207,7 +211,7 @@ class Run(Answers):
 
         def begin(lookers: Sequence[Looker]) -> TaskTraining:
             trainer = TaskTraining(experiment, monitors, lookers, resumable=True)
-            trainer.restore(checkpoint)
+            trainer.restore(checkpoint, self.metrics)
             return trainer
 
         around = Around(save, checkpoint_every, callback, callback_every, log, progress)
@@ -220,6 +224,10 @@ class Run(Answers):
         if self.outcome == "solved":
             raise RnnsimError(f"this run solved its task at step {self.solved_at:,}, where it ended; to "
                               "learn on, begin another with its params")  # fmt: skip
+        if self.outcome == "stopped early":
+            raise RnnsimError(f"this run ended after {experiment.patience} looks at validation data "
+                              "without an improvement; to learn on, begin another with its params, "
+                              "or those of its best")  # fmt: skip
         if self.checkpoint is None:
             raise RnnsimError("this run was not saved with what it needs to go on; begin another with "
                               "its params")  # fmt: skip
@@ -261,13 +269,15 @@ def result_of(trainer: TaskTraining, outcome: str = "stopped", made: Provenance 
     """Make the result of a run from its trainer.
 
     The network is evaluated as it is now, unless the run goes on. ``outcome`` holds where neither the
-    task is solved nor all steps are done.
+    task is solved, nor all steps are done, nor it stopped early.
     """
     experiment = trainer.experiment
     if trainer.solved_at and experiment.stop:
         outcome, checkpoint = "solved", None
     elif trainer.step >= experiment.steps:
         outcome, checkpoint = "complete", trainer.at_end
+    elif outcome != "running" and trainer.stopped_early:
+        outcome, checkpoint = "stopped early", None
     else:
         checkpoint = trainer.checkpoint() if outcome == "running" else trainer.at_end
     params, ended = trainer.params, outcome != "running"
@@ -308,12 +318,15 @@ def contents_of(run: Run) -> run_folder.Contents:
     if point is not None:
         best = point.best
         file.checkpoint = run_file.CheckpointTable(
-            point.step, point.seconds, point.records, point.data,
+            point.step, point.seconds, point.records, point.looks, point.data,
             best.step if best else None, best.loss if best else None,
         )  # fmt: skip
         arrays |= with_prefix("checkpoint", point.arrays)
         arrays |= with_prefix("checkpoint.best", best.params._asdict()) if best else {}
-    curve = {name: array for name, array in run.metrics.items() if name not in monitored}
+    looks = {name: run.metrics[name] for name in OF_VALIDATION if name in run.metrics}
+    arrays |= {name.replace("_", "."): array for name, array in looks.items()}
+    beside = {*monitored, *looks}
+    curve = {name: array for name, array in run.metrics.items() if name not in beside}
     return run_folder.Contents(file, curve, arrays)
 
 

@@ -40,10 +40,10 @@ from rnnsim.typing import Array
 from rnnsim.version import __version__
 
 Index = Annotated[int, msgspec.Meta(ge=0)]
-OUTCOMES = ("running", "interrupted", "stopped", "complete", "solved")
+OUTCOMES = ("running", "interrupted", "stopped", "stopped early", "complete", "solved")
 SETTINGS = (
     "seed", "steps", "window", "batch", "clip", "weight_decay", "reduction", "stop", "tailored", "keep",
-    "keep_every",
+    "keep_every", "patience",
 )  # fmt: skip
 
 
@@ -73,8 +73,9 @@ class Settings(msgspec.Struct):
     criterion: str | None = None
     stop: bool = True
     tailored: bool = False
-    keep: str = "last"
+    keep: str | None = None
     keep_every: Count | None = None
+    patience: Index | None = None
     monitor: dict[str, str] | None = None  # the functions among them as OWN
     monitor_every: Count | None = None
     params: bool = False  # whether those to begin with are among the arrays
@@ -116,6 +117,7 @@ class CheckpointTable(msgspec.Struct):
     step: Index
     seconds: float
     records: Index = 0
+    looks: Index = 0
     data: dict[str, str] = {}
     best_step: Index | None = None
     best_loss: float | None = None

@@ -2,8 +2,8 @@
 
 :mod:`rnnsim.runs.run_file` says what is in the first. The second is the learning curve. The names of
 arrays begin with what they are of: ``params.`` (the parameters), ``best.`` (those that did best),
-``monitor.``, ``checkpoint.`` (all that the run needs to go on), ``initial.``, ``network.``,
-``rate.`` (arguments).
+``monitor.``, ``validation.`` (the loss at each look), ``checkpoint.`` (all that the run needs to go on),
+``initial.``, ``network.``, ``rate.`` (arguments).
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from rnnsim.typing import Array
 
 FILE, METRICS = "run.toml", "metrics.csv"
 HALF_WIDTHS = "half_widths"  # the array of intervals of forecasts
+VALIDATION = "validation"  # how the names of the records of validation data begin
 OLD_ARRAYS = "params.safetensors"  # before runs could be continued
 
 

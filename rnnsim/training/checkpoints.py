@@ -32,7 +32,8 @@ from rnnsim.training.sequences import generators_in
 from rnnsim.typing import Array
 
 SOURCE, ROWS = "source", "rows"
-FILLED = ("inputs", "targets", "mask", "resets", "ends", "legal")  # the fields that a task writes
+# the fields that a task writes
+FILLED = ("inputs", "targets", "mask", "resets", "ends", "legal", "output_mask")
 SMALL = 1 << 16  # bytes of a source that is copied before it is drawn from
 
 
@@ -53,6 +54,8 @@ class Checkpoint(NamedTuple):
         The parameters that did best so far, if they are kept.
     records : int
         The number of records of the monitors.
+    looks : int
+        The number of looks at validation data.
     """
 
     step: int
@@ -61,6 +64,7 @@ class Checkpoint(NamedTuple):
     data: dict[str, str]
     best: Best | None = None
     records: int = 0
+    looks: int = 0
 
 
 # --- the rows of a task --------------------------------------------------------------------------------

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property, partial
 from typing import Any, NamedTuple, Protocol
 
@@ -13,7 +13,7 @@ from rnnsim.checks import LARGEST
 from rnnsim.compiler import compiled
 from rnnsim.criterion import SCORES, HeldOut
 from rnnsim.folders import problem_reported
-from rnnsim.network import Stream, empty_stream
+from rnnsim.network import Stream
 from rnnsim.training.advancing import Advance, Settings
 from rnnsim.training.best import Best, Validation
 from rnnsim.training.checkpoints import (
@@ -28,7 +28,7 @@ from rnnsim.training.checkpoints import (
     set_source,
     source_arrays,
 )
-from rnnsim.training.evaluation import Evaluation, evaluate
+from rnnsim.training.evaluation import TEST, VALIDATION, Evaluation, evaluate
 from rnnsim.training.experiment import Experiment
 from rnnsim.training.loop import Training, window_length
 from rnnsim.training.loop_arrays import (
@@ -73,12 +73,14 @@ class Every(NamedTuple):
     steps: int
     see: Callable[[TaskTraining], None]
     at_end: bool = True
+    at_start: bool = False  # whether it sees the run before its first step, too
 
     def next_cut(self, step: int) -> int:
         return multiple_after(step, self.steps)
 
     def look(self, trainer: TaskTraining, before: int, ended: bool) -> bool:
-        if trainer.step >= self.next_cut(before) or (ended and self.at_end):
+        due = trainer.step >= self.next_cut(before) or (self.at_start and trainer.step == 0)
+        if due or (ended and self.at_end):
             self.see(trainer)
         return False
 
@@ -172,14 +174,22 @@ class TaskTraining:
 
     @property
     def ended(self) -> bool:
-        """Whether the run is over: its steps are done, the task is solved, or a looker ended it."""
+        """Whether the run is over: all steps are done, the task is solved, or something ended it."""
         solved = self.experiment.stop and self.solved_at is not None
-        return solved or self._asked_to_end or self.step >= self.experiment.steps
+        over = solved or self._asked_to_end or self.step >= self.experiment.steps
+        return over or self.stopped_early
+
+    @property
+    def stopped_early(self) -> bool:
+        """Whether looks at validation data were no improvement for longer than there is patience."""
+        return self._validation is not None and self._validation.is_exhausted
 
     def metrics(self) -> dict[str, Array]:
-        """Compute the learning curve so far, and give what monitors recorded."""
+        """Compute the learning curve so far, and give what was recorded beside it."""
         found = curve_metrics(self.curve, self.step, self.experiment.task.score)
-        return found if self.monitors is None else found | self.monitors.metrics()
+        for recorded in (self._validation, self.monitors):
+            found |= recorded.metrics() if recorded is not None else {}
+        return found
 
     def seen(self, ended: bool = False) -> Seen:
         """What monitors and callbacks see now."""
@@ -255,18 +265,19 @@ class TaskTraining:
         data = {name: was for name, was in self._data.items() if digest(source[name]) == was}
         source = {name: array for name, array in source.items() if name not in data}
         records = self.monitors.records if self.monitors else 0
+        looks = self._validation.looks if self._validation else 0
         arrays = copied_arrays(arrays | source)
-        return Checkpoint(self.step, self.seconds, arrays, data, self.best, records)
+        return Checkpoint(self.step, self.seconds, arrays, data, self.best, records, looks)
 
-    def restore(self, checkpoint: Checkpoint) -> None:
-        """Go on from a checkpoint of such a run; nothing has been learnt yet.
+    def restore(self, checkpoint: Checkpoint, metrics: Mapping[str, Array]) -> None:
+        """Go on from a checkpoint of such a run, with its metrics; nothing has been learnt yet.
 
         Raises
         ------
         RnnsimError
             If the data of the run have changed, or it is a checkpoint of another run.
         """
-        training, (_, seconds, arrays, data, best, _) = self.training, checkpoint
+        training, (_, seconds, arrays, data, best, _, looks) = self.training, checkpoint
         check_unchanged(self._data if data else {}, data)
         self._source = self._new_source()  # what is unchanged since then is so in this one
         with problem_reported("this run cannot go on from its checkpoint"):
@@ -281,7 +292,7 @@ class TaskTraining:
                 own[...] = alike(name, own, arrays)
         self.advance.seconds, self._filling = seconds, 0.0
         if self._validation:
-            self._validation.best = best
+            self._validation.go_on(metrics, looks, best)
 
     @cached_property
     def _data(self) -> dict[str, str]:
@@ -300,16 +311,16 @@ class TaskTraining:
         if isinstance(criterion, HeldOut):
             yield Every(criterion.every, partial(check_held_out, criterion), at_end=False)
         if validation is not None:
-            yield Every(validation.every, lambda _: validation.look())
+            yield Every(validation.every, lambda trainer: validation.look(trainer.ended), at_start=True)
         if monitors is not None:
             yield Every(monitors.every, lambda trainer: monitors.look(trainer.seen(trainer.ended)))
 
-    def evaluate(self, score: str | None = None) -> Evaluation:
-        """Evaluate the current network on held-out data, by default with the task's score."""
+    def evaluate(self, score: str | None = None, part: int = TEST) -> Evaluation:
+        """Evaluate the current network on a part of the data, by default with the task's score."""
         experiment = self.experiment
         return evaluate(
             experiment.network, self.params, experiment.task, experiment.seed,
-            score or experiment.task.score, self._forward_pass,
+            score or experiment.task.score, self._forward_pass, part,
         )  # fmt: skip
 
     def _forward_pass(
@@ -332,8 +343,8 @@ def multiple_after(step: int, of: int) -> int:
 
 
 def check_held_out(criterion: HeldOut, trainer: TaskTraining) -> None:
-    """Evaluate a criterion on held-out data, which may solve the task."""
-    score = trainer.evaluate(criterion.score).score
+    """Evaluate a criterion on validation data, which may solve the task."""
+    score = trainer.evaluate(criterion.score, VALIDATION).score
     if trainer.solved_at is None and criterion.reached(score):
         trainer.training.clock.solved_at[0] = trainer.step
 
@@ -361,4 +372,4 @@ def task_stream(experiment: Experiment) -> Stream:
     unit = task.episode_length or experiment.window
     row_bytes = batch * (task.n_in + 2 * task.n_out) * network.dtype.itemsize
     rows = unit * max(1, max(CHUNK, min(16 * CHUNK, STREAM // row_bytes)) // unit)
-    return empty_stream(rows, batch, task.n_in, task.n_out, network.dtype, legal=task.has_legal)
+    return task.allocate(rows, batch, network.dtype)
