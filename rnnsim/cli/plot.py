@@ -11,8 +11,8 @@ from rnnsim.cli.forecasting import RUN, loaded, rows_of
 @RUN
 @click.argument("file", metavar="[FILE]", required=False)
 @click.option("--out", metavar="FILE", required=True, help="Where to draw it (.png, .svg, .pdf).")
-@click.option("--what", metavar="NAME", help="curve, behaviour, forecast, errors or confusion; by default "
-              "forecast where FILE is given, else curve.")  # fmt: skip
+@click.option("--what", metavar="NAME", help="curve, behaviour, forecast, errors or confusion; by "
+              "default forecast where FILE is given, else curve.")  # fmt: skip
 def command(folder: str, file: str | None, out: str, what: str | None) -> None:
     """Draw a figure of RUN, a folder, into a file.
 

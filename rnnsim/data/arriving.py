@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import math
 from collections.abc import Iterable, Iterator
@@ -157,8 +158,6 @@ def _texts_of(roles: Roles, preparation: Preparation) -> dict[str, tuple[str, ..
 def _place(cell: str, texts: tuple[str, ...]) -> float:
     """The index of a text; nan of one that was not there when the model was made."""
     said = [cell, cell.lower()]
-    try:
-        said.append(f"{float(cell):.15g}")
-    except ValueError:
-        pass
+    with contextlib.suppress(ValueError):
+        said.append(f"{float(cell):.15g}")  # as a class of a column of numbers is called
     return next((float(texts.index(text)) for text in said if text in texts), math.nan)

@@ -24,7 +24,7 @@ class OnLine:
     """A network that forecasts from rows as they arrive, and learns from each target when it is known.
 
     When row t arrives, d(t) is known: first the pair of it and the input of t - h is learnt, h being the
-    largest horizon; then the forecasts from row t are made. Whatever is forecast depends on rows up to t.
+    largest horizon; then the forecasts from row t are made. They depend on rows up to t alone.
 
     Parameters
     ----------
@@ -84,7 +84,7 @@ class OnLine:
         return _last(rows).forecast(outputs, self._half_widths, self._level)
 
     def _learn(self, inputs: Array, reset: Array, rows: ForecastRows, row: int) -> None:
-        """Let the network go on by a row's inputs, and learn the targets of a row, if it is there yet."""
+        """Let the network go on by these inputs, and learn the targets of a row, if there is one."""
         k = self.preparation.n_out
         rest = np.full(k, np.nan)
         if row >= 0:
