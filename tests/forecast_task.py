@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -51,8 +52,7 @@ class Waves(Task, frozen=True):
 
     @property
     def arranged(self) -> Arranged:
-        return arranged(table(self.seed, self.holes), self.roles, Choices(tuple(self.ahead), lags=1),
-                        Treatment(), None)  # fmt: skip
+        return arranged_of(self)
 
     @property
     def facts_found(self) -> Facts:
@@ -116,6 +116,12 @@ class Waves(Task, frozen=True):
 
     def fill(self) -> Any:
         return fill
+
+
+@cache
+def arranged_of(task: Waves) -> Arranged:
+    choices = Choices(tuple(task.ahead), lags=1)
+    return arranged(table(task.seed, task.holes), task.roles, choices, Treatment(), None)
 
 
 def source(pairs: Pairs, batch: int, dtype: Any) -> Source:
