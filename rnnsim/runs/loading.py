@@ -95,6 +95,7 @@ def _run_of(contents: Contents, given: Mapping[str, Any], path: Path) -> Run:
         provenance=file.provenance or Provenance(),
         recorded=recorded,
         folder=path,
+        half_widths=arrays.get(run_folder.HALF_WIDTHS),
     )
 
 
