@@ -12,12 +12,22 @@ import numpy as np
 
 from rnnsim import checks
 from rnnsim.criterion import Criterion, HeldOut, Never
-from rnnsim.data.arranging import Arranged, Facts, Treatment, arranged, facts_as_data, facts_from
+from rnnsim.data.arranging import (
+    Arranged,
+    Facts,
+    Treatment,
+    arranged,
+    facts_as_data,
+    facts_from,
+    series_for,
+)
 from rnnsim.data.columns import Columns
+from rnnsim.data.forecasting import ForecastRows, rows_of, rows_of_part
 from rnnsim.data.given import KEPT, Given
+from rnnsim.data.missing import treated
 from rnnsim.data.pairs import Pairs
 from rnnsim.data.parts import LEARNT, TEST, VALIDATION
-from rnnsim.data.preparation import Choices
+from rnnsim.data.preparation import Choices, Preparation
 from rnnsim.data.reading import Reading, read
 from rnnsim.data.roles import Asked, Roles, roles_of, target_is_class
 from rnnsim.errors import RnnsimError, shown
@@ -283,6 +293,28 @@ class TableTask(Task, frozen=True, dict=True):
 
     def fill(self) -> Kernel:
         return fill
+
+    # --- forecasts ---
+
+    def model(self) -> tuple[Roles, Preparation]:
+        return self.found.roles, self.found.preparation
+
+    def new_rows(self, data: Any) -> ForecastRows:
+        columns = data if isinstance(data, Columns) else read(data, self._reading)
+        series = series_for(columns, self.found, self.gaps == "reset")
+        roles, preparation = self.model()
+        return rows_of(treated(series, "mask", columns), preparation, roles)
+
+    def rows_of_part(self, part: int) -> ForecastRows:
+        made = self.arranged
+        roles, preparation = self.model()
+        return rows_of_part(made.series, preparation, roles, made.prepared, made.pairs[part])
+
+    def references(self, rows: ForecastRows) -> Mapping[str, Array]:
+        now = rows.series.d[rows.index]
+        if self.found.preparation.is_class:
+            return {}
+        return {"persistence": np.repeat(now[:, None], len(rows.horizons), axis=1)}
 
     def told(self) -> str:
         return self.arranged.told
