@@ -23,7 +23,7 @@ from rnnsim.runs.run_file import RunFile, parsed
 from rnnsim.typing import Array
 
 FILE, METRICS = "run.toml", "metrics.csv"
-VALIDATION = "validation"  # how the names of the records of validation data begin
+HALF_WIDTHS = "half_widths"  # the array of intervals of forecasts
 OLD_ARRAYS = "params.safetensors"  # before runs could be continued
 
 
