@@ -125,7 +125,7 @@ def configure(
     _check_owned(given, list(owners.values()))
     chosen_rule = _build(registry.make_rule, registry.rule_type(rule), rule, given)
     network_options, init_options = _network_options(owners.get("network"), given)
-    if tailored and chosen_task.target_delay:
+    if checks.boolean("tailored", tailored) and chosen_task.target_delay:
         raise RnnsimError(
             f"tailored is not offered where targets are known later, as in {chosen_task.name}"
         )
