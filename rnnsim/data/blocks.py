@@ -127,7 +127,7 @@ def decoded(
 def _cut(block: bytes) -> int:
     """Where the last whole line ends, a line end inside quotes being none."""
     last = cut = block.rfind(b"\n") + 1
-    if block.count(b'"', 0, cut) % 2:
+    if b'"' in block and block.count(b'"', 0, cut) % 2:
         for _ in range(MOST_IN_QUOTES):
             cut = block.rfind(b"\n", 0, cut - 1) + 1
             if not cut or block.count(b'"', 0, cut) % 2 == 0:
@@ -135,6 +135,11 @@ def _cut(block: bytes) -> int:
         else:
             return last  # a quote that is a sign for inches, say
     return cut
+
+
+def count(block: bytes, mark: bytes) -> int:
+    """How often a byte occurs, for one that occurs often: ``bytes.count`` looks for each by itself."""
+    return int(np.count_nonzero(np.frombuffer(block, np.uint8) == ord(mark)))
 
 
 class Lines(NamedTuple):
@@ -162,7 +167,7 @@ def lines_of(block: bytes, first: int, comment: bytes, spaces: bool) -> Lines:
     """Take out blank lines and comments, and make all spaces between columns one."""
     if spaces:
         block = re.sub(rb"(?m)^ | $", b"", re.sub(rb"[ \t]+", b" ", block))
-    blank = block.startswith(b"\n") or b"\n\n" in block or re.search(rb"(?m)^[ \t]+$", block) is not None
+    blank = block[:1].isspace() or b"\n\n" in block or re.search(rb"\n[ \t]+\n", block) is not None
     commented = comment and (block.startswith(comment) or b"\n" + comment in block)
     if not blank and not commented:
         return Lines(block, first, None)

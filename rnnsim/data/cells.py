@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -203,6 +204,7 @@ _STYLES = [
 ]  # fmt: skip
 
 
+@lru_cache
 def _pattern(style: Style) -> re.Pattern[str]:
     mark, decimal = re.escape(style.thousands), re.escape(style.decimal)
     if style.thousands == " ":

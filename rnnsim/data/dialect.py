@@ -21,7 +21,7 @@ WORDS = {separator: word for word, separator in SEPARATORS.items()}
 SPACE = " "  # any number of spaces and tabs
 NOTHING = "\x1f"  # between the columns of a file that has only one
 COMMENTS = ("#", "%", "//", "!")
-ROWS = 1000  # rows that are looked at
+ROWS = 200  # rows that are looked at
 UNTIL_YEAR, FROM_YEAR = 2200, 1500
 
 
