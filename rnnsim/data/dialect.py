@@ -145,34 +145,43 @@ def _separator(file: str, lines: Sequence[str], comment: str, options: Reading) 
     if (named := re.fullmatch(r"sep=(.)", lines[0].strip())) is not None:
         return named[1]
     for separator in ("\t", ";", "|", ",", SPACE):
-        some = list(cells_of(lines[:ROWS], separator, comment))
-        if separator in ",;|" and (len(some) < 2 or len(some[0].cells) == 1 < len(some[-1].cells)):
-            _, some = _after_titles(some) if len(some) > 2 else (False, some)
-        counts = Counter(len(line.cells) for line in some[len(some) // 2 :])
-        if not counts:
+        _, some = _after_titles(list(cells_of(lines[:ROWS], separator, comment)))
+        width = _width(some)
+        alike = sum(len(line.cells) == width for line in some)
+        if width < 2 or alike < len(some) / 2 or abs(len(some[0].cells) - width) > 1:
             continue
-        count, often = counts.most_common(1)[0]
-        if count < 2 or often < 0.8 * counts.total():
+        if separator == "," and width == 2 and _one_column(lines[:ROWS], comment):
             continue
-        if len(some[0].cells) == 1 and separator in ",":
-            continue  # a column of numbers with decimal commas
         if separator == SPACE and not all(map(_is_value, some[-1].cells)):
             continue  # words of text
         return separator
     return NOTHING
 
 
+def _one_column(lines: Sequence[str], comment: str) -> bool:
+    """Whether lines are a name, and then numbers with decimal commas."""
+    first, *others = cells_of(lines, NOTHING, comment)
+    return "," not in first.cells[0] and all(
+        re.fullmatch(r"[+-]?\d+(,\d+)?", line.cells[0]) for line in others
+    )
+
+
 def _is_value(cell: str) -> bool:
     return is_number(cell) or is_missing(cell) or bool(re.fullmatch(r"[\d.,:/TZ+-]+|\w+", cell))
 
 
+def _width(lines: Sequence[Line]) -> int:
+    """The number of cells that most lines have."""
+    counts = Counter(len(line.cells) for line in lines[:ROWS])
+    return counts.most_common(1)[0][0] if counts else 0
+
+
 def _after_titles(lines: list[Line]) -> tuple[bool, list[Line]]:
     """Pass over the lines before the table: they hold something in their first cell alone."""
-    width = Counter(len(line.cells) for line in lines[len(lines) // 2 :]).most_common(1)[0][0]
-    if width < 2:
+    if _width(lines[len(lines) // 2 :]) < 2 and _width(lines) < 2:
         return False, lines
     for i, line in enumerate(lines):
-        if len(line.cells) > 1 and any(line.cells[1:]):
+        if any(line.cells[1:]):
             return i > 0, lines[i:]
     return False, lines
 

@@ -137,11 +137,10 @@ def _trouble(name: str, parsed: Parsed, place: Place) -> str:
     if int(np.count_nonzero(~np.isnan(parsed.values))) <= others:
         return ""
     more = f" (and {others - 1} more)" if others > 1 else ""
-    mark = (
-        "decimal=, says that decimals have a comma; or " if re.fullmatch(r"[+-]?\d+,\d+", text) else ""
-    )
-    return (f"{where}{more} is no number, as the others are; {mark}na={text} takes it as missing, "
-            f"or leave the column out by inputs=")  # fmt: skip
+    remedy = f"na={text} takes it as missing"
+    if "," in text:
+        remedy = "decimal=, says that decimals have a comma"
+    return f"{where}{more} is no number, as the others are; {remedy}, inputs= leaves the column out"
 
 
 # --- from numbers --------------------------------------------------------------------------------------
@@ -164,6 +163,9 @@ def judged(column: Column, lengths: Sequence[int]) -> Column:
         whole = bool(np.isfinite(there[0]) and there[0] == np.floor(there[0]))
         if whole and _are_row_numbers(values, lengths):
             return column._replace(remark=ROW_NUMBERS)
+        if TIME_NAMES.fullmatch(column.name) and _goes_by_steps(values, lengths):
+            timed = _as_times(column, there, lengths)
+            return timed if timed is not None else column._replace(remark=TIME_STAMPS)
         if (timed := _as_times(column, there, lengths)) is not None:
             return timed
         if whole and _are_years(column.name, there, lengths):
@@ -193,6 +195,12 @@ def _are_row_numbers(values: Array, lengths: Sequence[int]) -> bool:
     inside = np.ones(len(steps), bool)
     inside[begin - 1] = False
     return bool((steps[inside] == 1).all() and (again.all() or on.all()))
+
+
+def _goes_by_steps(values: Array, lengths: Sequence[int]) -> bool:
+    """Whether numbers go up by nearly the same step from row to row of each sequence."""
+    steps = _steps(values, lengths)
+    return len(steps) > 1 and bool((steps > 0).all() and steps.max() < 1.01 * steps.min())
 
 
 def _as_times(column: Column, there: Array, lengths: Sequence[int]) -> Column | None:

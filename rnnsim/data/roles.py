@@ -15,6 +15,7 @@ from rnnsim.data.columns import (
     EMPTY,
     NUMBER,
     TIME,
+    TIME_STAMPS,
     YEARS,
     Column,
     Columns,
@@ -179,7 +180,12 @@ def _place_of(columns: Columns, asked: Asked, used: Sequence[str]) -> tuple[str 
     if asked.time:
         return asked.time, asked.sequence or None
     found = [name for name, column in columns.columns.items() if column.kind == TIME]
-    found += [name for name, column in columns.columns.items() if column.remark == YEARS]
+    counted = (TIME_STAMPS, YEARS)
+    found += [
+        name
+        for name, column in columns.columns.items()
+        if column.kind == NUMBER and column.remark in counted
+    ]
     free = [name for name in found if name not in used and name != asked.sequence]
     return (free[0] if free else None), asked.sequence or None
 
@@ -312,7 +318,9 @@ def _short(name: str) -> str:
 
 
 def _kind(column: Column) -> str:
-    kind = f"{len(column.categories)} categories" if column.kind == CATEGORY else column.kind
+    kind = column.kind
+    if kind == CATEGORY:
+        kind = f"{len(column.categories)} categor{'y' if len(column.categories) == 1 else 'ies'}"
     missing = int(np.count_nonzero(np.isnan(column.values)))
     unit = f" [{column.unit}]" if column.unit else ""
     infinite = int(np.count_nonzero(np.isinf(column.values)))

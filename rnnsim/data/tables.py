@@ -85,6 +85,8 @@ def joined(tables: Sequence[Table], source: str = "") -> Columns:
     lengths = tuple(table.rows for table in tables)
     if not first.columns:
         raise RnnsimError(f"{first.source} has no columns")
+    if empty := next((table.source for table in tables if not table.rows), ""):
+        raise RnnsimError(f"{empty} has columns but no rows")
     columns = {
         name: judged(_together([columns[name] for columns in by_name], tables), lengths)
         for name in by_name[0]
