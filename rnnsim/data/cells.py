@@ -13,7 +13,10 @@ import polars as pl
 from rnnsim.typing import Array
 
 # Beside text the first are missing, beside numbers and times all of these.
-NOT_THERE = frozenset({"", "na", "n/a", "n.a.", "#n/a", "#na", "<na>", "nan", "-nan", "null", "nat"})
+SPREADSHEET_ERRORS = ("#n/a", "#ref!", "#div/0!", "#value!", "#num!", "#name?", "#null!")
+NOT_THERE = frozenset({"", "na", "n/a", "n.a.", "#na", "<na>", "nan", "-nan", "null", "nat"}).union(
+    SPREADSHEET_ERRORS
+)
 MISSING = NOT_THERE | {
     "none",
     "nil",

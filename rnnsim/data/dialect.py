@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import polars as pl
 
+from rnnsim.data.blocks import is_comment
 from rnnsim.data.cells import Style, Unsure, is_missing, is_number, style_of
 from rnnsim.data.columns import Reading
 from rnnsim.data.times import read_times
@@ -22,6 +23,13 @@ SPACE = " "  # any number of spaces and tabs
 NOTHING = "\x1f"  # between the columns of a file that has only one
 COMMENTS = ("#", "%", "//", "!")
 ROWS = 200  # rows that are looked at
+UNITS = frozenset([
+    "s", "sec", "ms", "min", "h", "hr", "hours", "d", "days", "m", "km", "cm", "mm", "nm", "in",
+    "ft", "mi", "kg", "g", "mg", "t", "lb", "k", "c", "f", "degc", "degf", "pa", "hpa", "kpa",
+    "mpa", "bar", "mbar", "psi", "v", "mv", "kv", "a", "ma", "w", "kw", "mw", "gw", "wh", "kwh",
+    "mwh", "j", "kj", "hz", "khz", "mhz", "l", "ml", "mol", "rpm", "n", "kn", "db", "ppm", "usd",
+    "eur", "gbp",
+])  # fmt: skip
 UNTIL_YEAR, FROM_YEAR = 2200, 1500
 
 
@@ -113,7 +121,7 @@ def cells_of(lines: Sequence[str], separator: str, comment: str, first: int = 1)
     kept = [
         (first + i, line)
         for i, line in enumerate(lines)
-        if line.strip() and not (comment and line.startswith(comment))
+        if line.strip() and not is_comment(line, comment)
     ]
     texts = (" ".join(line.split()) if separator == SPACE else line for _, line in kept)
     reader = csv.reader((text + "\n" for text in texts), delimiter=separator, skipinitialspace=True)
@@ -131,7 +139,7 @@ def cells_of(lines: Sequence[str], separator: str, comment: str, first: int = 1)
 
 def _comment(lines: Sequence[str]) -> str:
     first = next((line.lstrip() for line in lines if line.strip()), "")
-    return next((mark for mark in COMMENTS if first.startswith(mark)), "#")
+    return next((mark for mark in COMMENTS if is_comment(first, mark)), "")
 
 
 def _separator(file: str, lines: Sequence[str], comment: str, options: Reading) -> str:
@@ -267,11 +275,14 @@ def _units(rows: list[Line]) -> list[str]:
     """The units in a line under the header: text above every number of the next lines."""
     first, below = rows[0].cells, [line.cells for line in rows[1:ROWS]]
     above = [cell for i, cell in enumerate(first) if _kind_below(below, i) == "number"]
-    if not above or any(re.search(r"^[+-]?[\d.,]+$", cell) or is_number(cell) for cell in first):
-        return []
     there = [cell for cell in above if cell and cell != "-"]
-    if not there or any(is_missing(cell) for cell in there):
+    if not there or any(
+        is_missing(cell) or re.match(r"[+-]?[.,]?\d", cell) for cell in [*there, *first]
+    ):
         return []
+    known = [cell for cell in there if cell.casefold() in UNITS or re.search(r"[°%/^²³µ]|^[\[(]", cell)]
+    if not known and len(there) < 2:
+        return []  # one word above numbers may be any
     return [cell.strip("[]()") for cell in first]
 
 
