@@ -276,9 +276,8 @@ def _units(rows: list[Line]) -> list[str]:
     first, below = rows[0].cells, [line.cells for line in rows[1:ROWS]]
     above = [cell for i, cell in enumerate(first) if _kind_below(below, i) == "number"]
     there = [cell for cell in above if cell and cell != "-"]
-    if not there or any(
-        is_missing(cell) or re.match(r"[+-]?[.,]?\d", cell) for cell in [*there, *first]
-    ):
+    numbers = any(re.match(r"[+-]?[.,]?\d", cell) for cell in first)
+    if not there or numbers or any(map(is_missing, there)):
         return []
     known = [cell for cell in there if cell.casefold() in UNITS or re.search(r"[°%/^²³µ]|^[\[(]", cell)]
     if not known and len(there) < 2:

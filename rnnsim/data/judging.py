@@ -80,7 +80,7 @@ def column_of_text(
         return _category(name, _without(cells, NOT_THERE, sentinels), IDENTIFIERS)
     times = read_times(_without(cells, MISSING, sentinels))
     if times is not None:
-        return Column(name, TIME, times.seconds, remark=TIME_STAMPS, form=times.form)
+        return Column(name, TIME, times.seconds, remark=TIME_STAMPS, form=times.form, note=times.note)
     if trouble := _trouble(name, parsed, place):
         return Column(name, CATEGORY, *_indices(_without(cells, NOT_THERE, sentinels)), trouble=trouble)
     return _category(name, _without(cells, NOT_THERE, sentinels))

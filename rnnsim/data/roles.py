@@ -131,16 +131,16 @@ def roles_of(columns: Columns, asked: Asked = Asked()) -> Roles:  # noqa: B008
         raise RnnsimError(
             f"{columns.source} has no column of numbers to take as an input" + _because(left_out)
         )
-    targets = targets or [name for name in inputs if by_name[name].kind in (NUMBER, BOOLEAN, TIME)]
-    if not targets:
-        raise RnnsimError(
-            f"the inputs {', '.join(inputs)} are text; target= names what is to be predicted"
-        )
     for name in (*inputs, *targets):
         if by_name[name].trouble:
             raise RnnsimError(by_name[name].trouble)
         if by_name[name].kind == EMPTY:
             raise RnnsimError(f"{columns.source}: the column {name} is empty")
+    targets = targets or [name for name in inputs if by_name[name].kind in (NUMBER, BOOLEAN, TIME)]
+    if not targets:
+        raise RnnsimError(
+            f"the inputs {', '.join(inputs)} are text; target= names what is to be predicted"
+        )
     both = sorted(set(inputs) & set(targets))
     if asked.ahead == 0 and both:
         raise RnnsimError(f"with ahead=0 the target {both[0]} is an input of the same row; "

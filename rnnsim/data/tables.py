@@ -92,7 +92,9 @@ def joined(tables: Sequence[Table], source: str = "") -> Columns:
         for name in by_name[0]
     }
     several = len(tables) > 1
-    notes = [f"{table.source}: {note}" if several else note for table in tables for note in table.notes]
+    notes = [
+        f"{table.source}: {note}" if several else note for table in tables for note in _notes(table)
+    ]
     names = tuple(table.source for table in tables) if several else ()
     starts = np.cumsum([0, *lengths])
 
@@ -102,6 +104,11 @@ def joined(tables: Sequence[Table], source: str = "") -> Columns:
         return f"{tables[at].source}, {where}" if several else where
 
     return Columns(source or first.source, columns, sum(lengths), lengths, names, tuple(notes), place)
+
+
+def _notes(table: Table) -> list[str]:
+    own = [f"the column {column.name}: {column.note}" for column in table.columns if column.note]
+    return [*table.notes, *own]
 
 
 def _together(parts: Sequence[Column], tables: Sequence[Table]) -> Column:
