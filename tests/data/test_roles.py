@@ -134,8 +134,8 @@ WRONG: list[tuple[Asked, type[RnnsimError], str]] = [
     (Asked(target="sky,wind"), RnnsimError, "the mapping: the target sky is text, which goes "
      "with kind=class and with no other target; here: 2 targets"),
     (Asked(inputs="sky"), RnnsimError, "the inputs sky are text; target= names what is to be predicted"),
-    (Asked(time="sky"), RnnsimError, "the mapping: the column sky is no time, but text; dates are "
-     "read as 2020-12-31, 31.12.2020, 12/31/2020 and the like"),
+    (Asked(time="sky"), RnnsimError, "the mapping: the column sky is no time, but text; dates "
+     "are read as 2020-12-31, 31.12.2020, 12/31/2020 and the like"),
     (Asked(time="row", sequence="row"), RnnsimError, "row is named as time and as sequence; they are two "
      "columns"),
 ]  # fmt: skip
