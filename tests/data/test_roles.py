@@ -131,13 +131,13 @@ WRONG: list[tuple[Asked, type[RnnsimError], str]] = [
      "2.25; classes are text or whole numbers"),
     (Asked(target="sky", kind="number"), RnnsimError, "the mapping: the target sky is text, which "
      "goes with kind=class and with no other target; here: kind=number"),
-    (Asked(target="sky,wind"), RnnsimError, "the mapping: the target sky is text, which goes "
-     "with kind=class and with no other target; here: 2 targets"),
+    (Asked(target="sky,wind"), RnnsimError, "the mapping: the target sky is text, which "
+     "goes with kind=class and with no other target; here: 2 targets"),
     (Asked(inputs="sky"), RnnsimError, "the inputs sky are text; target= names what is to be predicted"),
     (Asked(time="sky"), RnnsimError, "the mapping: the column sky is no time, but text; dates "
      "are read as 2020-12-31, 31.12.2020, 12/31/2020 and the like"),
-    (Asked(time="row", sequence="row"), RnnsimError, "row is named as time and as sequence; they are two "
-     "columns"),
+    (Asked(time="row", sequence="row"), RnnsimError, "row is named as time and as sequence; they are "
+     "two columns"),
 ]  # fmt: skip
 
 
