@@ -2,7 +2,8 @@
 
 A *score* is a kernel ``score(stream, t, b) -> float`` of one target. A *criterion* has a memory and a
 kernel ``met(memory, stream, t) -> bool``, called after each step, that returns whether the task is
-solved; or it is evaluated from time to time on held-out data (:class:`HeldOut`).
+solved; or it is evaluated from time to time on validation data (:class:`HeldOut`). Where outputs have
+weights of their own (``stream.output_mask``), those without any do not count.
 """
 
 from __future__ import annotations
@@ -20,13 +21,20 @@ from rnnsim.typing import Array, Kernel
 
 
 @kernel(allocates=False)
+def counts(stream: Stream, t: int, b: int, o: int) -> bool:
+    """Whether an output of a target counts; the target of any other may be nan."""
+    return bool(not stream.masks_outputs[0] or stream.output_mask[t, b, o] != 0)
+
+
+@kernel(allocates=False)
 def error(stream: Stream, t: int, b: int) -> float:
     """The largest deviation of an output from its target."""
     worst = 0.0
     for o in range(stream.outputs.shape[2]):
-        size = abs(stream.outputs[t, b, o] - stream.targets[t, b, o])
-        if not size <= worst:
-            worst = size
+        if counts(stream, t, b, o):
+            size = abs(stream.outputs[t, b, o] - stream.targets[t, b, o])
+            if not size <= worst:
+                worst = size
     return worst
 
 
@@ -35,8 +43,9 @@ def squared(stream: Stream, t: int, b: int) -> float:
     """The squared error, summed over the outputs."""
     total = 0.0
     for o in range(stream.outputs.shape[2]):
-        deviation = stream.outputs[t, b, o] - stream.targets[t, b, o]
-        total += deviation * deviation
+        if counts(stream, t, b, o):
+            deviation = stream.outputs[t, b, o] - stream.targets[t, b, o]
+            total += deviation * deviation
     return total
 
 
@@ -49,13 +58,16 @@ def accuracy(stream: Stream, t: int, b: int) -> float:
     k = stream.outputs.shape[2]
     if k == 1:
         return 1.0 if (stream.outputs[t, b, 0] > 0.5) == (stream.targets[t, b, 0] > 0.5) else 0.0
-    best = 0
-    target = 0
-    for o in range(1, k):
-        if stream.outputs[t, b, o] > stream.outputs[t, b, best]:
-            best = o
-        if stream.targets[t, b, o] > stream.targets[t, b, target]:
-            target = o
+    best, target = 0, 0
+    while best < k - 1 and not counts(stream, t, b, best):
+        best += 1
+    target = best
+    for o in range(best + 1, k):
+        if counts(stream, t, b, o):
+            if stream.outputs[t, b, o] > stream.outputs[t, b, best]:
+                best = o
+            if stream.targets[t, b, o] > stream.targets[t, b, target]:
+                target = o
     if stream.legal.shape[0] > 0:
         return 1.0 if stream.legal[t, b, best] else 0.0
     return 1.0 if best == target else 0.0
@@ -66,7 +78,7 @@ def bits(stream: Stream, t: int, b: int) -> float:
     """The share of outputs on the right side of 0, the target being -1 or 1 (or 0: not counted)."""
     right, counted = 0.0, 0.0
     for o in range(stream.outputs.shape[2]):
-        if stream.targets[t, b, o] != 0:
+        if counts(stream, t, b, o) and stream.targets[t, b, o] != 0:
             counted += 1
             if (stream.outputs[t, b, o] > 0) == (stream.targets[t, b, o] > 0):
                 right += 1
@@ -77,14 +89,16 @@ def bits(stream: Stream, t: int, b: int) -> float:
 def cross_entropy(stream: Stream, t: int, b: int) -> float:
     """Minus the logarithm of the softmax of the outputs at the target, in nats."""
     k = stream.outputs.shape[2]
-    largest = stream.outputs[t, b, 0]
-    for o in range(1, k):
-        largest = max(largest, stream.outputs[t, b, o])
+    largest = -math.inf
+    for o in range(k):
+        if counts(stream, t, b, o):
+            largest = max(largest, stream.outputs[t, b, o])
     total, of_target = 0.0, 0.0
     for o in range(k):
-        logit = stream.outputs[t, b, o] - largest
-        total += math.exp(logit)
-        of_target += stream.targets[t, b, o] * logit
+        if counts(stream, t, b, o):
+            logit = stream.outputs[t, b, o] - largest
+            total += math.exp(logit)
+            of_target += stream.targets[t, b, o] * logit
     return math.log(total) - of_target
 
 
@@ -172,7 +186,8 @@ def streak_met(memory: StreakMemory, stream: Stream, t: int) -> bool:
     met = memory.run[0] >= memory.length
     for o in range(memory.asked.size):
         for b in range(stream.mask.shape[1]):
-            if stream.mask[t, b] > 0 and stream.targets[t, b, o] > 0:
+            asked = stream.mask[t, b] > 0 and counts(stream, t, b, o)
+            if asked and stream.targets[t, b, o] > 0:
                 memory.asked[o] = memory.run[0]
         met = met and memory.asked[o] > memory.run[0] - memory.length
     return bool(met)
@@ -246,7 +261,11 @@ def sum_of(scores: Array) -> float:
 
 @dataclass(frozen=True)
 class HeldOut:
-    """A score on held-out data, evaluated every so many steps, is past a threshold."""
+    """A score on validation data, evaluated every so many steps, is past a threshold.
+
+    These are held out as well, but they are not the test data of the final evaluation, unless a finite
+    data set has only one part that is held out.
+    """
 
     score: str
     threshold: float
@@ -263,7 +282,7 @@ class HeldOut:
         return never
 
     def reached(self, score: float) -> bool:
-        """Whether a held-out score is past the threshold."""
+        """Whether a score on validation data is past the threshold."""
         return score >= self.threshold if self.score in HIGHER_IS_BETTER else score <= self.threshold
 
 

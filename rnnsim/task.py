@@ -18,13 +18,13 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Mapping
 from functools import cache
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple, Self
 
 import numpy as np
 
 from rnnsim.criterion import Criterion
 from rnnsim.kernels import kernel
-from rnnsim.network import Stream
+from rnnsim.network import Network, Stream, empty_stream
 from rnnsim.options import Options
 from rnnsim.typing import Kernel
 
@@ -54,6 +54,12 @@ class Suggestion(NamedTuple):
     batch : int
     steps : int
         The largest number; a run stops when the task is solved.
+    keep : "last" or "best"
+        The parameters that a run keeps: ``best`` looks at validation data from time to time.
+    keep_every : int or None
+        Steps between these looks; None for a fiftieth of the run.
+    patience : int
+        The looks without an improvement after which a run that keeps the best ends; 0: it does not.
     """
 
     rule: str = "bptt"
@@ -68,6 +74,9 @@ class Suggestion(NamedTuple):
     window: int | None = None
     batch: int = 1
     steps: int = 100_000
+    keep: str = "last"
+    keep_every: int | None = None
+    patience: int = 0
 
 
 class Task(Options, frozen=True):
@@ -85,12 +94,16 @@ class Task(Options, frozen=True):
         What the suggested network and rule reached.
     steady : bool
         Whether each row is a pattern for a rule that settles.
+    takes_data : bool
+        Whether its option ``data`` takes the user's own data, and ``path`` their files, so that they may
+        be given in place of the name of a task.
     """
 
     name: ClassVar[str]
     score: ClassVar[str] = "error"
     reached: ClassVar[str] = ""
     steady: ClassVar[bool] = False
+    takes_data: ClassVar[bool] = False
 
     @property
     @abstractmethod
@@ -141,12 +154,16 @@ class Task(Options, frozen=True):
         return tuple(f"y{i + 1}" for i in range(self.n_out))
 
     def held_out_shape(self) -> tuple[int, int]:
-        """The shape (T, B) of the data of a held-out evaluation.
+        """The shape (T, B) of the data of the final evaluation, the test data.
 
         A finite data set is used whole, once.
         """
         whole = self.episode_length or 1
         return whole * max(1, 500 // whole), 16
+
+    def validation_shape(self) -> tuple[int, int]:
+        """The shape (T, B) of validation data; by default that of the test data."""
+        return self.held_out_shape()
 
     def suggestion(self, rule: str) -> Suggestion:
         """The default settings for this rule."""
@@ -169,6 +186,43 @@ class Task(Options, frozen=True):
         """Whether several outputs may count as right."""
         return False
 
+    @property
+    def masks_outputs(self) -> bool:
+        """Whether each output of a target has a weight of its own, as where single values are missing.
+
+        ``fill`` then writes ``stream.output_mask`` (T, B, k) beside ``stream.mask``, which is 0 where no
+        output counts. The loss must be a sum over outputs.
+        """
+        return False
+
+    @property
+    def target_delay(self) -> int:
+        """How many rows after its own the target of a row is known: what is learnt then (theory.md 7).
+
+        The network acts on the present row, and learns from the row so many rows before it. A forecast h
+        rows ahead has the target d(t + h) at row t. The network answers before it learns, and d(t + 1)
+        is learnt once row t + 1 is there: its delay is h - 1.
+        """
+        return 0
+
+    def check_network(self, network: Network) -> None:
+        """Refuse a network that cannot learn the task, such as one whose loss does not fit the targets.
+
+        Raises
+        ------
+        RnnsimError
+            The message says why, and what would be right.
+        """
+
+    def allocate(self, rows: int, batch: int, dtype: Any) -> Stream:
+        """Allocate rows for ``fill``."""
+        stream = empty_stream(
+            rows, batch, self.n_in, self.n_out, dtype, legal=self.has_legal,
+            output_mask=self.masks_outputs,
+        )  # fmt: skip
+        stream.masks_outputs[0] = self.masks_outputs
+        return stream
+
     @abstractmethod
     def source(self, rng: np.random.Generator, batch: int, dtype: Any, *, held_out: bool = False) -> Any:
         """Allocate what generation depends on, for ``batch`` sequences side by side.
@@ -180,14 +234,47 @@ class Task(Options, frozen=True):
             B.
         dtype : numpy.dtype
         held_out : bool
-            Whether it is for data that no run learns from: another part of a finite data set, or other
-            draws of a generator.
+            Whether it is for test data: those of the final evaluation, from which no run learns and by
+            which nothing is chosen. Another part of a finite data set, or other draws of a generator.
 
         Returns
         -------
         NamedTuple of arrays, numbers and generators
             Everything that ``fill`` reads and updates.
         """
+
+    @property
+    def facts(self) -> Mapping[str, Any]:
+        """What the task found in its data, and a trained network needs to be used with others.
+
+        Plain values, mappings and arrays, which are kept with a run beside the options. A generator has
+        none.
+        """
+        return {}
+
+    def with_facts(self, facts: Mapping[str, Any]) -> Self:
+        """The task of a run that was saved, with the facts that it had then.
+
+        Raises
+        ------
+        KeyError, TypeError, ValueError
+            If they cannot be those of such a task.
+        """
+        return self
+
+    def told(self) -> str:
+        """What is said when a run begins, such as what was found in the data; empty for nothing."""
+        return ""
+
+    def validation_source(self, rng: np.random.Generator, batch: int, dtype: Any) -> Any:
+        """Allocate what the generation of validation data depends on, as ``source`` does.
+
+        By these data it is chosen which parameters are kept and when a run ends
+        (:class:`~rnnsim.criterion.HeldOut`); no run learns from them. By default they are held out as
+        test data are, with other draws: a generator has both, while a finite data set whose test data
+        are to decide nothing gives a part of its own here.
+        """
+        return self.source(rng, batch, dtype, held_out=True)
 
     @abstractmethod
     def fill(self) -> Kernel:
@@ -206,7 +293,8 @@ class StreamTask(Task, frozen=True):
         """Make the kernel ``step(source, b, u, d) -> weight``.
 
         It writes the input u (m,) and the target d (k,) of the next step of sequence b, and returns
-        the weight of the target, 0 if there is none.
+        the weight of the target, 0 if there is none. A task that ``masks_outputs`` has a ``fill`` of
+        its own.
         """
 
     def fill(self) -> Kernel:

@@ -38,11 +38,12 @@ class RunCommand(click.Command):
 @click.option("--no-stop", is_flag=True, help="Continue after the task is solved.")
 @click.option(
     "--keep",
-    default="last",
     metavar="NAME",
     help="The weights to keep: last, or best, those that did best on validation data, beside the last.",
 )
 @click.option("--keep-every", type=int, metavar="N", help="Steps between looks which are best.")
+@click.option("--patience", type=int, metavar="N",
+              help="End after so many of these looks without an improvement; 0: do not.")  # fmt: skip
 @click.option(
     "--monitor",
     multiple=True,

@@ -22,6 +22,21 @@ def check_scheme(scheme: str, gain: float) -> None:
     checks.real("gain", gain)
 
 
+def scale_readout(V: Array, readout_scale: float) -> None:
+    """Scale the weights of a linear readout; with 0 and c = 0, outputs begin at 0.
+
+    Raises
+    ------
+    RnnsimError
+        If the scale is not a finite number, or a weight is too large then.
+    """
+    with np.errstate(over="ignore"):
+        V *= checks.real("readout_scale", readout_scale)
+    if not np.isfinite(V).all():
+        raise RnnsimError(f"readout_scale is {readout_scale:g}; some weights are then too large for "
+                          f"{V.dtype}")  # fmt: skip
+
+
 def set_weights(
     out: Array, rng: np.random.Generator, scheme: str, gain: float, exists: Array | None = None
 ) -> None:

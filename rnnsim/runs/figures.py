@@ -13,6 +13,7 @@ import numpy as np
 from rnnsim import checks, files
 from rnnsim.errors import RnnsimError, reports_memory, shown_path
 from rnnsim.network import Stream
+from rnnsim.training import best
 from rnnsim.training.evaluation import plain_forward, run_held_out
 from rnnsim.training.experiment import Experiment
 from rnnsim.typing import Array, Params
@@ -57,7 +58,8 @@ def learning_curve(
     ----------
     experiment : Experiment
     metrics : mapping of arrays
-        ``step``, ``loss``, and the task's score under its name.
+        ``step``, ``loss``, and the task's score under its name; the loss on validation data, if there
+        is one.
     solved_at : int or None
         The step that completed the criterion.
     path : path, optional
@@ -77,6 +79,8 @@ def learning_curve(
     figure = Figure(figsize=(7, 4.5), layout="constrained")
     upper, lower = figure.subplots(2, 1, sharex=True)
     upper.plot(metrics["step"], metrics["loss"], color="C0", lw=1)
+    if best.STEP in metrics:
+        upper.plot(metrics[best.STEP], metrics[best.LOSS], color="C3", lw=1, label="validation data")
     upper.axhline(experiment.task.baseline, color="0.5", ls="--", lw=1, label="best constant answer")
     upper.set(ylabel="loss per target", yscale="log")
     lower.plot(metrics["step"], metrics[score], color="C1", lw=1)

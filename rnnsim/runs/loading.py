@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from rnnsim import checks, folders
+from rnnsim.data.calibration import Calibration
 from rnnsim.network import Network
 from rnnsim.rule import Rule
 from rnnsim.runs import run_folder
@@ -22,7 +23,7 @@ from rnnsim.runs.run_file import CheckpointTable, Result
 from rnnsim.runs.run_folder import Contents
 from rnnsim.task import Task
 from rnnsim.training.as_data import OWN
-from rnnsim.training.best import Best
+from rnnsim.training.best import Best, of_looks
 from rnnsim.training.checkpoints import Checkpoint
 from rnnsim.training.evaluation import Evaluation
 from rnnsim.training.experiment import Experiment, configure, configure_from
@@ -72,11 +73,11 @@ def _run_of(contents: Contents, given: Mapping[str, Any], path: Path) -> Run:
     file, arrays = contents.file, contents.arrays
     assert file.result is not None
     own = inspect.signature(configure).parameters.keys() | OF_RUN
-    choices = arguments_of(file, arrays, given, own)
+    choices = arguments_of(file, arrays, given, own, with_facts=True)
     for name in OF_RUN:
         choices.pop(name, None)
     experiment = configure_from(choices.pop("rule"), choices.pop("task"), choices)
-    monitored, result = _monitored(contents), file.result
+    beside, result = of_looks(arrays) | _monitored(contents), file.result
     recorded, given_monitors = None, file.settings.monitor
     if given_monitors is not None:
         known = {name: None if what == OWN else what for name, what in given_monitors.items()}
@@ -88,14 +89,19 @@ def _run_of(contents: Contents, given: Mapping[str, Any], path: Path) -> Run:
         steps=result.steps,
         seconds=max(result.seconds, 1e-9),
         held_out=_evaluation(result),
-        metrics={**_curve(contents.metrics, experiment), **monitored},
+        metrics={**_curve(contents.metrics, experiment), **beside},
         best=_best(experiment, arrays, "best", result),
         outcome=result.outcome,
         checkpoint=_checkpoint(experiment, contents),
         provenance=file.provenance or Provenance(),
         recorded=recorded,
         folder=path,
+        calibration=_calibration(contents.of(run_folder.CALIBRATION)),
     )
+
+
+def _calibration(arrays: Mapping[str, Array]) -> Calibration | None:
+    return Calibration(**arrays) if arrays else None
 
 
 def _monitored(contents: Contents) -> dict[str, Array]:

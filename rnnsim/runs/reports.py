@@ -32,6 +32,7 @@ SETTINGS = (
     "tailored",
     "keep",
     "keep_every",
+    "patience",
 )
 
 
@@ -95,7 +96,11 @@ def _steps(run: Reported) -> str:
     """How many steps were done, and why not more."""
     if run.outcome in ("complete", "solved"):
         return f"{run.steps:,} steps"
-    return f"{run.steps:,} of {run.experiment.steps:,} steps, {run.outcome}"
+    why = ""
+    if run.outcome == "stopped early":
+        looks = run.experiment.patience
+        why = f": {looks} look{'s' * (looks > 1)} at validation data without an improvement"
+    return f"{run.steps:,} of {run.experiment.steps:,} steps, {run.outcome}{why}"
 
 
 def _stability(radius: float) -> str:

@@ -12,29 +12,31 @@ from typing import Any
 import msgspec
 
 from rnnsim import checks, folders
+from rnnsim.data.calibration import Calibration
 from rnnsim.errors import RnnsimError, reports_memory
-from rnnsim.runs import figures, provenance, reports, run_file, run_folder
+from rnnsim.runs import provenance, reports, run_file, run_folder
+from rnnsim.runs.answers import Answers
 from rnnsim.runs.carrying_out import Around, carry_out
+from rnnsim.runs.forecasts import calibration_of_run
 from rnnsim.runs.keeping import kept_alone
 from rnnsim.runs.provenance import Provenance
 from rnnsim.runs.run_folder import with_prefix
 from rnnsim.training.as_data import OWN
-from rnnsim.training.best import Best
+from rnnsim.training.best import KEPT, Best, kept
 from rnnsim.training.checkpoints import Checkpoint
 from rnnsim.training.evaluation import Evaluation
 from rnnsim.training.experiment import Experiment
-from rnnsim.training.forward import simulate
 from rnnsim.training.learner import Learner
 from rnnsim.training.monitors import Monitors, Recorded
 from rnnsim.training.schedules import NAMES
 from rnnsim.training.task_training import Looker, TaskTraining
-from rnnsim.typing import Array, Inputs, Params
+from rnnsim.typing import Array, Params
 
 NOT_EVALUATED = Evaluation(math.nan, math.nan)
 
 
 @dataclass
-class Run:
+class Run(Answers):
     """The result of a run.
 
     Attributes
@@ -52,21 +54,28 @@ class Run:
     metrics : dict of arrays
         The learning curve: ``step`` (the last step of each point), ``loss`` per target, and the
         task's score per target under its name.
+        With ``keep="best"``, the loss per target on validation data (``validation_loss``) and the
+        steps after which it was looked at (``validation_step``).
         With monitors, what each recorded under its name, and the steps of the records
         (``monitor_step``).
     best : Best or None
         With ``keep="best"``, the parameters that did best on validation data, their step and loss.
     outcome : str
         How it ended: ``solved``, ``complete`` (all steps are done), ``interrupted`` (by a signal),
-        ``stopped`` (by a callback); or ``running``, of a checkpoint whose run has not ended in order.
+        ``stopped`` (by a callback), ``stopped early`` (there was no improvement on validation data for
+        longer than there is ``patience``); or ``running``, of a checkpoint whose run has not ended in
+        order.
     checkpoint : Checkpoint or None
-        From where it can go on; None once it has stopped because the task is solved.
+        From where it can go on; None once the task is solved, or it has stopped early.
     provenance : Provenance
         Versions, machine, dates and revision.
     recorded : Recorded or None
         Its monitors.
     folder : Path or None
         Where it was saved or loaded from last.
+    calibration : Calibration or None
+        Of a run on the user's own numbers: what the validation part said of the network, by which its
+        forecasts have intervals.
     """
 
     experiment: Experiment
@@ -82,6 +91,7 @@ class Run:
     provenance: Provenance = field(default_factory=Provenance, repr=False)
     recorded: Recorded | None = field(default=None, repr=False)
     folder: Path | None = None
+    calibration: Calibration | None = field(default=None, repr=False)
 
     @property
     def loss(self) -> float:
@@ -94,8 +104,8 @@ class Run:
     @property
     def monitored(self) -> dict[str, Array]:
         """The part of ``metrics`` that monitors recorded, with the steps of the records."""
-        of_curve = ("step", "loss", self.experiment.task.score)
-        return {name: array for name, array in self.metrics.items() if name not in of_curve}
+        others = ("step", "loss", self.experiment.task.score, *KEPT)
+        return {name: array for name, array in self.metrics.items() if name not in others}
 
     def summary(self) -> str:
         """Summarise the result in a few lines."""
@@ -122,73 +132,7 @@ class Run:
         """What a notebook shows."""
         return reports.as_html(self)
 
-    def plot(self, path: str | Path | None = None, *, behaviour: bool = False) -> Any:
-        """Draw the learning curve, and save it if ``path`` is given.
-
-        With ``behaviour``, draw what the trained network does instead (:meth:`plot_behaviour`).
-
-        Returns
-        -------
-        matplotlib.figure.Figure
-        """
-        if checks.boolean("behaviour", behaviour):
-            return self.plot_behaviour(path)
-        return figures.learning_curve(self.experiment, self.metrics, self.solved_at, path)
-
-    def plot_behaviour(self, path: str | Path | None = None, steps: int = 60) -> Any:
-        """Draw what the trained network does on held-out data, and save it if ``path`` is given.
-
-        The inputs are at the top, below them the state over time as an image (the fast weights of a
-        fast-weight network), and at the bottom outputs and targets.
-
-        Parameters
-        ----------
-        path : path, optional
-            Where to save the figure.
-        steps : int
-            Number of steps to draw.
-
-        Returns
-        -------
-        matplotlib.figure.Figure
-        """
-        return figures.behaviour(self.experiment, self.params, self.steps, path, shown=steps)
-
-    # --- asked, and fed ---
-
-    @reports_memory
-    def predict(
-        self, inputs: Inputs, *, params: Params | None = None, resets: Array | None = None,
-        initial_state: Array | None = None,
-    ) -> Array:  # fmt: skip
-        """Compute what the trained network answers.
-
-        Parameters
-        ----------
-        inputs : (T, B, m) or (T, m) array, or a pair of them for a fast-weight network
-            Sequences, or the patterns of a task that reads steady states.
-        params : NamedTuple of arrays, optional
-            Other parameters than the last, such as ``run.best.params``.
-        resets : (T, B) or (T,) bool array, optional
-            Where the state is reset before the step.
-        initial_state : (B, N) or (N,) array, optional
-            Where sequences begin.
-
-        Returns
-        -------
-        (T, B, k) array
-
-        Raises
-        ------
-        RnnsimError
-            If an array has a wrong shape, type or value.
-        """
-        experiment = self.experiment
-        found = simulate(
-            experiment.network, self.params if params is None else params, inputs, resets=resets,
-            initial_state=initial_state, steady_state=experiment.task.steady,
-        )  # fmt: skip
-        return found.outputs
+    # --- fed with other data ---
 
     def learner(self, **changes: Any) -> Learner:
         """Make a learner that begins with the parameters of this run, to be fed with other data.
@@ -282,6 +226,10 @@ class Run:
         if self.outcome == "solved":
             raise RnnsimError(f"this run solved its task at step {self.solved_at:,}, where it ended; to "
                               "learn on, begin another with its params")  # fmt: skip
+        if self.outcome == "stopped early":
+            raise RnnsimError(f"this run ended after {experiment.patience} looks at validation data "
+                              "without an improvement; to learn on, begin another with its params, "
+                              "or those of its best")  # fmt: skip
         if self.checkpoint is None:
             raise RnnsimError("this run was not saved with what it needs to go on; begin another with "
                               "its params")  # fmt: skip
@@ -323,28 +271,32 @@ def result_of(trainer: TaskTraining, outcome: str = "stopped", made: Provenance 
     """Make the result of a run from its trainer.
 
     The network is evaluated as it is now, unless the run goes on. ``outcome`` holds where neither the
-    task is solved nor all steps are done.
+    task is solved, nor all steps are done, nor it stopped early.
     """
     experiment = trainer.experiment
     if trainer.solved_at and experiment.stop:
         outcome, checkpoint = "solved", None
     elif trainer.step >= experiment.steps:
         outcome, checkpoint = "complete", trainer.at_end
+    elif outcome != "running" and trainer.stopped_early:
+        outcome, checkpoint = "stopped early", None
     else:
         checkpoint = trainer.checkpoint() if outcome == "running" else trainer.at_end
+    params, ended = trainer.params, outcome != "running"
     return Run(
         experiment=experiment,
-        params=trainer.params,
+        params=params,
         solved_at=trainer.solved_at,
         steps=trainer.step,
         seconds=max(trainer.seconds, 1e-9),
-        held_out=NOT_EVALUATED if outcome == "running" else trainer.evaluate(),
+        held_out=trainer.evaluate() if ended else NOT_EVALUATED,
         metrics=trainer.metrics(),
         best=trainer.best,
         outcome=outcome,
         checkpoint=checkpoint,
         provenance=made or Provenance(),
         recorded=trainer.monitors.recorded if trainer.monitors else None,
+        calibration=calibration_of_run(experiment, params, trainer.best) if ended else None,
     )
 
 
@@ -357,6 +309,8 @@ def contents_of(run: Run) -> run_folder.Contents:
     file.provenance = msgspec.structs.replace(run.provenance, saved=provenance.now())
     if run.best is not None:
         arrays |= with_prefix("best", run.best.params._asdict())
+    if run.calibration is not None:
+        arrays |= with_prefix(run_folder.CALIBRATION, run.calibration._asdict())
     if run.recorded is not None:
         file.settings.monitor = {
             name: what if isinstance(what, str) else OWN for name, what in run.recorded.given.items()
@@ -371,7 +325,9 @@ def contents_of(run: Run) -> run_folder.Contents:
         )  # fmt: skip
         arrays |= with_prefix("checkpoint", point.arrays)
         arrays |= with_prefix("checkpoint.best", best.params._asdict()) if best else {}
-    curve = {name: array for name, array in run.metrics.items() if name not in monitored}
+    arrays |= kept(run.metrics)
+    beside = {*monitored, *KEPT}
+    curve = {name: array for name, array in run.metrics.items() if name not in beside}
     return run_folder.Contents(file, curve, arrays)
 
 

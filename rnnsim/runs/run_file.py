@@ -24,6 +24,7 @@ from rnnsim.errors import RnnsimWarning, nearest, shown
 from rnnsim.network import Network
 from rnnsim.options import Count, explained
 from rnnsim.runs.provenance import Provenance
+from rnnsim.task import Task
 from rnnsim.training.as_data import (
     OWN,
     MadeNetwork,
@@ -39,10 +40,10 @@ from rnnsim.typing import Array
 from rnnsim.version import __version__
 
 Index = Annotated[int, msgspec.Meta(ge=0)]
-OUTCOMES = ("running", "interrupted", "stopped", "complete", "solved")
+OUTCOMES = ("running", "interrupted", "stopped", "stopped early", "complete", "solved")
 SETTINGS = (
     "seed", "steps", "window", "batch", "clip", "weight_decay", "reduction", "stop", "tailored", "keep",
-    "keep_every",
+    "keep_every", "patience",
 )  # fmt: skip
 
 
@@ -72,8 +73,9 @@ class Settings(msgspec.Struct):
     criterion: str | None = None
     stop: bool = True
     tailored: bool = False
-    keep: str = "last"
+    keep: str | None = None
     keep_every: Count | None = None
+    patience: Index | None = None
     monitor: dict[str, str] | None = None  # the functions among them as OWN
     monitor_every: Count | None = None
     params: bool = False  # whether those to begin with are among the arrays
@@ -161,11 +163,18 @@ def file_of(experiment: Experiment, arrays: dict[str, Array]) -> RunFile:
     return RunFile(
         rnnsim=__version__,
         rule=thing_as_data(experiment.rule, known.rules, arrays),
-        task=thing_as_data(experiment.task, known.tasks, arrays),
+        task=_with_facts(thing_as_data(experiment.task, known.tasks, arrays), experiment.task, arrays),
         network=_network_table(experiment, arrays),
         optimizer=thing_as_data(experiment.optimizer, OPTIMIZERS, arrays),
         settings=settings,
     )
+
+
+def _with_facts(written: Thing, task: Task, arrays: dict[str, Array]) -> Thing:
+    """What is written of a task, with what it found in its data."""
+    if written.name != OWN:
+        written.facts = options_as_data(task.facts, f"{task.name}.facts", arrays)
+    return written
 
 
 def _mapping(rate: Any) -> Mapping[str, Any]:

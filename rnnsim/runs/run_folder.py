@@ -2,8 +2,8 @@
 
 :mod:`rnnsim.runs.run_file` says what is in the first. The second is the learning curve. The names of
 arrays begin with what they are of: ``params.`` (the parameters), ``best.`` (those that did best),
-``monitor.``, ``checkpoint.`` (all that the run needs to go on), ``initial.``, ``network.``,
-``rate.`` (arguments).
+``monitor.``, ``validation.`` (the loss at each look), ``checkpoint.`` (all that the run needs to go on),
+``initial.``, ``network.``, ``rate.`` (arguments).
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from rnnsim.runs.run_file import RunFile, parsed
 from rnnsim.typing import Array
 
 FILE, METRICS = "run.toml", "metrics.csv"
+CALIBRATION = "calibration"  # how the names of arrays begin by which forecasts have intervals
 OLD_ARRAYS = "params.safetensors"  # before runs could be continued
 
 

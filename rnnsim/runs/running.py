@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import sys
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
@@ -19,7 +20,6 @@ from rnnsim.runs.provenance import provenance_of
 from rnnsim.runs.repeating import arguments_of, read_file
 from rnnsim.runs.result import Run, result_of
 from rnnsim.runs.run_file import chosen_options, file_of
-from rnnsim.task import Task
 from rnnsim.training.as_data import OWN
 from rnnsim.training.experiment import Experiment, configure
 from rnnsim.training.monitors import Monitors
@@ -31,7 +31,7 @@ from rnnsim.typing import Array, Params
 @reports_memory
 def run(
     rule: str | Rule,
-    task: str | Task,
+    task: Any,
     *,
     network: str | Network | None = None,
     settings: str | None = None,
@@ -52,8 +52,9 @@ def run(
     criterion: str | Criterion | None = None,
     stop: bool = True,
     tailored: bool = False,
-    keep: str = "last",
+    keep: str | None = None,
     keep_every: int | None = None,
+    patience: int | None = None,
     monitor: Any = None,
     monitor_every: int | None = None,
     callback: Any = None,
@@ -74,8 +75,11 @@ def run(
     ----------
     rule : str or Rule
         A name (``rnnsim.rules()``), or a rule object.
-    task : str or Task
-        A name (``rnnsim.tasks()``), or a task object.
+    task : str or Task, or data
+        A name (``rnnsim.tasks()``), or a task object. In its place your own data, which the task
+        for tables takes: the path of a file or a folder (``-``: standard input), an array (rows,) or
+        (rows, columns), a mapping from names to arrays, a frame of pandas, polars or Arrow, or a list of
+        such, each a sequence.
     network : str or Network, optional
         A kind, ``recurrent``, ``gru`` or ``fast-weight``, or a network object that fits the task; by
         default the kind that the rule is for.
@@ -121,10 +125,14 @@ def run(
     tailored : bool
         Whether to compile the loop for the exact array sizes: small networks then learn up to five
         times as fast, but each size is compiled separately. Sums may differ by rounding.
-    keep : "last" or "best"
-        With ``best``, the result has the parameters that did best on validation data beside the last.
+    keep : "last" or "best", optional
+        With ``best``, the result has the parameters that did best on validation data beside the last;
+        they may be those before the first step. By default ``last``, unless the task suggests the other.
     keep_every : int, optional
         Steps between looks at validation data; by default a fiftieth of ``steps``.
+    patience : int, optional
+        With ``keep="best"``: the run ends after so many looks without an improvement (early stopping);
+        0: it does not, the default unless the task suggests a number.
     monitor : str, sequence of str, or mapping, optional
         What to record into ``metrics`` while the network learns: names, or a mapping from a name of
         yours to a name or a function. A function is given a :class:`~rnnsim.training.seen.Seen`
@@ -160,14 +168,16 @@ def run(
         With ``save``: steps between checkpoints, a time (``30s``, ``5min``, ``1h``), or ``never``. By
         default 30 s, and so long that they take at most a hundredth of the time.
     progress : bool
-        Whether to show a progress bar, on a terminal and in a notebook.
+        Whether to show a progress bar, on a terminal and in a notebook; and on standard error what was
+        found in your own data: what each column is for, and what was left out.
     check_bounds : bool
         Whether indices are checked, which takes longer: an error then names the line of one that is
         out of bounds.
     **options
-        Options of the rule, the task, the optimizer, and the network: ``loss``, and ``scheme`` and
-        ``gain`` of its initial weights; for a recurrent network ``activation`` and ``leak``; for a
-        fast-weight network ``architecture``, ``sigma``, ``tau`` and the others of its class.
+        Options of the rule, the task, the optimizer, and the network: ``loss``, and ``scheme``,
+        ``gain`` and ``readout_scale`` of its initial weights; for a recurrent network ``activation`` and
+        ``leak``; for a fast-weight network ``architecture``, ``sigma``, ``tau`` and the others of its
+        class.
 
     Returns
     -------
@@ -195,8 +205,10 @@ def run(
             optimizer=optimizer, learning_rate=learning_rate, clip=clip, weight_decay=weight_decay,
             schedule=schedule, schedule_steps=schedule_steps, reduction=reduction, window=window,
             batch=batch, dtype=dtype, params=params, criterion=criterion, stop=stop, tailored=tailored,
-            keep=keep, keep_every=keep_every, options=options,
+            keep=keep, keep_every=keep_every, patience=patience, options=options,
         )  # fmt: skip
+        if progress and (told := experiment.task.told()):
+            print(told, file=sys.stderr)
         monitors = None if monitor is None else Monitors(experiment, monitor, monitor_every)
         begin = partial(TaskTraining, experiment, monitors, resumable=True)
         around = Around(save, checkpoint_every, callback, callback_every, log, progress)

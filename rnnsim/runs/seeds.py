@@ -8,8 +8,8 @@ from typing import Any
 from rnnsim.errors import RnnsimError
 
 OF_RUN = (
-    "seed", "stop", "keep", "monitor", "monitor_every", "callback", "callback_every", "log", "save",
-    "progress",
+    "seed", "stop", "keep", "patience", "monitor", "monitor_every", "callback", "callback_every", "log",
+    "save", "progress",
 )  # fmt: skip
 
 

@@ -176,7 +176,7 @@ Outcomes = Generator[tuple[int, Outcome | Death], None, None]
 @reports_memory
 def sweep(
     rule: str | Rule,
-    task: str | Task,
+    task: Any,
     seeds: int = 100,
     *,
     control: bool = False,
@@ -237,7 +237,7 @@ class _Recipe(NamedTuple):
 
     def experiment(self) -> Experiment:
         """Configure the experiment with seed 0."""
-        return configure_from(self.rule, self.task, self.choices)
+        return configure_from(self.rule, self.task, {**self.choices, "keep": "last"})
 
 
 def _sweep(recipe: _Recipe, seeds: int, jobs: int, progress: bool) -> tuple[Sweep, str]:

@@ -11,7 +11,7 @@ import numpy as np
 from rnnsim import registry
 from rnnsim.compiler import compiled
 from rnnsim.errors import RnnsimError
-from rnnsim.network import Network, empty_stream
+from rnnsim.network import Network
 from rnnsim.rule import Rule
 from rnnsim.runs.result import Run
 from rnnsim.runs.running import run
@@ -101,12 +101,14 @@ def task_case(network: Network, task: Task, params: Params, subject: Subject) ->
         If the task gives no row.
     """
     rows = max(ROWS, task.episode_length or 0)
-    stream = empty_stream(rows, BATCH, task.n_in, task.n_out, network.dtype, legal=task.has_legal)
+    stream = task.allocate(rows, BATCH, network.dtype)
     source = task.source(np.random.default_rng(subject.seed + 1), BATCH, network.dtype, held_out=True)
     filled = compiled(task.fill())(source, stream, rows)
     if not filled:
         raise RnnsimError(f"{task.name} fills none of {rows} rows")
     data = {name: getattr(stream, name)[:filled] for name in ("inputs", "targets", "mask")}
+    if task.masks_outputs:
+        data["mask"] = data["mask"][..., None] * stream.output_mask[:filled]
     if not subject.rule.settles:
         data["resets"] = stream.resets[:filled]
     return Case(network, network.pack(params), data, subject.rule.settles)

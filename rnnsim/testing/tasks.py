@@ -12,9 +12,10 @@ from rnnsim import registry
 from rnnsim.compiler import compiled
 from rnnsim.criterion import SCORES, Criterion, HeldOut, Never
 from rnnsim.errors import RnnsimError
-from rnnsim.network import Stream, empty_stream
+from rnnsim.network import Stream
 from rnnsim.task import Task
 from rnnsim.testing.report import Check, Measured
+from rnnsim.training.checkpoints import FILLED
 from rnnsim.training.experiment import configure
 from rnnsim.training.sequences import generators_in
 from rnnsim.typing import Array
@@ -22,7 +23,7 @@ from rnnsim.typing import Array
 BATCH, ROWS = 3, 30_000
 TARGETS = 6000  # for which the criterion is asked
 BASELINE = 0.05  # the largest relative error: the best constant is that of a sample
-FIELDS = ("inputs", "targets", "mask", "resets", "ends", "legal")
+FIELDS = FILLED
 SHORT = 50  # rows of a task without episodes, where a few are enough
 SUMMARY = range(20, 101)  # characters of the line that ``rnnsim tasks`` prints
 ANSWERS = ("zero", "constant", "random")
@@ -59,7 +60,7 @@ class Drawn:
 
 def draw(
     task: Task, rows: int, batch: int = BATCH, seed: int = 0, *, plain: bool = False,
-    held_out: bool = False,
+    held_out: bool = False, validation: bool = False,
 ) -> Stream:  # fmt: skip
     """Fill so many rows and give those that were filled.
 
@@ -70,16 +71,20 @@ def draw(
     seed : int
     plain : bool
         Whether the kernel runs as plain Python.
-    held_out : bool
-        Whether the data are those from which no run learns.
+    held_out, validation : bool
+        Whether the data are those from which no run learns: test data, or validation data.
 
     Returns
     -------
     Stream
     """
-    stream = empty_stream(rows, batch, task.n_in, task.n_out, np.float64, legal=task.has_legal)
+    stream = task.allocate(rows, batch, np.float64)
     fill = task.fill() if plain else compiled(task.fill())
-    source = task.source(np.random.default_rng(seed), batch, np.float64, held_out=held_out)
+    rng = np.random.default_rng(seed)
+    if validation:
+        source = task.validation_source(rng, batch, np.float64)
+    else:
+        source = task.source(rng, batch, np.float64, held_out=held_out)
     return first_rows(stream, fill(source, stream, rows))
 
 
@@ -123,6 +128,10 @@ def checks(task: Task, seed: int) -> Iterator[Check]:
         "plain Python": ("compiled code gives the same numbers", _plain),
         "seeds": ("other seeds other data, if anything is random", _seeds),
         "held-out data": ("other data than those of a run, if anything is random", _held_out),
+        "validation data": (
+            "other data than those of a run, if anything is random; if they are the task's own, "
+            "other data than those of the test", _validation,
+        ),
         "baseline": (f"the loss of the best constant answer, within {BASELINE:g}", _baseline),
         "criterion, met": ("met by the targets themselves", _met),
         "suggestions": ("each makes an experiment on the network that it is for", _suggestions),
@@ -138,6 +147,13 @@ def checks(task: Task, seed: int) -> Iterator[Check]:
         yield Check(f"criterion, {answer}", claimed, partial(_not_met, drawn, answer))
 
 
+def counting(stream: Stream) -> Array:
+    """The weight of each output of each target, (T, B, k)."""
+    if stream.masks_outputs[0]:
+        return np.asarray(stream.mask[..., None] * stream.output_mask)
+    return np.broadcast_to(stream.mask[..., None], stream.targets.shape)
+
+
 # --- what is measured --------------------------------------------------------------------------------
 
 
@@ -146,11 +162,15 @@ def _values(drawn: Drawn) -> Measured:
     rows = len(stream.mask)
     if not (rows == ROWS or 0 < ROWS - rows < (task.episode_length or 0)):
         return Measured(f"{rows} of {ROWS} rows filled", False)
-    for name in ("inputs", "targets", "mask"):
-        if not np.isfinite(getattr(stream, name)).all():
+    counts = counting(stream)
+    targets = np.where(counts != 0, stream.targets, 0)  # of the others, any may be nan
+    for name, values in (("inputs", stream.inputs), ("targets", targets), ("mask", counts)):
+        if not np.isfinite(values).all():
             return Measured(f"{name} hold what is not finite", False)
-    if (stream.mask < 0).any():
+    if (stream.mask < 0).any() or (counts < 0).any():
         return Measured("negative weights", False)
+    if ((stream.mask > 0) != (counts > 0).any(axis=2)).any():
+        return Measured("targets of which no output counts", False)
     fewest = int((stream.mask > 0).sum(axis=0).min())
     return Measured(f"{rows} rows, at least {fewest} targets a sequence", fewest > 0)
 
@@ -190,13 +210,13 @@ def _chunks(drawn: Drawn) -> Measured:
     length = task.episode_length or 1
     most, start = 4 * length + 50, 0
     source = task.source(np.random.default_rng(drawn.seed), BATCH, np.float64)
-    stream = empty_stream(most, BATCH, task.n_in, task.n_out, np.float64, legal=task.has_legal)
+    stream = task.allocate(most, BATCH, np.float64)
     fill = compiled(task.fill())
     for rows in (length, length + 7, most, 2 * length - 1, length, 3 * length + 1):
         filled = fill(source, stream, rows)
         if not 0 < filled <= rows:
             return Measured(f"{filled} of {rows} rows filled", False)
-        for name in FIELDS:
+        for name in FILLED:
             part = getattr(whole, name)[start : start + filled]
             if not np.array_equal(getattr(stream, name)[: len(part)], part):
                 return Measured(f"other {name} from row {start} on", False)
@@ -207,7 +227,7 @@ def _chunks(drawn: Drawn) -> Measured:
 def _plain(drawn: Drawn) -> Measured:
     plain = draw(drawn.task, drawn.some, seed=drawn.seed, plain=True)
     for name, part, expected in zip(plain._fields, plain, first_rows(drawn.stream, len(plain.mask))):
-        if name in FIELDS and not np.array_equal(part, expected):
+        if name in FILLED and not np.array_equal(part, expected):
             return Measured(f"other {name}", False)
     return Measured(f"the same {len(plain.mask)} rows")
 
@@ -228,6 +248,18 @@ def _held_out(drawn: Drawn) -> Measured:
     return _differs(drawn, other, "held out")
 
 
+def _validation(drawn: Drawn) -> Measured:
+    task, seed = drawn.task, drawn.seed + 1
+    found = draw(task, drawn.some, seed=seed, validation=True)
+    test = draw(task, drawn.some, seed=seed, held_out=True)
+    rows = min(len(found.mask), len(test.mask))
+    same = all(np.array_equal(x[:rows], y[:rows]) for x, y in zip(found[:2], test[:2]))
+    own = type(task).validation_source is not Task.validation_source
+    if own and same:
+        return Measured("the same inputs and targets as those of the test", False)
+    return _differs(drawn, found, "of validation")
+
+
 def _baseline(drawn: Drawn) -> Measured:
     task, stream = drawn.task, drawn.stream
     loss = task.suggestion("").network.get("loss", "squared-error")
@@ -241,20 +273,21 @@ def _baseline(drawn: Drawn) -> Measured:
 def loss_of_best_constant(stream: Stream, loss: Any) -> float | None:
     """The mean loss of the mean target, which is the best constant of each of the losses by name."""
     counts = stream.mask > 0
-    targets, weights = stream.targets[counts], stream.mask[counts]
-    mean = np.average(targets, axis=0, weights=weights)
+    weights = counting(stream)[counts]
+    targets = np.where(weights > 0, stream.targets[counts], 0)
+    mean = (weights * targets).sum(axis=0) / np.maximum(weights.sum(axis=0), 1e-300)
     with np.errstate(divide="ignore", invalid="ignore"):
         if loss == "squared-error":
-            each = ((targets - mean) ** 2).sum(axis=1) / 2
+            each = (targets - mean) ** 2 / 2
         elif loss == "softmax-cross-entropy":
-            each = -np.where(targets > 0, targets * np.log(mean), 0.0).sum(axis=1)
+            each = -np.where(targets > 0, targets * np.log(mean), 0.0)
         elif loss == "logistic-cross-entropy":
             on = np.where(targets > 0, targets * np.log(mean), 0.0)
             off = np.where(targets < 1, (1 - targets) * np.log(1 - mean), 0.0)
-            each = -(on + off).sum(axis=1)
+            each = -(on + off)
         else:
             return None
-    return float(np.average(each, weights=weights))
+    return float((weights * each).sum() / stream.mask[counts].sum())
 
 
 def _not_met(drawn: Drawn, answer: str) -> Measured:

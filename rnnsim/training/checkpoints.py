@@ -32,7 +32,8 @@ from rnnsim.training.sequences import generators_in
 from rnnsim.typing import Array
 
 SOURCE, ROWS = "source", "rows"
-FILLED = ("inputs", "targets", "mask", "resets", "ends", "legal")  # the fields that a task writes
+# the fields that a task writes
+FILLED = ("inputs", "targets", "mask", "resets", "ends", "legal", "output_mask")
 SMALL = 1 << 16  # bytes of a source that is copied before it is drawn from
 
 
@@ -46,7 +47,8 @@ class Checkpoint(NamedTuple):
     seconds : float
         Run time so far, excluding compilation.
     arrays : dict of arrays
-        By name: those of the loop, of the task's data, and the states of random generators.
+        By name: those of the loop, of the task's data, the states of random generators, and what looks
+        at validation data found.
     data : dict of str
         By name, a digest of each array of the source that has not changed, such as a data set.
     best : Best or None

@@ -1,4 +1,8 @@
-"""Evaluation of a network on a task's held-out data."""
+"""Evaluation of a network on data that it does not learn from: validation data and test data.
+
+By validation data it is chosen what is kept and when a run ends; nothing is chosen by test data, which
+are those of the final evaluation.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +13,7 @@ import numpy as np
 
 from rnnsim.compiler import compiled
 from rnnsim.criterion import SCORES
-from rnnsim.network import Network, Stream, empty_stream
+from rnnsim.network import Network, Stream
 from rnnsim.numerics.fixed_points import settle_rows
 from rnnsim.numerics.stability import spectral_radius
 from rnnsim.numerics.threads import shared_work
@@ -19,6 +23,9 @@ from rnnsim.typing import Params, State, Trajectory
 
 # runs a network over all rows of a trajectory: (params, state, stream, trajectory) -> None
 ForwardPass = Callable[[Params, State, Stream, Trajectory], None]
+
+
+TEST, VALIDATION = 2, 4  # parts of the data, by the seed of their draws beside that of a run
 
 
 class Evaluation(NamedTuple):
@@ -36,6 +43,7 @@ def evaluate(
     seed: int,
     score: str,
     forward_pass: ForwardPass,
+    part: int = TEST,
 ) -> Evaluation:
     """Evaluate a network on a task's held-out data, starting from its initial state.
 
@@ -50,6 +58,8 @@ def evaluate(
         A name of :data:`rnnsim.criterion.SCORES`.
     forward_pass : ForwardPass
         Runs the network over the data.
+    part : int
+        TEST, the data of the final evaluation, or VALIDATION.
 
     Returns
     -------
@@ -61,8 +71,8 @@ def evaluate(
     NoSteadyState
         If the task reads steady states and the network does not converge to one.
     """
-    rows, batch = task.held_out_shape()
-    stream, trajectory = run_held_out(network, params, task, seed, rows, batch, forward_pass)
+    shape = shape_of(task, part)
+    stream, trajectory = run_held_out(network, params, task, seed, *shape, forward_pass, part)
     filled, radius = len(trajectory.states), None
     if task.steady:
         with shared_work():
@@ -86,6 +96,7 @@ def run_held_out(
     rows: int,
     batch: int,
     forward_pass: ForwardPass,
+    part: int = TEST,
 ) -> tuple[Stream, Trajectory]:
     """Run a network over a task's held-out data, starting from its initial state.
 
@@ -93,7 +104,7 @@ def run_held_out(
     ----------
     rows, batch : int
         How many steps (or as many whole episodes as fit) of how many sequences.
-    network, params, task, seed, forward_pass
+    network, params, task, seed, forward_pass, part
         As for :func:`evaluate`.
 
     Returns
@@ -101,7 +112,7 @@ def run_held_out(
     Stream, Trajectory
         The data with the network's outputs and losses, and its states.
     """
-    stream, filled = held_out_data(network, task, [seed, 2], rows, batch)
+    stream, filled = held_out_data(network, task, seed, rows, batch, part)
     kernel_params, state = network.kernel_params(network.pack(params)), network.state(batch)
     with shared_work():
         trajectory = network.trajectory(filled, batch)
@@ -109,12 +120,22 @@ def run_held_out(
     return stream, trajectory
 
 
+def shape_of(task: Task, part: int) -> tuple[int, int]:
+    """The shape (T, B) of a part of the data that a run does not learn from."""
+    return task.validation_shape() if part == VALIDATION else task.held_out_shape()
+
+
 def held_out_data(
-    network: Network, task: Task, seeds: list[int], rows: int, batch: int
+    network: Network, task: Task, seed: int, rows: int, batch: int, part: int
 ) -> tuple[Stream, int]:
-    """Draw held-out data of a task: a stream, and how many of its rows are filled."""
-    stream = empty_stream(rows, batch, task.n_in, task.n_out, network.dtype, legal=task.has_legal)
-    source = task.source(np.random.default_rng(seeds), batch, network.dtype, held_out=True)
+    """Draw such data of a task: a stream, and how many of its rows are filled."""
+    stream = task.allocate(rows, batch, network.dtype)
+    rng = np.random.default_rng([seed, part])
+    source = (
+        task.validation_source(rng, batch, network.dtype)
+        if part == VALIDATION
+        else task.source(rng, batch, network.dtype, held_out=True)
+    )
     with shared_work():
         return stream, compiled(task.fill(), task.name)(source, stream, rows)
 

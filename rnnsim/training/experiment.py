@@ -18,13 +18,15 @@ from rnnsim.task import Suggestion, Task
 from rnnsim.training.learning_rates import checked_rate
 from rnnsim.training.optimizers import Optimizer, make_optimizer, optimizer_type
 from rnnsim.training.schedules import REDUCTIONS, Schedule, falling_over, make_schedule
+from rnnsim.training.streams import network_loss
 from rnnsim.typing import Params
 
 T = TypeVar("T")
 
 KEEP = ("last", "best")
 LOOKS = 50  # at validation data, in a run of as many steps as it may have
-INIT = ("scheme", "gain")  # options of ``network.init``
+READOUT = "readout_scale"
+INIT = ("scheme", "gain", READOUT)  # options of ``network.init``
 DEFAULT_WINDOW = 20  # steps between updates where neither user, task nor rule chooses
 
 
@@ -68,6 +70,7 @@ class Experiment:
     tailored: bool  # whether the loop is compiled for the exact array sizes
     keep: str = "last"  # or also the parameters that did best: best
     keep_every: int = 1  # steps between looks which do best
+    patience: int = 0  # looks without an improvement after which it ends; 0: never
     sized: Sized | None = None  # how the network was chosen, unless it was given
     params: Params | None = None  # those to begin with, where they are given
 
@@ -78,7 +81,7 @@ class Experiment:
 
 def configure(
     rule: str | Rule,
-    task: str | Task,
+    task: Any,
     *,
     network: str | Network | None = None,
     settings: str | None = None,
@@ -99,8 +102,9 @@ def configure(
     criterion: str | Criterion | None = None,
     stop: bool = True,
     tailored: bool = False,
-    keep: str = "last",
+    keep: str | None = None,
     keep_every: int | None = None,
+    patience: int | None = None,
     options: Mapping[str, Any] | None = None,
 ) -> Experiment:
     """Resolve the arguments of :func:`rnnsim.run`.
@@ -111,6 +115,7 @@ def configure(
         If an argument is invalid or does not fit the others.
     """
     given = {name.replace("-", "_"): value for name, value in (options or {}).items()}
+    task, given = registry.with_data(task, given)
     chosen_task = _build(registry.make_task, registry.task_type(task), task, given)
     kind = _kind(registry.rule_type(rule), network)
     settings, suggested = _suggestion(chosen_task, registry.rule_type(rule).name, kind, settings)
@@ -120,11 +125,16 @@ def configure(
     _check_owned(given, list(owners.values()))
     chosen_rule = _build(registry.make_rule, registry.rule_type(rule), rule, given)
     network_options, init_options = _network_options(owners.get("network"), given)
+    if tailored and chosen_task.target_delay:
+        raise RnnsimError(
+            f"tailored is not offered where targets are known later, as in {chosen_task.name}"
+        )
     net, sized = _network(chosen_rule, chosen_task, suggested, network, hidden, dtype, network_options)
     max_steps = checks.whole("steps", suggested.steps if steps is None else steps, 1, checks.LARGEST)
     rate = suggested.learning_rate if learning_rate is None else learning_rate
     length = min(_window(chosen_rule, chosen_task, suggested, net, window), max_steps)
-    every = max(max_steps // LOOKS, length) if keep_every is None else keep_every
+    kept = checks.known_name("keep", suggested.keep if keep is None else keep, KEEP)
+    every = suggested.keep_every if keep_every is None else keep_every
     return Experiment(
         rule=chosen_rule,
         task=chosen_task,
@@ -146,14 +156,26 @@ def configure(
         reduction=checks.known_name("reduction", reduction, REDUCTIONS),
         stop=checks.boolean("stop", stop),
         tailored=checks.boolean("tailored", tailored),
-        keep=checks.known_name("keep", keep, KEEP),
-        keep_every=checks.whole("keep_every", every, 1, checks.LARGEST),
+        keep=kept,
+        keep_every=checks.whole(
+            "keep_every", max(max_steps // LOOKS, length) if every is None else every, 1, checks.LARGEST
+        ),
+        patience=_patience(kept, suggested, patience),
         sized=sized,
         params=None if params is None else net.views(net.pack(params)),
     )
 
 
-def configure_from(rule: str | Rule, task: str | Task, choices: Mapping[str, Any]) -> Experiment:
+def _patience(keep: str, suggested: Suggestion, patience: int | None) -> int:
+    """The looks at validation data without an improvement after which a run ends; 0: it does not."""
+    if patience is None:
+        patience = suggested.patience if keep == "best" else 0
+    if checks.whole("patience", patience, 0, checks.LARGEST) and keep != "best":
+        raise RnnsimError("patience is for looks at validation data, which are made with keep='best'")
+    return patience
+
+
+def configure_from(rule: str | Rule, task: Any, choices: Mapping[str, Any]) -> Experiment:
     """Resolve the arguments and the options of :func:`rnnsim.run`, given together.
 
     Raises
@@ -212,9 +234,11 @@ def _suggestion(task: Task, rule: str, kind: str, settings: str | None) -> tuple
     suggested = suggestions[
         checks.known_name(f"setting of {task.name} ({kind} network)", name, suggestions)
     ]
-    if suggested.kind != kind:  # only the loss carries over to another kind of network
+    if suggested.kind != kind:  # only loss and scale of the readout carry over to another kind
         loss = {name: value for name, value in suggested.network.items() if name == "loss"}
-        suggested = suggested._replace(kind=kind, network=loss, init={})
+        known = registry.network_type(kind).choices.defaults()
+        scale = {name: x for name, x in suggested.init.items() if name == READOUT and name in known}
+        suggested = suggested._replace(kind=kind, network=loss, init=scale)
     return name, suggested
 
 
@@ -324,6 +348,15 @@ def _check_fit(rule: Rule, task: Task, network: Network) -> None:
         raise RnnsimError(f"{rule.name} needs a task {kind}, which {task.name} is not; there are "
                           f"{', '.join(near)}")  # fmt: skip
     checks.known_name(f"score of {task.name}", task.score, SCORES)
+    if task.masks_outputs and not network.sums_outputs:
+        raise RnnsimError(
+            f"{task.name} has a mask of each output, which needs a loss that is a sum over outputs; "
+            f"{network_loss(network)} is none"
+        )
+    if task.target_delay and rule.settles:
+        raise RnnsimError(f"{task.name} has targets that are known later, and {rule.name} settles: "
+                          "it has no time steps")  # fmt: skip
+    task.check_network(network)
     rule.check_network(network)
 
 

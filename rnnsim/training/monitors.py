@@ -15,6 +15,7 @@ import numpy as np
 from rnnsim import checks
 from rnnsim.errors import RnnsimError, UnknownName, described, nearest, shown
 from rnnsim.network import Network
+from rnnsim.training.best import KEPT
 from rnnsim.training.experiment import Experiment
 from rnnsim.training.seen import Seen
 from rnnsim.typing import Array
@@ -83,7 +84,7 @@ class Monitors:
     """
 
     def __init__(self, experiment: Experiment, monitor: Any, every: int | None) -> None:
-        taken = ("step", "loss", experiment.task.score, STEP)
+        taken = ("step", "loss", experiment.task.score, STEP, *KEPT)
         self.given = given_by_name(monitor)
         self._monitors = functions_of(self.given, experiment.network, taken)
         default = max(experiment.steps // TIMES, experiment.window)

@@ -2,52 +2,37 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator, Sequence
-from functools import cached_property, partial
+from functools import partial
 from typing import Any, NamedTuple, Protocol
 
-import numpy as np
-
 from rnnsim.checks import LARGEST
-from rnnsim.compiler import compiled
 from rnnsim.criterion import SCORES, HeldOut
 from rnnsim.folders import problem_reported
-from rnnsim.network import Stream, empty_stream
+from rnnsim.network import Stream
 from rnnsim.training.advancing import Advance, Settings
 from rnnsim.training.best import Best, Validation
-from rnnsim.training.checkpoints import (
-    Checkpoint,
-    check_clock,
-    check_unchanged,
-    copied_arrays,
-    digest,
-    digests,
-    is_small,
-    rows_left,
-    set_source,
-    source_arrays,
-)
-from rnnsim.training.evaluation import Evaluation, evaluate
+from rnnsim.training.checkpoints import Checkpoint, check_clock, copied_arrays
+from rnnsim.training.delays import DelayedAdvance
+from rnnsim.training.evaluation import TEST, VALIDATION, Evaluation, evaluate
 from rnnsim.training.experiment import Experiment
 from rnnsim.training.loop import Training, window_length
 from rnnsim.training.loop_arrays import (
     alike,
     generator_arrays,
     loop_arrays,
+    named_arrays,
     set_generators,
     set_loop_arrays,
 )
 from rnnsim.training.monitors import Monitors
-from rnnsim.training.observing import curve_metrics, recording
+from rnnsim.training.observing import Curve, curve_metrics, recording, watching
 from rnnsim.training.seen import Seen, looks_at
 from rnnsim.training.sequences import generators_in
+from rnnsim.training.task_rows import rows_of
 from rnnsim.typing import Array, Params, State, Trajectory
 
-# Results do not depend on these.
-CHUNK = 1024  # a stream holds at least about this many steps
-STREAM = 1 << 19  # bytes up to which a stream holds more, at most sixteen times as many
-INTERVAL = 0.01  # seconds of compiled code between returns to Python
+INTERVAL = 0.01  # seconds of compiled code between returns to Python; results do not depend on it
 
 
 class Looker(Protocol):
@@ -73,12 +58,14 @@ class Every(NamedTuple):
     steps: int
     see: Callable[[TaskTraining], None]
     at_end: bool = True
+    at_start: bool = False  # whether it sees the run before its first step, too
 
     def next_cut(self, step: int) -> int:
         return multiple_after(step, self.steps)
 
     def look(self, trainer: TaskTraining, before: int, ended: bool) -> bool:
-        if trainer.step >= self.next_cut(before) or (ended and self.at_end):
+        due = trainer.step >= self.next_cut(before) or (self.at_start and trainer.step == 0)
+        if due or (ended and self.at_end):
             self.see(trainer)
         return False
 
@@ -98,8 +85,8 @@ class TaskTraining:
     Attributes
     ----------
     experiment : Experiment
-    stream : Stream
-        The data that are being learnt.
+    acting : State or None
+        With delayed targets, the state at the present rows, ahead of that which learns.
     advance : Advance
         The network and the compiled loop.
     curve : Curve
@@ -124,22 +111,29 @@ class TaskTraining:
         self.at_end: Checkpoint | None = None
         network, task, batch = experiment.network, experiment.task, experiment.batch
         observer = recording(experiment.criterion, SCORES[task.score])
-        self.stream, self.curve = task_stream(experiment), observer.memory.curve
-        self._filling = 0.0
-        self.advance = Advance(
+        self._observed, self._rows = observer.memory, rows_of(experiment, resumable)
+        self.curve: Curve = observer.memory.curve
+        self.acting: State | None = None
+        kind: Any = Advance
+        if task.target_delay:
+            self.acting = network.state(batch)
+            kind, observer = partial(DelayedAdvance, self.acting, observer), watching()
+        self.advance: Advance = kind(
             network, experiment.rule, experiment.optimizer, observer, settings_of(experiment),
-            network.pack(experiment.initial_params()), network.state(batch), self.stream,
+            network.pack(experiment.initial_params()), network.state(batch), self._rows.given,
         )  # fmt: skip
-        self._fill = compiled(task.fill(), task.name)
-        self._source = self._new_source()
-        self._before_rows: dict[str, Array] | None = None  # the source, before it filled the stream
-        self.advance.run(self.stream, 0)  # compiles, without doing a step
+        self.advance.run(self._rows.given, 0)  # compiles, without doing a step
         self._refill()
         self._validation = Validation(experiment, self.advance) if experiment.keep == "best" else None
-        self._show = looks_at(experiment, self.training)
+        self._show = looks_at(experiment, self.training, self.acting or self.training.state)
         self._lookers = [*self._own_lookers(), *lookers]
         self._asked_to_end = False
-        self._filling = self.advance.seconds = 0.0  # the first calls compiled too
+        self._rows.seconds = self.advance.seconds = 0.0  # the first calls compiled too
+
+    @property
+    def stream(self) -> Stream:
+        """The data that are being learnt."""
+        return self._rows.learnt
 
     @property
     def training(self) -> Training:
@@ -148,7 +142,7 @@ class TaskTraining:
 
     @property
     def seconds(self) -> float:
-        return self.advance.seconds + self._filling
+        return self.advance.seconds + self._rows.seconds
 
     @property
     def step(self) -> int:
@@ -172,14 +166,22 @@ class TaskTraining:
 
     @property
     def ended(self) -> bool:
-        """Whether the run is over: its steps are done, the task is solved, or a looker ended it."""
+        """Whether the run is over: all steps are done, the task is solved, or something ended it."""
         solved = self.experiment.stop and self.solved_at is not None
-        return solved or self._asked_to_end or self.step >= self.experiment.steps
+        over = solved or self._asked_to_end or self.step >= self.experiment.steps
+        return over or self.stopped_early
+
+    @property
+    def stopped_early(self) -> bool:
+        """Whether looks at validation data were no improvement for longer than there is patience."""
+        return self._validation is not None and self._validation.is_exhausted
 
     def metrics(self) -> dict[str, Array]:
-        """Compute the learning curve so far, and give what monitors recorded."""
+        """Compute the learning curve so far, and give what was recorded beside it."""
         found = curve_metrics(self.curve, self.step, self.experiment.task.score)
-        return found if self.monitors is None else found | self.monitors.metrics()
+        for recorded in (self._validation, self.monitors):
+            found |= recorded.metrics() if recorded is not None else {}
+        return found
 
     def seen(self, ended: bool = False) -> Seen:
         """What monitors and callbacks see now."""
@@ -222,16 +224,10 @@ class TaskTraining:
 
     def _learn(self, until: int) -> int:
         """Learn from the rows of the stream until a step or its end; the code of the loop."""
-        return self.advance.run(self.stream, until)
+        return self.advance.run(self._rows.given, until)
 
     def _refill(self) -> None:
-        clock = self.training.clock
-        start = time.perf_counter()
-        if self._resumable and is_small(self._source):
-            self._before_rows = copied_arrays(source_arrays(self._source))
-        clock.filled[0] = self._fill(self._source, self.stream, len(self.stream.losses))
-        clock.row[0] = 0
-        self._filling += time.perf_counter() - start
+        self._rows.refill(self.training.clock)
 
     def _before_last_window(self, until: int) -> int:
         """Stop before the last window, and keep a checkpoint there."""
@@ -248,12 +244,10 @@ class TaskTraining:
         """What the run needs to go on from here; it is between two windows."""
         training = self.training
         arrays = loop_arrays(self.experiment.network, training, self.experiment.rule.carries)
-        arrays |= generator_arrays(generators_in(training.memory))
-        source = self._before_rows
-        if source is None:
-            source = source_arrays(self._source) | rows_left(self.stream, training.clock)
-        data = {name: was for name, was in self._data.items() if digest(source[name]) == was}
-        source = {name: array for name, array in source.items() if name not in data}
+        arrays |= self._ahead() | generator_arrays(generators_in(training.memory))
+        source, data = self._rows.arrays(training.clock)
+        if self._validation:
+            arrays |= self._validation.arrays()
         records = self.monitors.records if self.monitors else 0
         arrays = copied_arrays(arrays | source)
         return Checkpoint(self.step, self.seconds, arrays, data, self.best, records)
@@ -267,31 +261,23 @@ class TaskTraining:
             If the data of the run have changed, or it is a checkpoint of another run.
         """
         training, (_, seconds, arrays, data, best, _) = self.training, checkpoint
-        check_unchanged(self._data if data else {}, data)
-        self._source = self._new_source()  # what is unchanged since then is so in this one
+        self._rows.check_unchanged(data)
         with problem_reported("this run cannot go on from its checkpoint"):
-            set_source(self._source, arrays, data)
-            if self._before_rows is not None:
-                self._refill()
             set_loop_arrays(self.experiment.network, training, self.experiment.rule.carries, arrays)
             check_clock(training.clock, checkpoint.step)
             set_generators(generators_in(training.memory), arrays)
-            rows = rows_left(self.stream, training.clock)
-            for name, own in rows.items() if self._before_rows is None else ():
+            for name, own in self._ahead().items():
                 own[...] = alike(name, own, arrays)
-        self.advance.seconds, self._filling = seconds, 0.0
-        if self._validation:
-            self._validation.best = best
+            self._rows.restore(arrays, data, training.clock)
+            if self._validation:
+                self._validation.go_on(arrays, best)
+        self.advance.seconds, self._rows.seconds = seconds, 0.0
 
-    @cached_property
-    def _data(self) -> dict[str, str]:
-        """Digests of the source before anything was drawn from it."""
-        return digests(self._new_source())
-
-    def _new_source(self) -> Any:
-        experiment = self.experiment
-        rng = np.random.default_rng([experiment.seed, 1])
-        return experiment.task.source(rng, experiment.batch, experiment.network.dtype)
+    def _ahead(self) -> dict[str, Array]:
+        """With delayed targets: the acting state, and what was recorded of what it said."""
+        if self.acting is None:
+            return {}
+        return named_arrays({"acting": self.acting, "observed": self._observed})
 
     # --- what looks at it ---
 
@@ -300,16 +286,16 @@ class TaskTraining:
         if isinstance(criterion, HeldOut):
             yield Every(criterion.every, partial(check_held_out, criterion), at_end=False)
         if validation is not None:
-            yield Every(validation.every, lambda _: validation.look())
+            yield Every(validation.every, lambda trainer: validation.look(trainer.ended), at_start=True)
         if monitors is not None:
             yield Every(monitors.every, lambda trainer: monitors.look(trainer.seen(trainer.ended)))
 
-    def evaluate(self, score: str | None = None) -> Evaluation:
-        """Evaluate the current network on held-out data, by default with the task's score."""
+    def evaluate(self, score: str | None = None, part: int = TEST) -> Evaluation:
+        """Evaluate the current network on a part of the data, by default with the task's score."""
         experiment = self.experiment
         return evaluate(
             experiment.network, self.params, experiment.task, experiment.seed,
-            score or experiment.task.score, self._forward_pass,
+            score or experiment.task.score, self._forward_pass, part,
         )  # fmt: skip
 
     def _forward_pass(
@@ -332,8 +318,8 @@ def multiple_after(step: int, of: int) -> int:
 
 
 def check_held_out(criterion: HeldOut, trainer: TaskTraining) -> None:
-    """Evaluate a criterion on held-out data, which may solve the task."""
-    score = trainer.evaluate(criterion.score).score
+    """Evaluate a criterion on validation data, which may solve the task."""
+    score = trainer.evaluate(criterion.score, VALIDATION).score
     if trainer.solved_at is None and criterion.reached(score):
         trainer.training.clock.solved_at[0] = trainer.step
 
@@ -353,12 +339,3 @@ def settings_of(experiment: Experiment) -> Settings:
         stop=experiment.stop,
         tailored=experiment.tailored,
     )
-
-
-def task_stream(experiment: Experiment) -> Stream:
-    """Allocate the rows that a task is to fill at a time; windows and episodes are not cut."""
-    task, network, batch = experiment.task, experiment.network, experiment.batch
-    unit = task.episode_length or experiment.window
-    row_bytes = batch * (task.n_in + 2 * task.n_out) * network.dtype.itemsize
-    rows = unit * max(1, max(CHUNK, min(16 * CHUNK, STREAM // row_bytes)) // unit)
-    return empty_stream(rows, batch, task.n_in, task.n_out, network.dtype, legal=task.has_legal)

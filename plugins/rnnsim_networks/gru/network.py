@@ -17,7 +17,7 @@ from rnnsim.networks import readout as reading
 from rnnsim.networks import stepping
 from rnnsim.networks.activations import named
 from rnnsim.networks.dense import Sensitivities
-from rnnsim.networks.initial_weights import check_scheme, set_weights
+from rnnsim.networks.initial_weights import check_scheme, scale_readout, set_weights
 from rnnsim.networks.losses import Pair, is_sum_of_outputs, loss_kernel, step_loss_kernel
 from rnnsim.numerics import tiles
 from rnnsim.numerics.linalg import ROWS
@@ -68,6 +68,7 @@ class GRUChoices(Options, frozen=True):
     feedback_seed: reading.FeedbackSeed = 0
     scheme: str = "scaled-normal"
     gain: float = 1.0
+    readout_scale: float = 1.0
     check_derivatives: bool = True
 
 
@@ -186,7 +187,10 @@ class GRUNetwork(Network):
         return running.Stacked(*(part.reshape(shape) for part, shape in zip(parts, shapes)))
 
     @reports_memory
-    def init(self, seed: int = 0, *, scheme: str = "scaled-normal", gain: float = 1.0) -> Params:
+    def init(
+        self, seed: int = 0, *, scheme: str = "scaled-normal", gain: float = 1.0,
+        readout_scale: float = 1.0,
+    ) -> Params:  # fmt: skip
         """Draw initial weights; all b and c are zero.
 
         Parameters
@@ -197,6 +201,8 @@ class GRUNetwork(Network):
             ``interval``: within gain, whatever the fan-in; ``orthogonal``: each W is gain times a random
             rotation, each U and V have orthonormal rows or columns.
         gain : float
+        readout_scale : float
+            By which V is multiplied; 0 lets the outputs begin at 0.
 
         Returns
         -------
@@ -213,6 +219,7 @@ class GRUNetwork(Network):
         for matrix in params:
             if matrix.ndim == 2:
                 set_weights(matrix, rng, scheme, gain)
+        scale_readout(params.V, readout_scale)
         return params
 
     # --- state and trajectory ---

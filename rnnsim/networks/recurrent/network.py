@@ -17,7 +17,7 @@ from rnnsim.networks import readout as reading
 from rnnsim.networks import stepping
 from rnnsim.networks.activations import Function, activation_kernel
 from rnnsim.networks.dense import Sensitivities
-from rnnsim.networks.initial_weights import check_scheme, set_weights
+from rnnsim.networks.initial_weights import check_scheme, scale_readout, set_weights
 from rnnsim.networks.losses import Pair, is_sum_of_outputs, loss_kernel, step_loss_kernel
 from rnnsim.networks.recurrent import derivatives as derivatives
 from rnnsim.networks.recurrent import forward as running
@@ -76,6 +76,7 @@ class RecurrentChoices(Options, frozen=True):
     feedback_seed: reading.FeedbackSeed = 0
     scheme: str = "scaled-normal"
     gain: float = 1.0
+    readout_scale: float = 1.0
     check_derivatives: bool = True
 
 
@@ -266,7 +267,10 @@ class RecurrentNetwork(Network):
         return LinearReadout if self.units is None else UnitReadout
 
     @reports_memory
-    def init(self, seed: int = 0, *, scheme: str = "scaled-normal", gain: float = 1.0) -> Params:
+    def init(
+        self, seed: int = 0, *, scheme: str = "scaled-normal", gain: float = 1.0,
+        readout_scale: float = 1.0,
+    ) -> Params:  # fmt: skip
         """Draw initial weights; b and c are zero.
 
         Parameters
@@ -278,6 +282,8 @@ class RecurrentNetwork(Network):
             rotation, U and V have orthonormal rows or columns. The fan-in counts the connections
             that exist.
         gain : float
+        readout_scale : float
+            By which V is multiplied; 0 lets the outputs begin at 0.
 
         Returns
         -------
@@ -287,7 +293,8 @@ class RecurrentNetwork(Network):
         Raises
         ------
         RnnsimError
-            If the scheme is unknown, or orthogonal with absent connections.
+            If the scheme is unknown, or orthogonal with absent connections; or if there is no linear
+            readout to scale.
         """
         check_scheme(scheme, gain)
         if scheme == "orthogonal" and self.connectivity is not None:
@@ -301,6 +308,10 @@ class RecurrentNetwork(Network):
             if name in self.shapes:
                 exists = self.connectivity if name == "W" else None
                 set_weights(getattr(params, name), rng, scheme, gain, exists)
+        if "V" in self.shapes:
+            scale_readout(params.V, readout_scale)
+        elif checks.real("readout_scale", readout_scale) != 1:
+            raise RnnsimError("readout_scale is that of a linear readout; this network reads units")
         return params
 
     def check_params(self, params: Params) -> None:
