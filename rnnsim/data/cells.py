@@ -34,7 +34,7 @@ MISSING = NOT_THERE | {
 }
 BOOLEANS = (("false", "true"), ("no", "yes"), ("f", "t"), ("n", "y"), ("off", "on"))
 INFINITE = {"∞": np.inf, "+∞": np.inf, "-∞": -np.inf, "inf.": np.inf, "-inf.": -np.inf}
-SPACES = "  \u202f"  # no-break, thin, narrow no-break
+SPACES = "\u00a0\u2009\u202f"  # no-break, thin, narrow no-break
 
 _PLAIN = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?")
 _SPECIAL = re.compile(r"[+-]?(?:inf|infinity)", re.I)
@@ -77,6 +77,11 @@ def is_number(cell: str) -> bool:
     """Whether a cell is a plain number."""
     text = cell.strip()
     return bool(_PLAIN.fullmatch(text) or _SPECIAL.fullmatch(text))
+
+
+def is_number_somehow(cell: str) -> bool:
+    """Whether a cell is a number in one of the styles."""
+    return any(_pattern(style).fullmatch(cell.strip().strip(SPACES)) for style in _STYLES)
 
 
 def is_missing(cell: str) -> bool:

@@ -78,16 +78,15 @@ class _TextFile:
         self.dialect = self._dialect()
         self.style = self.dialect.style
         self.starts: list[Row] = []
+        self.odd: dict[int, list[str]] = {}  # what was no number in any pass
 
     def _dialect(self) -> Dialect:
         start = b""
-        whole = True
         for block in decoded(self.source, self.encoding, size=SAMPLE):
-            if start:
-                whole = False
+            start += block
+            if len(start) >= SAMPLE:
                 break
-            start = block
-        return dialect_of(self.source.name, start.decode().removesuffix("\n"), self.options, whole)
+        return dialect_of(self.source.name, start.decode().removesuffix("\n"), self.options)
 
     def place(self, row: int) -> str:
         """Tell where a row is."""
@@ -124,8 +123,9 @@ class _TextFile:
         odd = {i: column.odd for i, column in found.items() if column.odd}
         if not odd:
             return self.style
+        self.odd |= odd
         sample = list(zip(*self.dialect.sample))
-        columns = [[*cells, *odd.get(i, ())] for i, cells in enumerate(sample)]
+        columns = [[*cells, *self.odd.get(i, ())] for i, cells in enumerate(sample)]
         return style_in(self.source.name, columns, self.options)
 
     def _gather(self, wanted: dict[int, _Gathered]) -> dict[int, _Gathered]:
@@ -235,7 +235,7 @@ class _Gathered:
     text : bool or None
         Whether it is kept as text; None before anything was there.
     odd : list of str
-        What is no number among numbers.
+        What is no number among numbers, or where text was first.
     wants_text : bool
         Whether the column must be read again, as text, to judge it.
     fast : bool
@@ -274,6 +274,7 @@ class _Gathered:
         zeros = whole and cells.str.contains(LEADING_ZEROS).any()
         if self.text is None and (len(parsed.texts) > len(finite) or zeros):
             self.text, self.wants_text = True, bool(self._values)
+            self.odd = parsed.texts[:MOST_ODD]
             self._cells.append(cells)
             return
         self.text = False if len(finite) else self.text

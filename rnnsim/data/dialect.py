@@ -71,7 +71,7 @@ class Dialect(NamedTuple):
     sample: list[list[str]]
 
 
-def dialect_of(file: str, text: str, options: Reading, whole: bool = True) -> Dialect:
+def dialect_of(file: str, text: str, options: Reading) -> Dialect:
     """Tell how a file is written by its first lines.
 
     Parameters
@@ -79,9 +79,7 @@ def dialect_of(file: str, text: str, options: Reading, whole: bool = True) -> Di
     file : str
         Its name, for messages.
     text : str
-        Its beginning, with ``\\n`` between lines.
-    whole : bool
-        Whether that is all of it; else the last line may be cut, and is not looked at.
+        Its beginning: whole lines, with ``\\n`` between them.
 
     Raises
     ------
@@ -89,7 +87,6 @@ def dialect_of(file: str, text: str, options: Reading, whole: bool = True) -> Di
         If that is not certain; the message says which option decides it.
     """
     raw = text.split("\n")
-    raw = raw[:-1] if not whole and len(raw) > 1 else raw
     comment = options.comment or _comment(raw)
     separator = _separator(file, raw, comment, options)
     lines = list(cells_of(raw, separator, comment))

@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Sequence
 import numpy as np
 import polars as pl
 
-from rnnsim.data.cells import BOOLEANS, MISSING, NOT_THERE, Parsed, Style, numbers
+from rnnsim.data.cells import BOOLEANS, MISSING, NOT_THERE, Parsed, Style, is_number_somehow, numbers
 from rnnsim.data.columns import (
     BOOLEAN,
     CATEGORY,
@@ -31,6 +31,7 @@ EXACT = 2.0**53  # whole numbers beyond are not told apart as float64
 FEWEST = 3  # rows from which row numbers, identifiers and constants are called so
 TIME_NAMES = re.compile(
     r"(?i)(unix|epoch|time|timestamp|date|datetime|ts|t|when)([ _-]?(unix|epoch|s|ms|us|ns|utc))*"
+    r"( ?[\[(].*[\])])?"
 )
 YEAR_NAMES = re.compile(r"(?i)(year|years|yr|jahr|annee|année|año|ano|anno)")
 ID_NAMES = re.compile(r"(?i)(.*[ _-])?(id|ids|uuid|guid)|.*[a-z]I[Dd]")
@@ -134,7 +135,8 @@ def _trouble(name: str, parsed: Parsed, place: Place) -> str:
         mark = " and ".join(filter(None, ((before or "").strip(), behind)))
         return f"{where} is no plain number; take {mark} out of the column, or leave it out by inputs="
     others = len(parsed.rows)
-    if int(np.count_nonzero(~np.isnan(parsed.values))) <= others:
+    written_otherwise = all(map(is_number_somehow, dict.fromkeys(parsed.texts)))
+    if int(np.count_nonzero(~np.isnan(parsed.values))) <= others and not written_otherwise:
         return ""
     more = f" (and {others - 1} more)" if others > 1 else ""
     remedy = f"na={text} takes it as missing"

@@ -96,8 +96,9 @@ TIMES: dict[str, tuple[list[str], list[float], str]] = {
     "months": (["1970-01", "1970-02"], [0, 31 * DAY], "%Y-%m"),
     "named months": (["Jan 1970", "Feb 1970"], [0, 31 * DAY], "%b %Y"),
     "quarters": (["1970Q1", "1970Q2"], [0, 90 * DAY], "quarters"),
-    "afternoon": (["1/1/1970 1:00 PM", "1/1/1970 2:00 PM"], [13 * 3600, 14 * 3600], "%d/%m/%Y %I:%M %p"),
+    "afternoon": (["1/1/1970 1:00 PM", "1/1/1970 2:00 PM"], [13 * 3600, 14 * 3600], "%m/%d/%Y %I:%M %p"),
     "times of day": (["01:00", "01:15"], [3600, 4500], "%H:%M"),
+    "in one word": (["19700101T010000", "19700101T020000"], [3600, 7200], "%Y%m%dT%H%M%S"),
     "some missing": (["1970-01-02", "NA", "-"], [DAY, np.nan, np.nan], "%Y-%m-%d"),
 }
 
@@ -110,6 +111,17 @@ def test_times(tmp_path: Path, name: str) -> None:
     assert np.array_equal(found.values, seconds, equal_nan=True)
     again = [written(second, form) for second in found.values[~np.isnan(found.values)]]
     assert np.array_equal(first(tmp_path, again).values, [s for s in seconds if not np.isnan(s)])
+
+
+def test_dates_and_times_of_day_are_one_time(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text("date,time,b\n1970-01-02,01:00,1\n1970-01-02,02:00,2.5\n")
+    found = read(path)
+    assert found.columns["date"].values.tolist() == [DAY + 3600, DAY + 7200]
+    assert found.columns["date"].form == "%Y-%m-%d %H:%M"
+    assert found.notes == ("date and time are one time, date",)
+    path.write_text("time,b\n01:00,1\n02:00,2.5\n")
+    assert read(path).notes == ()
 
 
 def test_what_is_nearly_a_time_is_text(tmp_path: Path) -> None:
@@ -140,6 +152,8 @@ def test_a_date_that_can_be_read_in_two_ways_is_said(tmp_path: Path) -> None:
          "na=red takes it as missing, inputs= leaves the column out"),
         (["5", "red", "7", "8", "blue", "9"], "t.csv, line 3, column a: 'red' (and 1 more) is no "
          "number, as the others are; na=red takes it as missing, inputs= leaves the column out"),
+        (['"2,5"', "1.5", '"3,5"'], "t.csv, line 2, column a: '2,5' (and 1 more) is no number, as the "
+         "others are; decimal=, says that decimals have a comma, inputs= leaves the column out"),
         (["1.5", '"2,5"', "7"], "t.csv, line 3, column a: '2,5' is no number, as the others are; "
          "decimal=, says that decimals have a comma, inputs= leaves the column out"),
     ],

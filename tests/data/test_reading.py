@@ -109,6 +109,8 @@ NUMBERS: dict[str, tuple[str, dict[str, Any], list[float]]] = {
     "exponents": ("x,n\n1e5,u\n+2E-3,v\n.5,u\n5.,u\n", {}, [1e5, 2e-3, 0.5, 5]),
     "a typographic minus": ("x,n\n\u22125,u\n4,v\n", {}, [-5, 4]),
     "infinite": ("x,n\ninf,u\n-Infinity,v\n3.5,u\n", {}, [np.inf, -np.inf, 3.5]),
+    "no-break spaces": ("x;n\n1\u00a0234,5;u\n12\u00a0345;v\n1;u\n", {}, [1234.5, 12345, 1]),
+    "a comma in the only row": ("x;n\n1,5;u", {}, [1.5]),
     "a comma in the last row": ("x;n\n" + "7;u\n" * 400 + "1,5;v\n", {}, [7] * 400 + [1.5]),
     "years as names": ("2001,2002\n1.5,2\n3,4\n", {}, [1.5, 3]),
     "pandas' own names": (",0,1\n0,1.5,2\n1,3,4\n2,5,5\n", {}, [1.5, 3, 5]),
@@ -192,6 +194,8 @@ WRONG: dict[str, tuple[str | bytes, dict[str, Any], str]] = {
         "is none of it; encoding= says which it is"),
     "no encoding": (PLAIN, {"encoding": "klingon"}, "no encoding is called 'klingon'; utf-8 and latin-1 "
         "are two"),
+    "header=None": (PLAIN, {"header": None}, "header is text, not None"),
+    "na={}": (PLAIN, {"na": {}}, "na is a value, or several, that mean missing, not {}"),
     "header=maybe": (PLAIN, {"header": "maybe"}, "header is auto, yes or no, not 'maybe'"),
     "separator": (PLAIN, {"separator": "and"}, "separator is one character, or tab, comma, semicolon, "
         "bar, space; not 'and'"),
