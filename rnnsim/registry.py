@@ -6,6 +6,7 @@ note (a warning), and the others still work; it is an error only to use what the
 
 from __future__ import annotations
 
+import os
 import sys
 import warnings
 from collections.abc import Callable, Iterator, Mapping
@@ -14,6 +15,7 @@ from dataclasses import dataclass
 from functools import lru_cache, partial
 from importlib.metadata import EntryPoint, distributions, entry_points
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 import pluggy
@@ -339,6 +341,43 @@ def make_rule(rule: str | Rule, options: Mapping[str, Any]) -> Rule:
 def make_task(task: str | Task, options: Mapping[str, Any]) -> Task:
     """Make a task from its name and its options, or check an instance and return it."""
     return _make("task", Task, task, options)  # type: ignore[type-abstract]
+
+
+def with_data(task: Any, options: Mapping[str, Any]) -> tuple[Any, dict[str, Any]]:
+    """Let the user's own data, or the path of a file of theirs, stand for the task that takes them.
+
+    Returns
+    -------
+    task : str or Task
+        As it is, or the name of the task that takes data.
+    options : dict
+        With the data, or the path, among them.
+    """
+    is_path = isinstance(task, Path) or (isinstance(task, str) and _is_file(task))
+    if not is_path and (isinstance(task, str | Task) or not _is_data(task)):
+        return task, dict(options)
+    takers = [name for name, entry in installed().tasks.items() if entry.thing.takes_data]
+    if not takers:
+        return task, dict(options)
+    option, value = ("path", str(task)) if is_path else ("data", task)
+    if option in options:
+        raise RnnsimError(f"{option} is given twice: in place of a task, and as an option")
+    return takers[0], {**options, option: value}
+
+
+def _is_file(name: str) -> bool:
+    """Whether a name that is no task's is the path of a file or a folder, or ``-``."""
+    if name in installed().tasks:
+        return False
+    return name == "-" or os.sep in name or bool(Path(name).suffix) or os.path.exists(name)
+
+
+def _is_data(thing: Any) -> bool:
+    """Whether it may be arrays, frames or sequences of them."""
+    known = ("__array__", "__arrow_c_stream__", "__dataframe__", "columns")
+    is_class = isinstance(thing, type)
+    has = any(hasattr(thing, name) for name in known)
+    return not is_class and (has or (isinstance(thing, list | tuple | Mapping) and len(thing) > 0))
 
 
 def _make(kind: str, base: type[T], thing: Any, options: Mapping[str, Any]) -> T:

@@ -18,7 +18,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Mapping
 from functools import cache
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple, Self
 
 import numpy as np
 
@@ -94,12 +94,16 @@ class Task(Options, frozen=True):
         What the suggested network and rule reached.
     steady : bool
         Whether each row is a pattern for a rule that settles.
+    takes_data : bool
+        Whether its option ``data`` takes the user's own data, and ``path`` their files, so that they may
+        be given in place of the name of a task.
     """
 
     name: ClassVar[str]
     score: ClassVar[str] = "error"
     reached: ClassVar[str] = ""
     steady: ClassVar[bool] = False
+    takes_data: ClassVar[bool] = False
 
     @property
     @abstractmethod
@@ -238,6 +242,29 @@ class Task(Options, frozen=True):
         NamedTuple of arrays, numbers and generators
             Everything that ``fill`` reads and updates.
         """
+
+    @property
+    def facts(self) -> Mapping[str, Any]:
+        """What the task found in its data, and a trained network needs to be used with others.
+
+        Plain values, mappings and arrays, which are kept with a run beside the options. A generator has
+        none.
+        """
+        return {}
+
+    def with_facts(self, facts: Mapping[str, Any]) -> Self:
+        """The task of a run that was saved, with the facts that it had then.
+
+        Raises
+        ------
+        KeyError, TypeError, ValueError
+            If they cannot be those of such a task.
+        """
+        return self
+
+    def told(self) -> str:
+        """What is said when a run begins, such as what was found in the data; empty for nothing."""
+        return ""
 
     def validation_source(self, rng: np.random.Generator, batch: int, dtype: Any) -> Any:
         """Allocate what the generation of validation data depends on, as ``source`` does.

@@ -17,7 +17,6 @@ from rnnsim.rule import Rule
 from rnnsim.runs.bars import bar
 from rnnsim.runs.comparison import Comparison
 from rnnsim.runs.seeds import refuse_those_of_a_run
-from rnnsim.task import Task
 from rnnsim.training.experiment import Experiment, configure_from, with_rule
 from rnnsim.training.following import LedTraining, point_every
 from rnnsim.training.observing import losses_at
@@ -28,7 +27,7 @@ from rnnsim.typing import Array
 @reports_memory
 def compare(
     rules: Sequence[str | Rule],
-    task: str | Task,
+    task: Any,
     *,
     seeds: int = 1,
     progress: bool = False,
@@ -49,7 +48,7 @@ def compare(
     ----------
     rules : sequence of str and Rule
         At least two: names, names with options (``"truncated-bptt:h=6,h_prime=1"``), or rule objects.
-    task : str or Task
+    task : str or Task, or data
         As for :func:`rnnsim.run`.
     seeds : int
         The runs are repeated for the seeds 0, 1, ....

@@ -72,7 +72,7 @@ def _run_of(contents: Contents, given: Mapping[str, Any], path: Path) -> Run:
     file, arrays = contents.file, contents.arrays
     assert file.result is not None
     own = inspect.signature(configure).parameters.keys() | OF_RUN
-    choices = arguments_of(file, arrays, given, own)
+    choices = arguments_of(file, arrays, given, own, with_facts=True)
     for name in OF_RUN:
         choices.pop(name, None)
     experiment = configure_from(choices.pop("rule"), choices.pop("task"), choices)
@@ -95,6 +95,7 @@ def _run_of(contents: Contents, given: Mapping[str, Any], path: Path) -> Run:
         provenance=file.provenance or Provenance(),
         recorded=recorded,
         folder=path,
+        half_widths=arrays.get(run_folder.HALF_WIDTHS),
     )
 
 

@@ -49,7 +49,12 @@ def read_file(config: Any) -> tuple[RunFile, Mapping[str, Array]]:
 
 
 def arguments_of(
-    file: RunFile, arrays: Mapping[str, Array], changes: Mapping[str, Any], own: Collection[str]
+    file: RunFile,
+    arrays: Mapping[str, Array],
+    changes: Mapping[str, Any],
+    own: Collection[str],
+    *,
+    with_facts: bool = False,
 ) -> dict[str, Any]:
     """The arguments of :func:`rnnsim.run` that repeat a run, but for some changes.
 
@@ -62,6 +67,8 @@ def arguments_of(
         Arguments and options of :func:`rnnsim.run`, in place of those of the file.
     own : collection of str
         The names of its arguments; others are options.
+    with_facts : bool
+        Whether the task has what it found in its data then, and does not look anew.
 
     Raises
     ------
@@ -74,11 +81,15 @@ def arguments_of(
         If an array is missing.
     """
     with _absent_plugins_named(file.provenance):
-        return _arguments_of(file, arrays, changes, own)
+        return _arguments_of(file, arrays, changes, own, with_facts)
 
 
 def _arguments_of(
-    file: RunFile, arrays: Mapping[str, Array], changes: Mapping[str, Any], own: Collection[str]
+    file: RunFile,
+    arrays: Mapping[str, Array],
+    changes: Mapping[str, Any],
+    own: Collection[str],
+    with_facts: bool,
 ) -> dict[str, Any]:
     changed = {name: value for name, value in changes.items() if name in own}
     things = {kind: _chosen(getattr(file, kind), changed.pop(kind, None)) for kind in TYPES}
@@ -98,6 +109,10 @@ def _arguments_of(
                 f"the file says no {kind_of_thing} of the run; give it by {kind_of_thing}="
             )
     made = {kind: _made(kind, thing, arrays) for kind, thing in things.items() if thing is not None}
+    written = things["task"]
+    if with_facts and isinstance(written, Thing) and written.facts:
+        facts = {name: value_of(value, arrays) for name, value in written.facts.items()}
+        made["task"] = made["task"].with_facts(facts)
     settings = _settings(file.settings, arrays)
     if settings.get("criterion") == OWN and "criterion" not in changed:
         raise RnnsimError("the criterion of this run is one of your own; give it by criterion=")
@@ -204,7 +219,7 @@ def _set_option(
         network[name] = value
     else:
         thing = things[having[0]]
-        things[having[0]] = Thing(thing.name, {**thing.options, name: value})
+        things[having[0]] = Thing(thing.name, {**thing.options, name: value}, thing.facts)
 
 
 def _settings(written: Settings, arrays: Mapping[str, Array]) -> dict[str, Any]:

@@ -13,8 +13,10 @@ import msgspec
 
 from rnnsim import checks, folders
 from rnnsim.errors import RnnsimError, reports_memory
-from rnnsim.runs import figures, provenance, reports, run_file, run_folder
+from rnnsim.runs import provenance, reports, run_file, run_folder
+from rnnsim.runs.answers import Answers
 from rnnsim.runs.carrying_out import Around, carry_out
+from rnnsim.runs.forecasts import half_widths_of
 from rnnsim.runs.keeping import kept_alone
 from rnnsim.runs.provenance import Provenance
 from rnnsim.runs.run_folder import with_prefix
@@ -23,18 +25,17 @@ from rnnsim.training.best import KEPT, Best, kept
 from rnnsim.training.checkpoints import Checkpoint
 from rnnsim.training.evaluation import Evaluation
 from rnnsim.training.experiment import Experiment
-from rnnsim.training.forward import simulate
 from rnnsim.training.learner import Learner
 from rnnsim.training.monitors import Monitors, Recorded
 from rnnsim.training.schedules import NAMES
 from rnnsim.training.task_training import Looker, TaskTraining
-from rnnsim.typing import Array, Inputs, Params
+from rnnsim.typing import Array, Params
 
 NOT_EVALUATED = Evaluation(math.nan, math.nan)
 
 
 @dataclass
-class Run:
+class Run(Answers):
     """The result of a run.
 
     Attributes
@@ -71,6 +72,8 @@ class Run:
         Its monitors.
     folder : Path or None
         Where it was saved or loaded from last.
+    half_widths : (999, H, k0) array or None
+        Of a run on the user's own numbers: half the width of a forecast's interval, at each level.
     """
 
     experiment: Experiment
@@ -86,6 +89,7 @@ class Run:
     provenance: Provenance = field(default_factory=Provenance, repr=False)
     recorded: Recorded | None = field(default=None, repr=False)
     folder: Path | None = None
+    half_widths: Array | None = field(default=None, repr=False)
 
     @property
     def loss(self) -> float:
@@ -126,73 +130,7 @@ class Run:
         """What a notebook shows."""
         return reports.as_html(self)
 
-    def plot(self, path: str | Path | None = None, *, behaviour: bool = False) -> Any:
-        """Draw the learning curve, and save it if ``path`` is given.
-
-        With ``behaviour``, draw what the trained network does instead (:meth:`plot_behaviour`).
-
-        Returns
-        -------
-        matplotlib.figure.Figure
-        """
-        if checks.boolean("behaviour", behaviour):
-            return self.plot_behaviour(path)
-        return figures.learning_curve(self.experiment, self.metrics, self.solved_at, path)
-
-    def plot_behaviour(self, path: str | Path | None = None, steps: int = 60) -> Any:
-        """Draw what the trained network does on held-out data, and save it if ``path`` is given.
-
-        The inputs are at the top, below them the state over time as an image (the fast weights of a
-        fast-weight network), and at the bottom outputs and targets.
-
-        Parameters
-        ----------
-        path : path, optional
-            Where to save the figure.
-        steps : int
-            Number of steps to draw.
-
-        Returns
-        -------
-        matplotlib.figure.Figure
-        """
-        return figures.behaviour(self.experiment, self.params, self.steps, path, shown=steps)
-
-    # --- asked, and fed ---
-
-    @reports_memory
-    def predict(
-        self, inputs: Inputs, *, params: Params | None = None, resets: Array | None = None,
-        initial_state: Array | None = None,
-    ) -> Array:  # fmt: skip
-        """Compute what the trained network answers.
-
-        Parameters
-        ----------
-        inputs : (T, B, m) or (T, m) array, or a pair of them for a fast-weight network
-            Sequences, or the patterns of a task that reads steady states.
-        params : NamedTuple of arrays, optional
-            Other parameters than the last, such as ``run.best.params``.
-        resets : (T, B) or (T,) bool array, optional
-            Where the state is reset before the step.
-        initial_state : (B, N) or (N,) array, optional
-            Where sequences begin.
-
-        Returns
-        -------
-        (T, B, k) array
-
-        Raises
-        ------
-        RnnsimError
-            If an array has a wrong shape, type or value.
-        """
-        experiment = self.experiment
-        found = simulate(
-            experiment.network, self.params if params is None else params, inputs, resets=resets,
-            initial_state=initial_state, steady_state=experiment.task.steady,
-        )  # fmt: skip
-        return found.outputs
+    # --- fed with other data ---
 
     def learner(self, **changes: Any) -> Learner:
         """Make a learner that begins with the parameters of this run, to be fed with other data.
@@ -342,19 +280,21 @@ def result_of(trainer: TaskTraining, outcome: str = "stopped", made: Provenance 
         outcome, checkpoint = "stopped early", None
     else:
         checkpoint = trainer.checkpoint() if outcome == "running" else trainer.at_end
+    params, ended = trainer.params, outcome != "running"
     return Run(
         experiment=experiment,
-        params=trainer.params,
+        params=params,
         solved_at=trainer.solved_at,
         steps=trainer.step,
         seconds=max(trainer.seconds, 1e-9),
-        held_out=NOT_EVALUATED if outcome == "running" else trainer.evaluate(),
+        held_out=trainer.evaluate() if ended else NOT_EVALUATED,
         metrics=trainer.metrics(),
         best=trainer.best,
         outcome=outcome,
         checkpoint=checkpoint,
         provenance=made or Provenance(),
         recorded=trainer.monitors.recorded if trainer.monitors else None,
+        half_widths=half_widths_of(experiment, params, trainer.best) if ended else None,
     )
 
 
@@ -367,6 +307,8 @@ def contents_of(run: Run) -> run_folder.Contents:
     file.provenance = msgspec.structs.replace(run.provenance, saved=provenance.now())
     if run.best is not None:
         arrays |= with_prefix("best", run.best.params._asdict())
+    if run.half_widths is not None:
+        arrays[run_folder.HALF_WIDTHS] = run.half_widths
     if run.recorded is not None:
         file.settings.monitor = {
             name: what if isinstance(what, str) else OWN for name, what in run.recorded.given.items()

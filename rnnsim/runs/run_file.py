@@ -24,6 +24,7 @@ from rnnsim.errors import RnnsimWarning, nearest, shown
 from rnnsim.network import Network
 from rnnsim.options import Count, explained
 from rnnsim.runs.provenance import Provenance
+from rnnsim.task import Task
 from rnnsim.training.as_data import (
     OWN,
     MadeNetwork,
@@ -162,11 +163,18 @@ def file_of(experiment: Experiment, arrays: dict[str, Array]) -> RunFile:
     return RunFile(
         rnnsim=__version__,
         rule=thing_as_data(experiment.rule, known.rules, arrays),
-        task=thing_as_data(experiment.task, known.tasks, arrays),
+        task=_with_facts(thing_as_data(experiment.task, known.tasks, arrays), experiment.task, arrays),
         network=_network_table(experiment, arrays),
         optimizer=thing_as_data(experiment.optimizer, OPTIMIZERS, arrays),
         settings=settings,
     )
+
+
+def _with_facts(written: Thing, task: Task, arrays: dict[str, Array]) -> Thing:
+    """What is written of a task, with what it found in its data."""
+    if written.name != OWN:
+        written.facts = options_as_data(task.facts, f"{task.name}.facts", arrays)
+    return written
 
 
 def _mapping(rate: Any) -> Mapping[str, Any]:

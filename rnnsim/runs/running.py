@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import sys
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
@@ -19,7 +20,6 @@ from rnnsim.runs.provenance import provenance_of
 from rnnsim.runs.repeating import arguments_of, read_file
 from rnnsim.runs.result import Run, result_of
 from rnnsim.runs.run_file import chosen_options, file_of
-from rnnsim.task import Task
 from rnnsim.training.as_data import OWN
 from rnnsim.training.experiment import Experiment, configure
 from rnnsim.training.monitors import Monitors
@@ -31,7 +31,7 @@ from rnnsim.typing import Array, Params
 @reports_memory
 def run(
     rule: str | Rule,
-    task: str | Task,
+    task: Any,
     *,
     network: str | Network | None = None,
     settings: str | None = None,
@@ -75,8 +75,11 @@ def run(
     ----------
     rule : str or Rule
         A name (``rnnsim.rules()``), or a rule object.
-    task : str or Task
-        A name (``rnnsim.tasks()``), or a task object.
+    task : str or Task, or data
+        A name (``rnnsim.tasks()``), or a task object. In its place your own data, which the task
+        for tables takes: the path of a file or a folder (``-``: standard input), an array (rows,) or
+        (rows, columns), a mapping from names to arrays, a frame of pandas, polars or Arrow, or a list of
+        such, each a sequence.
     network : str or Network, optional
         A kind, ``recurrent``, ``gru`` or ``fast-weight``, or a network object that fits the task; by
         default the kind that the rule is for.
@@ -165,7 +168,8 @@ def run(
         With ``save``: steps between checkpoints, a time (``30s``, ``5min``, ``1h``), or ``never``. By
         default 30 s, and so long that they take at most a hundredth of the time.
     progress : bool
-        Whether to show a progress bar, on a terminal and in a notebook.
+        Whether to show a progress bar, on a terminal and in a notebook; and on standard error what was
+        found in your own data: what each column is for, and what was left out.
     check_bounds : bool
         Whether indices are checked, which takes longer: an error then names the line of one that is
         out of bounds.
@@ -203,6 +207,8 @@ def run(
             batch=batch, dtype=dtype, params=params, criterion=criterion, stop=stop, tailored=tailored,
             keep=keep, keep_every=keep_every, patience=patience, options=options,
         )  # fmt: skip
+        if progress and (told := experiment.task.told()):
+            print(told, file=sys.stderr)
         monitors = None if monitor is None else Monitors(experiment, monitor, monitor_every)
         begin = partial(TaskTraining, experiment, monitors, resumable=True)
         around = Around(save, checkpoint_every, callback, callback_every, log, progress)

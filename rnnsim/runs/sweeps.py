@@ -176,7 +176,7 @@ Outcomes = Generator[tuple[int, Outcome | Death], None, None]
 @reports_memory
 def sweep(
     rule: str | Rule,
-    task: str | Task,
+    task: Any,
     seeds: int = 100,
     *,
     control: bool = False,

@@ -27,6 +27,7 @@ class Thing(msgspec.Struct):
 
     name: str
     options: dict[str, Any] = {}
+    facts: dict[str, Any] = {}  # what a task found in its data
 
 
 class MadeNetwork(msgspec.Struct):
@@ -117,6 +118,10 @@ def value_as_data(value: Any, name: str, arrays: dict[str, Array]) -> Any:
         raise TypeError(f"{value!r} cannot be written")  # such as the name of a file of other bytes
     if isinstance(value, PLAIN):
         return value
+    if isinstance(value, Mapping):
+        return {key: value_as_data(part, f"{name}.{key}", arrays) for key, part in value.items()}
+    if callable(as_data := getattr(value, "as_data", None)):
+        return value_as_data(as_data(), name, arrays)
     if isinstance(value, tuple | list | range):
         return [value_as_data(part, f"{name}.{i}", arrays) for i, part in enumerate(value)]
     raise TypeError(f"{value!r} cannot be written")
@@ -131,6 +136,8 @@ def value_of(value: Any, arrays: Mapping[str, Array]) -> Any:
         If there is no such array.
     """
     if isinstance(value, dict):
+        if value.keys() != {"array"}:
+            return {key: value_of(part, arrays) for key, part in value.items()}
         if (name := value["array"]) not in arrays:
             raise KeyError(f"array {shown(name)}")
         return arrays[name]

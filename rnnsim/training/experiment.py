@@ -81,7 +81,7 @@ class Experiment:
 
 def configure(
     rule: str | Rule,
-    task: str | Task,
+    task: Any,
     *,
     network: str | Network | None = None,
     settings: str | None = None,
@@ -115,6 +115,7 @@ def configure(
         If an argument is invalid or does not fit the others.
     """
     given = {name.replace("-", "_"): value for name, value in (options or {}).items()}
+    task, given = registry.with_data(task, given)
     chosen_task = _build(registry.make_task, registry.task_type(task), task, given)
     kind = _kind(registry.rule_type(rule), network)
     settings, suggested = _suggestion(chosen_task, registry.rule_type(rule).name, kind, settings)
@@ -174,7 +175,7 @@ def _patience(keep: str, suggested: Suggestion, patience: int | None) -> int:
     return patience
 
 
-def configure_from(rule: str | Rule, task: str | Task, choices: Mapping[str, Any]) -> Experiment:
+def configure_from(rule: str | Rule, task: Any, choices: Mapping[str, Any]) -> Experiment:
     """Resolve the arguments and the options of :func:`rnnsim.run`, given together.
 
     Raises

@@ -1,0 +1,28 @@
+"""``rnnsim plot``: draw a figure of a run."""
+
+from __future__ import annotations
+
+import click
+
+from rnnsim.cli.forecasting import RUN, loaded, rows_of
+
+
+@click.command("plot")
+@RUN
+@click.argument("file", metavar="[FILE]", required=False)
+@click.option("--out", metavar="FILE", required=True, help="Where to draw it (.png, .svg, .pdf).")
+@click.option("--what", metavar="NAME", help="curve, behaviour, forecast, errors or confusion; by "
+              "default forecast where FILE is given, else curve.")  # fmt: skip
+def command(folder: str, file: str | None, out: str, what: str | None) -> None:
+    """Draw a figure of RUN, a folder, into a file.
+
+    The last three are of forecasts of the user's own data: from the rows of FILE, or else of the test
+    part of the data of RUN.
+    """
+    from rnnsim.runs.figures import figure_type
+
+    figure_type(out)
+    data = rows_of(file)
+    if what is None:
+        what = "curve" if file is None else "forecast"
+    loaded(folder).plot(out, what=what, data=data)

@@ -1,0 +1,238 @@
+"""From what was read to rows that a network learns, and what a model of them keeps for other rows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from rnnsim.data.columns import EMPTY, Column, Columns
+from rnnsim.data.missing import treated
+from rnnsim.data.pairs import Pairs, baseline, pairs_of
+from rnnsim.data.parts import LEARNT, TEST, VALIDATION, parts_of
+from rnnsim.data.preparation import Choices, Preparation, Prepared, preparation_of
+from rnnsim.data.roles import Roles, described
+from rnnsim.data.scaling import Scaling
+from rnnsim.data.series import Feature, Series, series_of
+from rnnsim.errors import RnnsimError, UnknownName, nearest
+from rnnsim.typing import Integers
+
+
+class Treatment(NamedTuple):
+    """How rows are treated, whatever model they are for.
+
+    Attributes
+    ----------
+    missing : "mask", "drop" or "error"
+    resets_at_gaps : bool
+    validation, test : float or str
+        See :func:`rnnsim.data.parts.parts_of`.
+    """
+
+    missing: str = "mask"
+    resets_at_gaps: bool = False
+    validation: Any = 0.2
+    test: Any = 0.2
+
+
+class Facts(NamedTuple):
+    """What a model needs of the data that it was made for, to be used with other rows.
+
+    Attributes
+    ----------
+    roles : Roles
+    preparation : Preparation
+    rows : tuple of three int
+        How many rows are learnt, for validation and for the test, with those that the state comes from.
+    baseline : float
+        The loss per target of the best constant answer, where it is learnt.
+    masks_outputs : bool
+        Whether single outputs of a target may be missing.
+    """
+
+    roles: Roles
+    preparation: Preparation
+    rows: tuple[int, int, int]
+    baseline: float
+    masks_outputs: bool
+
+
+@dataclass(frozen=True)
+class Arranged:
+    """Data that are ready to be learnt.
+
+    Attributes
+    ----------
+    source : str
+    facts : Facts
+    series : Series
+    part : (rows,) int array
+    prepared : Prepared
+    pairs : tuple of three Pairs
+        The rows that are learnt, for validation and for the test.
+    told : str
+        What a user should know: the columns, what each is for, and what was noticed.
+    """
+
+    source: str
+    facts: Facts
+    series: Series
+    part: Integers
+    prepared: Prepared
+    pairs: tuple[Pairs, Pairs, Pairs]
+    told: str
+
+
+def arranged(
+    columns: Columns, roles: Roles, choices: Choices, treatment: Treatment, facts: Facts | None
+) -> Arranged:
+    """Arrange data for a model: a new one, or by the facts of one that there is.
+
+    Raises
+    ------
+    RnnsimError
+        If the data cannot be used so; the message says what would do.
+    """
+    if facts is None:
+        series = series_of(columns, roles, resets_at_gaps=treatment.resets_at_gaps)
+    else:
+        series = series_for(columns, facts, treatment.resets_at_gaps)
+    series = treated(series, treatment.missing, columns)
+    _check_length(series, choices, columns.source)
+    part = parts_of(series, treatment.validation, treatment.test, whole=choices.at_end)
+    preparation = (
+        preparation_of(series, part, choices, columns.source) if facts is None else facts.preparation
+    )
+    prepared = preparation.prepared(series)
+    learnt, validation, test = (
+        pairs_of(prepared, preparation, part, one) for one in (LEARNT, VALIDATION, TEST)
+    )
+    if not len(learnt.rows):
+        raise RnnsimError(
+            f"{columns.source}: no row that is learnt has a target; let more rows be learnt"
+        )
+    if facts is None:
+        facts = Facts(
+            roles=roles,
+            preparation=preparation,
+            rows=(len(learnt.rows), len(validation.rows), len(test.rows)),
+            baseline=baseline(learnt, preparation.is_class),
+            masks_outputs=prepared.weights.shape[1] > 1,
+        )
+    return Arranged(
+        source=columns.source,
+        facts=facts,
+        series=series,
+        part=part,
+        prepared=prepared,
+        pairs=(learnt, validation, test),
+        told="\n  ".join(
+            [described(columns, roles), *series.notes, *_constant_where_learnt(preparation, series)]
+        ),
+    )
+
+
+def series_for(columns: Columns, facts: Facts, resets_at_gaps: bool = False) -> Series:
+    """Arrange other data as the series of a model: its inputs, its classes; targets may be absent.
+
+    Raises
+    ------
+    UnknownName
+        If a column that it needs is absent.
+    """
+    roles, preparation = facts.roles, facts.preparation
+    needed = [*roles.inputs, *([roles.sequence] if roles.sequence else [])]
+    for name in needed:
+        if name not in columns.columns:
+            raise UnknownName(f"{columns.source}: {nearest('column', name, columns.columns)}")
+    present = dict(columns.columns)
+    for name in roles.targets:
+        if name not in present:
+            present[name] = Column(name, EMPTY, np.full(columns.rows, np.nan))
+    if roles.time not in present:
+        roles = roles._replace(time=None)
+    classes = preparation.targets if preparation.is_class else ()
+    with_targets = Columns(
+        columns.source, present, columns.rows, columns.lengths, columns.names, columns.notes,
+        columns.place,
+    )  # fmt: skip
+    return series_of(
+        with_targets, roles, features=preparation.features, classes=classes,
+        resets_at_gaps=resets_at_gaps,
+    )  # fmt: skip
+
+
+def _check_length(series: Series, choices: Choices, source: str) -> None:
+    furthest = max(choices.horizons)
+    longest = int(np.bincount(series.sequence).max()) if series.rows else 0
+    if longest <= furthest:
+        raise RnnsimError(f"{source}: the longest sequence has {longest:,} rows, which is too few to be "
+                          f"forecast {furthest:,} rows ahead")  # fmt: skip
+
+
+def _constant_where_learnt(preparation: Preparation, series: Series) -> list[str]:
+    """The columns that do not change where they are learnt."""
+    constant = preparation.inputs_scaling.constant
+    names = [str(one) for one, is_constant in zip(series.features, constant) if is_constant]
+    if not names:
+        return []
+    return [f"{', '.join(names)}: the same in all rows that are learnt; not scaled"]
+
+
+# --- as data -------------------------------------------------------------------------------------------
+
+
+def facts_as_data(facts: Facts) -> dict[str, Any]:
+    """Facts as plain values and arrays."""
+    roles, made = facts.roles, facts.preparation
+    return {
+        "rows": facts.rows,
+        "baseline": facts.baseline,
+        "masks_outputs": facts.masks_outputs,
+        "roles": {
+            "inputs": roles.inputs, "targets": roles.targets, "time": roles.time or "",
+            "sequence": roles.sequence or "", "left_out": list(roles.left_out.items()),
+            "classes": roles.classes,
+        },
+        "features": [[one.column, *([] if one.category is None else [one.category])]
+                     for one in made.features],
+        "targets": made.targets,
+        "is_class": made.is_class,
+        "choices": made.choices._asdict(),
+        "inputs_scaling": made.inputs_scaling._asdict(),
+        "indicators": made.indicators,
+        "rest": made.rest._asdict(),
+    }  # fmt: skip
+
+
+def facts_from(data: Mapping[str, Any]) -> Facts:
+    """Facts of such values.
+
+    Raises
+    ------
+    KeyError, TypeError, ValueError
+        If they are not those of facts.
+    """
+    roles = dict(data["roles"])
+    names = {name: tuple(roles[name]) for name in ("inputs", "targets")}
+    optional = {name: roles[name] or None for name in ("time", "sequence")}
+    choices = Choices(**{**data["choices"], "horizons": tuple(data["choices"]["horizons"])})
+    left_out = {name: why for name, why in roles["left_out"]}
+    learnt, validation, test = map(int, data["rows"])
+    return Facts(
+        roles=Roles(**{**roles, **names, **optional, "left_out": left_out}),
+        rows=(learnt, validation, test),
+        baseline=float(data["baseline"]),
+        masks_outputs=bool(data["masks_outputs"]),
+        preparation=Preparation(
+            features=tuple(Feature(*one) for one in data["features"]),
+            targets=tuple(data["targets"]),
+            is_class=data["is_class"],
+            choices=choices,
+            inputs_scaling=Scaling(**data["inputs_scaling"]),
+            indicators=data["indicators"],
+            rest=Scaling(**data["rest"]),
+        ),
+    )

@@ -1,0 +1,182 @@
+"""From the outputs of a network to forecasts in units, of rows that have been prepared.
+
+A forecast of what is known in part only when it is made is asked for at each row: also at the last ones,
+whose truth is not in the data.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+
+from rnnsim.data import intervals
+from rnnsim.data.forecast import Forecast
+from rnnsim.data.pairs import Pairs
+from rnnsim.data.preparation import Preparation, Prepared
+from rnnsim.data.roles import Roles
+from rnnsim.data.series import Series
+from rnnsim.data.stamps import Stamps
+from rnnsim.errors import RnnsimError
+from rnnsim.typing import Array, Bools, Integers
+
+
+@dataclass(frozen=True)
+class ForecastRows:
+    """T rows of a series, to be forecast from.
+
+    Attributes
+    ----------
+    series : Series
+        It may have more rows.
+    preparation : Preparation
+    roles : Roles
+    index : (T,) int array
+        Which rows of the series they are.
+    inputs : (T, m) array
+    base : (T, k) or (1, k) array
+        What the linear path says, in units.
+    truth : (T, k) array
+        In units; nan where it is not known, or does not count.
+    resets : (T,) bool array
+    counted : (T,) bool array
+        Whether a row is forecast from; the others only move the state.
+    """
+
+    series: Series
+    preparation: Preparation
+    roles: Roles
+    index: Integers
+    inputs: Array
+    base: Array
+    truth: Array
+    resets: Bools
+    counted: Bools
+
+    @property
+    def horizons(self) -> tuple[int, ...]:
+        """So many rows ahead."""
+        return self.preparation.choices.horizons
+
+    def forecast(
+        self, outputs: Array, half_widths: Array | None = None, level: float = intervals.LEVEL
+    ) -> Forecast:
+        """Make forecasts of what a network said.
+
+        Parameters
+        ----------
+        outputs : (T, k) array
+            y; of classes, logits.
+        half_widths : (999, H, k0) array, optional
+            What :func:`rnnsim.data.intervals.half_widths` gave of the errors on the validation part.
+        level : float
+            The share that intervals are to cover.
+
+        Returns
+        -------
+        Forecast
+
+        Raises
+        ------
+        RnnsimError
+            If the level is not above 0, or above 0.999.
+        """
+        series, made, T = self.series, self.preparation, len(self.index)
+        values = (self.base + made.rest.scale * outputs).reshape(T, len(self.horizons), -1)
+        interval: dict[str, Any] = {}
+        if made.is_class:
+            values = softmax(values)
+        elif half_widths is not None:
+            half = intervals.half_width(half_widths, level)
+            interval = {"low": values - half, "high": values + half, "level": level}
+        names = np.array(series.names, object)
+        return Forecast(
+            targets=_class_column(self.roles.targets) if made.is_class else made.targets,
+            horizons=self.horizons, rows=series.order[self.index], values=values,
+            truth=self.truth.reshape(values.shape), time=self._stamps(),
+            sequence=names[series.sequence[self.index]] if len(names) else None,
+            classes=made.targets if made.is_class else (), starts=self.resets, **interval,
+        ).at(self.counted)  # fmt: skip
+
+    def errors(self, outputs: Array) -> Array:
+        """Truth less forecast (T, H, k0) of numbers, nan where it does not count."""
+        found = self.truth - (self.base + self.preparation.rest.scale * outputs)
+        return np.asarray(found.reshape(len(self.index), len(self.horizons), -1)[self.counted])
+
+    def _stamps(self) -> Stamps | None:
+        series = self.series
+        if series.time is None or self.roles.time is None:
+            return None
+        return Stamps(self.roles.time, series.time[self.index], not series.time_is_number)
+
+
+def rows_of(series: Series, preparation: Preparation, roles: Roles) -> ForecastRows:
+    """All rows of a series.
+
+    Raises
+    ------
+    RnnsimError
+        If it has none.
+    """
+    if not series.rows:
+        raise RnnsimError("there are no rows to forecast from; give one at least")
+    made = preparation.prepared(series)
+    return ForecastRows(
+        series=series, preparation=preparation, roles=roles, index=np.arange(series.rows),
+        inputs=made.inputs, base=made.base, truth=preparation.truth(series), resets=made.starts,
+        counted=np.ones(series.rows, np.bool_),
+    )  # fmt: skip
+
+
+def rows_of_part(
+    series: Series, preparation: Preparation, roles: Roles, prepared: Prepared, pairs: Pairs
+) -> ForecastRows:
+    """The rows whose targets are in a part of the data, after some from which the state comes."""
+    index = pairs.rows
+    truth = np.where(pairs.weights > 0, preparation.truth(series)[index], np.nan)
+    return ForecastRows(
+        series=series, preparation=preparation, roles=roles, index=index, inputs=pairs.inputs,
+        base=prepared.base[index] if len(prepared.base) > 1 else prepared.base, truth=truth,
+        resets=pairs.resets, counted=np.asarray(pairs.weights.any(axis=1)),
+    )  # fmt: skip
+
+
+@runtime_checkable
+class Forecasting(Protocol):
+    """A task whose runs forecast the user's data."""
+
+    def model(self) -> tuple[Roles, Preparation]:
+        """What each column is for, and how rows are prepared."""
+
+    def new_rows(self, data: Any) -> ForecastRows:
+        """Prepare other data, in any form that ``rnnsim.run`` takes, as those that were learnt from.
+
+        They may be ``Columns``, too; a single row is enough.
+
+        Raises
+        ------
+        UnknownName
+            If they lack a column; the message lists the nearest.
+        RnnsimError
+            If they cannot be read, or have no rows.
+        """
+
+    def rows_of_part(self, part: int) -> ForecastRows:
+        """A part of the task's own data (:mod:`rnnsim.data.parts`)."""
+
+    def references(self, rows: ForecastRows) -> Mapping[str, Array]:
+        """The forecasts (T, H, k0) of simple methods, by name, in units; of classes probabilities."""
+
+
+def softmax(logits: Array) -> Array:
+    """The probabilities of classes along the last axis; nan where a logit is nan."""
+    with np.errstate(invalid="ignore", over="ignore"):
+        powers = np.exp(logits - logits.max(axis=-1, keepdims=True))
+        return np.asarray(powers / powers.sum(axis=-1, keepdims=True))
+
+
+def _class_column(targets: tuple[str, ...]) -> tuple[str, ...]:
+    """What a column of classes is called, also where there is one of 0 and 1 for each class."""
+    return targets if len(targets) == 1 else ("class",)

@@ -1,0 +1,92 @@
+"""The rows of one part of the data: inputs, with the targets that belong to the part."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from rnnsim.data.preparation import Preparation, Prepared, ahead_of, run_of
+from rnnsim.typing import Array, Bools, Integers
+
+WARM_UP = 500  # rows before the first target of a part, which only the state sees
+
+
+class Pairs(NamedTuple):
+    """Rows with inputs and targets.
+
+    Attributes
+    ----------
+    inputs : (rows, m) array
+    targets : (rows, k) array
+    weights : (rows, k) or (rows, 1) array
+        1 where there is a target of this part.
+    resets : (rows,) bool array
+    rows : (rows,) int array
+        Which rows of the series they are.
+    """
+
+    inputs: Array
+    targets: Array
+    weights: Array
+    resets: Bools
+    rows: Integers
+
+
+def pairs_of(prepared: Prepared, preparation: Preparation, part: Integers, wanted: int) -> Pairs:
+    """The rows whose targets are in a part, and some before them, from which the state comes.
+
+    A forecast belongs to the part that its target is in, also where it is made in the part before.
+
+    Parameters
+    ----------
+    prepared : Prepared
+    preparation : Preparation
+    part : (rows,) int array
+        See :mod:`rnnsim.data.parts`.
+    wanted : int
+        LEARNT, VALIDATION or TEST.
+    """
+    weights = _weights_in(prepared, preparation, part, wanted)
+    counted = weights.any(axis=1)
+    run = run_of(prepared.starts) - 1
+    rows, begins = np.arange(len(run)), np.flatnonzero(prepared.starts)
+    first = np.minimum.reduceat(np.where(counted, rows, len(rows)), begins)
+    last = np.maximum.reduceat(np.where(counted, rows, -1), begins)
+    first = np.maximum(first - WARM_UP, begins)
+    kept = (rows >= first[run]) & (rows <= last[run])
+    index = np.flatnonzero(kept)
+    resets = np.ones(len(index), np.bool_)
+    resets[1:] = np.diff(run[index]) > 0
+    chosen: slice | Integers = index
+    if len(index) and index[-1] - index[0] + 1 == len(index):
+        chosen = slice(int(index[0]), int(index[-1]) + 1)  # views in place of copies
+    return Pairs(
+        inputs=prepared.inputs[chosen],
+        targets=prepared.targets[chosen],
+        weights=weights[chosen],
+        resets=resets,
+        rows=index,
+    )
+
+
+def _weights_in(prepared: Prepared, preparation: Preparation, part: Integers, wanted: int) -> Array:
+    """The weights of the targets that are in a part."""
+    inside = (part == wanted).astype(float)[:, None]
+    horizons = preparation.choices.horizons
+    of_horizon = [np.nan_to_num(ahead_of(inside, prepared.starts, h)) for h in horizons]
+    if len(horizons) == 1:
+        return np.asarray(prepared.weights * of_horizon[0])
+    return np.asarray(prepared.weights * np.repeat(np.hstack(of_horizon), len(preparation.targets), 1))
+
+
+def baseline(learnt: Pairs, is_class: bool) -> float:
+    """The loss per target of the best constant answer to the rows that are learnt."""
+    if is_class:
+        share = learnt.targets[learnt.weights[:, 0] > 0].mean(axis=0)
+        return float(-(share[share > 0] * np.log(share[share > 0])).sum())
+    weights = np.broadcast_to(learnt.weights, learnt.targets.shape)
+    number = weights.sum(axis=0)
+    mean = (weights * learnt.targets).sum(axis=0) / np.maximum(number, 1)
+    squares = (weights * np.square(learnt.targets - mean)).sum(axis=0)
+    return float(squares.sum() / max(float(learnt.weights.any(axis=1).sum()), 1.0) / 2)

@@ -1,0 +1,62 @@
+"""Scaling: each column by its mean and standard deviation over the rows that are learnt from."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from rnnsim.errors import RnnsimError
+from rnnsim.typing import Array, Bools
+
+
+class Scaling(NamedTuple):
+    """(value - mean) / scale, column by column.
+
+    Attributes
+    ----------
+    mean, scale : (columns,) float64 array
+        The scale of a column that is constant where it is learnt is 1.
+    constant : (columns,) bool array
+    """
+
+    mean: Array
+    scale: Array
+    constant: Bools
+
+    def scaled(self, values: Array) -> Array:
+        """Columns (rows, columns) in standard deviations."""
+        return np.asarray((values - self.mean) / self.scale)
+
+    def in_units(self, scaled: Array) -> Array:
+        """The values of scaled columns (..., columns)."""
+        return np.asarray(scaled * self.scale + self.mean)
+
+
+def scaling_of(values: Array, names: tuple[str, ...], source: str) -> Scaling:
+    """The scaling of columns (rows, columns) of what is learnt, whose missing values are nan.
+
+    Raises
+    ------
+    RnnsimError
+        If a column has no value at all, or the numbers are too large.
+    """
+    known = np.isfinite(values)
+    count = known.sum(axis=0)
+    if (empty := np.flatnonzero(count == 0)).size:
+        raise RnnsimError(
+            f"{source}: column {names[empty[0]]} has no value in the rows that are learnt; leave it "
+            "out, or let more rows be learnt"
+        )
+    with np.errstate(over="ignore", invalid="ignore"):
+        mean = np.where(known, values, 0).sum(axis=0) / count
+        deviation = np.sqrt(np.where(known, np.square(values - mean), 0).sum(axis=0) / count)
+    if not (np.isfinite(mean).all() and np.isfinite(deviation).all()):
+        raise RnnsimError(f"{source} holds numbers too large to be standardised; rescale them")
+    constant = deviation <= 1e-12 * np.abs(mean)  # which is the rounding error of the mean
+    return Scaling(mean, np.where(constant, 1.0, deviation), constant)
+
+
+def unscaled(columns: int) -> Scaling:
+    """The scaling that changes nothing."""
+    return Scaling(np.zeros(columns), np.ones(columns), np.zeros(columns, np.bool_))

@@ -1,0 +1,132 @@
+"""What a trained network forecasts of the user's own data, how good that is, and figures of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from rnnsim import checks
+from rnnsim.data import intervals
+from rnnsim.data.forecast import Forecast
+from rnnsim.data.forecasting import Forecasting, ForecastRows
+from rnnsim.data.parts import TEST, VALIDATION
+from rnnsim.errors import RnnsimError
+from rnnsim.network import Network
+from rnnsim.runs import figures, forecast_figures
+from rnnsim.runs.forecast_reports import Report, report_on
+from rnnsim.training.best import Best
+from rnnsim.training.experiment import Experiment
+from rnnsim.training.forward import simulate
+from rnnsim.typing import Array, Params
+
+PIECE = 16_384  # rows: all states of a piece are held at once
+FIGURES = ("forecast", "errors", "confusion")
+
+
+class Forecaster:
+    """A trained network that forecasts the user's data.
+
+    Parameters
+    ----------
+    experiment : Experiment
+    params : NamedTuple of arrays
+    half_widths : (999, H, k0) array or None
+        Of intervals, at each level (:mod:`rnnsim.data.intervals`).
+
+    Raises
+    ------
+    RnnsimError
+        If the run is of another task.
+    """
+
+    def __init__(self, experiment: Experiment, params: Params, half_widths: Array | None) -> None:
+        self.experiment, self.params, self.half_widths = experiment, params, half_widths
+        task = experiment.task
+        if not isinstance(task, Forecasting):
+            raise RnnsimError(f"this run is of the task {task.name}; only runs on data of your own (a "
+                              "table, or arrays) can be given other rows of them")  # fmt: skip
+        self.task: Forecasting = task
+
+    def rows(self, data: Any) -> ForecastRows:
+        """The rows to forecast from: prepared data, or without any the test part."""
+        return self.task.rows_of_part(TEST) if data is None else self.task.new_rows(data)
+
+    def forecast(self, data: Any = None, level: float = intervals.LEVEL) -> Forecast:
+        """Forecast from rows of the user's data.
+
+        Raises
+        ------
+        UnknownName
+            If they lack a column.
+        RnnsimError
+            If the data or the level cannot be used.
+        """
+        intervals.level_of(level)
+        return self._forecast(self.rows(data), level)
+
+    def report(self, data: Any = None, level: float = intervals.LEVEL) -> Report:
+        """Score such forecasts beside those of simple methods.
+
+        Raises
+        ------
+        UnknownName, RnnsimError
+            As :meth:`forecast`, or if no truth is known.
+        """
+        intervals.level_of(level)
+        rows = self.rows(data)
+        found = self._forecast(rows, level)
+        references = {name: values[rows.counted]
+                      for name, values in self.task.references(rows).items()}  # fmt: skip
+        return report_on(found, references, self.experiment.rule.name)
+
+    def draw(self, what: str, data: Any = None, path: str | Path | None = None) -> Any:
+        """Draw one of ``FIGURES``, and save it if ``path`` is given; a figure of matplotlib.
+
+        Raises
+        ------
+        UnknownName, RnnsimError
+            As :meth:`report`, or if it cannot be drawn.
+        """
+        figures.figure_type(path)
+        experiment = self.experiment
+        title = f"{experiment.rule.name} on {experiment.task.name}"
+        if checks.known_name("figure", what, FIGURES) == "forecast":
+            return forecast_figures.forecasts(self.forecast(data), title, path)
+        draw = forecast_figures.errors if what == "errors" else forecast_figures.confusion
+        return draw(self.report(data), title, path)
+
+    def _forecast(self, rows: ForecastRows, level: float) -> Forecast:
+        return rows.forecast(self._outputs(rows), self.half_widths, level)
+
+    def _outputs(self, rows: ForecastRows) -> Array:
+        return outputs_of(self.experiment.network, self.params, rows.inputs, rows.resets)
+
+    def validated(self) -> Array | None:
+        """The half widths of intervals by the errors on the validation part; None of classes."""
+        rows = self.task.rows_of_part(VALIDATION)
+        if rows.preparation.is_class or not rows.counted.any():
+            return None
+        return intervals.half_widths(rows.errors(self._outputs(rows)))
+
+
+def half_widths_of(experiment: Experiment, params: Params, best: Best | None) -> Array | None:
+    """The half widths of intervals of a run that has ended; None if it forecasts no numbers."""
+    if not isinstance(experiment.task, Forecasting):
+        return None
+    return Forecaster(experiment, params if best is None else best.params, None).validated()
+
+
+def outputs_of(network: Network, params: Params, inputs: Array, resets: Array) -> Array:
+    """What a network says (T, k) to inputs (T, m); piece by piece, as all states would be much."""
+    outputs, state = [np.zeros((0, network.n_out))], None
+    for begin in range(0, len(inputs), PIECE):
+        piece = slice(begin, begin + PIECE)
+        found = simulate(
+            network, params, np.ascontiguousarray(inputs[piece], network.dtype),
+            resets=resets[piece], initial_state=state,
+        )  # fmt: skip
+        outputs.append(found.outputs[:, 0].astype(np.float64))
+        state = found.states[-1]
+    return np.concatenate(outputs)
