@@ -223,10 +223,10 @@ def register_script(monkeypatch: pytest.MonkeyPatch) -> None:
     from plain_loop import Script
 
     from rnnsim import registry
-    from rnnsim.training import task_training
+    from rnnsim.training import task_rows
 
-    monkeypatch.setattr(task_training, "CHUNK", 16)
-    monkeypatch.setattr(task_training, "STREAM", 0)
+    monkeypatch.setattr(task_rows, "CHUNK", 16)
+    monkeypatch.setattr(task_rows, "STREAM", 0)
 
     known = registry.installed()
     entry = registry.Entry(Script, "acme-tasks", "1.0")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cache
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -189,7 +190,7 @@ def read(data: Any) -> Columns:
         return columns_of(data)
     if not isinstance(data, str):
         raise RnnsimError("inputs must be rows of data: a path or a mapping of arrays")
-    header, *lines = open(data).read().splitlines()
+    header, *lines = Path(data).read_text().splitlines()
     names = header.split(",")
     rows = [line.split(",") for line in lines]
 

@@ -362,8 +362,9 @@ TABLE: dict[Callable[..., Any], tuple[dict[str, Any], dict[str, list[Any]]]] = {
             "criterion": NAME,
             "stop": [*TRUTH, None],
             "tailored": [*TRUTH, None],
-            "keep": [*NAME, None],
+            "keep": NAME,
             "keep_every": [*WHOLE, 0],
+            "patience": [*WHOLE, 3],  # without looks at validation data
             "checkpoint_every": [*CHECKPOINT_EVERY, 4],
             "monitor": [*NAME, ["state", 3], {"f": 3}, {"f": "xyzzy"}, {1: "state"}, {"loss": "state"},
                         {"f": lambda: 1}, {"f": lambda seen: 1j}],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from glob import has_magic
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -45,7 +46,7 @@ def rows_of(file: str | None) -> Any:
     if file is None or file == STDIN:
         return file
     path = checks.path("FILE", file)
-    if not path.exists():
+    if not (path.exists() or "," in file or has_magic(file)):  # several files
         raise RnnsimError(f"there is no file {shown_path(file)}; FILE must be rows of data to forecast "
                           "from, or - for standard input")  # fmt: skip
     return file

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from rnnsim.typing import Array
+
+ROW_NUMBERS, IDENTIFIERS, YEARS = "row numbers", "identifiers", "years"
+TIME_STAMPS, CONSTANT = "time stamps", "the same in all rows"
 
 NUMBER, BOOLEAN, TIME, CATEGORY, EMPTY = "number", "boolean", "time", "category", "empty"
 
@@ -26,6 +29,14 @@ class Column(NamedTuple):
     remark : str
         Why it is no data unless it is asked for: ``row numbers``, ``identifiers``, ``years``,
         ``time stamps``, ``the same in all rows``; empty for data.
+    unit : str
+        What a line of units under the header says.
+    form : str
+        How times were written: a format of ``strftime``, ``quarters``, or ``epoch seconds``,
+        ``epoch milliseconds``, ``epoch microseconds``, ``epoch nanoseconds``.
+    trouble : str
+        Why it cannot be used, as a whole message: text among numbers, a sign of percent. It is for
+        whoever is to use the column; the others of the table can be read all the same.
     """
 
     name: str
@@ -33,6 +44,9 @@ class Column(NamedTuple):
     values: Array
     categories: tuple[str, ...] = ()
     remark: str = ""
+    unit: str = ""
+    form: str = ""
+    trouble: str = ""
 
 
 @dataclass(frozen=True)
@@ -63,3 +77,46 @@ class Columns:
     names: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     place: Callable[[int], str] = "row {} (from 0)".format
+
+
+class Reading(NamedTuple):
+    """How to read what is given; empty is what is found out.
+
+    Attributes
+    ----------
+    header : "auto", "yes" or "no"
+        Whether the first line, or row of a sheet, holds the names of the columns.
+    separator : str
+        What is between the columns of a text file: a character, or ``tab``, ``space`` (any number of
+        them), ``comma``, ``semicolon``, ``bar``.
+    decimal, thousands : str
+        What is written in numbers of text: ``.`` or ``,``; between thousands also ``'`` or ``space``.
+    encoding : str
+        Of a text file, as Python names it.
+    comment : str
+        What a line begins with that is none of the data.
+    sheet : str
+        The name of a sheet of a workbook (default: the first).
+    key : str
+        The name of an array of an .npz or .mat file (default: all).
+    na : str, number, or sequence of them
+        Values that mean "missing", besides the usual words; as one text they are comma-separated.
+    """
+
+    header: str = "auto"
+    separator: str = ""
+    decimal: str = ""
+    thousands: str = ""
+    encoding: str = ""
+    comment: str = ""
+    sheet: str = ""
+    key: str = ""
+    na: str | float | Sequence[str | float] = ""
+
+    @property
+    def sentinels(self) -> tuple[str, ...]:
+        """The values that mean "missing", each as text."""
+        given = self.na
+        parts = given.split(",") if isinstance(given, str) else given
+        several = parts if isinstance(parts, Sequence) else [parts]
+        return tuple(text for part in several if (text := str(part).strip()))

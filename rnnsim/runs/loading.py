@@ -22,9 +22,7 @@ from rnnsim.runs.run_file import CheckpointTable, Result
 from rnnsim.runs.run_folder import Contents
 from rnnsim.task import Task
 from rnnsim.training.as_data import OWN
-from rnnsim.training.best import LOSS as VALIDATION_LOSS
-from rnnsim.training.best import STEP as VALIDATION_STEP
-from rnnsim.training.best import Best
+from rnnsim.training.best import Best, of_looks
 from rnnsim.training.checkpoints import Checkpoint
 from rnnsim.training.evaluation import Evaluation
 from rnnsim.training.experiment import Experiment, configure, configure_from
@@ -78,7 +76,7 @@ def _run_of(contents: Contents, given: Mapping[str, Any], path: Path) -> Run:
     for name in OF_RUN:
         choices.pop(name, None)
     experiment = configure_from(choices.pop("rule"), choices.pop("task"), choices)
-    beside, result = _validation(contents) | _monitored(contents), file.result
+    beside, result = of_looks(arrays) | _monitored(contents), file.result
     recorded, given_monitors = None, file.settings.monitor
     if given_monitors is not None:
         known = {name: None if what == OWN else what for name, what in given_monitors.items()}
@@ -99,14 +97,6 @@ def _run_of(contents: Contents, given: Mapping[str, Any], path: Path) -> Run:
         folder=path,
         half_widths=arrays.get(run_folder.HALF_WIDTHS),
     )
-
-
-def _validation(contents: Contents) -> dict[str, Array]:
-    """The steps of the looks at validation data, and the losses."""
-    found = contents.of(run_folder.VALIDATION)
-    if not found:
-        return {}
-    return {VALIDATION_STEP: found["step"].astype(np.int64), VALIDATION_LOSS: found["loss"]}
 
 
 def _monitored(contents: Contents) -> dict[str, Array]:
@@ -146,6 +136,4 @@ def _checkpoint(experiment: Experiment, contents: Contents) -> Checkpoint | None
     best = _best(experiment, contents.arrays, "checkpoint.best", table)
     arrays = contents.of("checkpoint")
     arrays = {name: arrays[name] for name in arrays if not name.startswith("best.")}
-    return Checkpoint(
-        table.step, table.seconds, arrays, table.data, best, table.records, table.looks
-    )  # fmt: skip
+    return Checkpoint(table.step, table.seconds, arrays, table.data, best, table.records)

@@ -120,6 +120,8 @@ def _arguments_of(
         settings.pop("settings", None)  # it may be the name of another's
     if "monitor" not in settings.keys() | changed.keys():
         settings.pop("monitor_every", None)  # of functions, which are given with it
+    if changed.get("keep") == "last":
+        settings.pop("patience", None)  # there are no looks
     return {**settings, **network, **made, **changed}
 
 

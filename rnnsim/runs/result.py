@@ -21,12 +21,12 @@ from rnnsim.runs.keeping import kept_alone
 from rnnsim.runs.provenance import Provenance
 from rnnsim.runs.run_folder import with_prefix
 from rnnsim.training.as_data import OWN
-from rnnsim.training.best import Best
+from rnnsim.training.best import KEPT, Best, kept
 from rnnsim.training.checkpoints import Checkpoint
 from rnnsim.training.evaluation import Evaluation
 from rnnsim.training.experiment import Experiment
 from rnnsim.training.learner import Learner
-from rnnsim.training.monitors import OF_VALIDATION, Monitors, Recorded
+from rnnsim.training.monitors import Monitors, Recorded
 from rnnsim.training.schedules import NAMES
 from rnnsim.training.task_training import Looker, TaskTraining
 from rnnsim.typing import Array, Params
@@ -102,7 +102,7 @@ class Run(Answers):
     @property
     def monitored(self) -> dict[str, Array]:
         """The part of ``metrics`` that monitors recorded, with the steps of the records."""
-        others = ("step", "loss", self.experiment.task.score, *OF_VALIDATION)
+        others = ("step", "loss", self.experiment.task.score, *KEPT)
         return {name: array for name, array in self.metrics.items() if name not in others}
 
     def summary(self) -> str:
@@ -211,7 +211,7 @@ class Run(Answers):
 
         def begin(lookers: Sequence[Looker]) -> TaskTraining:
             trainer = TaskTraining(experiment, monitors, lookers, resumable=True)
-            trainer.restore(checkpoint, self.metrics)
+            trainer.restore(checkpoint)
             return trainer
 
         around = Around(save, checkpoint_every, callback, callback_every, log, progress)
@@ -318,14 +318,13 @@ def contents_of(run: Run) -> run_folder.Contents:
     if point is not None:
         best = point.best
         file.checkpoint = run_file.CheckpointTable(
-            point.step, point.seconds, point.records, point.looks, point.data,
+            point.step, point.seconds, point.records, point.data,
             best.step if best else None, best.loss if best else None,
         )  # fmt: skip
         arrays |= with_prefix("checkpoint", point.arrays)
         arrays |= with_prefix("checkpoint.best", best.params._asdict()) if best else {}
-    looks = {name: run.metrics[name] for name in OF_VALIDATION if name in run.metrics}
-    arrays |= {name.replace("_", "."): array for name, array in looks.items()}
-    beside = {*monitored, *looks}
+    arrays |= kept(run.metrics)
+    beside = {*monitored, *KEPT}
     curve = {name: array for name, array in run.metrics.items() if name not in beside}
     return run_folder.Contents(file, curve, arrays)
 

@@ -117,7 +117,6 @@ class CheckpointTable(msgspec.Struct):
     step: Index
     seconds: float
     records: Index = 0
-    looks: Index = 0
     data: dict[str, str] = {}
     best_step: Index | None = None
     best_loss: float | None = None

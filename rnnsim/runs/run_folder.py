@@ -24,7 +24,6 @@ from rnnsim.typing import Array
 
 FILE, METRICS = "run.toml", "metrics.csv"
 HALF_WIDTHS = "half_widths"  # the array of intervals of forecasts
-VALIDATION = "validation"  # how the names of the records of validation data begin
 OLD_ARRAYS = "params.safetensors"  # before runs could be continued
 
 

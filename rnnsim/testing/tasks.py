@@ -275,7 +275,7 @@ def loss_of_best_constant(stream: Stream, loss: Any) -> float | None:
     counts = stream.mask > 0
     weights = counting(stream)[counts]
     targets = np.where(weights > 0, stream.targets[counts], 0)
-    mean = np.average(targets, axis=0, weights=weights)
+    mean = (weights * targets).sum(axis=0) / np.maximum(weights.sum(axis=0), 1e-300)
     with np.errstate(divide="ignore", invalid="ignore"):
         if loss == "squared-error":
             each = (targets - mean) ** 2 / 2

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from rnnsim.errors import NoSteadyState, RnnsimError
+from rnnsim.errors import NoSteadyState
 from rnnsim.training.advancing import Advance
 from rnnsim.training.evaluation import VALIDATION, held_out_data, shape_of
 from rnnsim.training.experiment import Experiment
@@ -16,6 +16,7 @@ from rnnsim.training.sequences import set_arrays
 from rnnsim.typing import Array, Params
 
 STEP, LOSS = "validation_step", "validation_loss"  # among the metrics
+KEPT = {STEP: "validation.step", LOSS: "validation.loss"}  # among the arrays of a run's folder
 
 
 class Best(NamedTuple):
@@ -64,11 +65,6 @@ class Validation:
         self._forward = advance.forward_pass(self._state, trajectory)
 
     @property
-    def looks(self) -> int:
-        """How often it has looked."""
-        return len(self._steps)
-
-    @property
     def is_exhausted(self) -> bool:
         """Whether as many looks as the run has patience for were no improvement."""
         return 0 < self._patience <= self._worse
@@ -93,20 +89,24 @@ class Validation:
 
     def metrics(self) -> dict[str, Array]:
         """The loss per target at each look, and the steps after which they were."""
-        return {STEP: np.array(self._steps, np.int64), LOSS: np.array(self._losses, np.float64)}
+        return {STEP: np.array(self._steps, np.int64), LOSS: np.array(self._losses)}
 
-    def go_on(self, metrics: Mapping[str, Array], looks: int, best: Best | None) -> None:
-        """Have what ``metrics`` gave, up to so many looks, and the best of them.
+    def arrays(self) -> dict[str, Array]:
+        """The same, as a checkpoint has it."""
+        return kept(self.metrics())
+
+    def go_on(self, arrays: Mapping[str, Array], best: Best | None) -> None:
+        """Have what ``arrays`` gave, and the best of it.
 
         Raises
         ------
-        RnnsimError
-            If there were no such looks.
+        KeyError, ValueError
+            If an array is missing or has another type, or they are not of the same looks.
         """
-        if any(len(metrics.get(name, ())) < looks for name in (STEP, LOSS)):
-            raise RnnsimError("the run that goes on has no records of its looks at validation data")
-        self._steps = [int(step) for step in metrics.get(STEP, ())[:looks]]
-        self._losses = [float(loss) for loss in metrics.get(LOSS, ())[:looks]]
+        steps, losses = arrays[KEPT[STEP]], arrays[KEPT[LOSS]]
+        if (steps.dtype, steps.shape) != (np.dtype(np.int64), (len(losses),)) or losses.dtype != float:
+            raise ValueError(f"looks are {steps.dtype} {steps.shape}, {losses.dtype} {losses.shape}")
+        self._steps, self._losses = list(map(int, steps)), list(map(float, losses))
         self.best = best
         self._worse = sum(step > (best.step if best else -1) for step in self._steps)
 
@@ -117,3 +117,13 @@ class Validation:
         except NoSteadyState:
             return math.inf
         return float(self._stream.losses[: self._rows].sum()) / (self._weight or 1.0)
+
+
+def kept(metrics: Mapping[str, Array]) -> dict[str, Array]:
+    """What looks at validation data found, as arrays of a run's folder; nothing if there were none."""
+    return {KEPT[name]: metrics[name] for name in KEPT if name in metrics}
+
+
+def of_looks(arrays: Mapping[str, Array]) -> dict[str, Array]:
+    """The part of the metrics that such arrays hold."""
+    return {name: arrays[KEPT[name]] for name in KEPT if KEPT[name] in arrays}

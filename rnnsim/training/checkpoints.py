@@ -47,15 +47,14 @@ class Checkpoint(NamedTuple):
     seconds : float
         Run time so far, excluding compilation.
     arrays : dict of arrays
-        By name: those of the loop, of the task's data, and the states of random generators.
+        By name: those of the loop, of the task's data, the states of random generators, and what looks
+        at validation data found.
     data : dict of str
         By name, a digest of each array of the source that has not changed, such as a data set.
     best : Best or None
         The parameters that did best so far, if they are kept.
     records : int
         The number of records of the monitors.
-    looks : int
-        The number of looks at validation data.
     """
 
     step: int
@@ -64,7 +63,6 @@ class Checkpoint(NamedTuple):
     data: dict[str, str]
     best: Best | None = None
     records: int = 0
-    looks: int = 0
 
 
 # --- the rows of a task --------------------------------------------------------------------------------

@@ -12,12 +12,15 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from rnnsim.compiler import Bound, bind_arguments
+from rnnsim.compiler import Bound, bind_arguments, rebind
 from rnnsim.kernels import kernel
 from rnnsim.network import Network, Stream, empty_stream
-from rnnsim.training.advancing import FORWARD_ROWS, Advance, forward_training
-from rnnsim.training.loop import RUNNING, Training, window_length
-from rnnsim.typing import Array, Kernel, State
+from rnnsim.numerics.threads import work_context
+from rnnsim.training.advancing import FORWARD_ROWS, Advance, Forward, forward_training
+from rnnsim.training.loop import FAILED, RUNNING, Training, window_length
+from rnnsim.training.observing import Observer
+from rnnsim.training.sequences import multiplications
+from rnnsim.typing import Array, Kernel, State, Trajectory
 
 
 class States(NamedTuple):
@@ -50,11 +53,12 @@ class Waiting(NamedTuple):
     since: Array
 
 
-def delayed_kernel(loop: Kernel) -> Kernel:
+def delayed_kernel(loop: Kernel, observe: Kernel) -> Kernel:
     """Make ``act_and_learn(states, rows, until) -> code`` from the loop.
 
-    Before each window is learnt, the acting state goes through as many present rows. With ``until``
-    below 0 it goes through those of its clock, and nothing is learnt.
+    Before each window is learnt, the acting state goes through as many present rows, and ``observe`` is
+    told of these (:class:`~rnnsim.training.observing.Observer`). With ``until`` below 0 it goes through
+    those of its clock, and nothing is learnt.
     """
 
     @kernel(allocates=False, inlined=False)
@@ -78,6 +82,9 @@ def delayed_kernel(loop: Kernel) -> Kernel:
             row, length = clock.row[0], window_length(plan, clock, learnt)
             if present.losses.size > 0:
                 code = act(acting, present, row, row + length)
+                if code != RUNNING:
+                    return int(code)
+                code = observe(plan.stop, clock, present, length, acting.observed)
                 if code != RUNNING:
                     return int(code)
             code = loop(learning, learnt, clock.step[0] + length)
@@ -163,23 +170,35 @@ class DelayedAdvance(Advance):
     ----------
     acting_state : State
         Which moves in place.
+    observer : Observer
+        What is told of the present rows before each update.
     *arguments, **named
         As for :class:`Advance`.
     """
 
-    def __init__(self, acting_state: State, *arguments: Any, **named: Any) -> None:
-        self._acting_state = acting_state
+    def __init__(
+        self, acting_state: State, observer: Observer, *arguments: Any, **named: Any
+    ) -> None:  # fmt: skip
+        self._acting_state, self._observer = acting_state, observer
         super().__init__(*arguments, **named)
 
-    def _bind(self, loop: Kernel, stream: Stream) -> Bound:
+    def _bind(self, loop: Kernel, stream: Stream | Rows) -> Bound:
         network, settings = self.network, self.settings
         self._none = empty_stream(0, settings.batch, network.n_in, network.n_out, network.dtype)
         trajectory = network.trajectory(FORWARD_ROWS, settings.batch)
-        self._acting = forward_training(self, self._acting_state, trajectory)
+        acting = forward_training(self, self._acting_state, trajectory)
+        self._acting = acting._replace(observed=self._observer.memory)
+        self._both = delayed_kernel(loop, self._observer.observe)
+        rows = stream if isinstance(stream, Rows) else Rows(stream, self._none)
+        return self._bound(self._acting, rows)
+
+    def _bound(self, acting: Training, rows: Rows) -> Bound:
         return bind_arguments(
-            delayed_kernel(loop), States(self.training, self._acting), Rows(stream, self._none),
-            owner=self.rule.name,
+            self._both, States(self.training, acting), rows, owner=self.rule.name
         )  # fmt: skip
+
+    def forward_pass(self, state: State, trajectory: Trajectory) -> Forward:
+        return DelayedForward(self, state, trajectory)
 
     def run_rows(self, stream: Stream, begin: int, end: int, present: Stream | None = None) -> int:
         """Learn from some rows; the acting state goes through present ones, if they are given."""
@@ -196,3 +215,25 @@ class DelayedAdvance(Advance):
         clock = self._acting.clock
         clock.row[0], clock.filled[0] = begin, end
         self.run(Rows(self._none, stream), -1)
+
+
+class DelayedForward(Forward):
+    """Runs a network forward by the compiled loop of a :class:`DelayedAdvance`, without learning."""
+
+    def __init__(self, owner: DelayedAdvance, state: State, trajectory: Trajectory) -> None:
+        acting = forward_training(owner, state, trajectory)
+        self._training = acting._replace(observed=owner._observer.memory)
+        rows, batch = trajectory.states.shape[:2]
+        self._owner, self._none = owner, owner._none
+        self._run = owner._bound(self._training, Rows(self._none, self._none))
+        self._context = work_context(multiplications(owner.network, rows * batch))
+
+    def run(self, stream: Stream, begin: int, end: int) -> None:
+        if stream is not self._run.values[1].present:
+            self._run = rebind(self._run, Rows(self._none, stream))
+        clock = self._training.clock
+        clock.row[0], clock.filled[0] = begin, end
+        with self._context:
+            code = self._run(-1)
+        if code != RUNNING:
+            raise self._owner.rule.explain(code - FAILED, self._training.memory, 1)

@@ -125,6 +125,10 @@ def configure(
     _check_owned(given, list(owners.values()))
     chosen_rule = _build(registry.make_rule, registry.rule_type(rule), rule, given)
     network_options, init_options = _network_options(owners.get("network"), given)
+    if tailored and chosen_task.target_delay:
+        raise RnnsimError(
+            f"tailored is not offered where targets are known later, as in {chosen_task.name}"
+        )
     net, sized = _network(chosen_rule, chosen_task, suggested, network, hidden, dtype, network_options)
     max_steps = checks.whole("steps", suggested.steps if steps is None else steps, 1, checks.LARGEST)
     rate = suggested.learning_rate if learning_rate is None else learning_rate

@@ -15,14 +15,13 @@ import numpy as np
 from rnnsim import checks
 from rnnsim.errors import RnnsimError, UnknownName, described, nearest, shown
 from rnnsim.network import Network
-from rnnsim.training import best
+from rnnsim.training.best import KEPT
 from rnnsim.training.experiment import Experiment
 from rnnsim.training.seen import Seen
 from rnnsim.typing import Array
 
 TIMES = 100  # that monitors look in a run of as many steps as it may have
 STEP = "monitor_step"  # among the metrics: the steps at which they looked
-OF_VALIDATION = (best.STEP, best.LOSS)
 PARTS = ("params", "grad", "state", "spectral-radius")
 RADIUS_OF = "W"  # the parameter whose spectral radius it is
 
@@ -85,7 +84,7 @@ class Monitors:
     """
 
     def __init__(self, experiment: Experiment, monitor: Any, every: int | None) -> None:
-        taken = ("step", "loss", experiment.task.score, STEP, *OF_VALIDATION)
+        taken = ("step", "loss", experiment.task.score, STEP, *KEPT)
         self.given = given_by_name(monitor)
         self._monitors = functions_of(self.given, experiment.network, taken)
         default = max(experiment.steps // TIMES, experiment.window)

@@ -69,6 +69,16 @@ def watch(stop: bool, clock: Clock, stream: Stream, length: int, memory: Nothing
     return RUNNING
 
 
+def unobserved() -> Observer:
+    """Make an observer that looks at nothing."""
+    return Observer(look_at_nothing, Nothing(np.zeros(0)))
+
+
+@kernel(allocates=False)
+def look_at_nothing(stop: bool, clock: Clock, stream: Stream, length: int, memory: Nothing) -> int:
+    return RUNNING
+
+
 def recording(criterion: Criterion, score: Kernel) -> Observer:
     """Make the observer of a run: it records the learning curve, and applies the criterion."""
     return Observer(record_kernel(criterion.met(), score), RunMemory(criterion.memory(), new_curve()))

@@ -17,7 +17,7 @@ from rnnsim.network import Network, Stream, empty_stream
 from rnnsim.rule import Rule
 from rnnsim.training.advancing import FORWARD_ROWS, Advance, Settings
 from rnnsim.training.delays import DelayedAdvance, DelayLine
-from rnnsim.training.observing import watching
+from rnnsim.training.observing import unobserved, watching
 from rnnsim.training.optimizers import Optimizer
 from rnnsim.training.sequences import arrays_in, copied, set_arrays
 from rnnsim.training.streams import begin
@@ -87,7 +87,7 @@ class OnLine:
         """Allocate what depends on the window, and begin an empty one."""
         network, rule, optimizer, settings, delay, checks_bounds = self.made
         with checking_bounds(checks_bounds):
-            kind = partial(DelayedAdvance, self.acting) if delay else Advance
+            kind = partial(DelayedAdvance, self.acting, unobserved()) if delay else Advance
             self.advance = kind(
                 network, rule, optimizer, watching(), settings._replace(window=window), self._flat,
                 self.learning, before=self.advance,

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from rnnsim.network import Network
 from rnnsim.training.experiment import Experiment
 from rnnsim.training.loop import Training
-from rnnsim.typing import Array, Params
+from rnnsim.typing import Array, Params, State
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class Seen:
     grad : NamedTuple of arrays
         The gradient by which that was made: of the last window, clipped if the run clips.
     state : (B, N) array
-        state(t), where the B sequences are.
+        state(t), where the B sequences are; with delayed targets, the state that acts.
     network : Network
     experiment : Experiment
         The configuration of the run.
@@ -53,13 +53,13 @@ class Seen:
 Show = Callable[[int, bool, Callable[[], dict[str, Array]]], Seen]
 
 
-def looks_at(experiment: Experiment, training: Training) -> Show:
+def looks_at(experiment: Experiment, training: Training, acting: State) -> Show:
     """Make a function that shows a network in training.
 
     It is given the number of steps, whether the run has ended, and a function that computes the metrics.
     """
     flat, grad, state = (
-        read_only(array) for array in (training.flat_params, training.flat_grad, training.state[0])
+        read_only(array) for array in (training.flat_params, training.flat_grad, acting[0])
     )
     network = experiment.network
     params, grads = network.views(flat), network.views(grad)

@@ -2,32 +2,18 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import cached_property, partial
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Any, NamedTuple, Protocol
 
-import numpy as np
-
 from rnnsim.checks import LARGEST
-from rnnsim.compiler import compiled
 from rnnsim.criterion import SCORES, HeldOut
 from rnnsim.folders import problem_reported
 from rnnsim.network import Stream
 from rnnsim.training.advancing import Advance, Settings
 from rnnsim.training.best import Best, Validation
-from rnnsim.training.checkpoints import (
-    Checkpoint,
-    check_clock,
-    check_unchanged,
-    copied_arrays,
-    digest,
-    digests,
-    is_small,
-    rows_left,
-    set_source,
-    source_arrays,
-)
+from rnnsim.training.checkpoints import Checkpoint, check_clock, copied_arrays
+from rnnsim.training.delays import DelayedAdvance
 from rnnsim.training.evaluation import TEST, VALIDATION, Evaluation, evaluate
 from rnnsim.training.experiment import Experiment
 from rnnsim.training.loop import Training, window_length
@@ -35,19 +21,18 @@ from rnnsim.training.loop_arrays import (
     alike,
     generator_arrays,
     loop_arrays,
+    named_arrays,
     set_generators,
     set_loop_arrays,
 )
 from rnnsim.training.monitors import Monitors
-from rnnsim.training.observing import curve_metrics, recording
+from rnnsim.training.observing import Curve, curve_metrics, recording, watching
 from rnnsim.training.seen import Seen, looks_at
 from rnnsim.training.sequences import generators_in
+from rnnsim.training.task_rows import rows_of
 from rnnsim.typing import Array, Params, State, Trajectory
 
-# Results do not depend on these.
-CHUNK = 1024  # a stream holds at least about this many steps
-STREAM = 1 << 19  # bytes up to which a stream holds more, at most sixteen times as many
-INTERVAL = 0.01  # seconds of compiled code between returns to Python
+INTERVAL = 0.01  # seconds of compiled code between returns to Python; results do not depend on it
 
 
 class Looker(Protocol):
@@ -100,8 +85,8 @@ class TaskTraining:
     Attributes
     ----------
     experiment : Experiment
-    stream : Stream
-        The data that are being learnt.
+    acting : State or None
+        With delayed targets, the state at the present rows, ahead of that which learns.
     advance : Advance
         The network and the compiled loop.
     curve : Curve
@@ -126,22 +111,29 @@ class TaskTraining:
         self.at_end: Checkpoint | None = None
         network, task, batch = experiment.network, experiment.task, experiment.batch
         observer = recording(experiment.criterion, SCORES[task.score])
-        self.stream, self.curve = task_stream(experiment), observer.memory.curve
-        self._filling = 0.0
-        self.advance = Advance(
+        self._observed, self._rows = observer.memory, rows_of(experiment, resumable)
+        self.curve: Curve = observer.memory.curve
+        self.acting: State | None = None
+        kind: Any = Advance
+        if task.target_delay:
+            self.acting = network.state(batch)
+            kind, observer = partial(DelayedAdvance, self.acting, observer), watching()
+        self.advance: Advance = kind(
             network, experiment.rule, experiment.optimizer, observer, settings_of(experiment),
-            network.pack(experiment.initial_params()), network.state(batch), self.stream,
+            network.pack(experiment.initial_params()), network.state(batch), self._rows.given,
         )  # fmt: skip
-        self._fill = compiled(task.fill(), task.name)
-        self._source = self._new_source()
-        self._before_rows: dict[str, Array] | None = None  # the source, before it filled the stream
-        self.advance.run(self.stream, 0)  # compiles, without doing a step
+        self.advance.run(self._rows.given, 0)  # compiles, without doing a step
         self._refill()
         self._validation = Validation(experiment, self.advance) if experiment.keep == "best" else None
-        self._show = looks_at(experiment, self.training)
+        self._show = looks_at(experiment, self.training, self.acting or self.training.state)
         self._lookers = [*self._own_lookers(), *lookers]
         self._asked_to_end = False
-        self._filling = self.advance.seconds = 0.0  # the first calls compiled too
+        self._rows.seconds = self.advance.seconds = 0.0  # the first calls compiled too
+
+    @property
+    def stream(self) -> Stream:
+        """The data that are being learnt."""
+        return self._rows.learnt
 
     @property
     def training(self) -> Training:
@@ -150,7 +142,7 @@ class TaskTraining:
 
     @property
     def seconds(self) -> float:
-        return self.advance.seconds + self._filling
+        return self.advance.seconds + self._rows.seconds
 
     @property
     def step(self) -> int:
@@ -232,16 +224,10 @@ class TaskTraining:
 
     def _learn(self, until: int) -> int:
         """Learn from the rows of the stream until a step or its end; the code of the loop."""
-        return self.advance.run(self.stream, until)
+        return self.advance.run(self._rows.given, until)
 
     def _refill(self) -> None:
-        clock = self.training.clock
-        start = time.perf_counter()
-        if self._resumable and is_small(self._source):
-            self._before_rows = copied_arrays(source_arrays(self._source))
-        clock.filled[0] = self._fill(self._source, self.stream, len(self.stream.losses))
-        clock.row[0] = 0
-        self._filling += time.perf_counter() - start
+        self._rows.refill(self.training.clock)
 
     def _before_last_window(self, until: int) -> int:
         """Stop before the last window, and keep a checkpoint there."""
@@ -258,51 +244,40 @@ class TaskTraining:
         """What the run needs to go on from here; it is between two windows."""
         training = self.training
         arrays = loop_arrays(self.experiment.network, training, self.experiment.rule.carries)
-        arrays |= generator_arrays(generators_in(training.memory))
-        source = self._before_rows
-        if source is None:
-            source = source_arrays(self._source) | rows_left(self.stream, training.clock)
-        data = {name: was for name, was in self._data.items() if digest(source[name]) == was}
-        source = {name: array for name, array in source.items() if name not in data}
+        arrays |= self._ahead() | generator_arrays(generators_in(training.memory))
+        source, data = self._rows.arrays(training.clock)
+        if self._validation:
+            arrays |= self._validation.arrays()
         records = self.monitors.records if self.monitors else 0
-        looks = self._validation.looks if self._validation else 0
         arrays = copied_arrays(arrays | source)
-        return Checkpoint(self.step, self.seconds, arrays, data, self.best, records, looks)
+        return Checkpoint(self.step, self.seconds, arrays, data, self.best, records)
 
-    def restore(self, checkpoint: Checkpoint, metrics: Mapping[str, Array]) -> None:
-        """Go on from a checkpoint of such a run, with its metrics; nothing has been learnt yet.
+    def restore(self, checkpoint: Checkpoint) -> None:
+        """Go on from a checkpoint of such a run; nothing has been learnt yet.
 
         Raises
         ------
         RnnsimError
             If the data of the run have changed, or it is a checkpoint of another run.
         """
-        training, (_, seconds, arrays, data, best, _, looks) = self.training, checkpoint
-        check_unchanged(self._data if data else {}, data)
-        self._source = self._new_source()  # what is unchanged since then is so in this one
+        training, (_, seconds, arrays, data, best, _) = self.training, checkpoint
+        self._rows.check_unchanged(data)
         with problem_reported("this run cannot go on from its checkpoint"):
-            set_source(self._source, arrays, data)
-            if self._before_rows is not None:
-                self._refill()
             set_loop_arrays(self.experiment.network, training, self.experiment.rule.carries, arrays)
             check_clock(training.clock, checkpoint.step)
             set_generators(generators_in(training.memory), arrays)
-            rows = rows_left(self.stream, training.clock)
-            for name, own in rows.items() if self._before_rows is None else ():
+            for name, own in self._ahead().items():
                 own[...] = alike(name, own, arrays)
-        self.advance.seconds, self._filling = seconds, 0.0
-        if self._validation:
-            self._validation.go_on(metrics, looks, best)
+            self._rows.restore(arrays, data, training.clock)
+            if self._validation:
+                self._validation.go_on(arrays, best)
+        self.advance.seconds, self._rows.seconds = seconds, 0.0
 
-    @cached_property
-    def _data(self) -> dict[str, str]:
-        """Digests of the source before anything was drawn from it."""
-        return digests(self._new_source())
-
-    def _new_source(self) -> Any:
-        experiment = self.experiment
-        rng = np.random.default_rng([experiment.seed, 1])
-        return experiment.task.source(rng, experiment.batch, experiment.network.dtype)
+    def _ahead(self) -> dict[str, Array]:
+        """With delayed targets: the acting state, and what was recorded of what it said."""
+        if self.acting is None:
+            return {}
+        return named_arrays({"acting": self.acting, "observed": self._observed})
 
     # --- what looks at it ---
 
@@ -364,12 +339,3 @@ def settings_of(experiment: Experiment) -> Settings:
         stop=experiment.stop,
         tailored=experiment.tailored,
     )
-
-
-def task_stream(experiment: Experiment) -> Stream:
-    """Allocate the rows that a task is to fill at a time; windows and episodes are not cut."""
-    task, network, batch = experiment.task, experiment.network, experiment.batch
-    unit = task.episode_length or experiment.window
-    row_bytes = batch * (task.n_in + 2 * task.n_out) * network.dtype.itemsize
-    rows = unit * max(1, max(CHUNK, min(16 * CHUNK, STREAM // row_bytes)) // unit)
-    return task.allocate(rows, batch, network.dtype)

@@ -90,7 +90,8 @@ TABLE: dict[str, tuple[dict[str, str], dict[str, list[str]]]] = {
     "run": (
         {"rule": "bptt", "task": "delayed-xor"},
         {**EXPERIMENT, "seed": SEED, "keep": TEXT, "no_stop": FLAG, "as_json": FLAG, "monitor": TEXT,
-         "monitor_every": COUNT, "keep_every": COUNT, "plot": FIGURE, "plot_behaviour": FIGURE,
+         "monitor_every": COUNT, "keep_every": COUNT, "patience": SEED, "plot": FIGURE,
+         "plot_behaviour": FIGURE,
          "config": [*FOLDER, "no such file", "."], "log": LOG, "save": FOLDER,
          "checkpoint_every": [*EVERY, "4"]},
     ),

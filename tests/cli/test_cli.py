@@ -159,7 +159,8 @@ def test_a_run_prints_its_summary_and_nothing_else(tmp_path: Path) -> None:
     assert written["settings"] == {
         "name": "default", "seed": 3, "steps": 300, "window": 6, "batch": 2, "learning_rate": 0.05,
         "clip": np.inf, "stop": True, "weight_decay": 0.0, "schedule": "constant", "reduction": "sum",
-        "tailored": False, "keep": "last", "keep_every": 6, "criterion": "default", "params": False,
+        "tailored": False, "keep": "last", "keep_every": 6, "patience": 0, "criterion": "default",
+        "params": False,
     }  # fmt: skip
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from typing import Any
 
@@ -114,7 +115,7 @@ def test_measures_of_classes_are_those_of_plain_loops(data: Any) -> None:
     assert same(found.accuracy, naive.accuracy(probabilities, truth))
     assert same(found.cross_entropy, naive.cross_entropy(probabilities, truth))
     places = [NAN if np.isnan(p).any() else naive.largest(p) for p in probabilities]
-    moved = [float(a != b) for a, b in zip(places, places[1:]) if not math.isnan(a + b)]
+    moved = [float(a != b) for a, b in itertools.pairwise(places) if not math.isnan(a + b)]
     assert same(found.jitter, sum(moved) / len(moved) if moved else None)
     counts = measures.confusion(probabilities, truth)
     assert counts.tolist() == naive.confusion(probabilities, truth, 3)

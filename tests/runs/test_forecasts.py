@@ -1,4 +1,4 @@
-"""Runs on the user's own data: they forecast other rows, say how good that is, and learn on, row by row."""
+"""Runs on the user's own data: they forecast other rows, say how good that is, and learn row by row."""
 
 from __future__ import annotations
 

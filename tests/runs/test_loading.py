@@ -20,7 +20,7 @@ from same_runs import DATES, differences, run_differences
 import rnnsim
 from rnnsim import registry
 from rnnsim.errors import RnnsimError, UnknownName
-from rnnsim.training import checkpoints, task_training
+from rnnsim.training import checkpoints, task_rows, task_training
 from rnnsim.training.evaluation import Evaluation
 from rnnsim.training.experiment import configure
 from rnnsim_rules.truncated_bptt import TruncatedBPTT
@@ -394,8 +394,8 @@ def test_where_a_source_is_as_it_was_at_first(
 ) -> None:
     """After two fillings of 8 rows a table of 16 rows begins anew."""
     monkeypatch.setattr(checkpoints, "SMALL", 0)
-    monkeypatch.setattr(task_training, "CHUNK", 8)
-    monkeypatch.setattr(task_training, "STREAM", 0)
+    monkeypatch.setattr(task_rows, "CHUNK", 8)
+    monkeypatch.setattr(task_rows, "STREAM", 0)
     how = {**BASE, "task": "table", "path": table(tmp_path / "data.csv", rows=21), "window": 4,
            "steps": 32, "batch": 1}  # fmt: skip
     whole = rnnsim.run(**how)

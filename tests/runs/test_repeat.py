@@ -74,9 +74,10 @@ CHANGES: list[dict[str, Any]] = [
     {"optimizer": SGD()}, {"learning_rate": {"W": 0.5}}, {"clip": np.inf}, {"weight_decay": 0.0},
     {"schedule": "cosine"}, {"schedule_steps": 9}, {"reduction": "sum"}, {"window": 2}, {"batch": 1},
     {"criterion": "default"}, {"criterion": Streak(0.125, 3)}, {"stop": True}, {"tailored": True},
-    {"keep": "last"}, {"keep_every": 3}, {"h": 2}, {"last": "full"}, {"resets": True}, {"decay": 0.1},
-    {"leak": 1.0}, {"gain": 2.0}, {"activation": "relu"}, {"scheme": "scaled-normal"},
-    {"h": 2, "resets": True, "leak": 0.25, "decay": 0.75}, {"check_derivatives": False},
+    {"keep": "last"}, {"keep_every": 3}, {"patience": 3}, {"h": 2}, {"last": "full"},
+    {"resets": True}, {"decay": 0.1}, {"leak": 1.0}, {"gain": 2.0}, {"activation": "relu"},
+    {"scheme": "scaled-normal"}, {"h": 2, "resets": True, "leak": 0.25, "decay": 0.75},
+    {"check_derivatives": False},
 ]  # fmt: skip
 
 
@@ -312,6 +313,7 @@ FLAGS: list[tuple[list[str], dict[str, Any]]] = [
     (["--criterion", "default"], {"criterion": "default"}),
     (["--tailored"], {"tailored": True}), (["--keep", "last"], {"keep": "last"}),
     (["--keep-every", "3"], {"keep_every": 3}), (["--monitor-every", "9"], {"monitor_every": 9}),
+    (["--patience", "0"], {"patience": 0}),
     (["--monitor", "state"], {"monitor": "state"}), (["--no-stop"], {}), (["--settings", "default"], {}),
     (["-o", "h=2", "-o", "leak=1", "-o", "decay=0.1", "-o", "resets=true"],
      {"h": 2, "leak": 1.0, "decay": 0.1, "resets": True}),

@@ -95,7 +95,7 @@ def test_a_run_as_data_is_what_the_run_says() -> None:
     assert found["settings"] == {
         "name": "default", "steps": 90, "window": 6, "batch": experiment.batch, "clip": None,
         "weight_decay": 0.0, "reduction": "sum", "stop": True, "tailored": False, "keep": "last",
-        "keep_every": 6, "dtype": "float64", "optimizer": "sgd", "learning_rate": 0.05,
+        "keep_every": 6, "patience": 0, "dtype": "float64", "optimizer": "sgd", "learning_rate": 0.05,
         "schedule": "constant", "schedule_steps": None,
     }  # fmt: skip
     assert found["seed"] == 3

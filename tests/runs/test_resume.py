@@ -20,7 +20,7 @@ from benchmarks import resuming
 from benchmarks.resuming import AROUND, STEPS, combinations, differences, stopped
 from rnnsim.registry import installed
 from rnnsim.task import Task
-from rnnsim.training import task_training
+from rnnsim.training import task_rows
 from rnnsim.training.optimizers import OPTIMIZERS
 
 TASKS = ("steady-state-xor", "delayed-xor", "flip-flop", "reber")
@@ -51,8 +51,8 @@ def pairwise(combinations: Iterable[Choices]) -> list[Choices]:
 @pytest.fixture
 def few_data(monkeypatch: pytest.MonkeyPatch, uncompiled: None) -> None:
     """Little data at a time and to evaluate on: they take most of the time where nothing is compiled."""
-    monkeypatch.setattr(task_training, "CHUNK", 16)
-    monkeypatch.setattr(task_training, "STREAM", 0)
+    monkeypatch.setattr(task_rows, "CHUNK", 16)
+    monkeypatch.setattr(task_rows, "STREAM", 0)
     monkeypatch.setattr(Task, "held_out_shape", lambda self: (self.episode_length or 8, 2))
 
 

@@ -110,7 +110,7 @@ def test_a_difference_is_found() -> None:
         "init": {"gain": 3.0}, "optimizer": SGD(), "criterion": Streak(0.1, 3), "seed": 1, "steps": 3,
         "window": 9, "batch": 9, "learning_rate": {"W": np.full((2, 2), 1 + 1e-15)}, "clip": 0.1,
         "weight_decay": 0.1, "schedule": base.schedule._replace(steps=9), "reduction": "mean",
-        "stop": False, "tailored": True, "keep": "best", "keep_every": 9, "sized": None,
+        "stop": False, "tailored": True, "keep": "best", "keep_every": 9, "patience": 9, "sized": None,
         "params": base.params._replace(c=np.nextafter(base.params.c, 1)),
     }  # fmt: skip
     assert set(others) == {field.name for field in dataclasses.fields(Experiment)}
@@ -406,15 +406,15 @@ def test_an_option_that_a_thing_does_not_have_is_named() -> None:
 
 
 def test_what_another_version_says_is_left_out_with_a_note() -> None:
-    text = SHORT + "patience = 3\n[weather]\nrain = 1\n"
+    text = SHORT + "boredom = 3\n[weather]\nrain = 1\n"
     with pytest.warns(RnnsimWarning) as said:
         found = made_of(f'rnnsim = "7.0"\n{text}'.encode())
     assert [str(note.message) for note in said] == [
-        f"this run was saved by rnnsim 7.0, and this is {rnnsim.__version__}; settings.patience, "
+        f"this run was saved by rnnsim 7.0, and this is {rnnsim.__version__}; settings.boredom, "
         "weather in it is not known here"
     ]
     assert differences(found, made_of(SHORT.encode())) == []
-    with pytest.raises(ValueError, match="no key of table settings is called 'patience'"):
+    with pytest.raises(ValueError, match="no key of table settings is called 'boredom'"):
         made_of(f'rnnsim = "{rnnsim.__version__}"\n{text}'.encode())
     with warnings.catch_warnings():
         warnings.simplefilter("error")

@@ -9,7 +9,7 @@ import pytest
 from plain_loop import Script
 
 import rnnsim
-from rnnsim.training.best import DRAWS
+from rnnsim.training.evaluation import TEST, VALIDATION
 from rnnsim.training.experiment import configure
 from rnnsim.training.task_training import TaskTraining
 
@@ -19,9 +19,9 @@ FORGETS = {"steps": 400, "stop": False, "learning_rate": 0.5}  # so large that t
 def validation_loss(params: rnnsim.typing.Params, run: TaskTraining) -> float:
     """The loss on the same data, by ``rnnsim.loss``."""
     network, task = run.experiment.network, run.experiment.task
-    rows, batch = task.held_out_shape()
-    rng = np.random.default_rng([run.experiment.seed, DRAWS])
-    source = task.source(rng, batch, network.dtype, held_out=True)
+    rows, batch = task.validation_shape()
+    rng = np.random.default_rng([run.experiment.seed, VALIDATION])
+    source = task.validation_source(rng, batch, network.dtype)
     resets = source.resets[:rows].copy()
     resets[1:] |= source.ends[: rows - 1, None]
     total = rnnsim.loss(
@@ -34,7 +34,7 @@ def validation_loss(params: rnnsim.typing.Params, run: TaskTraining) -> float:
 def followed(every: int | None, keep: str = "best") -> tuple[TaskTraining, list[tuple[int, float]]]:
     """A run in pieces of so many steps, and the validation loss at each look."""
     run = TaskTraining(configure("bptt", Script(), keep=keep, **FORGETS))
-    seen = []
+    seen = [(0, validation_loss(run.params, run))]
     for _ in run.chunks(every):
         if run.step % 8 == 0:
             seen.append((run.step, validation_loss(run.params, run)))
@@ -45,7 +45,7 @@ def followed(every: int | None, keep: str = "best") -> tuple[TaskTraining, list[
 def test_the_best_is_kept_whatever_the_pieces_are() -> None:
     run, seen = followed(1)
     step, loss = min(seen, key=lambda look: look[1])
-    assert len(seen) == 50
+    assert len(seen) == 51
     assert run.best is not None
     assert run.best.step == step < run.step
     assert run.best.loss == pytest.approx(loss, rel=1e-12)
@@ -89,4 +89,4 @@ def test_steady_states_are_validated_too() -> None:
 
 
 def test_the_data_are_not_those_of_the_final_evaluation() -> None:
-    assert DRAWS not in (1, 2, 3)  # what a run learns from, its evaluation, its rule
+    assert VALIDATION not in (1, TEST, 3)  # what a run learns from, its evaluation, its rule

@@ -1,0 +1,211 @@
+"""What a cell of text is: a number, however it is written, or the word for one that is missing."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterable
+from typing import NamedTuple
+
+import numpy as np
+import polars as pl
+
+from rnnsim.typing import Array
+
+# Beside text the first are missing, beside numbers and times all of these.
+NOT_THERE = frozenset({"", "na", "n/a", "n.a.", "#n/a", "#na", "<na>", "nan", "-nan", "null", "nat"})
+MISSING = NOT_THERE | {
+    "none",
+    "nil",
+    "missing",
+    "?",
+    "-",
+    "--",
+    "---",
+    ".",
+    "..",
+    "...",
+    "*",
+    "\u2013",
+    "\u2014",
+}
+BOOLEANS = (("false", "true"), ("no", "yes"), ("f", "t"), ("n", "y"), ("off", "on"))
+INFINITE = {"∞": np.inf, "+∞": np.inf, "-∞": -np.inf, "inf.": np.inf, "-inf.": -np.inf}
+SPACES = "  \u202f"  # no-break, thin, narrow no-break
+
+_PLAIN = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?")
+_SPECIAL = re.compile(r"[+-]?(?:inf|infinity)", re.I)
+_MARKED = re.compile(r"[+-]?[\d.,' " + SPACES + r"]*\d[\d.,' " + SPACES + r"]*(?:[eE][+-]?\d+)?")
+
+
+class Style(NamedTuple):
+    """How numbers are written.
+
+    Attributes
+    ----------
+    decimal : "." or ","
+    thousands : str
+        The mark between thousands: none, or one of ``.``, ``,``, ``'``, a space.
+    """
+
+    decimal: str = "."
+    thousands: str = ""
+
+
+class Parsed(NamedTuple):
+    """Cells as numbers.
+
+    Attributes
+    ----------
+    values : (rows,) array
+        nan where nothing is, or what is no number.
+    rows : (others,) array of int
+        Where there is something that is neither a number nor the word for a missing one.
+    texts : list of str
+        What is there.
+    """
+
+    values: Array
+    rows: Array
+    texts: list[str]
+
+
+def is_number(cell: str) -> bool:
+    """Whether a cell is a plain number."""
+    text = cell.strip()
+    return bool(_PLAIN.fullmatch(text) or _SPECIAL.fullmatch(text))
+
+
+def is_missing(cell: str) -> bool:
+    """Whether a cell says that a number is missing."""
+    return cell.strip().casefold() in MISSING
+
+
+def numbers(cells: pl.Series, style: Style = Style(), sentinels: Collection[str] = ()) -> Parsed:  # noqa: B008
+    """Read cells of text as numbers, rounded correctly."""
+    plain = style == Style()
+    given = cells if plain else _plainly(cells, style)
+    read = given.cast(pl.Float64, strict=False)
+    values = read.to_numpy(writable=True) if read.null_count() == 0 else read.fill_null(np.nan).to_numpy(
+        writable=True
+    )  # fmt: skip
+    rows = np.empty(0, np.int64)
+    texts: list[str] = []
+    if read.null_count() > cells.null_count():
+        rows = (read.is_null() & cells.is_not_null()).arg_true().to_numpy().astype(np.int64)
+        texts = cells.gather(rows).to_list()
+        rows, texts = _others(values, rows, texts, style)
+    values = without(values, sentinels, style)
+    if sentinels and texts:
+        kept = [i for i, text in enumerate(texts) if text not in sentinels]
+        rows, texts = rows[kept], [texts[i] for i in kept]
+    return Parsed(values, rows, texts)
+
+
+def without(values: Array, sentinels: Collection[str], style: Style = Style()) -> Array:  # noqa: B008
+    """Numbers, in place, without those that mean "missing"."""
+    for text in sentinels:
+        for one in {Style(), style}:  # an option is written plainly, or as the file is
+            read = numbers(pl.Series([text]), one)
+            if not read.texts:
+                values[values == read.values[0]] = np.nan
+    return values
+
+
+def _others(values: Array, rows: Array, texts: list[str], style: Style) -> tuple[Array, list[str]]:
+    """Read what is no number as it stands: with spaces around it, or words for numbers; the rest."""
+    meant: dict[str, float | None] = {}
+    for text in dict.fromkeys(texts):
+        stripped = text.strip().strip(SPACES).replace("\u2212", "-")
+        if stripped.casefold() in MISSING:
+            meant[text] = np.nan
+        elif stripped in INFINITE:
+            meant[text] = INFINITE[stripped]
+        elif stripped != text:
+            read = numbers(pl.Series([stripped]), style)
+            meant[text] = None if read.texts else float(read.values[0])
+        else:
+            meant[text] = None
+    left = []
+    for i, text in enumerate(texts):
+        value = meant[text]
+        if value is None:
+            left.append(i)
+        else:
+            values[rows[i]] = value
+    return rows[left], [texts[i].strip() for i in left]
+
+
+def _plainly(cells: pl.Series, style: Style) -> pl.Series:
+    """Write numbers of a style as they are written plainly; null for what is not of the style."""
+    pattern = f"^(?:{_pattern(style).pattern})$"
+    name = cells.name
+    text = pl.col(name).str.strip_chars()
+    if style.thousands == " ":
+        text = text.str.replace_all(f"[{SPACES}]", " ")
+    bare = text.str.replace_all(style.thousands, "", literal=True) if style.thousands else text
+    bare = bare.str.replace_all(style.decimal, ".", literal=True)
+    word = text.str.contains(r"(?i)^[+-]?(?:inf|infinity|nan)$")
+    chosen = pl.when(text.str.contains(pattern)).then(bare).when(word).then(text)
+    return cells.to_frame().select(chosen.alias(name))[name]
+
+
+# --- how numbers are written, judged by many -----------------------------------------------------------
+
+
+class Unsure(NamedTuple):
+    """That numbers can be read in two ways, by an example."""
+
+    example: str
+
+
+def style_of(
+    columns: Iterable[Collection[str]], decimal: str = "", thousands: str = ""
+) -> Style | Unsure | None:
+    """Tell how numbers are written, by the cells of several columns; None if no style is that of all.
+
+    Columns that are not numbers for the most part do not matter.
+
+    Parameters
+    ----------
+    columns : iterable of collections of str
+    decimal, thousands : str
+        What is known of it.
+    """
+    fit = [
+        style
+        for style in _STYLES
+        if decimal in ("", style.decimal) and thousands in ("", style.thousands)
+    ]
+    if not fit:
+        return Style(decimal or ".", thousands)
+    doubtful = ""
+    for cells in columns:
+        marked = [c for cell in cells if _MARKED.fullmatch(c := cell.strip().strip(SPACES))]
+        there = sum(not is_missing(cell) for cell in cells)
+        here = [style for style in fit if all(_pattern(style).fullmatch(cell) for cell in marked)]
+        if 2 * len(marked) < there or not any(
+            all(_pattern(style).fullmatch(cell) for cell in marked) for style in _STYLES
+        ):
+            continue
+        if not here:
+            return None
+        doubtful = doubtful or next((cell for cell in marked if "," in cell), "")
+        fit = here
+    if fit[0] == Style(",") and Style(".", ",") in fit and doubtful:
+        return Unsure(doubtful)
+    return fit[0]
+
+
+# the plainest first
+_STYLES = [
+    Style(), Style(","),
+    *(Style(decimal, mark) for mark in (",", "'", " ", ".") for decimal in ".," if decimal != mark),
+]  # fmt: skip
+
+
+def _pattern(style: Style) -> re.Pattern[str]:
+    mark, decimal = re.escape(style.thousands), re.escape(style.decimal)
+    if style.thousands == " ":
+        mark = f"[ {SPACES}]"
+    whole = rf"(?:[1-9]\d{{0,2}}(?:{mark}\d{{3}})+|\d+)" if style.thousands else r"\d+"
+    return re.compile(rf"[+-]?(?:{whole}(?:{decimal}\d*)?|{decimal}\d+)(?:[eE][+-]?\d+)?")
