@@ -149,8 +149,8 @@ class Arriving:
             word = TRUTH.get(cell.lower())
             return float(cell.replace(line.decimal, ".")) if word is None else word
         except ValueError:
-            raise RnnsimError(f"{self.source}, line {line.number}: {name} is {shown(cell)}; it must be a "
-                              "number, or empty where it is missing") from None  # fmt: skip
+            raise RnnsimError(f"{self.source}, line {line.number}: {name} is {shown(cell)}; it must be "
+                              "a number, or empty where it is missing") from None  # fmt: skip
 
 
 def _texts_of(roles: Roles, preparation: Preparation) -> dict[str, tuple[str, ...]]:

@@ -12,10 +12,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from forecast_task import ROWS, Waves, as_text, columns_of, table
+from forecast_task import ROWS, Waves, as_text, columns_of, register, table
 
 import rnnsim
-from rnnsim import registry
 from rnnsim.data import intervals
 from rnnsim.data.arriving import Arriving, lines_of
 from rnnsim.data.forecast import Forecast
@@ -174,10 +173,7 @@ def test_figures_are_drawn(tmp_path: Path) -> None:
 
 @pytest.fixture
 def registered(monkeypatch: pytest.MonkeyPatch) -> None:
-    known = registry.installed()
-    tasks = {**known.tasks, "waves": registry.Entry(Waves, "acme-tasks", "1.0")}
-    found = dataclasses.replace(known, tasks=tasks)
-    monkeypatch.setattr(registry, "installed", lambda: found)
+    register(monkeypatch)
 
 
 @pytest.mark.usefixtures("registered")
