@@ -1,21 +1,22 @@
-"""The task ``table``: predict a time series from the user's own file."""
+"""The task ``table``: forecast your own data, or tell their classes."""
 
 from __future__ import annotations
 
-from rnnsim.data.table import TableTask
+from rnnsim.data.table_task import TableTask
 
 
 class Table(TableTask, frozen=True):
-    """Predict the rows of your own .csv or .npz file, read as a time series.
+    """Forecast the rows of your own data, or tell their classes: a file, an array, a frame, sequences.
 
-    A .csv file has a line of column names, then a line for each row. In an .npz file an array ``x`` of
-    shape (rows,) is the column ``x``, one of shape (rows, c) the columns ``x[0]``, ``x[1]``...
+    At each row the network sees the ``inputs`` and forecasts the ``target`` columns ``ahead`` rows on;
+    without ``target`` these are the inputs themselves. A target of text or of true and false is a class,
+    by default of the same row (``ahead=0``), with ``target_at=end`` of the whole sequence.
 
-    At each row the network sees the ``inputs`` and predicts the ``target`` columns ``ahead`` rows later;
-    without ``target`` these are the inputs themselves. Each column is standardised by the mean and the
-    standard deviation of the training rows: errors are in standard deviations. The last part of the rows
-    is ``held_out``. The sequences of a batch start at rows that are evenly spaced and proceed row by
-    row; after the last row a sequence continues at the first one, with a reset.
+    The rows come in three parts: the first are learnt, the next are for ``validation``, by which it is
+    chosen when to stop and which weights are kept, and the last are the ``test``, by which nothing is
+    chosen. All that is found in the data (means, standard deviations) is found in the learnt part. The
+    sequences of a batch start at rows that are evenly spaced and proceed row by row; after the last row
+    a sequence continues at the first one, with a reset.
 
     It never counts as solved unless ``solved_below`` sets a threshold, as none suits every data set.
     """

@@ -13,7 +13,7 @@ from rnnsim.data.missing import treated
 from rnnsim.data.pairs import Pairs, baseline, pairs_of
 from rnnsim.data.parts import LEARNT, TEST, VALIDATION, parts_of
 from rnnsim.data.preparation import Choices, Preparation, Prepared, preparation_of
-from rnnsim.data.roles import Roles
+from rnnsim.data.roles import Roles, described
 from rnnsim.data.scaling import Scaling
 from rnnsim.data.series import Feature, Series, series_of
 from rnnsim.errors import RnnsimError, UnknownName, nearest
@@ -72,8 +72,8 @@ class Arranged:
     prepared : Prepared
     pairs : tuple of three Pairs
         The rows that are learnt, for validation and for the test.
-    notes : tuple of str
-        What a user should know.
+    told : str
+        What a user should know: the columns, what each is for, and what was noticed.
     """
 
     source: str
@@ -82,7 +82,7 @@ class Arranged:
     part: Integers
     prepared: Prepared
     pairs: tuple[Pairs, Pairs, Pairs]
-    notes: tuple[str, ...]
+    told: str
 
 
 def arranged(
@@ -128,7 +128,9 @@ def arranged(
         part=part,
         prepared=prepared,
         pairs=(learnt, validation, test),
-        notes=(*columns.notes, *series.notes, *_constant_where_learnt(preparation, series)),
+        told="\n  ".join(
+            [described(columns, roles), *series.notes, *_constant_where_learnt(preparation, series)]
+        ),
     )
 
 

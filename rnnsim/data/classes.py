@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from rnnsim.data.columns import BOOLEAN, CATEGORY, NUMBER, Column, Columns
-from rnnsim.data.roles import Roles
 from rnnsim.errors import RnnsimError
 from rnnsim.typing import Array
+
+if TYPE_CHECKING:
+    from rnnsim.data.roles import Roles
 
 MOST_CLASSES = 1000
 WORDS = ("false", "true")  # of a boolean

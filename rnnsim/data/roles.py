@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from rnnsim.data.classes import is_one_hot
 from rnnsim.data.columns import (
     BOOLEAN,
     CATEGORY,
@@ -206,8 +207,22 @@ def _called(column: Column) -> str:
     return {CATEGORY: "text", BOOLEAN: "true and false", EMPTY: "empty"}.get(column.kind, column.kind)
 
 
+def target_is_class(columns: Columns, asked: Asked) -> bool:
+    """Whether the target that the user names is a class.
+
+    Raises
+    ------
+    UnknownName
+        If there is no column of its name.
+    """
+    targets = _known(columns, names_in(asked.target, list(columns.columns)), "target")
+    return bool(targets) and _are_classes(columns, targets, asked, True)
+
+
 def _are_classes(columns: Columns, targets: Sequence[str], asked: Asked, named: bool) -> bool:
     """Whether what is predicted is a class; booleans are, where they are the targets asked for."""
+    if named and asked.kind != "number" and is_one_hot([columns.columns[name] for name in targets]):
+        return True
     kinds = {columns.columns[name].kind for name in targets}
     text = kinds == {CATEGORY} or (named and kinds == {BOOLEAN})
     if CATEGORY in kinds and (len(targets) > 1 or asked.kind == "number"):

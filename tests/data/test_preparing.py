@@ -186,7 +186,7 @@ def test_a_reset_whose_row_is_dropped_is_one_of_the_next() -> None:
 def test_a_column_that_is_constant_where_it_is_learnt_is_said_and_not_scaled() -> None:
     b = np.r_[np.full(8, 5.0), 6, 7]
     made = arrange(columns_of(a=np.arange(10.0), b=b), AB, validation=0.1, test=0.1)
-    assert made.notes == ("b: the same in all rows that are learnt; not scaled",)
+    assert made.told.splitlines()[-1] == "  b: the same in all rows that are learnt; not scaled"
     np.testing.assert_allclose(made.prepared.inputs[:, 1], b - 5)
 
 

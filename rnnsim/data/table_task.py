@@ -1,0 +1,369 @@
+"""The task of forecasting the user's own data, or of telling their classes."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Annotated, Any, ClassVar, Literal, NamedTuple, Self
+
+import msgspec
+import numpy as np
+
+from rnnsim import checks
+from rnnsim.criterion import Criterion, HeldOut, Never
+from rnnsim.data.arranging import (
+    Arranged,
+    Facts,
+    Treatment,
+    arranged,
+    facts_as_data,
+    facts_from,
+    series_for,
+)
+from rnnsim.data.columns import Columns
+from rnnsim.data.forecasting import ForecastRows, rows_of, rows_of_part
+from rnnsim.data.given import KEPT, Given
+from rnnsim.data.missing import treated
+from rnnsim.data.pairs import Pairs
+from rnnsim.data.parts import LEARNT, TEST, VALIDATION
+from rnnsim.data.preparation import Choices, Preparation
+from rnnsim.data.reading import Reading, read
+from rnnsim.data.roles import Asked, Roles, roles_of, target_is_class
+from rnnsim.errors import RnnsimError, shown
+from rnnsim.kernels import kernel
+from rnnsim.network import Network, Stream
+from rnnsim.options import Positive
+from rnnsim.task import Suggestion, Task
+from rnnsim.typing import Array, Bools, Kernel
+
+CROSS_ENTROPIES = ("softmax-cross-entropy", "logistic-cross-entropy")
+
+Names = str | tuple[str, ...]
+
+
+class TableSource(NamedTuple):
+    """The rows of a part, and where each sequence of the batch is.
+
+    Attributes
+    ----------
+    inputs : (rows, m) array
+    targets : (rows, k) array
+    weights : (rows, k) or (rows, 1) array
+    resets : (rows,) bool array
+    place : (B,) int array
+        The next row; below 0 there is none yet.
+    """
+
+    inputs: Array
+    targets: Array
+    weights: Array
+    resets: Bools
+    place: Array
+
+
+def about(description: str) -> Any:
+    """The description of an option."""
+    return msgspec.Meta(description=description)
+
+
+class TableTask(Task, frozen=True, dict=True):
+    """Forecast the rows of a table, or tell their classes; a plugin gives it its name."""
+
+    takes_data: ClassVar[bool] = True
+
+    path: Annotated[str, about("the file or files, a folder, or - for standard input")] = ""
+    data: Annotated[Any, about("the data, in place of a file (from Python)")] = None
+    inputs: Annotated[Names, about("input columns, comma-separated (default: those of numbers)")] = ""
+    target: Annotated[Names, about("target columns, comma-separated (default: the inputs)")] = ""
+    time: Annotated[str, about("the column that tells the time (default: found)")] = ""
+    sequence: Annotated[str, about("the column whose value tells the sequence of a row")] = ""
+    kind: Annotated[
+        Literal["auto", "number", "class"], about("of the target: auto: text and booleans are classes")
+    ] = "auto"
+    ahead: Annotated[
+        int | str | tuple[int, ...] | None,
+        about("rows from an input to its target, one or several: 1,5,20 (default: 1; 0 for classes)"),
+    ] = None
+    lags: Annotated[int, msgspec.Meta(ge=0, le=10_000, description="past rows that are inputs too")] = 0
+    target_at: Annotated[
+        Literal["each", "end"], about("a target at each row, or only at the end of each sequence")
+    ] = "each"
+    missing: Annotated[
+        Literal["mask", "drop", "error"],
+        about("rows that lack a value: mask: no error there, inputs keep their last value"),
+    ] = "mask"
+    gaps: Annotated[
+        Literal["keep", "reset"], about("where steps of time are missing: go on, or reset the state")
+    ] = "keep"
+    validation: Annotated[
+        float | str,
+        about("what settings are chosen by: a share of the rows, a time from which on, or sequences"),
+    ] = 0.2
+    test: Annotated[
+        float | str, about("what is kept for the final figures: a share, a time, or sequences")
+    ] = 0.2
+    na: Annotated[Names, about("what stands for a missing value besides NA and the like")] = ""
+    header: Annotated[
+        Literal["auto", "yes", "no"], about("whether the first line has the columns' names")
+    ] = "auto"
+    separator: Annotated[str, about("between columns (default: found)")] = ""
+    decimal: Annotated[str, about("the decimal mark, . or , (default: found)")] = ""
+    thousands: Annotated[str, about("the mark of thousands (default: found)")] = ""
+    encoding: Annotated[str, about("of a text file (default: found)")] = ""
+    comment: Annotated[str, about("what a line of comment begins with (default: found)")] = ""
+    sheet: Annotated[str, about("of an Excel file (default: the first)")] = ""
+    key: Annotated[str, about("the array of an .npz or .mat file (default: all)")] = ""
+    solved_below: Annotated[
+        Positive | None,
+        about("solved at this squared error on validation rows, in variances of what is learnt, summed "
+              "over the targets (default: never)"),
+    ] = None  # fmt: skip
+
+    def __post_init__(self) -> None:
+        if self.data is not None and not isinstance(self.data, Given):
+            msgspec.structs.force_setattr(self, "data", self._given(self.data))
+
+    # --- what was found in the data ---
+
+    @property
+    def arranged(self) -> Arranged:
+        """The data, ready to be learnt.
+
+        Raises
+        ------
+        RnnsimError
+            If they cannot be read or used so; the message says where and why.
+        """
+        stamp = _stamp(self.path)
+        cached = self.__dict__.get("arranged_at")
+        if cached is not None and cached[0] == stamp:
+            found: Arranged = cached[1]
+            return found
+        facts = self.__dict__.get("facts_kept")
+        made = _arranged(self, stamp) if facts is None else self._arrange(self.read(), facts)
+        self.__dict__["arranged_at"] = stamp, made
+        return made
+
+    @property
+    def found(self) -> Facts:
+        """What a model needs of its data to be used with other rows."""
+        kept: Facts | None = self.__dict__.get("facts_kept")
+        return self.arranged.facts if kept is None else kept
+
+    @property
+    def facts(self) -> Mapping[str, Any]:
+        return facts_as_data(self.found)
+
+    def with_facts(self, facts: Mapping[str, Any]) -> Self:
+        made: Self = msgspec.structs.replace(self)
+        made.__dict__["facts_kept"] = facts_from(facts)
+        return made
+
+    def _given(self, data: Any) -> Given:
+        if isinstance(data, str):
+            raise RnnsimError(f"data is given from Python; a file is named by path={data}")
+        if isinstance(data, Mapping) and KEPT in data:  # by a run that is loaded
+            return Given.of_data(data[KEPT])
+        columns = read(data, self._reading)
+        return Given(columns.source, columns)
+
+    def read(self) -> Columns:
+        """Read the data."""
+        if self.data is not None:
+            if self.path:
+                raise RnnsimError("path and data are both given; give one of them")
+            given: Columns = self.data.columns
+            return given
+        if not self.path:
+            raise RnnsimError(
+                f"the task {self.name} needs data: a file by path=, or from Python by data="
+            )
+        return read(self.path, self._reading)
+
+    @property
+    def _reading(self) -> Reading:
+        return Reading(
+            header=self.header, separator=self.separator, decimal=self.decimal,
+            thousands=self.thousands, encoding=self.encoding, comment=self.comment, sheet=self.sheet,
+            key=self.key, na=self.na,
+        )  # fmt: skip
+
+    def _arrange(self, columns: Columns, facts: Facts | None) -> Arranged:
+        roles = self._roles(columns) if facts is None else facts.roles
+        choices = self._choices(roles) if facts is None else facts.preparation.choices
+        treatment = Treatment(self.missing, self.gaps == "reset", self.validation, self.test)
+        return arranged(columns, roles, choices, treatment, facts)
+
+    def _roles(self, columns: Columns) -> Roles:
+        asked = Asked(self.inputs, self.target, self.time, self.sequence, self.kind)
+        horizons = self._horizons(self.ahead is None and target_is_class(columns, asked))
+        return roles_of(columns, asked._replace(ahead=min(horizons)))
+
+    def _choices(self, roles: Roles) -> Choices:
+        horizons = self._horizons(roles.classes)
+        if roles.classes and len(horizons) > 1:
+            raise RnnsimError("classes are told at one horizon; give one number of rows by ahead=")
+        return Choices(horizons, self.lags, self.target_at == "end")
+
+    def _horizons(self, classes: bool) -> tuple[int, ...]:
+        asked = self.ahead
+        if asked is None:
+            return (0 if classes else 1,)
+        parts = (
+            asked.split(",") if isinstance(asked, str) else [asked] if isinstance(asked, int) else asked
+        )
+        try:
+            found = tuple(int(part) for part in parts)
+        except ValueError:
+            raise RnnsimError(
+                f"ahead is a number of rows, or several (1,5,20), not {shown(asked)}"
+            ) from None
+        for horizon in found:
+            checks.whole("ahead", horizon, 0, checks.LARGEST_SIZE)
+        if not found or len(set(found)) < len(found):
+            raise RnnsimError(f"ahead is {shown(asked)}; give each number of rows once")
+        return found
+
+    # --- the contract of a task ---
+
+    @property
+    def score(self) -> str:  # type: ignore[override]
+        return "accuracy" if self.found.preparation.is_class else "squared"
+
+    @property
+    def n_in(self) -> int:
+        return self.found.preparation.n_in
+
+    @property
+    def n_out(self) -> int:
+        return self.found.preparation.n_out
+
+    @property
+    def input_names(self) -> tuple[str, ...]:
+        return self.found.preparation.input_names
+
+    @property
+    def output_names(self) -> tuple[str, ...]:
+        return self.found.preparation.output_names
+
+    @property
+    def masks_outputs(self) -> bool:
+        return self.found.masks_outputs
+
+    @property
+    def target_delay(self) -> int:
+        return max(0, max(self.found.preparation.choices.horizons) - 1)
+
+    @property
+    def baseline(self) -> float:
+        return self.found.baseline
+
+    @property
+    def criterion(self) -> Criterion:
+        if self.solved_below is None:
+            return Never()
+        return HeldOut("squared", self.solved_below, every=max(100, self.found.rows[LEARNT]))
+
+    def check_network(self, network: Network) -> None:
+        loss = getattr(network, "loss", None)
+        if loss in CROSS_ENTROPIES and not self.found.preparation.is_class:
+            raise RnnsimError(
+                f"{loss} is for classes, and the target is a number, which is standardised; use the "
+                "loss squared-error, or kind=class"
+            )
+
+    def suggestion(self, rule: str) -> Suggestion:
+        loss = {"loss": "softmax-cross-entropy"} if self.found.preparation.is_class else {}
+        return Suggestion(network=loss, hidden=32, learning_rate=0.003, steps=50_000)
+
+    def held_out_shape(self) -> tuple[int, int]:
+        return self.found.rows[TEST], 1
+
+    def validation_shape(self) -> tuple[int, int]:
+        return self.found.rows[VALIDATION], 1
+
+    def source(
+        self, rng: np.random.Generator, batch: int, dtype: Any, *, held_out: bool = False
+    ) -> TableSource:
+        return _source(self.arranged.pairs[TEST if held_out else LEARNT], batch, dtype)
+
+    def validation_source(self, rng: np.random.Generator, batch: int, dtype: Any) -> TableSource:
+        return _source(self.arranged.pairs[VALIDATION], batch, dtype)
+
+    def fill(self) -> Kernel:
+        return fill
+
+    # --- forecasts ---
+
+    def model(self) -> tuple[Roles, Preparation]:
+        return self.found.roles, self.found.preparation
+
+    def new_rows(self, data: Any) -> ForecastRows:
+        columns = data if isinstance(data, Columns) else read(data, self._reading)
+        series = series_for(columns, self.found, self.gaps == "reset")
+        roles, preparation = self.model()
+        return rows_of(treated(series, "mask", columns), preparation, roles)
+
+    def rows_of_part(self, part: int) -> ForecastRows:
+        made = self.arranged
+        roles, preparation = self.model()
+        return rows_of_part(made.series, preparation, roles, made.prepared, made.pairs[part])
+
+    def references(self, rows: ForecastRows) -> Mapping[str, Array]:
+        now = rows.series.d[rows.index]
+        if self.found.preparation.is_class:
+            return {}
+        return {"persistence": np.repeat(now[:, None], len(rows.horizons), axis=1)}
+
+    def told(self) -> str:
+        return self.arranged.told
+
+
+def _source(pairs: Pairs, batch: int, dtype: Any) -> TableSource:
+    return TableSource(
+        inputs=np.ascontiguousarray(pairs.inputs, dtype),
+        targets=np.ascontiguousarray(pairs.targets, dtype),
+        weights=np.ascontiguousarray(pairs.weights, dtype),
+        resets=pairs.resets,
+        place=np.arange(batch) * len(pairs.rows) // batch,
+    )
+
+
+@kernel(allocates=False)
+def fill(source: TableSource, stream: Stream, rows: int) -> int:
+    """The rows from each sequence's place on, and after the last the first again."""
+    masks_outputs = stream.output_mask.shape[0] > 0
+    k = stream.targets.shape[2]
+    for t in range(rows):
+        for b in range(stream.mask.shape[1]):
+            row = source.place[b]
+            for i in range(stream.inputs.shape[2]):
+                stream.inputs[t, b, i] = source.inputs[row, i]
+            weight = 0.0
+            for o in range(source.weights.shape[1]):
+                weight = max(weight, source.weights[row, o])
+            for o in range(k):
+                stream.targets[t, b, o] = source.targets[row, o]
+                if masks_outputs:
+                    stream.output_mask[t, b, o] = source.weights[
+                        row, min(o, source.weights.shape[1] - 1)
+                    ]
+            stream.mask[t, b] = weight
+            stream.resets[t, b] = source.resets[row]
+            source.place[b] = (row + 1) % source.inputs.shape[0]
+    return rows
+
+
+def _stamp(path: str) -> tuple[int, int]:
+    """The file's modification time and size, which are part of the cache's key."""
+    try:
+        status = os.stat(path)
+    except (OSError, ValueError):
+        return (0, 0)  # reading it reports the error
+    return (status.st_mtime_ns, status.st_size)
+
+
+@lru_cache(maxsize=4)
+def _arranged(task: TableTask, stamp: tuple[int, int]) -> Arranged:
+    return task._arrange(task.read(), None)
