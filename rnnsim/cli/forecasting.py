@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from glob import has_magic
 from typing import TYPE_CHECKING, Any
 
@@ -52,8 +54,11 @@ def rows_of(file: str | None) -> Any:
     return file
 
 
-def loaded(folder: str) -> Run:
-    """The run of a folder."""
+@contextmanager
+def loaded(folder: str) -> Iterator[Run]:
+    """The run of a folder, to be asked; it is said if that compiles something."""
     from rnnsim.runs.loading import load
+    from rnnsim.runs.progress import compilation_announced
 
-    return load(folder)
+    with compilation_announced():
+        yield load(folder)

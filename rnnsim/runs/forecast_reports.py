@@ -197,7 +197,8 @@ class Report:
             value = figures.get(name)
             text = "" if value is None else f"{value:,}" if name == "scored" else _number(value)
             cells[NAMES.get(name, name)] = text
-        cells["best"] = "*" if self.best.get((row.column, row.horizon)) == row.forecaster else ""
+        is_best = self.best.get((row.column, row.horizon)) == row.forecaster
+        cells["best"] = "*" if is_best and len(self.rows) > len(self.best) else ""
         return cells
 
     def _sentences(self) -> Iterator[str]:
