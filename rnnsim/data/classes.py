@@ -2,29 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 
-from rnnsim.data.columns import BOOLEAN, CATEGORY, NUMBER, Column, Columns
+from rnnsim.data.columns import BOOLEAN, CATEGORY, Column, Columns, is_one_hot
+from rnnsim.data.roles import Roles
 from rnnsim.errors import RnnsimError
 from rnnsim.typing import Array
 
-if TYPE_CHECKING:
-    from rnnsim.data.roles import Roles
-
 MOST_CLASSES = 1000
 WORDS = ("false", "true")  # of a boolean
-
-
-def is_one_hot(columns: list[Column]) -> bool:
-    """Whether several columns hold 0 and 1, in each row a single 1."""
-    if len(columns) < 2 or any(one.kind not in (NUMBER, BOOLEAN) for one in columns):
-        return False
-    values = np.stack([one.values for one in columns])
-    known = ~np.isnan(values).any(axis=0)
-    hot = values[:, known]
-    return bool(known.any() and ((hot == 0) | (hot == 1)).all() and (hot.sum(axis=0) == 1).all())
 
 
 def classes_of(columns: Columns, targets: tuple[str, ...]) -> tuple[str, ...]:

@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+import numpy as np
+
 from rnnsim.typing import Array
 
 ROW_NUMBERS, IDENTIFIERS, YEARS = "row numbers", "identifiers", "years"
@@ -77,6 +79,16 @@ class Columns:
     names: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     place: Callable[[int], str] = "row {} (from 0)".format
+
+
+def is_one_hot(columns: Sequence[Column]) -> bool:
+    """Whether several columns hold 0 and 1, in each row a single 1."""
+    if len(columns) < 2 or any(one.kind not in (NUMBER, BOOLEAN) for one in columns):
+        return False
+    values = np.stack([one.values for one in columns])
+    known = ~np.isnan(values).any(axis=0)
+    hot = values[:, known]
+    return bool(known.any() and ((hot == 0) | (hot == 1)).all() and (hot.sum(axis=0) == 1).all())
 
 
 class Reading(NamedTuple):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, Self
 
 from rnnsim.data.columns import Column, Columns
@@ -39,6 +40,12 @@ class Given:
                 "again: rnnsim.repeat(folder, data=...)"
             )
         return self._columns
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        columns = self._columns
+        if columns is not None:  # where rows were read is not for another process
+            columns = replace(columns, place=Columns.place)
+        return type(self), (self.name, columns)
 
     def __repr__(self) -> str:
         return f"<{self.name}>"

@@ -8,7 +8,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from rnnsim.data.classes import is_one_hot
 from rnnsim.data.columns import (
     BOOLEAN,
     CATEGORY,
@@ -19,6 +18,7 @@ from rnnsim.data.columns import (
     YEARS,
     Column,
     Columns,
+    is_one_hot,
 )
 from rnnsim.errors import RnnsimError, UnknownName, nearest, shown
 

@@ -37,6 +37,7 @@ from rnnsim.options import Positive
 from rnnsim.task import Suggestion, Task
 from rnnsim.typing import Array, Bools, Kernel
 
+ABSENT = (0, 0)  # the stamp of a file that is not there
 CROSS_ENTROPIES = ("softmax-cross-entropy", "logistic-cross-entropy")
 
 Names = str | tuple[str, ...]
@@ -137,7 +138,7 @@ class TableTask(Task, frozen=True, dict=True):
         """
         stamp = _stamp(self.path)
         cached = self.__dict__.get("arranged_at")
-        if cached is not None and cached[0] == stamp:
+        if cached is not None and stamp in (cached[0], ABSENT):  # a file that is gone is known still
             found: Arranged = cached[1]
             return found
         facts = self.__dict__.get("facts_kept")
@@ -360,7 +361,7 @@ def _stamp(path: str) -> tuple[int, int]:
     try:
         status = os.stat(path)
     except (OSError, ValueError):
-        return (0, 0)  # reading it reports the error
+        return ABSENT  # reading it reports the error
     return (status.st_mtime_ns, status.st_size)
 
 

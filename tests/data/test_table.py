@@ -1,7 +1,8 @@
-"""The user's own table: what is learnt from it, and what is said of a file that is not one."""
+"""The task of the user's own table: what is learnt of it, what is kept of it, what may stand for it."""
 
 from __future__ import annotations
 
+import pickle
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 from task_streams import draw, make
 
 import rnnsim
+from rnnsim import registry
 from rnnsim.criterion import HeldOut
 from rnnsim.errors import RnnsimError, UnknownName
 from rnnsim.task import Task
@@ -23,141 +25,197 @@ def table(path: Path, **given: Any) -> Task:
 def numbers(tmp_path: Path) -> Path:
     """Ten rows: x = 0, 1, ..., y = 100, 110, ..., a constant, and text."""
     path = tmp_path / "numbers.csv"
-    rows = [f"{i},{100 + 10 * i},7,day {i}" for i in range(10)]
+    rows = [f"{3 * i},{100 + 10 * i},7,day {i}" for i in range(10)]
     path.write_text("\n".join(["x, y ,same,day", *rows]) + "\n\n")
     return path
 
 
-def test_table_predicts_the_next_row_of_its_inputs(numbers: Path) -> None:
+def test_what_is_learnt_what_is_for_validation_and_what_is_for_the_test(numbers: Path) -> None:
     task = table(numbers)
+    z = (np.arange(10) - 2.5) / np.arange(6).std()  # standardised by the six rows learnt from
+    assert (task.n_in, task.n_out) == (2, 2)
+    assert (task.input_names, task.output_names) == (("x", "y"), ("x", "y"))
+    expected = np.stack([z, z], axis=1)
     stream = draw(task, 20, batch=2, plain=True)
-    z = (np.arange(10) - 3.5) / np.arange(8).std()  # standardised by the eight rows learnt from
-    assert (task.n_in, task.n_out) == (3, 3)
-    expected = np.stack([z, z, 0 * z], axis=1)
-    first = np.arange(20) % 7
-    second = (np.arange(20) + 3) % 7  # half-way through the seven pairs
+    first, second = np.arange(20) % 5, (np.arange(20) + 2) % 5  # half-way through the five pairs
     for b, rows in enumerate((first, second)):
-        assert np.allclose(stream.inputs[:, b], expected[rows])
-        assert np.allclose(stream.targets[:, b], expected[rows + 1])
-        assert np.array_equal(stream.resets[:, b], rows == 0)
-    held_out = draw(task, *task.held_out_shape(), plain=True, held_out=True)
-    assert np.allclose(held_out.inputs[:, 0], expected[8:9])
-    assert np.allclose(held_out.targets[:, 0], expected[9:])
+        np.testing.assert_allclose(stream.inputs[:, b], expected[rows])
+        np.testing.assert_allclose(stream.targets[:, b], expected[rows + 1])
+        np.testing.assert_array_equal(stream.resets[:, b], rows == 0)
+        np.testing.assert_array_equal(stream.mask[:, b], 1)
+    assert (task.validation_shape(), task.held_out_shape()) == ((7, 1), (9, 1))
+    test = draw(task, *task.held_out_shape(), plain=True, held_out=True)
+    np.testing.assert_allclose(test.inputs[:, 0], expected[:9])  # the state comes from those before
+    np.testing.assert_allclose(test.targets[:, 0], expected[1:])
+    np.testing.assert_array_equal(test.mask[:, 0], 7 * [0] + 2 * [1])
+    source = task.validation_source(np.random.default_rng(0), 1, np.float64)
+    np.testing.assert_array_equal(source.weights[:, 0], 5 * [0] + 2 * [1])
+    assert task.baseline == pytest.approx(2 * z[1:6].var() / 2)
 
 
-def test_table_options(numbers: Path) -> None:
-    task = table(numbers, inputs="y", target="x", ahead=3, held_out=0.4, solved_below=0.5)
+def test_options_of_a_table(numbers: Path) -> None:
+    task = table(numbers, inputs="y", target="x", ahead=3, validation=0.2, test=0.2, solved_below=0.5)
     stream = draw(task, 3, batch=1, plain=True)
     z = (np.arange(10) - 2.5) / np.arange(6).std()
-    assert np.allclose(stream.inputs[:, 0, 0], z[:3])
-    assert np.allclose(stream.targets[:, 0, 0], z[3:6])
+    np.testing.assert_allclose(stream.inputs[:, 0, 0], z[:3])
+    np.testing.assert_allclose(stream.targets[:, 0, 0], z[3:6])
     assert isinstance(task.criterion, HeldOut)
     assert task.criterion.threshold == 0.5
-    same_row = table(numbers, target="x, same", ahead=0)
-    assert (same_row.n_in, same_row.n_out) == (1, 2)
+    assert task.target_delay == 2
+    same_row = table(numbers, target="x", ahead=0)
+    assert (same_row.n_in, same_row.n_out, same_row.target_delay) == (1, 1, 0)
+    several = table(numbers, target=["x", "y"], ahead="1,3", lags=2)
+    assert (several.n_in, several.n_out, several.target_delay) == (6, 4, 2)
+    assert several.output_names == ("x(+1)", "y(+1)", "x(+3)", "y(+3)")
+    assert several.input_names == ("x", "y", "x(-1)", "y(-1)", "x(-2)", "y(-2)")
 
 
-def test_table_is_read_again_when_the_file_changes(numbers: Path) -> None:
+def test_single_outputs_have_weights_where_their_horizons_end_apart(numbers: Path) -> None:
+    task = table(numbers, inputs="x", target="x", ahead=(1, 3))
+    assert task.masks_outputs
+    stream = draw(task, 5, plain=True)
+    np.testing.assert_array_equal(stream.output_mask[:, 0], 3 * [[1, 1]] + 2 * [[1, 0]])
+    np.testing.assert_array_equal(stream.mask[:, 0], 1)
+    assert not table(numbers, inputs="x", target="x", ahead=(3,)).masks_outputs
+
+
+def test_a_table_is_read_again_when_the_file_changes(numbers: Path) -> None:
     task = table(numbers)
-    assert task.n_in == 3
-    numbers.write_text("x\n" + "\n".join(map(str, range(20))))
+    assert task.n_in == 2
+    numbers.write_text("x\n" + "\n".join(map(str, np.arange(20) ** 2)))
     assert task.n_in == 1
 
 
-def test_table_from_an_archive(tmp_path: Path, numbers: Path) -> None:
-    path = tmp_path / "numbers.npz"
-    x = np.arange(10)
-    np.savez(path, x=x, pair=np.stack([100 + 10 * x, np.full(10, 7)], axis=1).astype(np.float32))
-    for one, two in zip(draw(table(path), 9, plain=True), draw(table(numbers), 9, plain=True)):
-        assert np.allclose(one, two)
-    assert table(path, inputs="pair[0]", target="x").n_in == 1
-
-
-GOOD = "".join(f"{i},{i}\n" for i in range(10))
-
-
 @pytest.mark.parametrize(
-    ("content", "given", "message"),
+    ("given", "message"),
     [
-        ("", {}, "t.csv is empty; it needs a line of column names"),
-        ("1,2\n" + GOOD, {}, "t.csv has no header: its first line holds numbers"),
-        ("a,a\n" + GOOD, {}, "t.csv has two columns called 'a'"),
-        ("a,\n" + GOOD, {}, "column 2 has no name in the header"),
-        ("a;b\n1;2\n", {}, "semicolons or tabs between its columns; they must be commas"),
-        ("a,b\n" + GOOD + "1,2,3\n", {}, "line 12: 3 values; the header names 2 columns"),
-        ("a,b\n" + GOOD + "1\n", {}, "line 12: 1 values; the header names 2 columns"),
-        ("a,b\n" + GOOD + "\n1,red\n", {}, "line 13, column b: 'red', where a finite number"),
-        ("a,b\n" + GOOD + "1,\n", {}, "line 12, column b: nothing, where a finite number"),
-        ("a,b\n" + GOOD + "nan,1\n", {}, "line 12, column a: 'nan', where a finite number"),
-        ("a,b\n" + GOOD + "-inf,1\n", {}, "line 12, column a: '-inf', where a finite number"),
-        ("a,b\n1,x\n" + GOOD, {"inputs": "b"}, "line 2, column b: 'x', where a finite number"),
-        ("a,b\nx,y\n", {}, "t.csv has no column of numbers to take as an input"),
-        ("a,b\n", {}, "t.csv has columns but no rows"),
-        ("a,b\n1,2\n3,4\n", {}, "t.csv has 2 rows, 2 of them to learn from; with ahead=1"),
-        ("a,b\n" + GOOD, {"ahead": 7}, "10 rows, 8 of them .* it needs 9 of those, and 8 held out"),
-        ("a,b\n" + GOOD, {"ahead": 0}, "with ahead=0 the target a is an input of the same row"),
-        ("a,b\n" + GOOD, {"inputs": "a,a"}, "a column is named twice"),
-        ("a,b\n1e308,1\n-1e308,1\n" + GOOD, {}, "numbers too large to be standardised"),
-        (b"a,b\n\xff\xfe,2\n", {}, "t.csv is not a text file of comma-separated values in UTF-8"),
-        ("temperature,b\n" + GOOD, {"inputs": "temprature"}, "no column is called 'temprature'; did you "
-         "mean temperature"),
+        ({"ahead": "soon"}, r"ahead is a number of rows, or several \(1,5,20\), not 'soon'"),
+        ({"ahead": -1}, "ahead is -1; it must be at least 0"),
+        ({"ahead": "1,1"}, "ahead is '1,1'; give each number of rows once"),
+        ({"ahead": ()}, r"ahead is \(\); give each number of rows once"),
+        ({"target": "z"}, "numbers.csv: no column is called 'z'"),
+        ({"ahead": 10}, "the longest sequence has 10 rows, which is too few"),
+        ({"validation": 0.9}, "none is left for the learnt part"),
+        ({"target": "day", "ahead": "0,1", "kind": "class"}, "classes"),
+        ({"data": "numbers.csv"}, "data is given from Python; a file is named by path=numbers.csv"),
+        ({"data": np.arange(9.0)}, "path and data are both given; give one of them"),
     ],
-)  # fmt: skip
-def test_what_is_wrong_with_a_csv_file(
-    tmp_path: Path, content: str | bytes, given: dict[str, Any], message: str
+)
+def test_what_a_table_cannot_be(numbers: Path, given: dict[str, Any], message: str) -> None:
+    with pytest.raises(RnnsimError, match=message):
+        table(numbers, **given).n_in  # noqa: B018
+
+
+def test_a_table_needs_data() -> None:
+    with pytest.raises(RnnsimError, match="the task table needs data: a file by path=, or from Python"):
+        make("table", {}).n_in  # noqa: B018
+
+
+def test_classes_are_told_in_the_same_row_unless_asked_for_later(tmp_path: Path) -> None:
+    path = tmp_path / "classes.csv"
+    path.write_text("a,label\n" + "".join(f"{i * i},{'ud'[i % 2]}\n" for i in range(20)))
+    task = table(path, target="label")
+    assert (task.score, task.n_in, task.n_out, task.target_delay) == ("accuracy", 1, 2, 0)
+    assert task.baseline == pytest.approx(np.log(2))
+    assert task.suggestion("any").network["loss"] == "softmax-cross-entropy"
+    with pytest.raises(RnnsimError, match="classes are told at one horizon"):
+        table(path, target="label", ahead="1,2").n_out  # noqa: B018
+    later = table(path, target="label", ahead=1)
+    assert later.found.preparation.choices.horizons == (1,)
+
+
+@pytest.mark.parametrize("loss", ["softmax-cross-entropy", "logistic-cross-entropy"])
+def test_a_loss_that_is_for_classes_is_refused_for_numbers(numbers: Path, loss: str) -> None:
+    with pytest.raises(RnnsimError, match=f"{loss} is for classes, and the target is a number"):
+        rnnsim.run("bptt", numbers, loss=loss)
+
+
+# --- data in place of a task ---------------------------------------------------------------------------
+
+
+def data() -> dict[str, np.ndarray]:
+    t = np.arange(60)
+    return {"a": np.sin(t / 3), "b": np.cos(t / 3)}
+
+
+@pytest.mark.usefixtures("uncompiled")
+def test_data_may_stand_for_a_task_by_path_or_as_they_are(tmp_path: Path) -> None:
+    path = tmp_path / "waves.npz"
+    np.savez(path, **data())
+    given = {"steps": 40, "hidden": 2, "progress": False}
+    runs = [
+        rnnsim.run("bptt", thing, **given)
+        for thing in (path, str(path), data(), np.stack([*data().values()], axis=1))
+    ]
+    runs.append(rnnsim.run("bptt", "table", path=str(path), **given))
+    runs.append(rnnsim.run("bptt", "table", data=data(), **given))
+    for run in runs:
+        np.testing.assert_array_equal(run.params.W, runs[0].params.W)
+    with pytest.raises(RnnsimError, match="data is given twice: in place of a task, and as an option"):
+        rnnsim.run("bptt", data(), data=data())
+    with pytest.raises(RnnsimError, match="there is no file"):
+        rnnsim.run("bptt", "absent.csv")
+    with pytest.raises(UnknownName, match="no task is called 'tabel'"):
+        rnnsim.run("bptt", "tabel")
+    for nothing in (5, None, [], ()):
+        with pytest.raises(RnnsimError, match="task is the name of a task or a Task, not"):
+            rnnsim.run("bptt", nothing)
+
+
+def test_data_that_are_given_do_not_change_later() -> None:
+    given = data()
+    task = registry.make_task("table", {"data": given})
+    before = draw(task, 10, plain=True).inputs.copy()
+    given["a"][:] = 7
+    np.testing.assert_array_equal(draw(task, 10, plain=True).inputs, before)
+
+
+# --- what is kept of it --------------------------------------------------------------------------------
+
+
+@pytest.mark.usefixtures("uncompiled")
+def test_a_run_is_loaded_without_the_file_and_forecasts_the_same(tmp_path: Path) -> None:
+    path = tmp_path / "waves.npz"
+    np.savez(path, **data())
+    run = rnnsim.run("bptt", path, steps=40, hidden=2, ahead="1,2", save=tmp_path / "run")
+    later = {name: values[-20:] for name, values in data().items()}
+    expected = run.predict(later).values
+    path.unlink()
+    again = rnnsim.load(tmp_path / "run")
+    np.testing.assert_array_equal(again.predict(later).values, expected)
+    assert again.summary() == run.summary()
+    with pytest.raises(RnnsimError, match="there is no file"):
+        again.resume(80)
+
+
+@pytest.mark.usefixtures("uncompiled")
+def test_a_run_on_given_data_keeps_them_if_they_are_small(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    path = tmp_path / "t.csv"
-    path.write_bytes(content.encode() if isinstance(content, str) else content)
-    with pytest.raises(RnnsimError, match=message) as caught:
-        table(path, **given).source(np.random.default_rng(0), 1, np.float64)
-    assert "\n" not in str(caught.value)
-    assert isinstance(caught.value, UnknownName) == ("temprature" in message)
+    run = rnnsim.run("bptt", data(), steps=40, hidden=2, save=tmp_path / "run")
+    more = rnnsim.load(tmp_path / "run").resume(80)
+    np.testing.assert_array_equal(more.params.W, run.resume(80).params.W)
+    again = rnnsim.repeat(tmp_path / "run")
+    np.testing.assert_array_equal(again.params.W, run.params.W)
+    monkeypatch.setattr("rnnsim.data.given.MOST", 100)
+    rnnsim.run("bptt", data(), steps=40, hidden=2, save=tmp_path / "large")
+    large = rnnsim.load(tmp_path / "large")
+    np.testing.assert_array_equal(large.predict(data()).values, run.predict(data()).values)
+    with pytest.raises(RnnsimError, match="given the mapping from Python, which is not in its folder"):
+        large.resume(80)
 
 
-def archive(**arrays: Any) -> Any:
-    return lambda path: np.savez(path, **arrays)
+def test_a_task_with_data_is_pickled_with_them() -> None:
+    task = registry.make_task("table", {"data": data()})
+    again = pickle.loads(pickle.dumps(task))
+    np.testing.assert_array_equal(draw(again, 10, plain=True).inputs, draw(task, 10, plain=True).inputs)
 
 
-@pytest.mark.parametrize(
-    ("write", "message"),
-    [
-        (lambda path: path.write_bytes(b"PK\x03\x04 and no more"), "is not an .npz archive"),
-        (lambda path: path.write_bytes(b""), "is not an .npz archive"),
-        (archive(x=np.array([1, None], object)), "broken or holds what is not numbers"),
-        (archive(x=np.array(["a", "b"])), "x is of <U1 and shape .* must be of real numbers"),
-        (archive(x=np.zeros((2, 2, 2))), "must be of real numbers, .rows,. or .rows, columns."),
-        (archive(x=np.float64(3)), "must be of real numbers"),
-        (archive(x=np.zeros(5), y=np.zeros(6)), "y has 6 rows and x has 5"),
-        (archive(x=np.array([1, 2, np.nan, *range(9)])), "row 2 .from 0., column x: nan"),
-        (archive(), "t.npz is empty; it needs an array"),
-        (archive(x=np.zeros((0, 3))), "t.npz has columns but no rows"),
-    ],
-)  # fmt: skip
-def test_what_is_wrong_with_an_archive(tmp_path: Path, write: Any, message: str) -> None:
-    path = tmp_path / "t.npz"
-    write(path)
-    with pytest.raises(RnnsimError, match=message) as caught:
-        table(path).baseline  # noqa: B018
-    assert "\n" not in str(caught.value)
-
-
-def test_an_archive_cut_short(tmp_path: Path) -> None:
-    path = tmp_path / "t.npz"
-    np.savez_compressed(path, x=np.random.default_rng(0).random(5000))
-    content = bytearray(path.read_bytes())
-    content[2000:2100] = bytes(100)
-    path.write_bytes(content)
-    with pytest.raises(RnnsimError, match="broken or holds what is not numbers"):
-        table(path).baseline  # noqa: B018
-
-
-def test_which_files_a_table_can_be(tmp_path: Path) -> None:
-    with pytest.raises(RnnsimError, match=r"there is no file .*gone\.csv"):
-        table(tmp_path / "gone.csv").n_in  # noqa: B018
-    with pytest.raises(RnnsimError, match=r"t\.xlsx is neither a \.csv nor a \.npz file"):
-        table(tmp_path / "t.xlsx").n_in  # noqa: B018
-    with pytest.raises(RnnsimError, match="give the option path"):
-        rnnsim.registry.make_task("table", {}).n_in  # noqa: B018
-    (tmp_path / "folder.csv").mkdir()
-    with pytest.raises(RnnsimError, match=r"folder\.csv cannot be read: Is a directory"):
-        table(tmp_path / "folder.csv").n_in  # noqa: B018
+def test_what_was_found_is_said(numbers: Path) -> None:
+    assert table(numbers, inputs="x", target="x").told().splitlines() == [
+        "numbers.csv: 10 rows",
+        "  x     number         input, target",
+        "  y     number         left out: not asked for",
+        "  same  number         left out: the same in all rows",
+        "  day   10 categories  left out: identifiers",
+    ]
