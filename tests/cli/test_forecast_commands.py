@@ -5,6 +5,10 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
+import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +18,7 @@ import polars as pl
 import pytest
 from click.testing import CliRunner, Result
 from forecast_task import Waves, as_text, register, table
+from processes import run as run_process
 
 import rnnsim
 from rnnsim.cli import main
@@ -155,3 +160,52 @@ def test_what_was_learnt_is_kept(run: rnnsim.Run) -> None:
     assert (result.exit_code, result.stdout.count("\n")) == (2, 7)
     assert "bad.csv, line 8: high is 'much'" in result.stderr
     assert not np.array_equal(rnnsim.load("part").params.W, run.params.W)  # up to there
+
+
+# --- another process, on a table -----------------------------------------------------------------------
+
+
+def test_a_line_in_a_line_out_at_once_until_it_is_interrupted(tmp_path: Path) -> None:
+    """What comes after the first lines comes only when these have been answered."""
+    lines = as_text(table(3, rows=6)).splitlines(keepends=True)
+    (tmp_path / "new.csv").write_text(as_text(table(0)))
+    made = rnnsim.run("rtrl", "table", path=str(tmp_path / "new.csv"), target="high", ahead="1,3",
+                      hidden=2, window=1, steps=20, save=tmp_path / "run")  # fmt: skip
+    words = [sys.executable, "-m", "rnnsim", "predict", "run", "-", "--learn", "--save", "kept"]
+    with subprocess.Popen(
+        words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        cwd=tmp_path, env={**os.environ, "NUMBA_DISABLE_JIT": "1"},
+    ) as process:  # fmt: skip
+        try:
+            assert process.stdin is not None
+            assert process.stdout is not None
+            answers = []
+            for i, line in enumerate(lines):
+                process.stdin.write(line)
+                process.stdin.flush()
+                answers += [process.stdout.readline() for _ in range((0, 2, 1)[min(i, 2)])]
+            assert [answer.split(",")[0] for answer in answers] == ["row", *map(str, range(6))]
+            process.send_signal(signal.SIGINT)
+            said = process.communicate(timeout=60)
+            assert (process.returncode, said) == (130, ("", "rnnsim: interrupted\n"))
+        finally:
+            process.kill()
+    kept = rnnsim.load(tmp_path / "kept")
+    assert not np.array_equal(kept.params.W, made.params.W)
+    first = made.predict(tmp_path / "new.csv").values
+    assert first.shape == (120, 2, 1)
+
+
+def test_a_table_is_forecast_in_another_process(tmp_path: Path) -> None:
+    (tmp_path / "old.csv").write_text(as_text(table(0)))
+    (tmp_path / "new.csv").write_text(as_text(table(3, rows=30)))
+    made = rnnsim.run("rtrl", "table", path=str(tmp_path / "old.csv"), target="high,low", hidden=2,
+                      window=1, steps=20, save=tmp_path / "run")  # fmt: skip
+    words = ("predict", "run", "new.csv", "--out", "out.parquet")
+    done = run_process(sys.executable, "-m", "rnnsim", *words, cwd=tmp_path,
+                       env={**os.environ, "NUMBA_DISABLE_JIT": "1"})  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, "")
+    found = pl.read_parquet(tmp_path / "out.parquet")
+    assert found.equals(made.predict(str(tmp_path / "new.csv")).frame())
+    assert found["day"].dtype == pl.Date
+    assert made.evaluate().rows[0].forecaster == "rtrl"
