@@ -72,9 +72,7 @@ class Waves(Task, frozen=True):
 
     def rows_of_part(self, part: int) -> ForecastRows:
         made = self.arranged
-        return rows_of_part(
-            made.series, made.facts.preparation, self.roles, made.prepared, made.pairs[part]
-        )
+        return rows_of_part(made.series, made.facts.preparation, self.roles, made.pairs[part])
 
     def references(self, rows: ForecastRows) -> Mapping[str, np.ndarray]:
         if self.is_class:
