@@ -168,6 +168,25 @@ def test_figures_are_drawn(tmp_path: Path) -> None:
     assert figure.get_suptitle() == "bptt on waves"
 
 
+def test_a_summary_says_how_good_forecasts_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    run = run_of()
+    report = run.evaluate()
+    head = "\n\nforecasts of the test part, in the columns' units\n\n"
+    assert run.summary().endswith(f"{head}{report.text()}")
+    assert run.as_dict()["forecasts"] == report.as_dict()
+    assert report._repr_html_() in run._repr_html_()
+    other = rnnsim.run("bptt", "delayed-xor", hidden=2, steps=20, window=10)
+    assert "forecasts" not in other.summary()
+    assert other.as_dict()["forecasts"] is None
+
+    def gone(self: Waves, part: int) -> Any:
+        raise RnnsimError("there is no file waves.csv")
+
+    monkeypatch.setattr(Waves, "rows_of_part", gone)
+    assert run.summary().endswith(f"{head}cannot be scored: there is no file waves.csv")
+    assert run.as_dict()["forecasts"] is None
+
+
 # --- kept ----------------------------------------------------------------------------------------------
 
 
