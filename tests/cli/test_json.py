@@ -106,9 +106,13 @@ def called(verb: str, *more: str) -> Result:
 
 @pytest.fixture
 def a_run(uncompiled: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Runs to go on with and to be asked, in the current folder."""
+    """A run to go on with, in the current folder."""
     monkeypatch.chdir(tmp_path)
     assert rnnsim_(*RUN, "--save", "run").exit_code == 0
+
+
+def run_to_be_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run on data of one's own, and other rows of them."""
     register(monkeypatch)
     rnnsim.run("bptt", Waves(), steps=20, save="waves")
     Path("waves.csv").write_text(as_text(table(3, rows=10)))
@@ -116,7 +120,9 @@ def a_run(uncompiled: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 @pytest.mark.usefixtures("stand_ins", "a_run")
 @pytest.mark.parametrize("verb", [verb for verb in VERBS if verb not in WITHOUT])
-def test_every_verb_with_a_summary_prints_it_as_json(verb: str) -> None:
+def test_every_verb_with_a_summary_prints_it_as_json(verb: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    if verb in ("predict", "evaluate"):
+        run_to_be_asked(monkeypatch)
     result = called(verb, "--json")
     assert result.exit_code == 0, result.output
     document(result.stdout)

@@ -88,7 +88,9 @@ def test_who_is_best() -> None:
 
 def test_a_network_is_not_best_by_saying_the_same() -> None:
     f = forecast()
-    assert set(report_on(f, {"same": f.values, "worse": f.values + 900}, "net").best.values()) == {"same"}
+    assert set(report_on(f, {"same": f.values, "worse": f.values + 900}, "net").best.values()) == {
+        "same"
+    }
 
 
 def test_the_forms_tell_the_same() -> None:
