@@ -14,6 +14,7 @@ from unittest.mock import patch
 import numba
 import numpy as np
 import pytest
+from forecast_task import Waves
 from odd_values import (
     ANYTHING,
     ARRAY,
@@ -98,7 +99,9 @@ with patch.object(numba.config, "DISABLE_JIT", 1):
     KEPT = tempfile.TemporaryDirectory(prefix="rnnsim-tests-")
     STOPPED = rnnsim.run(**{**SMALL, "hidden": N}, monitor="state", save=KEPT.name, callback_every=4,
                          callback=lambda seen: bool(seen.step >= 4))  # fmt: skip
+    FORECASTS = rnnsim.run("bptt", Waves(), hidden=N, steps=20)
     LEARNER, FUNCTION = rnnsim.Learner(NET, batch=B), rnnsim.gradient_function(NET)
+LEVEL = [*REAL, None, 0, 1, -0.5, 90]
 ODD_ROW = [*ARRAY, np.zeros(M + 1), np.zeros((B, M + 1)), np.full((B, M), np.nan), np.zeros((1, B, M))]
 
 
@@ -303,14 +306,21 @@ TABLE: dict[Callable[..., Any], tuple[dict[str, Any], dict[str, list[Any]]]] = {
          "scheme": [*NAME, None], "gain": [*REAL, None]},
     ),
     RUN.plot: (
-        {}, {"path": [*PATH, "curve", "curve.xyz", "no/such/curve.png"], "behaviour": [*TRUTH, None]},
+        {}, {"path": [*PATH, "curve", "curve.xyz", "no/such/curve.png"], "behaviour": [*TRUTH, None],
+             "what": [*NAME, None], "data": [*ANYTHING, 3, "xyzzy"]},
     ),
     RUN.plot_behaviour: (
         {}, {"path": [*PATH, "curve"], "steps": [*WHOLE, None, 0, 1]},
     ),
     STOPPED.predict: (
         {"inputs": U},
-        {"inputs": [*ARRAY, None], "params": odd_params()[1:], "resets": ARRAY, "initial_state": ARRAY},
+        {"inputs": [*ARRAY, None], "params": odd_params()[1:], "resets": ARRAY, "initial_state": ARRAY,
+         "level": LEVEL},
+    ),
+    FORECASTS.evaluate: (
+        {},
+        {"data": [3, [], {}, object(), b"bytes"], "params": [3, "W", object(), b"bytes"],
+         "level": LEVEL},
     ),
     STOPPED.learner: ({}, {}),
     STOPPED.resume: (
@@ -416,6 +426,7 @@ ALIASES = {
     "original": ("file of a run",),
     "u": ("inputs",),
     "path": ("draw", "figure", "comparison"),
+    "what": ("figure",),
     "rules": ("rule", "option"),
     "hidden_activation": ("activation",),
     "output_activation": ("activation",),

@@ -101,6 +101,24 @@ TABLE: dict[str, tuple[dict[str, str], dict[str, list[str]]]] = {
          "log": LOG, "checkpoint_every": EVERY, "verbose": FLAG, "plot": FIGURE,
          "plot_behaviour": FIGURE},
     ),
+    "predict": (
+        {"folder": KEPT.name, "file": str(ROOT / "pyproject.toml")},
+        {"folder": [*FOLDER, "no such folder", "."], "file": [*FOLDER, "no such file"],
+         "out": ["", "found", "found.xyz", "no/such/found.csv", "nul\0.csv", "\ud800.csv", "."],
+         "level": [*NUMBER, "inf", "0", "1", "90"], "learn": FLAG, "save": [*FOLDER, "run"],
+         "as_json": FLAG},
+    ),
+    "evaluate": (
+        {"folder": KEPT.name},
+        {"folder": [*FOLDER, "no such folder", "."], "file": [*FOLDER, "no such file"], "form": TEXT,
+         "out": ["", "no/such/found", "nul\0", "\ud800", "."], "level": [*NUMBER, "inf", "0", "1", "90"],
+         "as_json": FLAG},
+    ),
+    "plot": (
+        {"folder": KEPT.name, "out": "figure.png"},
+        {"folder": [*FOLDER, "no such folder", "."], "file": [*FOLDER, "no such file"], "out": FIGURE,
+         "what": TEXT},
+    ),
     "sweep": (
         {"rule": "bptt", "task": "delayed-xor"},
         {**EXPERIMENT, "seeds": COUNT, "jobs": COUNT, "control": FLAG, "as_json": FLAG},
@@ -136,7 +154,8 @@ ALIASES = {
     "tasks": ("task",), "task": ("standard input",), "name": ("rule", "task"), "plot": ("draw", "figure"),
     "plot_behaviour": ("draw", "figure"), "reference": ("rule",),
     "compare": ("git",), "save": ("run", "comparison"), "monitor_every": ("--monitor",),
-    "folder": ("saved run", "folder of a run"),
+    "folder": ("saved run", "folder of a run"), "file": ("FILE",), "what": ("figure",),
+    "out": ("forecasts", "report", "figure", "draw"),
 }  # fmt: skip
 
 
