@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cache
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -68,9 +69,7 @@ class Waves(Task, frozen=True):
 
     def rows_of_part(self, part: int) -> ForecastRows:
         made = self.arranged
-        return rows_of_part(
-            made.series, made.facts.preparation, self.roles, made.prepared, made.pairs[part]
-        )
+        return rows_of_part(made.series, made.facts.preparation, self.roles, made.pairs[part])
 
     def references(self, rows: ForecastRows) -> Mapping[str, np.ndarray]:
         if self.is_class:
@@ -189,7 +188,7 @@ def read(data: Any) -> Columns:
         return columns_of(data)
     if not isinstance(data, str):
         raise RnnsimError("inputs must be rows of data: a path or a mapping of arrays")
-    header, *lines = open(data).read().splitlines()
+    header, *lines = Path(data).read_text().splitlines()
     names = header.split(",")
     rows = [line.split(",") for line in lines]
 

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from rnnsim.data.columns import EMPTY, Column, Columns
+from rnnsim.data.linear import LinearPath
 from rnnsim.data.missing import treated
-from rnnsim.data.pairs import Pairs, baseline, pairs_of
+from rnnsim.data.pairs import Pairs, baseline, pairs_of, prepared_again
 from rnnsim.data.parts import LEARNT, TEST, VALIDATION, parts_of
 from rnnsim.data.preparation import Choices, Preparation, Prepared, preparation_of
 from rnnsim.data.roles import Roles, described
@@ -44,6 +45,9 @@ class Facts(NamedTuple):
     ----------
     roles : Roles
     preparation : Preparation
+        By which a network learns.
+    final : Preparation
+        By which it forecasts (:func:`rnnsim.data.preparation.preparation_of`).
     rows : tuple of three int
         How many rows are learnt, for validation and for the test, with those that the state comes from.
     baseline : float
@@ -54,6 +58,7 @@ class Facts(NamedTuple):
 
     roles: Roles
     preparation: Preparation
+    final: Preparation
     rows: tuple[int, int, int]
     baseline: float
     masks_outputs: bool
@@ -102,13 +107,17 @@ def arranged(
     series = treated(series, treatment.missing, columns)
     _check_length(series, choices, columns.source)
     part = parts_of(series, treatment.validation, treatment.test, whole=choices.at_end)
-    preparation = (
-        preparation_of(series, part, choices, columns.source) if facts is None else facts.preparation
+    preparation, final = (
+        preparation_of(series, part, choices, columns.source)
+        if facts is None
+        else (facts.preparation, facts.final)
     )
     prepared = preparation.prepared(series)
     learnt, validation, test = (
         pairs_of(prepared, preparation, part, one) for one in (LEARNT, VALIDATION, TEST)
     )
+    if final is not preparation:
+        test = prepared_again(test, series, preparation, final)
     if not len(learnt.rows):
         raise RnnsimError(
             f"{columns.source}: no row that is learnt has a target; let more rows be learnt"
@@ -117,6 +126,7 @@ def arranged(
         facts = Facts(
             roles=roles,
             preparation=preparation,
+            final=final,
             rows=(len(learnt.rows), len(validation.rows), len(test.rows)),
             baseline=baseline(learnt, preparation.is_class),
             masks_outputs=prepared.weights.shape[1] > 1,
@@ -186,15 +196,15 @@ def _constant_where_learnt(preparation: Preparation, series: Series) -> list[str
 
 def facts_as_data(facts: Facts) -> dict[str, Any]:
     """Facts as plain values and arrays."""
-    roles, made = facts.roles, facts.preparation
-    return {
+    roles, made, final = facts.roles, facts.preparation, facts.final
+    found = {
         "rows": facts.rows,
         "baseline": facts.baseline,
         "masks_outputs": facts.masks_outputs,
         "roles": {
             "inputs": roles.inputs, "targets": roles.targets, "time": roles.time or "",
             "sequence": roles.sequence or "", "left_out": list(roles.left_out.items()),
-            "classes": roles.classes,
+            "classes": roles.classes, "notes": roles.notes,
         },
         "features": [[one.column, *([] if one.category is None else [one.category])]
                      for one in made.features],
@@ -205,6 +215,10 @@ def facts_as_data(facts: Facts) -> dict[str, Any]:
         "indicators": made.indicators,
         "rest": made.rest._asdict(),
     }  # fmt: skip
+    if made.path is not None and final.path is not None:
+        found["path"], found["final_path"] = made.path._asdict(), final.path._asdict()
+        found["changes"], found["path_begins"] = made.changes, made.path_begins
+    return found
 
 
 def facts_from(data: Mapping[str, Any]) -> Facts:
@@ -216,23 +230,30 @@ def facts_from(data: Mapping[str, Any]) -> Facts:
         If they are not those of facts.
     """
     roles = dict(data["roles"])
-    names = {name: tuple(roles[name]) for name in ("inputs", "targets")}
+    names = {name: tuple(roles[name]) for name in ("inputs", "targets", "notes")}
     optional = {name: roles[name] or None for name in ("time", "sequence")}
-    choices = Choices(**{**data["choices"], "horizons": tuple(data["choices"]["horizons"])})
     left_out = {name: why for name, why in roles["left_out"]}
+    choices = Choices(**{**data["choices"], "horizons": tuple(data["choices"]["horizons"])})
     learnt, validation, test = map(int, data["rows"])
+    has_path = "path" in data
+    preparation = Preparation(
+        features=tuple(Feature(*one) for one in data["features"]),
+        targets=tuple(data["targets"]),
+        is_class=bool(data["is_class"]),
+        choices=choices,
+        inputs_scaling=Scaling(**data["inputs_scaling"]),
+        indicators=data["indicators"],
+        rest=Scaling(**data["rest"]),
+        path=LinearPath(**data["path"]) if has_path else None,
+        changes=data["changes"] if has_path else None,
+        path_begins=has_path and bool(data["path_begins"]),
+    )
+    final = replace(preparation, path=LinearPath(**data["final_path"])) if has_path else preparation
     return Facts(
         roles=Roles(**{**roles, **names, **optional, "left_out": left_out}),
+        preparation=preparation,
+        final=final,
         rows=(learnt, validation, test),
         baseline=float(data["baseline"]),
         masks_outputs=bool(data["masks_outputs"]),
-        preparation=Preparation(
-            features=tuple(Feature(*one) for one in data["features"]),
-            targets=tuple(data["targets"]),
-            is_class=data["is_class"],
-            choices=choices,
-            inputs_scaling=Scaling(**data["inputs_scaling"]),
-            indicators=data["indicators"],
-            rest=Scaling(**data["rest"]),
-        ),
     )

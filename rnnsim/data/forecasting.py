@@ -13,9 +13,10 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 
 from rnnsim.data import intervals
+from rnnsim.data.calibration import Calibration, calibration_of
 from rnnsim.data.forecast import Forecast
 from rnnsim.data.pairs import Pairs
-from rnnsim.data.preparation import Preparation, Prepared
+from rnnsim.data.preparation import Preparation
 from rnnsim.data.roles import Roles
 from rnnsim.data.series import Series
 from rnnsim.data.stamps import Stamps
@@ -61,7 +62,7 @@ class ForecastRows:
         return self.preparation.choices.horizons
 
     def forecast(
-        self, outputs: Array, half_widths: Array | None = None, level: float = intervals.LEVEL
+        self, outputs: Array, calibration: Calibration | None = None, level: float = intervals.LEVEL
     ) -> Forecast:
         """Make forecasts of what a network said.
 
@@ -69,8 +70,8 @@ class ForecastRows:
         ----------
         outputs : (T, k) array
             y; of classes, logits.
-        half_widths : (999, H, k0) array, optional
-            What :func:`rnnsim.data.intervals.half_widths` gave of the errors on the validation part.
+        calibration : Calibration, optional
+            What the validation part said of the network.
         level : float
             The share that intervals are to cover.
 
@@ -84,12 +85,13 @@ class ForecastRows:
             If the level is not above 0, or above 0.999.
         """
         series, made, T = self.series, self.preparation, len(self.index)
-        values = (self.base + made.rest.scale * outputs).reshape(T, len(self.horizons), -1)
+        shrink = 1.0 if calibration is None else calibration.shrink
+        values = (self.base + made.rest.scale * (shrink * outputs)).reshape(T, len(self.horizons), -1)
         interval: dict[str, Any] = {}
         if made.is_class:
             values = softmax(values)
-        elif half_widths is not None:
-            half = intervals.half_width(half_widths, level)
+        elif calibration is not None:
+            half = intervals.half_width(calibration.half_widths, level)
             interval = {"low": values - half, "high": values + half, "level": level}
         names = np.array(series.names, object)
         return Forecast(
@@ -100,10 +102,14 @@ class ForecastRows:
             classes=made.targets if made.is_class else (), starts=self.resets, **interval,
         ).at(self.counted)  # fmt: skip
 
-    def errors(self, outputs: Array) -> Array:
-        """Truth less forecast (T, H, k0) of numbers, nan where it does not count."""
-        found = self.truth - (self.base + self.preparation.rest.scale * outputs)
-        return np.asarray(found.reshape(len(self.index), len(self.horizons), -1)[self.counted])
+    def calibration(self, outputs: Array) -> Calibration | None:
+        """What these rows, if they are for validation, say of a network; None of classes, or of none."""
+        made, shape = self.preparation, (len(self.horizons), len(self.preparation.targets))
+        if made.is_class or not self.counted.any():
+            return None
+        rest = (self.truth - self.base)[self.counted] / made.rest.scale
+        outputs = outputs[self.counted]
+        return calibration_of(rest, outputs, made.rest.scale, shape, made.path is not None)
 
     def _stamps(self) -> Stamps | None:
         series = self.series
@@ -130,15 +136,13 @@ def rows_of(series: Series, preparation: Preparation, roles: Roles) -> ForecastR
     )  # fmt: skip
 
 
-def rows_of_part(
-    series: Series, preparation: Preparation, roles: Roles, prepared: Prepared, pairs: Pairs
-) -> ForecastRows:
+def rows_of_part(series: Series, preparation: Preparation, roles: Roles, pairs: Pairs) -> ForecastRows:
     """The rows whose targets are in a part of the data, after some from which the state comes."""
     index = pairs.rows
     truth = np.where(pairs.weights > 0, preparation.truth(series)[index], np.nan)
     return ForecastRows(
         series=series, preparation=preparation, roles=roles, index=index, inputs=pairs.inputs,
-        base=prepared.base[index] if len(prepared.base) > 1 else prepared.base, truth=truth,
+        base=pairs.base, truth=truth,
         resets=pairs.resets, counted=np.asarray(pairs.weights.any(axis=1)),
     )  # fmt: skip
 

@@ -6,7 +6,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from rnnsim.data.preparation import Preparation, Prepared, ahead_of, run_of
+from rnnsim.data.parts import TEST
+from rnnsim.data.preparation import Preparation, Prepared, run_of, targets_in
+from rnnsim.data.series import Series
 from rnnsim.typing import Array, Bools, Integers
 
 WARM_UP = 500  # rows before the first target of a part, which only the state sees
@@ -19,6 +21,8 @@ class Pairs(NamedTuple):
     ----------
     inputs : (rows, m) array
     targets : (rows, k) array
+    base : (rows, k) or (1, k) array
+        What the linear path says, in units.
     weights : (rows, k) or (rows, 1) array
         1 where there is a target of this part.
     resets : (rows,) bool array
@@ -28,6 +32,7 @@ class Pairs(NamedTuple):
 
     inputs: Array
     targets: Array
+    base: Array
     weights: Array
     resets: Bools
     rows: Integers
@@ -47,7 +52,11 @@ def pairs_of(prepared: Prepared, preparation: Preparation, part: Integers, wante
     wanted : int
         LEARNT, VALIDATION or TEST.
     """
-    weights = _weights_in(prepared, preparation, part, wanted)
+    inside = targets_in(preparation, prepared.starts, part, wanted)
+    single = prepared.weights.shape[1] == 1 and (inside == inside[:, :1]).all()
+    weights = prepared.weights * (inside[:, :1] if single else inside)
+    if wanted != TEST:
+        weights = weights * prepared.settled[:, None]
     counted = weights.any(axis=1)
     run = run_of(prepared.starts) - 1
     rows, begins = np.arange(len(run)), np.flatnonzero(prepared.starts)
@@ -64,20 +73,24 @@ def pairs_of(prepared: Prepared, preparation: Preparation, part: Integers, wante
     return Pairs(
         inputs=prepared.inputs[chosen],
         targets=prepared.targets[chosen],
+        base=prepared.base[chosen] if len(prepared.base) > 1 else prepared.base,
         weights=weights[chosen],
         resets=resets,
         rows=index,
     )
 
 
-def _weights_in(prepared: Prepared, preparation: Preparation, part: Integers, wanted: int) -> Array:
-    """The weights of the targets that are in a part."""
-    inside = (part == wanted).astype(float)[:, None]
-    horizons = preparation.choices.horizons
-    of_horizon = [np.nan_to_num(ahead_of(inside, prepared.starts, h)) for h in horizons]
-    if len(horizons) == 1:
-        return np.asarray(prepared.weights * of_horizon[0])
-    return np.asarray(prepared.weights * np.repeat(np.hstack(of_horizon), len(preparation.targets), 1))
+def prepared_again(pairs: Pairs, series: Series, before: Preparation, now: Preparation) -> Pairs:
+    """The same rows by another preparation, which differs in its linear path."""
+    chosen = np.zeros(series.rows, np.bool_)
+    chosen[pairs.rows] = True
+    some = series.select(chosen)
+    base = now.base(some)
+    truth = before.truth(series)[pairs.rows]
+    known = np.isfinite(truth)
+    return pairs._replace(
+        inputs=now.inputs(some), targets=np.where(known, (truth - base) / now.rest.scale, 0.0), base=base
+    )
 
 
 def baseline(learnt: Pairs, is_class: bool) -> float:

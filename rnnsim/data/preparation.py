@@ -1,22 +1,26 @@
 """From series in units to what a network sees and learns, by what was found in the rows to learn from.
 
-Inputs are scaled; a column of values that may be missing has an indicator beside it; past rows may be
-inputs too (``lags``). What is learnt is the rest of a linear path (:mod:`rnnsim.data.linear`), scaled:
-``r(t) = (d(t + h) - base(t)) / scale``; without a path the base is the mean. So a forecast in the
-column's unit is ``base(t) + scale * y(t)``. All of it is found on the rows that are learnt.
+What is learnt is the rest of a linear path (:mod:`rnnsim.data.linear`), scaled: ``r(t) = (d(t + h) -
+base(t)) / scale``; so a forecast in the column's unit is ``base(t) + scale * y(t)``. Beside the path a
+network sees the last change of each input, and of each target that is an input the last error of the
+path. Without a path the base is the mean, and the network sees the inputs themselves.
 
-Outputs are ordered by horizon and then by target: o = j k0 + i of horizon j and target i.
+Inputs are scaled; a column of values that may be missing has an indicator beside it; past rows may be
+inputs too (``lags``). All of it is found on the rows that are learnt. Outputs are ordered by horizon and
+then by target: o = j k0 + i of horizon j and target i.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
 
+from rnnsim.data import linear
+from rnnsim.data.linear import LinearPath, Regression
 from rnnsim.data.missing import carried_forward
-from rnnsim.data.parts import LEARNT
+from rnnsim.data.parts import LEARNT, VALIDATION
 from rnnsim.data.scaling import Scaling, scaling_of, unscaled
 from rnnsim.data.series import Feature, Series
 from rnnsim.typing import Array, Bools, Integers
@@ -33,11 +37,14 @@ class Choices(NamedTuple):
         How many past rows are inputs too.
     at_end : bool
         Whether there is a target only at the end of each sequence.
+    has_path : bool
+        Whether there is a linear path, from which the network learns the rest.
     """
 
     horizons: tuple[int, ...]
     lags: int = 0
     at_end: bool = False
+    has_path: bool = False
 
 
 class Prepared(NamedTuple):
@@ -54,6 +61,8 @@ class Prepared(NamedTuple):
         1 where there is a target, else 0.
     starts : (rows,) bool array
         Where the state is reset.
+    settled : (rows,) bool array
+        Whether the linear path had all its lags: before, what it leaves is not typical, and not learnt.
     """
 
     inputs: Array
@@ -61,6 +70,7 @@ class Prepared(NamedTuple):
     targets: Array
     weights: Array
     starts: Bools
+    settled: Bools
 
 
 @dataclass(frozen=True)
@@ -81,6 +91,11 @@ class Preparation:
         Which of them have an indicator of missing values.
     rest : Scaling
         Of the k outputs: its mean is the base where there is no linear path.
+    path : LinearPath or None
+    changes : (m0,) array
+        The standard deviation of the change of each input from row to row, beside a path.
+    path_begins : bool
+        Whether what the path leaves counts from the beginning of each sequence, as all are short.
     """
 
     features: tuple[Feature, ...]
@@ -90,11 +105,14 @@ class Preparation:
     inputs_scaling: Scaling
     indicators: Bools
     rest: Scaling
+    path: LinearPath | None = None
+    changes: Array | None = None
+    path_begins: bool = False
 
     @property
     def n_in(self) -> int:
         """m."""
-        return (len(self.features) + int(self.indicators.sum())) * (1 + self.choices.lags)
+        return len(self.input_names)
 
     @property
     def n_out(self) -> int:
@@ -105,7 +123,11 @@ class Preparation:
     def input_names(self) -> tuple[str, ...]:
         """The names of the m inputs."""
         names = [str(one) for one in self.features]
-        names += [f"{name} missing" for name, has in zip(names, self.indicators) if has]
+        lacking = [f"{name} missing" for name, has in zip(names, self.indicators) if has]
+        if self.path is not None:
+            names = [f"change of {name}" for name in names]
+            names += [f"error of {self.output_names[o]}" for o in self._followed]
+        names += lacking
         lags = range(1 + self.choices.lags)
         return tuple(f"{name}(-{lag})" if lag else name for lag in lags for name in names)
 
@@ -117,27 +139,85 @@ class Preparation:
             return self.targets
         return tuple(f"{name}(+{h})" for h in horizons for name in self.targets)
 
+    @property
+    def own(self) -> tuple[int, ...]:
+        """Of each target: which input it is, -1 where it is none."""
+        if self.is_class:
+            return ()
+        names = [str(one) for one in self.features]
+        return tuple(names.index(name) if name in names else -1 for name in self.targets)
+
+    @property
+    def _followed(self) -> list[int]:
+        """The outputs whose last error is an input: those of targets that are inputs."""
+        k0 = len(self.targets)
+        return [o for o in range(self.n_out) if self.own[o % k0] >= 0]
+
     def prepared(self, series: Series) -> Prepared:
         """Prepare rows; targets that are not known yet have weight 0."""
-        truth = self.truth(series)
+        truth, base = self.truth(series), self.base(series)
         known = np.isfinite(truth)
-        targets = np.where(known, (truth - self.rest.mean) / self.rest.scale, 0.0)
+        targets = np.where(known, (truth - base) / self.rest.scale, 0.0)
         same = (known == known[:, :1]).all()
         return Prepared(
-            inputs=self.inputs(series),
-            base=self.rest.mean[None],
+            inputs=self._inputs(series, base),
+            base=base,
             targets=targets,
             weights=(known[:, :1] if same else known).astype(float),
             starts=series.starts,
+            settled=self._settled(series.starts),
         )
+
+    def _settled(self, starts: Bools) -> Bools:
+        if self.path is None or self.path_begins:
+            return np.ones(len(starts), np.bool_)
+        return np.arange(len(starts)) - linear.begin_of(starts) >= len(self.path.weights) - 1
+
+    def base(self, series: Series) -> Array:
+        """What is said without the network, in units: (rows, k), or (1, k) without a path."""
+        if self.path is None:
+            return self.rest.mean[None]
+        return linear.forecasts(self.path, self.known(series), series.starts)
+
+    def known(self, series: Series) -> Array:
+        """The inputs (rows, m0) in units, each missing one as it was last known."""
+        return carried_forward(series.x, series.starts, self.inputs_scaling.mean)
 
     def inputs(self, series: Series) -> Array:
         """The inputs (rows, m) of rows, which depend on earlier rows and not on later ones."""
-        x = carried_forward(series.x, series.starts, self.inputs_scaling.mean)
-        columns = [self.inputs_scaling.scaled(x)]
+        return self._inputs(series, self.base(series))
+
+    def _inputs(self, series: Series, base: Array) -> Array:
+        columns = [self.inputs_scaling.scaled(self.known(series))]
+        if self.path is not None:
+            columns = [self._changes(series), self._last_errors(series, base)]
         if self.indicators.any():
             columns.append(np.isnan(series.x[:, self.indicators]).astype(float))
         return lagged(np.concatenate(columns, axis=1), series.starts, self.choices.lags)
+
+    def _changes(self, series: Series) -> Array:
+        """The last change of each input, in standard deviations; 0 at the beginning of a sequence."""
+        assert self.changes is not None
+        x = self.known(series)
+        change = np.zeros_like(x)
+        change[1:] = np.diff(x, axis=0) / self.changes
+        change[series.starts] = 0.0
+        return change
+
+    def _last_errors(self, series: Series, base: Array) -> Array:
+        """What the path missed in the last forecasts whose target is known, scaled; else 0."""
+        errors = np.zeros((series.rows, len(self._followed)))
+        run, k0, settled = run_of(series.starts), len(self.targets), self._settled(series.starts)
+        for column, o in enumerate(self._followed):
+            h = self.choices.horizons[o // k0]
+            back = max(h, 1)  # with h = 0 the present target is not known yet
+            if back >= series.rows:
+                continue
+            truth = series.d[h : h + series.rows - back, o % k0]
+            error = (truth - base[:-back, o]) / self.rest.scale[o]
+            counts = np.isfinite(error) & (run[back:] == run[:-back]) & settled[:-back]
+            errors[back:, column][counts] = error[counts]
+        return errors
 
     def truth(self, series: Series) -> Array:
         """The targets (rows, k) in units, nan where there is none: missing, or beyond the end."""
@@ -151,7 +231,9 @@ class Preparation:
         return np.asarray(prepared.base + self.rest.scale * outputs)
 
 
-def preparation_of(series: Series, part: Integers, choices: Choices, source: str) -> Preparation:
+def preparation_of(
+    series: Series, part: Integers, choices: Choices, source: str
+) -> tuple[Preparation, Preparation]:
     """Find how rows are to be prepared, in those that are learnt.
 
     Parameters
@@ -162,6 +244,13 @@ def preparation_of(series: Series, part: Integers, choices: Choices, source: str
     choices : Choices
     source : str
         Where the data are from, for messages.
+
+    Returns
+    -------
+    Preparation
+        By which the network learns, and its validation is.
+    Preparation
+        By which it forecasts: the coefficients of the path are then of the rows for validation, too.
 
     Raises
     ------
@@ -175,7 +264,7 @@ def preparation_of(series: Series, part: Integers, choices: Choices, source: str
     k = len(targets) * len(choices.horizons)
     d = series.d[learnt]
     rest = unscaled(k) if classes else _repeated(scaling_of(d, targets, source), len(choices.horizons))
-    return Preparation(
+    plain = Preparation(
         features=series.features,
         targets=targets,
         is_class=bool(classes),
@@ -184,6 +273,48 @@ def preparation_of(series: Series, part: Integers, choices: Choices, source: str
         indicators=np.isnan(series.x[learnt]).any(axis=0),
         rest=rest,
     )
+    return _with_path(plain, series, part) if choices.has_path and not classes else (plain, plain)
+
+
+def _with_path(plain: Preparation, series: Series, part: Integers) -> tuple[Preparation, Preparation]:
+    """Beside a linear path that is fitted to what is learnt, and to it and validation."""
+    x, truth = plain.known(series), plain.truth(series)
+    regression = Regression(x, truth, series.starts, plain.choices.horizons, plain.own)
+    learnt, validation = (targets_in(plain, series.starts, part, one) for one in (LEARNT, VALIDATION))
+    ways = linear.chosen_ways(regression, learnt, validation)
+    path = linear.fitted(regression, learnt, ways)
+    rest = np.where(learnt, truth - linear.forecasts(path, x, series.starts), np.nan)
+    made = replace(plain, path=path)
+    settled = made._settled(series.starts)
+    if not np.isfinite(rest[settled]).any():
+        made, settled = replace(made, path_begins=True), np.ones(series.rows, np.bool_)
+    change = np.where(series.starts[1:, None], np.nan, np.diff(x, axis=0))
+    made = replace(
+        made,
+        changes=_deviation(change[part[1:] == LEARNT], np.abs(x).max(axis=0)),
+        rest=Scaling(
+            np.zeros(plain.n_out),
+            _deviation(rest[settled], plain.rest.scale),
+            plain.rest.constant,
+        ),
+    )
+    return made, replace(made, path=linear.fitted(regression, learnt | validation, ways))
+
+
+def _deviation(values: Array, size: Array) -> Array:
+    """The standard deviation of columns whose missing values are nan; 1 where it is rounding error."""
+    known = np.isfinite(values)
+    count = np.maximum(known.sum(axis=0), 1)
+    mean = np.where(known, values, 0).sum(axis=0) / count
+    deviation = np.sqrt(np.where(known, np.square(values - mean), 0).sum(axis=0) / count)
+    return np.where(deviation > 1e-12 * size, deviation, 1.0)
+
+
+def targets_in(preparation: Preparation, starts: Bools, part: Integers, wanted: int) -> Bools:
+    """Whether the targets (rows, k) of rows are in a part."""
+    inside = (part == wanted).astype(float)[:, None]
+    of_horizon = [ahead_of(inside, starts, h) for h in preparation.choices.horizons]
+    return np.repeat(np.hstack(of_horizon) == 1, len(preparation.targets), axis=1)
 
 
 def _repeated(scaling: Scaling, times: int) -> Scaling:

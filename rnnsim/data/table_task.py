@@ -37,6 +37,10 @@ from rnnsim.options import Positive
 from rnnsim.task import Suggestion, Task
 from rnnsim.typing import Array, Bools, Kernel
 
+# Settings that did well on many series (benchmarks/README.md).
+WINDOW, PASSES, PATIENCE = 50, 200, 30
+MOST_STEPS = 2_000_000  # but at least one pass
+LARGE = 50_000  # rows, from which on validation data are looked at more often than once a pass
 ABSENT = (0, 0)  # the stamp of a file that is not there
 CROSS_ENTROPIES = ("softmax-cross-entropy", "logistic-cross-entropy")
 
@@ -87,6 +91,9 @@ class TableTask(Task, frozen=True, dict=True):
         about("rows from an input to its target, one or several: 1,5,20 (default: 1; 0 for classes)"),
     ] = None
     lags: Annotated[int, msgspec.Meta(ge=0, le=10_000, description="past rows that are inputs too")] = 0
+    linear: Annotated[
+        bool, about("whether a linear autoregression stands beside the network, which learns its rest")
+    ] = True
     target_at: Annotated[
         Literal["each", "end"], about("a target at each row, or only at the end of each sequence")
     ] = "each"
@@ -205,7 +212,7 @@ class TableTask(Task, frozen=True, dict=True):
         horizons = self._horizons(roles.classes)
         if roles.classes and len(horizons) > 1:
             raise RnnsimError("classes are told at one horizon; give one number of rows by ahead=")
-        return Choices(horizons, self.lags, self.target_at == "end")
+        return Choices(horizons, self.lags, self.target_at == "end", self.linear and not roles.classes)
 
     def _horizons(self, classes: bool) -> tuple[int, ...]:
         asked = self.ahead
@@ -275,8 +282,15 @@ class TableTask(Task, frozen=True, dict=True):
             )
 
     def suggestion(self, rule: str) -> Suggestion:
+        learnt, validation, _ = self.found.rows
         loss = {"loss": "softmax-cross-entropy"} if self.found.preparation.is_class else {}
-        return Suggestion(network=loss, hidden=32, learning_rate=0.003, steps=50_000)
+        return Suggestion(
+            network=loss, init={"readout_scale": 0.0}, hidden=16, learning_rate=0.003, window=WINDOW,
+            clip=float(WINDOW), steps=min(PASSES * learnt, max(learnt, MOST_STEPS)),
+            keep="best" if validation else "last",
+            keep_every=min(learnt, max(validation, LARGE)) if validation else None,
+            patience=PATIENCE if validation else 0,
+        )  # fmt: skip
 
     def held_out_shape(self) -> tuple[int, int]:
         return self.found.rows[TEST], 1
@@ -298,7 +312,7 @@ class TableTask(Task, frozen=True, dict=True):
     # --- forecasts ---
 
     def model(self) -> tuple[Roles, Preparation]:
-        return self.found.roles, self.found.preparation
+        return self.found.roles, self.found.final
 
     def new_rows(self, data: Any) -> ForecastRows:
         columns = data if isinstance(data, Columns) else read(data, self._reading)
@@ -309,13 +323,18 @@ class TableTask(Task, frozen=True, dict=True):
     def rows_of_part(self, part: int) -> ForecastRows:
         made = self.arranged
         roles, preparation = self.model()
-        return rows_of_part(made.series, preparation, roles, made.prepared, made.pairs[part])
+        if part != TEST:
+            preparation = self.found.preparation
+        return rows_of_part(made.series, preparation, roles, made.pairs[part])
 
     def references(self, rows: ForecastRows) -> Mapping[str, Array]:
         now = rows.series.d[rows.index]
         if self.found.preparation.is_class:
             return {}
-        return {"persistence": np.repeat(now[:, None], len(rows.horizons), axis=1)}
+        found = {"persistence": np.repeat(now[:, None], len(rows.horizons), axis=1)}
+        if rows.preparation.path is not None:
+            found["linear path"] = rows.base.reshape(found["persistence"].shape)
+        return found
 
     def told(self) -> str:
         return self.arranged.told

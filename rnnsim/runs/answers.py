@@ -7,6 +7,7 @@ from typing import Any
 
 from rnnsim import checks
 from rnnsim.data import intervals
+from rnnsim.data.calibration import Calibration
 from rnnsim.data.forecasting import Forecasting
 from rnnsim.errors import RnnsimError, reports_memory
 from rnnsim.runs import figures
@@ -27,7 +28,7 @@ class Answers:
     steps: int
     metrics: dict[str, Array]
     best: Best | None
-    half_widths: Array | None
+    calibration: Calibration | None
 
     @reports_memory
     def predict(
@@ -114,7 +115,7 @@ class Answers:
             params = self.params if self.best is None else self.best.params
         else:
             params = self.experiment.network.views(self.experiment.network.pack(params))
-        return Forecaster(self.experiment, params, self.half_widths)
+        return Forecaster(self.experiment, params, self.calibration)
 
     # --- drawn ---
 

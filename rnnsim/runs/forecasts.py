@@ -9,6 +9,7 @@ import numpy as np
 
 from rnnsim import checks
 from rnnsim.data import intervals
+from rnnsim.data.calibration import Calibration
 from rnnsim.data.forecast import Forecast
 from rnnsim.data.forecasting import Forecasting, ForecastRows
 from rnnsim.data.parts import TEST, VALIDATION
@@ -32,8 +33,8 @@ class Forecaster:
     ----------
     experiment : Experiment
     params : NamedTuple of arrays
-    half_widths : (999, H, k0) array or None
-        Of intervals, at each level (:mod:`rnnsim.data.intervals`).
+    calibration : Calibration or None
+        What the validation part said of the network.
 
     Raises
     ------
@@ -41,8 +42,8 @@ class Forecaster:
         If the run is of another task.
     """
 
-    def __init__(self, experiment: Experiment, params: Params, half_widths: Array | None) -> None:
-        self.experiment, self.params, self.half_widths = experiment, params, half_widths
+    def __init__(self, experiment: Experiment, params: Params, calibration: Calibration | None) -> None:
+        self.experiment, self.params, self.calibration = experiment, params, calibration
         task = experiment.task
         if not isinstance(task, Forecasting):
             raise RnnsimError(f"this run is of the task {task.name}; only runs on data of your own (a "
@@ -98,21 +99,19 @@ class Forecaster:
         return draw(self.report(data), title, path)
 
     def _forecast(self, rows: ForecastRows, level: float) -> Forecast:
-        return rows.forecast(self._outputs(rows), self.half_widths, level)
+        return rows.forecast(self._outputs(rows), self.calibration, level)
 
     def _outputs(self, rows: ForecastRows) -> Array:
         return outputs_of(self.experiment.network, self.params, rows.inputs, rows.resets)
 
-    def validated(self) -> Array | None:
-        """The half widths of intervals by the errors on the validation part; None of classes."""
+    def validated(self) -> Calibration | None:
+        """What the validation part says of the network; None of classes."""
         rows = self.task.rows_of_part(VALIDATION)
-        if rows.preparation.is_class or not rows.counted.any():
-            return None
-        return intervals.half_widths(rows.errors(self._outputs(rows)))
+        return rows.calibration(self._outputs(rows))
 
 
-def half_widths_of(experiment: Experiment, params: Params, best: Best | None) -> Array | None:
-    """The half widths of intervals of a run that has ended; None if it forecasts no numbers."""
+def calibration_of_run(experiment: Experiment, params: Params, best: Best | None) -> Calibration | None:
+    """What the validation part says of a run that has ended; None if it forecasts no numbers."""
     if not isinstance(experiment.task, Forecasting):
         return None
     return Forecaster(experiment, params if best is None else best.params, None).validated()

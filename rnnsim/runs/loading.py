@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from rnnsim import checks, folders
+from rnnsim.data.calibration import Calibration
 from rnnsim.network import Network
 from rnnsim.rule import Rule
 from rnnsim.runs import run_folder
@@ -95,8 +96,12 @@ def _run_of(contents: Contents, given: Mapping[str, Any], path: Path) -> Run:
         provenance=file.provenance or Provenance(),
         recorded=recorded,
         folder=path,
-        half_widths=arrays.get(run_folder.HALF_WIDTHS),
+        calibration=_calibration(contents.of(run_folder.CALIBRATION)),
     )
+
+
+def _calibration(arrays: Mapping[str, Array]) -> Calibration | None:
+    return Calibration(**arrays) if arrays else None
 
 
 def _monitored(contents: Contents) -> dict[str, Array]:

@@ -44,7 +44,7 @@ class OnLine:
     def __init__(self, run: Run, source: str, level: float = intervals.LEVEL) -> None:
         forecaster: Forecaster = run._forecaster()
         self.run, self.source, self._level = run, source, intervals.level_of(level)
-        self._task, self._half_widths = forecaster.task, forecaster.half_widths
+        self._task, self._calibration = forecaster.task, forecaster.calibration
         self.roles, self.preparation = self._task.model()
         self._furthest = max(self.preparation.choices.horizons)
         self.learner: Learner = run.learner(
@@ -81,7 +81,7 @@ class OnLine:
         if not self._furthest:
             self._learn(inputs, reset, rows, len(rows.index) - 1)
         self._before = inputs, reset
-        return _last(rows).forecast(outputs, self._half_widths, self._level)
+        return _last(rows).forecast(outputs, self._calibration, self._level)
 
     def _learn(self, inputs: Array, reset: Array, rows: ForecastRows, row: int) -> None:
         """Let the network go on by these inputs, and learn the targets of a row, if there is one."""

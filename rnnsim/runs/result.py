@@ -12,11 +12,12 @@ from typing import Any
 import msgspec
 
 from rnnsim import checks, folders
+from rnnsim.data.calibration import Calibration
 from rnnsim.errors import RnnsimError, reports_memory
 from rnnsim.runs import provenance, reports, run_file, run_folder
 from rnnsim.runs.answers import Answers
 from rnnsim.runs.carrying_out import Around, carry_out
-from rnnsim.runs.forecasts import half_widths_of
+from rnnsim.runs.forecasts import calibration_of_run
 from rnnsim.runs.keeping import kept_alone
 from rnnsim.runs.provenance import Provenance
 from rnnsim.runs.run_folder import with_prefix
@@ -72,8 +73,9 @@ class Run(Answers):
         Its monitors.
     folder : Path or None
         Where it was saved or loaded from last.
-    half_widths : (999, H, k0) array or None
-        Of a run on the user's own numbers: half the width of a forecast's interval, at each level.
+    calibration : Calibration or None
+        Of a run on the user's own numbers: what the validation part said of the network, by which its
+        forecasts have intervals.
     """
 
     experiment: Experiment
@@ -89,7 +91,7 @@ class Run(Answers):
     provenance: Provenance = field(default_factory=Provenance, repr=False)
     recorded: Recorded | None = field(default=None, repr=False)
     folder: Path | None = None
-    half_widths: Array | None = field(default=None, repr=False)
+    calibration: Calibration | None = field(default=None, repr=False)
 
     @property
     def loss(self) -> float:
@@ -294,7 +296,7 @@ def result_of(trainer: TaskTraining, outcome: str = "stopped", made: Provenance 
         checkpoint=checkpoint,
         provenance=made or Provenance(),
         recorded=trainer.monitors.recorded if trainer.monitors else None,
-        half_widths=half_widths_of(experiment, params, trainer.best) if ended else None,
+        calibration=calibration_of_run(experiment, params, trainer.best) if ended else None,
     )
 
 
@@ -307,8 +309,8 @@ def contents_of(run: Run) -> run_folder.Contents:
     file.provenance = msgspec.structs.replace(run.provenance, saved=provenance.now())
     if run.best is not None:
         arrays |= with_prefix("best", run.best.params._asdict())
-    if run.half_widths is not None:
-        arrays[run_folder.HALF_WIDTHS] = run.half_widths
+    if run.calibration is not None:
+        arrays |= with_prefix(run_folder.CALIBRATION, run.calibration._asdict())
     if run.recorded is not None:
         file.settings.monitor = {
             name: what if isinstance(what, str) else OWN for name, what in run.recorded.given.items()

@@ -23,7 +23,7 @@ from rnnsim.runs.run_file import RunFile, parsed
 from rnnsim.typing import Array
 
 FILE, METRICS = "run.toml", "metrics.csv"
-HALF_WIDTHS = "half_widths"  # the array of intervals of forecasts
+CALIBRATION = "calibration"  # how the names of arrays begin by which forecasts have intervals
 OLD_ARRAYS = "params.safetensors"  # before runs could be continued
 
 

@@ -1,4 +1,4 @@
-"""Reports of forecasts: each figure by its measure, the same rows for all, who is best, and the forms."""
+"""Reports of forecasts: each figure by its measure, the same rows for all, who is best, forms."""
 
 from __future__ import annotations
 
@@ -186,8 +186,8 @@ def test_a_report_is_written_in_each_form(tmp_path: Path) -> None:
         assert path.read_text().endswith("\n")
     with pytest.raises(UnknownName, match="no form of a report is called 'txt'"):
         report.save(tmp_path / "other", "txt")
-    with pytest.raises(RnnsimError, match="cannot write the report into .*: there is no folder"):
+    with pytest.raises(RnnsimError, match=r"cannot write the report into .*: there is no folder"):
         report.save(tmp_path / "none" / "report")
-    with pytest.raises(RnnsimError, match="cannot write the report into .*: it is a folder"):
+    with pytest.raises(RnnsimError, match=r"cannot write the report into .*: it is a folder"):
         report.save(tmp_path)
     assert [file.name for file in tmp_path.iterdir()] == ["report"]

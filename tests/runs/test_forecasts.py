@@ -1,4 +1,4 @@
-"""Runs on the user's own data: they forecast other rows, say how good that is, and learn on, row by row."""
+"""Runs on the user's own data: they forecast other rows, say how good that is, and learn on."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ def test_intervals_are_by_the_errors_on_the_validation_part() -> None:
     assert found.level == 0.8
     np.testing.assert_allclose(found.high - found.values, np.broadcast_to(half, found.values.shape))
     np.testing.assert_allclose(found.values - found.low, np.broadcast_to(half, found.values.shape))
-    assert run_of(ahead=(0,), is_class=True).half_widths is None
+    assert run_of(ahead=(0,), is_class=True).calibration is None
 
 
 def test_without_data_the_test_part_is_scored() -> None:
