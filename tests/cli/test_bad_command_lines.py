@@ -151,7 +151,8 @@ TABLE: dict[str, tuple[dict[str, str], dict[str, list[str]]]] = {
 # By what a message names a parameter, besides its name and its option.
 ALIASES = {
     "settings": ("setting",), "options": ("-o ", "option"), "rules": ("rule", "option"),
-    "tasks": ("task",), "task": ("standard input",), "name": ("rule", "task"), "plot": ("draw", "figure"),
+    "tasks": ("task",), "task": ("standard input",), "name": ("rule", "task"),
+    "plot": ("draw", "figure"),
     "plot_behaviour": ("draw", "figure"), "reference": ("rule",),
     "compare": ("git",), "save": ("run", "comparison"), "monitor_every": ("--monitor",),
     "folder": ("saved run", "folder of a run"), "file": ("FILE",), "what": ("figure",),
