@@ -117,6 +117,8 @@ def corrected_by(error: Any) -> None:
     LEARNER.correct(error=error)
 
 
+# arrays are data of one's own, which may stand for a task
+TASK = [value for value in NAME if not isinstance(value, np.ndarray)]
 WITH_RESPECT_TO = [
     *without(NAME, "xyzzy"), None, "inputs", ("params", "xyzzy"), (None,), ("inputs", 3), [["inputs"]],
     {"inputs"}, ("input",),
@@ -340,7 +342,7 @@ TABLE: dict[Callable[..., Any], tuple[dict[str, Any], dict[str, list[Any]]]] = {
         {
             "folder": [*PATH, None, "no such folder"],
             "rule": [*NAME, BPTT, DelayedXor()],
-            "task": [*NAME, DelayedXor, BPTT()],
+            "task": [*TASK, DelayedXor, BPTT()],
             "network": [*NETWORK, rnnsim.RecurrentNetwork, rnnsim.RecurrentNetwork(5, 2, 1)],
             "optimizer": [*NAME, OPTIMIZERS["adam"], BPTT()],
             "criterion": NAME,
@@ -351,7 +353,7 @@ TABLE: dict[Callable[..., Any], tuple[dict[str, Any], dict[str, list[Any]]]] = {
         {**SMALL, "monitor": "state", "callback": print_nothing},
         {
             "rule": [*NAME, None, BPTT, DelayedXor(), "delayed-xor", BPTT(checkpoint=3)],
-            "task": [*NAME, None, DelayedXor, BPTT(), "bptt", "steady-state-xor", "table",
+            "task": [*TASK, None, DelayedXor, BPTT(), "bptt", "steady-state-xor", "table",
                      DelayedXor(d=0), DelayedXor(d="2")],
             "network": [*NETWORK, rnnsim.RecurrentNetwork, rnnsim.RecurrentNetwork(5, 2, 1)],
             "settings": NAME,
@@ -393,7 +395,7 @@ TABLE: dict[Callable[..., Any], tuple[dict[str, Any], dict[str, list[Any]]]] = {
         {
             "rules": [*NAME, None, ["rtrl"], ["rtrl", "xyzzy"], ["rtrl", 3], ["rtrl", BPTT],
                       ["rtrl:h=3", "bptt"], ["bptt", "truncated-bptt:h=x"], ["bptt", "bptt:"]],
-            "task": [*NAME, None, "table"],
+            "task": [*TASK, None, "table"],
             "seeds": [*WHOLE, None, 0],
             "progress": [*TRUTH, None],
         },
@@ -404,7 +406,7 @@ TABLE: dict[Callable[..., Any], tuple[dict[str, Any], dict[str, list[Any]]]] = {
         {**SMALL, "seeds": 1},
         {
             "rule": [*NAME, None],
-            "task": [*NAME, None],
+            "task": [*TASK, None],
             "seeds": [*WHOLE, None, 0],
             "control": [*TRUTH, None],
             "jobs": [*WHOLE, None, 0],
@@ -519,7 +521,10 @@ def odd_for(hint: Any) -> list[Any]:
         return []  # whoever takes it looks at it
     if get_origin(hint) is Literal:
         return [*ANYTHING, "xyzzy", "", 1.5, "\ud800"]
-    return OF_TYPE[next(kind for kind in (get_args(hint) or [hint]) if kind is not type(None))]
+    kinds = [kind for kind in (get_args(hint) or [hint]) if kind is not type(None)]
+    others = {get_origin(kind) or kind for kind in kinds[1:]}
+    taken = tuple(others | ({list, int, float} & ({list} if tuple in others else others)))
+    return [value for value in OF_TYPE[kinds[0]] if not isinstance(value, taken)]
 
 
 def owners() -> dict[str, type[Options]]:

@@ -151,7 +151,8 @@ TABLE: dict[str, tuple[dict[str, str], dict[str, list[str]]]] = {
 # By what a message names a parameter, besides its name and its option.
 ALIASES = {
     "settings": ("setting",), "options": ("-o ", "option"), "rules": ("rule", "option"),
-    "tasks": ("task",), "name": ("rule", "task"), "plot": ("draw", "figure"),
+    "tasks": ("task",), "task": ("standard input",), "name": ("rule", "task"),
+    "plot": ("draw", "figure"),
     "plot_behaviour": ("draw", "figure"), "reference": ("rule",),
     "compare": ("git",), "save": ("run", "comparison"), "monitor_every": ("--monitor",),
     "folder": ("saved run", "folder of a run"), "file": ("FILE",), "what": ("figure",),
@@ -285,7 +286,9 @@ def odd_pairs(thing: Any) -> Iterator[str]:
         if option not in thing.defaults():
             continue
         kinds = get_args(hint) or (hint,)
-        if get_origin(hint) is Literal or {bool, int, float} & {*kinds}:
+        if str in kinds and hint is not str:
+            values = []  # any text may be right
+        elif get_origin(hint) is Literal or {bool, int, float} & {*kinds}:
             values = ["xyzzy", "", "\ud800", "1e400", "nan", *(["9" * 30] if float not in kinds else [])]
         else:
             values = ["xyzzy", "\ud800", "two\nlines"] if hint is not str else []
