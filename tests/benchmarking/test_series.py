@@ -56,7 +56,7 @@ def test_series_are_as_many_rows_as_said() -> None:
     pytest.importorskip("vega_datasets")
     found = dict(series.nine())
     assert len(found) == 9
-    sizes = {name: (len(columns), len([*columns.values()][0])) for name, columns in found.items()}
+    sizes = {name: (len(columns), len(next(iter(columns.values())))) for name, columns in found.items()}
     assert sizes == {
         "sunspots": (1, 309), "elnino": (12, 61), "co2": (1, 2284), "nile": (1, 100),
         "macrodata": (12, 203), "Seattle weather": (4, 1461), "Seattle temperatures": (1, 8759),
