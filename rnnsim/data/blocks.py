@@ -13,6 +13,7 @@ from typing import BinaryIO, NamedTuple
 
 import numpy as np
 
+from rnnsim.data.cells import SPREADSHEET_ERRORS
 from rnnsim.errors import RnnsimError, shown
 from rnnsim.typing import Array
 
@@ -62,7 +63,7 @@ def encoding_of(source: TextSource, given: str) -> str:
                 f"no encoding is called {shown(given)}; utf-8 and latin-1 are two"
             ) from None
     with source.open() as file:
-        start = _unpacked(file).read(SAMPLE)
+        start = _piece(source, _unpacked(file), SAMPLE)
     for mark, encoding in MARKS:
         if start.startswith(mark):
             return encoding
@@ -72,6 +73,13 @@ def encoding_of(source: TextSource, given: str) -> str:
             return "utf-16-be" if counts[0] > counts[1] else "utf-16-le"
         raise RnnsimError(f"{source.name} is not a text file, nor of a format that its name tells")
     return "utf-8"
+
+
+def _piece(source: TextSource, file: BinaryIO, size: int) -> bytes:
+    try:
+        return file.read(size)
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise RnnsimError(f"{source.name} is broken: {error}") from None
 
 
 def _unpacked(file: BinaryIO) -> BinaryIO:
@@ -97,10 +105,7 @@ def decoded(
     with source.open() as file:
         unpacked = _unpacked(file)
         while True:
-            try:
-                piece = unpacked.read(size or BLOCK)
-            except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-                raise RnnsimError(f"{source.name} is broken: {error}") from None
+            piece = _piece(source, unpacked, size or BLOCK)
             if encoding != "utf-8" or not piece.isascii():
                 text = decoder.decode(piece, final=not piece)
                 piece, ended = text.encode(), not piece
@@ -127,7 +132,7 @@ def decoded(
 def _cut(block: bytes) -> int:
     """Where the last whole line ends, a line end inside quotes being none."""
     last = cut = block.rfind(b"\n") + 1
-    if block.count(b'"', 0, cut) % 2:
+    if b'"' in block and block.count(b'"', 0, cut) % 2:
         for _ in range(MOST_IN_QUOTES):
             cut = block.rfind(b"\n", 0, cut - 1) + 1
             if not cut or block.count(b'"', 0, cut) % 2 == 0:
@@ -135,6 +140,11 @@ def _cut(block: bytes) -> int:
         else:
             return last  # a quote that is a sign for inches, say
     return cut
+
+
+def count(block: bytes, mark: bytes) -> int:
+    """How often a byte occurs, for one that occurs often: ``bytes.count`` looks for each by itself."""
+    return int(np.count_nonzero(np.frombuffer(block, np.uint8) == ord(mark)))
 
 
 class Lines(NamedTuple):
@@ -158,18 +168,24 @@ class Lines(NamedTuple):
         return self.first + i if self.numbers is None else int(self.numbers[i])
 
 
+def is_comment(line: str, comment: str) -> bool:
+    """Whether a line is a comment, and does not begin with one of the errors of a spreadsheet."""
+    begins = bool(comment) and line.startswith(comment)
+    return begins and not line.casefold().startswith(SPREADSHEET_ERRORS)
+
+
 def lines_of(block: bytes, first: int, comment: bytes, spaces: bool) -> Lines:
     """Take out blank lines and comments, and make all spaces between columns one."""
     if spaces:
         block = re.sub(rb"(?m)^ | $", b"", re.sub(rb"[ \t]+", b" ", block))
-    blank = block.startswith(b"\n") or b"\n\n" in block or re.search(rb"(?m)^[ \t]+$", block) is not None
+    blank = block[:1].isspace() or b"\n\n" in block or re.search(rb"\n[ \t]+\n", block) is not None
     commented = comment and (block.startswith(comment) or b"\n" + comment in block)
     if not blank and not commented:
         return Lines(block, first, None)
     kept = [
         (first + i, line)
         for i, line in enumerate(block.split(b"\n"))
-        if line.strip() and not (comment and line.startswith(comment))
+        if line.strip() and not is_comment(line.decode(), comment.decode())
     ]
     numbers = np.array([number for number, _ in kept], np.int64)
     return Lines(b"".join(line + b"\n" for _, line in kept), first, numbers)

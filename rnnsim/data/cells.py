@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -12,7 +13,10 @@ import polars as pl
 from rnnsim.typing import Array
 
 # Beside text the first are missing, beside numbers and times all of these.
-NOT_THERE = frozenset({"", "na", "n/a", "n.a.", "#n/a", "#na", "<na>", "nan", "-nan", "null", "nat"})
+SPREADSHEET_ERRORS = ("#n/a", "#ref!", "#div/0!", "#value!", "#num!", "#name?", "#null!")
+NOT_THERE = frozenset({"", "na", "n/a", "n.a.", "#na", "<na>", "nan", "-nan", "null", "nat"}).union(
+    SPREADSHEET_ERRORS
+)
 MISSING = NOT_THERE | {
     "none",
     "nil",
@@ -30,7 +34,7 @@ MISSING = NOT_THERE | {
 }
 BOOLEANS = (("false", "true"), ("no", "yes"), ("f", "t"), ("n", "y"), ("off", "on"))
 INFINITE = {"∞": np.inf, "+∞": np.inf, "-∞": -np.inf, "inf.": np.inf, "-inf.": -np.inf}
-SPACES = "  \u202f"  # no-break, thin, narrow no-break
+SPACES = "\u00a0\u2009\u202f"  # no-break, thin, narrow no-break
 
 _PLAIN = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?")
 _SPECIAL = re.compile(r"[+-]?(?:inf|infinity)", re.I)
@@ -73,6 +77,11 @@ def is_number(cell: str) -> bool:
     """Whether a cell is a plain number."""
     text = cell.strip()
     return bool(_PLAIN.fullmatch(text) or _SPECIAL.fullmatch(text))
+
+
+def is_number_somehow(cell: str) -> bool:
+    """Whether a cell is a number in one of the styles."""
+    return any(_pattern(style).fullmatch(cell.strip().strip(SPACES)) for style in _STYLES)
 
 
 def is_missing(cell: str) -> bool:
@@ -203,6 +212,7 @@ _STYLES = [
 ]  # fmt: skip
 
 
+@lru_cache
 def _pattern(style: Style) -> re.Pattern[str]:
     mark, decimal = re.escape(style.thousands), re.escape(style.decimal)
     if style.thousands == " ":

@@ -39,6 +39,8 @@ class Column(NamedTuple):
     trouble : str
         Why it cannot be used, as a whole message: text among numbers, a sign of percent. It is for
         whoever is to use the column; the others of the table can be read all the same.
+    note : str
+        What was decided of it that could be otherwise: the order of day and month.
     """
 
     name: str
@@ -49,6 +51,7 @@ class Column(NamedTuple):
     unit: str = ""
     form: str = ""
     trouble: str = ""
+    note: str = ""
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,7 @@ from rnnsim.data.blocks import (
     Lines,
     Progress,
     TextSource,
+    count,
     decoded,
     encoding_of,
     lines_of,
@@ -77,16 +78,15 @@ class _TextFile:
         self.dialect = self._dialect()
         self.style = self.dialect.style
         self.starts: list[Row] = []
+        self.odd: dict[int, list[str]] = {}  # what was no number in any pass
 
     def _dialect(self) -> Dialect:
         start = b""
-        whole = True
         for block in decoded(self.source, self.encoding, size=SAMPLE):
-            if start:
-                whole = False
+            start += block
+            if len(start) >= SAMPLE:
                 break
-            start = block
-        return dialect_of(self.source.name, start.decode().removesuffix("\n"), self.options, whole)
+        return dialect_of(self.source.name, start.decode().removesuffix("\n"), self.options)
 
     def place(self, row: int) -> str:
         """Tell where a row is."""
@@ -123,8 +123,9 @@ class _TextFile:
         odd = {i: column.odd for i, column in found.items() if column.odd}
         if not odd:
             return self.style
+        self.odd |= odd
         sample = list(zip(*self.dialect.sample))
-        columns = [[*cells, *odd.get(i, ())] for i, cells in enumerate(sample)]
+        columns = [[*cells, *self.odd.get(i, ())] for i, cells in enumerate(sample)]
         return style_in(self.source.name, columns, self.options)
 
     def _gather(self, wanted: dict[int, _Gathered]) -> dict[int, _Gathered]:
@@ -133,19 +134,16 @@ class _TextFile:
         self.starts = [Row(0, Lines(b"", dialect.begin + 1, None))]
         frame = None
         for block in decoded(self.source, self.encoding, self.progress):
-            count = block.count(b"\n")
-            if line + count <= dialect.begin:
-                line += count
-                continue
             if line <= dialect.begin:
-                block = block.split(b"\n", dialect.begin + 1 - line)[-1]
-                line = dialect.begin + 1
-            lines = lines_of(block, line, dialect.comment.encode(), dialect.separator == SPACE)
-            line += block.count(b"\n")
-            if not lines.block:
+                ends = count(block, b"\n")
+                passed = min(ends, dialect.begin + 1 - line)
+                line += passed
+                block = block.split(b"\n", passed)[-1]
+            if not block:
                 continue
             floats = {i for i, column in wanted.items() if column.fast and self.style == Style()}
-            frame, lines = frame_of(self.source.name, lines, dialect, floats)
+            frame, lines = frame_of(self.source.name, Lines(block, line, None), dialect, floats)
+            line += frame.height if lines.block is block and b'"' not in block else count(block, b"\n")
             self.starts.append(Row(row, lines._replace(block=b"")))
             for i, column in wanted.items():
                 column.add(frame[:, i], self.style, self.options.sentinels)
@@ -165,32 +163,46 @@ def frame_of(
 ) -> tuple[pl.DataFrame, Lines]:
     """Split a block into cells; columns of floats are read as such at once, if all their cells are.
 
+    Returns
+    -------
+    frame : of a column of text, or of floats, for each name
+    lines : Lines
+        Those that hold its rows.
+
     Raises
     ------
     RnnsimError
         If a line has not as many cells as there are columns.
     """
-    width = len(dialect.names)
+    comment, spaces = dialect.comment.encode(), dialect.separator == SPACE
+    tidy = len(dialect.names) > 1 and not spaces and not (comment and comment in lines.block)
+    # blank lines are noticed in what comes out, which is faster than to look for them
+    frame = _frame(lines.block, dialect, floats) if tidy else None
+    if frame is None:
+        lines = lines_of(lines.block, lines.first, comment, spaces)
+        frame = _frame(lines.block, dialect, ()) if lines.numbers is not None or not tidy else None
+    return (frame, lines) if frame is not None else _plain_frame(file, lines, dialect)
+
+
+def _frame(block: bytes, dialect: Dialect, floats: Collection[int]) -> pl.DataFrame | None:
+    """Let polars split a block; None if it cannot, or if a line has not as many cells as it must."""
+    width, quoted = len(dialect.names), b'"' in block
+    if quoted and (dialect.separator == SPACE or re.search(rb'[^"\n] +"', block)):
+        return None
     schema: dict[str, Any] = {f"{i}": pl.Float64 if i in floats else pl.String for i in range(width)}
-    block, quoted = lines.block, b'"' in lines.block
-    if not (quoted and (dialect.separator == SPACE or re.search(rb'[^"\n] +"', block))):
-        try:
-            frame = pl.read_csv(
-                block, has_header=False, schema=schema, separator=dialect.separator,
-                quote_char='"' if quoted else None,
-            )  # fmt: skip
-        except pl.exceptions.PolarsError:
-            if floats:
-                return frame_of(file, lines, dialect, ())
-        else:
-            # a line that is too short is not noticed, but as separators that are not there
-            if quoted:
-                full = frame.height == block.count(b"\n") and not frame[:, -1].null_count()
-            else:
-                full = block.count(dialect.separator.encode()) == frame.height * (width - 1)
-            if full:
-                return frame, lines
-    return _plain_frame(file, lines, dialect)
+    try:
+        frame = pl.read_csv(
+            block, has_header=False, schema=schema, separator=dialect.separator,
+            quote_char='"' if quoted else None,
+        )  # fmt: skip
+    except pl.exceptions.PolarsError:
+        return _frame(block, dialect, ()) if floats else None
+    # of a line that is too short nothing is said, but separators are missing
+    if quoted:
+        full = frame.height == count(block, b"\n") and not frame[:, -1].null_count()
+    else:
+        full = count(block, dialect.separator.encode()) == frame.height * (width - 1)
+    return frame if full else None
 
 
 def _plain_frame(file: str, lines: Lines, dialect: Dialect) -> tuple[pl.DataFrame, Lines]:
@@ -223,7 +235,7 @@ class _Gathered:
     text : bool or None
         Whether it is kept as text; None before anything was there.
     odd : list of str
-        What is no number among numbers.
+        What is no number among numbers, or where text was first.
     wants_text : bool
         Whether the column must be read again, as text, to judge it.
     fast : bool
@@ -262,6 +274,7 @@ class _Gathered:
         zeros = whole and cells.str.contains(LEADING_ZEROS).any()
         if self.text is None and (len(parsed.texts) > len(finite) or zeros):
             self.text, self.wants_text = True, bool(self._values)
+            self.odd = parsed.texts[:MOST_ODD]
             self._cells.append(cells)
             return
         self.text = False if len(finite) else self.text

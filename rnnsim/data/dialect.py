@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import polars as pl
 
+from rnnsim.data.blocks import is_comment
 from rnnsim.data.cells import Style, Unsure, is_missing, is_number, style_of
 from rnnsim.data.columns import Reading
 from rnnsim.data.times import read_times
@@ -21,7 +22,14 @@ WORDS = {separator: word for word, separator in SEPARATORS.items()}
 SPACE = " "  # any number of spaces and tabs
 NOTHING = "\x1f"  # between the columns of a file that has only one
 COMMENTS = ("#", "%", "//", "!")
-ROWS = 1000  # rows that are looked at
+ROWS = 200  # rows that are looked at
+UNITS = frozenset([
+    "s", "sec", "ms", "min", "h", "hr", "hours", "d", "days", "m", "km", "cm", "mm", "nm", "in",
+    "ft", "mi", "kg", "g", "mg", "t", "lb", "k", "c", "f", "degc", "degf", "pa", "hpa", "kpa",
+    "mpa", "bar", "mbar", "psi", "v", "mv", "kv", "a", "ma", "w", "kw", "mw", "gw", "wh", "kwh",
+    "mwh", "j", "kj", "hz", "khz", "mhz", "l", "ml", "mol", "rpm", "n", "kn", "db", "ppm", "usd",
+    "eur", "gbp",
+])  # fmt: skip
 UNTIL_YEAR, FROM_YEAR = 2200, 1500
 
 
@@ -63,7 +71,7 @@ class Dialect(NamedTuple):
     sample: list[list[str]]
 
 
-def dialect_of(file: str, text: str, options: Reading, whole: bool = True) -> Dialect:
+def dialect_of(file: str, text: str, options: Reading) -> Dialect:
     """Tell how a file is written by its first lines.
 
     Parameters
@@ -71,9 +79,7 @@ def dialect_of(file: str, text: str, options: Reading, whole: bool = True) -> Di
     file : str
         Its name, for messages.
     text : str
-        Its beginning, with ``\\n`` between lines.
-    whole : bool
-        Whether that is all of it; else the last line may be cut, and is not looked at.
+        Its beginning: whole lines, with ``\\n`` between them.
 
     Raises
     ------
@@ -81,7 +87,6 @@ def dialect_of(file: str, text: str, options: Reading, whole: bool = True) -> Di
         If that is not certain; the message says which option decides it.
     """
     raw = text.split("\n")
-    raw = raw[:-1] if not whole and len(raw) > 1 else raw
     comment = options.comment or _comment(raw)
     separator = _separator(file, raw, comment, options)
     lines = list(cells_of(raw, separator, comment))
@@ -113,7 +118,7 @@ def cells_of(lines: Sequence[str], separator: str, comment: str, first: int = 1)
     kept = [
         (first + i, line)
         for i, line in enumerate(lines)
-        if line.strip() and not (comment and line.startswith(comment))
+        if line.strip() and not is_comment(line, comment)
     ]
     texts = (" ".join(line.split()) if separator == SPACE else line for _, line in kept)
     reader = csv.reader((text + "\n" for text in texts), delimiter=separator, skipinitialspace=True)
@@ -131,7 +136,7 @@ def cells_of(lines: Sequence[str], separator: str, comment: str, first: int = 1)
 
 def _comment(lines: Sequence[str]) -> str:
     first = next((line.lstrip() for line in lines if line.strip()), "")
-    return next((mark for mark in COMMENTS if first.startswith(mark)), "#")
+    return next((mark for mark in COMMENTS if is_comment(first, mark)), "")
 
 
 def _separator(file: str, lines: Sequence[str], comment: str, options: Reading) -> str:
@@ -145,34 +150,43 @@ def _separator(file: str, lines: Sequence[str], comment: str, options: Reading) 
     if (named := re.fullmatch(r"sep=(.)", lines[0].strip())) is not None:
         return named[1]
     for separator in ("\t", ";", "|", ",", SPACE):
-        some = list(cells_of(lines[:ROWS], separator, comment))
-        if separator in ",;|" and (len(some) < 2 or len(some[0].cells) == 1 < len(some[-1].cells)):
-            _, some = _after_titles(some) if len(some) > 2 else (False, some)
-        counts = Counter(len(line.cells) for line in some[len(some) // 2 :])
-        if not counts:
+        _, some = _after_titles(list(cells_of(lines[:ROWS], separator, comment)))
+        width = _width(some)
+        alike = sum(len(line.cells) == width for line in some)
+        if width < 2 or alike < len(some) / 2 or abs(len(some[0].cells) - width) > 1:
             continue
-        count, often = counts.most_common(1)[0]
-        if count < 2 or often < 0.8 * counts.total():
+        if separator == "," and width == 2 and _one_column(lines[:ROWS], comment):
             continue
-        if len(some[0].cells) == 1 and separator in ",":
-            continue  # a column of numbers with decimal commas
         if separator == SPACE and not all(map(_is_value, some[-1].cells)):
             continue  # words of text
         return separator
     return NOTHING
 
 
+def _one_column(lines: Sequence[str], comment: str) -> bool:
+    """Whether lines are a name, and then numbers with decimal commas."""
+    first, *others = cells_of(lines, NOTHING, comment)
+    return "," not in first.cells[0] and all(
+        re.fullmatch(r"[+-]?\d+(,\d+)?", line.cells[0]) for line in others
+    )
+
+
 def _is_value(cell: str) -> bool:
     return is_number(cell) or is_missing(cell) or bool(re.fullmatch(r"[\d.,:/TZ+-]+|\w+", cell))
 
 
+def _width(lines: Sequence[Line]) -> int:
+    """The number of cells that most lines have."""
+    counts = Counter(len(line.cells) for line in lines[:ROWS])
+    return counts.most_common(1)[0][0] if counts else 0
+
+
 def _after_titles(lines: list[Line]) -> tuple[bool, list[Line]]:
     """Pass over the lines before the table: they hold something in their first cell alone."""
-    width = Counter(len(line.cells) for line in lines[len(lines) // 2 :]).most_common(1)[0][0]
-    if width < 2:
+    if _width(lines[len(lines) // 2 :]) < 2 and _width(lines) < 2:
         return False, lines
     for i, line in enumerate(lines):
-        if len(line.cells) > 1 and any(line.cells[1:]):
+        if any(line.cells[1:]):
             return i > 0, lines[i:]
     return False, lines
 
@@ -258,11 +272,13 @@ def _units(rows: list[Line]) -> list[str]:
     """The units in a line under the header: text above every number of the next lines."""
     first, below = rows[0].cells, [line.cells for line in rows[1:ROWS]]
     above = [cell for i, cell in enumerate(first) if _kind_below(below, i) == "number"]
-    if not above or any(re.search(r"^[+-]?[\d.,]+$", cell) or is_number(cell) for cell in first):
-        return []
     there = [cell for cell in above if cell and cell != "-"]
-    if not there or any(is_missing(cell) for cell in there):
+    numbers = any(re.match(r"[+-]?[.,]?\d", cell) for cell in first)
+    if not there or numbers or any(map(is_missing, there)):
         return []
+    known = [cell for cell in there if cell.casefold() in UNITS or re.search(r"[°%/^²³µ]|^[\[(]", cell)]
+    if not known and len(there) < 2:
+        return []  # one word above numbers may be any
     return [cell.strip("[]()") for cell in first]
 
 

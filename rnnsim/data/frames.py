@@ -19,6 +19,7 @@ from rnnsim.errors import RnnsimError, shown
 from rnnsim.typing import Array
 
 UNNAMED = "x"
+CACHED = 512  # rows that are turned into columns at a time
 
 
 def is_frame(given: Any) -> bool:
@@ -171,6 +172,7 @@ def table_of_arrays(given: Mapping[str, Any], options: Reading, source: str) -> 
         If one is of another shape, of what is no data, or has another number of rows.
     """
     named: dict[str, Array] = {}
+    own: set[str] = set()  # copied already
     first, rows = "", 0
     for key, value in given.items():
         array = _array(str(key), value, source)
@@ -185,8 +187,12 @@ def table_of_arrays(given: Mapping[str, Any], options: Reading, source: str) -> 
         elif array.ndim == 1:
             named[str(key)] = array
         else:
-            named |= {f"{key}[{j}]": array[:, j] for j in range(array.shape[1])}
-    columns = [_column_of_array(name, array, options, source) for name, array in named.items()]
+            copied = _in_columns(array)
+            several = {f"{key}[{j}]": column for j, column in enumerate(copied)}
+            named |= several
+            own |= set() if copied.base is array else set(several)
+    columns = [_column_of_array(name, array, options, source, name not in own)
+               for name, array in named.items()]  # fmt: skip
     return Table(source, columns, rows)
 
 
@@ -196,10 +202,23 @@ def table_of_array(given: Any, options: Reading, source: str) -> Table:
     if array.dtype.names:
         return table_of_arrays({field: array[field] for field in array.dtype.names}, options, source)
     flat = array[:, None] if array.ndim == 1 else array
-    named = {f"{UNNAMED}{j + 1}": flat[:, j] for j in range(flat.shape[1])}
-    table = table_of_arrays(named, options, source)
-    table.rows = len(array)
-    return table
+    copied = _in_columns(flat)
+    fresh = copied.base is not flat and copied.base is not array
+    columns = [
+        _column_of_array(f"{UNNAMED}{j + 1}", column, options, source, not fresh)
+        for j, column in enumerate(copied)
+    ]
+    return Table(source, columns, len(array))
+
+
+def _in_columns(array: Array) -> Array:
+    """The columns of an array: a view, or copied by blocks of rows, which stay in the cache."""
+    if array.dtype.kind not in "iuf" or not array.flags.c_contiguous:
+        return array.T
+    columns = np.empty(array.T.shape)
+    for row in range(0, len(array), CACHED):
+        columns[:, row : row + CACHED] = array[row : row + CACHED].T
+    return columns
 
 
 def _array(name: str, value: Any, source: str) -> Array:
@@ -217,12 +236,15 @@ def _array(name: str, value: Any, source: str) -> Array:
     return array
 
 
-def _column_of_array(name: str, array: Array, options: Reading, source: str) -> Column:
+def _column_of_array(
+    name: str, array: Array, options: Reading, source: str, copy: bool = True
+) -> Column:
     kind = array.dtype.kind
     if kind == "b":
         return Column(name, BOOLEAN, array.astype(np.float64))
     if kind in "iuf":
-        return Column(name, NUMBER, without(np.array(array, np.float64, order="C"), options.sentinels))
+        floats = np.array(array, np.float64, order="C") if copy else array
+        return Column(name, NUMBER, without(floats, options.sentinels))
     if kind in "Mm":
         exact = array.astype("datetime64[us]" if kind == "M" else "timedelta64[us]")
         seconds = np.where(np.isnat(exact), np.nan, exact.astype(np.int64) / 1e6)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Sequence
 import numpy as np
 import polars as pl
 
-from rnnsim.data.cells import BOOLEANS, MISSING, NOT_THERE, Parsed, Style, numbers
+from rnnsim.data.cells import BOOLEANS, MISSING, NOT_THERE, Parsed, Style, is_number_somehow, numbers
 from rnnsim.data.columns import (
     BOOLEAN,
     CATEGORY,
@@ -31,6 +31,7 @@ EXACT = 2.0**53  # whole numbers beyond are not told apart as float64
 FEWEST = 3  # rows from which row numbers, identifiers and constants are called so
 TIME_NAMES = re.compile(
     r"(?i)(unix|epoch|time|timestamp|date|datetime|ts|t|when)([ _-]?(unix|epoch|s|ms|us|ns|utc))*"
+    r"( ?[\[(].*[\])])?"
 )
 YEAR_NAMES = re.compile(r"(?i)(year|years|yr|jahr|annee|année|año|ano|anno)")
 ID_NAMES = re.compile(r"(?i)(.*[ _-])?(id|ids|uuid|guid)|.*[a-z]I[Dd]")
@@ -80,7 +81,7 @@ def column_of_text(
         return _category(name, _without(cells, NOT_THERE, sentinels), IDENTIFIERS)
     times = read_times(_without(cells, MISSING, sentinels))
     if times is not None:
-        return Column(name, TIME, times.seconds, remark=TIME_STAMPS, form=times.form)
+        return Column(name, TIME, times.seconds, remark=TIME_STAMPS, form=times.form, note=times.note)
     if trouble := _trouble(name, parsed, place):
         return Column(name, CATEGORY, *_indices(_without(cells, NOT_THERE, sentinels)), trouble=trouble)
     return _category(name, _without(cells, NOT_THERE, sentinels))
@@ -134,14 +135,14 @@ def _trouble(name: str, parsed: Parsed, place: Place) -> str:
         mark = " and ".join(filter(None, ((before or "").strip(), behind)))
         return f"{where} is no plain number; take {mark} out of the column, or leave it out by inputs="
     others = len(parsed.rows)
-    if int(np.count_nonzero(~np.isnan(parsed.values))) <= others:
+    written_otherwise = all(map(is_number_somehow, dict.fromkeys(parsed.texts)))
+    if int(np.count_nonzero(~np.isnan(parsed.values))) <= others and not written_otherwise:
         return ""
     more = f" (and {others - 1} more)" if others > 1 else ""
-    mark = (
-        "decimal=, says that decimals have a comma; or " if re.fullmatch(r"[+-]?\d+,\d+", text) else ""
-    )
-    return (f"{where}{more} is no number, as the others are; {mark}na={text} takes it as missing, "
-            f"or leave the column out by inputs=")  # fmt: skip
+    remedy = f"na={text} takes it as missing"
+    if "," in text:
+        remedy = "decimal=, says that decimals have a comma"
+    return f"{where}{more} is no number, as the others are; {remedy}, inputs= leaves the column out"
 
 
 # --- from numbers --------------------------------------------------------------------------------------
@@ -164,6 +165,9 @@ def judged(column: Column, lengths: Sequence[int]) -> Column:
         whole = bool(np.isfinite(there[0]) and there[0] == np.floor(there[0]))
         if whole and _are_row_numbers(values, lengths):
             return column._replace(remark=ROW_NUMBERS)
+        if TIME_NAMES.fullmatch(column.name) and _goes_by_steps(values, lengths):
+            timed = _as_times(column, there, lengths)
+            return timed if timed is not None else column._replace(remark=TIME_STAMPS)
         if (timed := _as_times(column, there, lengths)) is not None:
             return timed
         if whole and _are_years(column.name, there, lengths):
@@ -193,6 +197,12 @@ def _are_row_numbers(values: Array, lengths: Sequence[int]) -> bool:
     inside = np.ones(len(steps), bool)
     inside[begin - 1] = False
     return bool((steps[inside] == 1).all() and (again.all() or on.all()))
+
+
+def _goes_by_steps(values: Array, lengths: Sequence[int]) -> bool:
+    """Whether numbers go up by nearly the same step from row to row of each sequence."""
+    steps = _steps(values, lengths)
+    return len(steps) > 1 and bool((steps > 0).all() and steps.max() < 1.01 * steps.min())
 
 
 def _as_times(column: Column, there: Array, lengths: Sequence[int]) -> Column | None:

@@ -75,6 +75,14 @@ def read(source: Any, options: Reading = Reading(), *, progress: bool = False) -
 
 
 def _check(options: Reading) -> None:
+    if not isinstance(options, Reading):
+        raise RnnsimError(f"options are a Reading, not {shown(options)}")
+    for name, value in options._asdict().items():
+        if name != "na" and not isinstance(value, str):
+            raise RnnsimError(f"{name} is text, not {shown(value)}")
+    several = options.na if isinstance(options.na, list | tuple) else [options.na]
+    if not all(isinstance(one, str | int | float | np.number) for one in several):
+        raise RnnsimError(f"na is a value, or several, that mean missing, not {shown(options.na)}")
     if options.header not in ("auto", "yes", "no"):
         raise RnnsimError(f"header is auto, yes or no, not {shown(options.header)}")
 

@@ -15,6 +15,7 @@ from rnnsim.data.columns import (
     EMPTY,
     NUMBER,
     TIME,
+    TIME_STAMPS,
     YEARS,
     Column,
     Columns,
@@ -131,16 +132,16 @@ def roles_of(columns: Columns, asked: Asked = Asked()) -> Roles:  # noqa: B008
         raise RnnsimError(
             f"{columns.source} has no column of numbers to take as an input" + _because(left_out)
         )
-    targets = targets or [name for name in inputs if by_name[name].kind in (NUMBER, BOOLEAN, TIME)]
-    if not targets:
-        raise RnnsimError(
-            f"the inputs {', '.join(inputs)} are text; target= names what is to be predicted"
-        )
     for name in (*inputs, *targets):
         if by_name[name].trouble:
             raise RnnsimError(by_name[name].trouble)
         if by_name[name].kind == EMPTY:
             raise RnnsimError(f"{columns.source}: the column {name} is empty")
+    targets = targets or [name for name in inputs if by_name[name].kind in (NUMBER, BOOLEAN, TIME)]
+    if not targets:
+        raise RnnsimError(
+            f"the inputs {', '.join(inputs)} are text; target= names what is to be predicted"
+        )
     both = sorted(set(inputs) & set(targets))
     if asked.ahead == 0 and both:
         raise RnnsimError(f"with ahead=0 the target {both[0]} is an input of the same row; "
@@ -180,7 +181,12 @@ def _place_of(columns: Columns, asked: Asked, used: Sequence[str]) -> tuple[str 
     if asked.time:
         return asked.time, asked.sequence or None
     found = [name for name, column in columns.columns.items() if column.kind == TIME]
-    found += [name for name, column in columns.columns.items() if column.remark == YEARS]
+    counted = (TIME_STAMPS, YEARS)
+    found += [
+        name
+        for name, column in columns.columns.items()
+        if column.kind == NUMBER and column.remark in counted
+    ]
     free = [name for name in found if name not in used and name != asked.sequence]
     return (free[0] if free else None), asked.sequence or None
 
@@ -327,7 +333,9 @@ def _short(name: str) -> str:
 
 
 def _kind(column: Column) -> str:
-    kind = f"{len(column.categories)} categories" if column.kind == CATEGORY else column.kind
+    kind = column.kind
+    if kind == CATEGORY:
+        kind = f"{len(column.categories)} categor{'y' if len(column.categories) == 1 else 'ies'}"
     missing = int(np.count_nonzero(np.isnan(column.values)))
     unit = f" [{column.unit}]" if column.unit else ""
     infinite = int(np.count_nonzero(np.isinf(column.values)))

@@ -129,6 +129,7 @@ class TableTask(Task, frozen=True, dict=True):
     ] = None  # fmt: skip
 
     def __post_init__(self) -> None:
+        self._horizons(classes=False)
         if self.data is not None and not isinstance(self.data, Given):
             msgspec.structs.force_setattr(self, "data", self._given(self.data))
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from rnnsim.data.columns import BOOLEAN, CATEGORY, EMPTY, NUMBER, Column, Columns
+from rnnsim.data.columns import BOOLEAN, CATEGORY, EMPTY, NUMBER, TIME, Column, Columns
 from rnnsim.data.judging import judged
 from rnnsim.errors import RnnsimError, nearest
 
@@ -85,12 +85,17 @@ def joined(tables: Sequence[Table], source: str = "") -> Columns:
     lengths = tuple(table.rows for table in tables)
     if not first.columns:
         raise RnnsimError(f"{first.source} has no columns")
+    if empty := next((table.source for table in tables if not table.rows), ""):
+        raise RnnsimError(f"{empty} has columns but no rows")
     columns = {
         name: judged(_together([columns[name] for columns in by_name], tables), lengths)
         for name in by_name[0]
     }
+    columns, said = _with_times_of_day(columns)
     several = len(tables) > 1
-    notes = [f"{table.source}: {note}" if several else note for table in tables for note in table.notes]
+    notes = [
+        f"{table.source}: {note}" if several else note for table in tables for note in _notes(table)
+    ] + said
     names = tuple(table.source for table in tables) if several else ()
     starts = np.cumsum([0, *lengths])
 
@@ -100,6 +105,23 @@ def joined(tables: Sequence[Table], source: str = "") -> Columns:
         return f"{tables[at].source}, {where}" if several else where
 
     return Columns(source or first.source, columns, sum(lengths), lengths, names, tuple(notes), place)
+
+
+def _with_times_of_day(columns: dict[str, Column]) -> tuple[dict[str, Column], list[str]]:
+    """Put a column of dates and one of times of day together, in the former; and what to say of it."""
+    times = [column for column in columns.values() if column.kind == TIME]
+    dates = [column for column in times if "%d" in column.form and "%H" not in column.form]
+    clocks = [column for column in times if column.form.startswith(("%H", "%I"))]
+    if len(dates) != 1 or len(clocks) != 1:
+        return columns, []
+    date, clock = dates[0], clocks[0]
+    moments = date._replace(values=date.values + clock.values, form=f"{date.form} {clock.form}")
+    return {**columns, date.name: moments}, [f"{date.name} and {clock.name} are one time, {date.name}"]
+
+
+def _notes(table: Table) -> list[str]:
+    own = [f"the column {column.name}: {column.note}" for column in table.columns if column.note]
+    return [*table.notes, *own]
 
 
 def _together(parts: Sequence[Column], tables: Sequence[Table]) -> Column:

@@ -81,6 +81,8 @@ def read_times(cells: pl.Series) -> Times | None:
     there = cells.drop_nulls()
     if not len(there):
         return None
+    if re.search(r":\d\d,\d", there[0]):
+        return read_times(cells.str.replace(r"(:\d\d),(\d)", "${1}.${2}"))
     trial = there.gather(np.linspace(0, len(there) - 1, min(TRIED, len(there))).astype(int)).unique()
     read = []
     for form in forms_of(there[0]):
@@ -107,6 +109,8 @@ def forms_of(cell: str) -> list[str]:
     """The forms that a time may have that is written like this one."""
     if QUARTER.fullmatch(cell):
         return [QUARTERS]
+    if re.fullmatch(r"\d{8}T\d{6}Z?", cell):
+        return ["%Y%m%dT%H%M%S" + "%#z" * cell.endswith("Z")]
     parts = _PARTS.fullmatch(cell)
     if parts is None:
         return []
@@ -115,6 +119,8 @@ def forms_of(cell: str) -> list[str]:
     clocks = [form for form in CLOCKS if _looks(clock, form)] if clock else [""]
     zoned = zone if zone.strip() in ("UTC", "GMT") else zone and " " * (zone[0] == " ") + "%#z"
     gap = parts["gap"] or ""
+    if clock and clock[-1] in "mM":  # where afternoons are told like this, months come first
+        dates.sort(key=lambda form: not form.startswith("%m"))
     return [f"{day}{gap}{hour}{zoned}" for day in (dates if date else [""]) for hour in clocks]
 
 

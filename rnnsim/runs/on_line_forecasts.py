@@ -42,7 +42,7 @@ class OnLine:
     """
 
     def __init__(self, run: Run, source: str, level: float = intervals.LEVEL) -> None:
-        forecaster: Forecaster = run._forecaster()
+        forecaster: Forecaster = run.forecaster()
         self.run, self.source, self._level = run, source, intervals.level_of(level)
         self._task, self._calibration = forecaster.task, forecaster.calibration
         self.roles, self.preparation = self._task.model()

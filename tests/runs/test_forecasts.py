@@ -1,4 +1,4 @@
-"""Runs on the user's own data: they forecast other rows, say how good that is, and learn on."""
+"""Runs on the user's own data: they forecast other rows, say how good that is, and learn row by row."""
 
 from __future__ import annotations
 
@@ -12,10 +12,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from forecast_task import ROWS, Waves, as_text, columns_of, table
+from forecast_task import ROWS, Waves, as_text, columns_of, register, table
 
 import rnnsim
-from rnnsim import registry
 from rnnsim.data import intervals
 from rnnsim.data.arriving import Arriving, lines_of
 from rnnsim.data.forecast import Forecast
@@ -169,15 +168,31 @@ def test_figures_are_drawn(tmp_path: Path) -> None:
     assert figure.get_suptitle() == "bptt on waves"
 
 
+def test_a_summary_says_how_good_forecasts_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    run = run_of()
+    report = run.evaluate()
+    head = "\n\nforecasts of the test part, in the columns' units\n\n"
+    assert run.summary().endswith(f"{head}{report.text()}")
+    assert run.as_dict()["forecasts"] == report.as_dict()
+    assert report._repr_html_() in run._repr_html_()
+    other = rnnsim.run("bptt", "delayed-xor", hidden=2, steps=20, window=10)
+    assert "forecasts" not in other.summary()
+    assert other.as_dict()["forecasts"] is None
+
+    def gone(self: Waves, part: int) -> Any:
+        raise RnnsimError("there is no file waves.csv")
+
+    monkeypatch.setattr(Waves, "rows_of_part", gone)
+    assert run.summary().endswith(f"{head}cannot be scored: there is no file waves.csv")
+    assert run.as_dict()["forecasts"] is None
+
+
 # --- kept ----------------------------------------------------------------------------------------------
 
 
 @pytest.fixture
 def registered(monkeypatch: pytest.MonkeyPatch) -> None:
-    known = registry.installed()
-    tasks = {**known.tasks, "waves": registry.Entry(Waves, "acme-tasks", "1.0")}
-    found = dataclasses.replace(known, tasks=tasks)
-    monkeypatch.setattr(registry, "installed", lambda: found)
+    register(monkeypatch)
 
 
 @pytest.mark.usefixtures("registered")
@@ -213,7 +228,7 @@ FEW = 50
 STILL = {"rule": "rtrl", "window": 1, "steps": 40}
 
 
-@pytest.mark.parametrize("kind", [{"ahead": (1, 3)}, {"ahead": (1,)}, {"ahead": (0,), "is_class": True}])
+@pytest.mark.parametrize("kind", [{"ahead": (1, 5)}, {"ahead": (1,)}, {"ahead": (0,), "is_class": True}])
 def test_rows_that_arrive_are_forecast_from_like_rows_of_a_file(kind: Any) -> None:
     """Without learning."""
     run = run_of(**STILL, **kind, learning_rate=0.0)
