@@ -29,6 +29,7 @@ class Answers:
     metrics: dict[str, Array]
     best: Best | None
     calibration: Calibration | None
+    said: Array | None
 
     @reports_memory
     def predict(
@@ -126,7 +127,7 @@ class Answers:
             params = self.params if self.best is None else self.best.params
         else:
             params = self.experiment.network.views(self.experiment.network.pack(params))
-        return Forecaster(self.experiment, params, self.calibration)
+        return Forecaster(self.experiment, params, self.calibration, self.said)
 
     # --- drawn ---
 
