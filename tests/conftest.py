@@ -62,7 +62,8 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 # gradients, where networks learn, and where the compiler is the question.
 UNOPTIMISED = (  # how the names of these tests begin
     "benchmarking/test_bench.py", "runs/test_compare.py", "runs/test_folders.py",
-    "runs/test_monitors.py", "runs/test_run.py", "scaffold/", "training/test_gradient_function.py",
+    "runs/test_monitors.py", "runs/test_run.py", "scaffold/", "training/test_delayed_targets.py",
+    "training/test_gradient_function.py",
     "training/test_handing_on.py", "training/test_masks.py", "training/test_with_respect_to.py",
     "test_plugin_mistakes.py", "test_registry.py",
     "runs/test_compile.py::test_a_run", "runs/test_compile.py::test_the_first_run",

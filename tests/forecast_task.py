@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+import pytest
 
+from rnnsim import registry
 from rnnsim.criterion import Criterion, Never
 from rnnsim.data.arranging import Arranged, Facts, Treatment, arranged, series_for
 from rnnsim.data.columns import CATEGORY, NUMBER, TIME, Column, Columns
@@ -123,6 +126,14 @@ def arranged_of(task: Waves) -> Arranged:
     return arranged(table(task.seed, task.holes), task.roles, choices, Treatment(), None)
 
 
+def register(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have the task be known by its name, as saved runs need it."""
+    known = registry.installed()
+    tasks = {**known.tasks, Waves.name: registry.Entry(Waves, "acme-tasks", "1.0")}
+    found = dataclasses.replace(known, tasks=tasks)
+    monkeypatch.setattr(registry, "installed", lambda: found)
+
+
 def source(pairs: Pairs, batch: int, dtype: Any) -> Source:
     return Source(
         np.ascontiguousarray(pairs.inputs, dtype), np.ascontiguousarray(pairs.targets, dtype),
@@ -184,10 +195,10 @@ def as_text(columns: Columns) -> str:
 
 def read(data: Any) -> Columns:
     """What a user gives: a mapping of arrays, or the path of a .csv file as ``as_text`` has it."""
-    if isinstance(data, Mapping):
+    if isinstance(data, Mapping) and data:
         return columns_of(data)
     if not isinstance(data, str):
-        raise RnnsimError("inputs must be rows of data: a path or a mapping of arrays")
+        raise RnnsimError("data must be rows: a path, or a mapping of arrays")
     header, *lines = Path(data).read_text().splitlines()
     names = header.split(",")
     rows = [line.split(",") for line in lines]

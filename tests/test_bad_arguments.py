@@ -14,6 +14,7 @@ from unittest.mock import patch
 import numba
 import numpy as np
 import pytest
+from forecast_task import Waves
 from odd_values import (
     ANYTHING,
     ARRAY,
@@ -98,7 +99,9 @@ with patch.object(numba.config, "DISABLE_JIT", 1):
     KEPT = tempfile.TemporaryDirectory(prefix="rnnsim-tests-")
     STOPPED = rnnsim.run(**{**SMALL, "hidden": N}, monitor="state", save=KEPT.name, callback_every=4,
                          callback=lambda seen: bool(seen.step >= 4))  # fmt: skip
+    FORECASTS = rnnsim.run("bptt", Waves(), hidden=N, steps=20)
     LEARNER, FUNCTION = rnnsim.Learner(NET, batch=B), rnnsim.gradient_function(NET)
+LEVEL = [*REAL, None, 0, 1, -0.5, 90]
 ODD_ROW = [*ARRAY, np.zeros(M + 1), np.zeros((B, M + 1)), np.full((B, M), np.nan), np.zeros((1, B, M))]
 
 
@@ -114,6 +117,8 @@ def corrected_by(error: Any) -> None:
     LEARNER.correct(error=error)
 
 
+# arrays are data of one's own, which may stand for a task
+TASK = [value for value in NAME if not isinstance(value, np.ndarray)]
 WITH_RESPECT_TO = [
     *without(NAME, "xyzzy"), None, "inputs", ("params", "xyzzy"), (None,), ("inputs", 3), [["inputs"]],
     {"inputs"}, ("input",),
@@ -292,23 +297,30 @@ TABLE: dict[Callable[..., Any], tuple[dict[str, Any], dict[str, list[Any]]]] = {
     NET.init: (
         {},
         {"seed": [*SEED, None],
-         "scheme": [*NAME, None], "gain": [*REAL, None]},
+         "scheme": [*NAME, None], "gain": [*REAL, None], "readout_scale": [*REAL, None]},
     ),
-    SINGLE.init: ({}, {"gain": [1e300, -1e300]}),
+    SINGLE.init: ({}, {"gain": [1e300, -1e300], "readout_scale": [1e300, -1e300]}),
     FAST.init: (
         {},
         {"seed": [*SEED, None],
          "scheme": [*NAME, None], "gain": [*REAL, None]},
     ),
     RUN.plot: (
-        {}, {"path": [*PATH, "curve", "curve.xyz", "no/such/curve.png"], "behaviour": [*TRUTH, None]},
+        {}, {"path": [*PATH, "curve", "curve.xyz", "no/such/curve.png"], "behaviour": [*TRUTH, None],
+             "what": [*NAME, None], "data": [*ANYTHING, 3, "xyzzy"]},
     ),
     RUN.plot_behaviour: (
         {}, {"path": [*PATH, "curve"], "steps": [*WHOLE, None, 0, 1]},
     ),
     STOPPED.predict: (
         {"inputs": U},
-        {"inputs": [*ARRAY, None], "params": odd_params()[1:], "resets": ARRAY, "initial_state": ARRAY},
+        {"inputs": [*ARRAY, None], "params": odd_params()[1:], "resets": ARRAY, "initial_state": ARRAY,
+         "level": LEVEL},
+    ),
+    FORECASTS.evaluate: (
+        {},
+        {"data": [3, [], {}, object(), b"bytes"], "params": [3, "W", object(), b"bytes"],
+         "level": LEVEL},
     ),
     STOPPED.learner: ({}, {}),
     STOPPED.resume: (
@@ -330,7 +342,7 @@ TABLE: dict[Callable[..., Any], tuple[dict[str, Any], dict[str, list[Any]]]] = {
         {
             "folder": [*PATH, None, "no such folder"],
             "rule": [*NAME, BPTT, DelayedXor()],
-            "task": [*NAME, DelayedXor, BPTT()],
+            "task": [*TASK, DelayedXor, BPTT()],
             "network": [*NETWORK, rnnsim.RecurrentNetwork, rnnsim.RecurrentNetwork(5, 2, 1)],
             "optimizer": [*NAME, OPTIMIZERS["adam"], BPTT()],
             "criterion": NAME,
@@ -341,7 +353,7 @@ TABLE: dict[Callable[..., Any], tuple[dict[str, Any], dict[str, list[Any]]]] = {
         {**SMALL, "monitor": "state", "callback": print_nothing},
         {
             "rule": [*NAME, None, BPTT, DelayedXor(), "delayed-xor", BPTT(checkpoint=3)],
-            "task": [*NAME, None, DelayedXor, BPTT(), "bptt", "steady-state-xor", "table",
+            "task": [*TASK, None, DelayedXor, BPTT(), "bptt", "steady-state-xor", "table",
                      DelayedXor(d=0), DelayedXor(d="2")],
             "network": [*NETWORK, rnnsim.RecurrentNetwork, rnnsim.RecurrentNetwork(5, 2, 1)],
             "settings": NAME,
@@ -383,7 +395,7 @@ TABLE: dict[Callable[..., Any], tuple[dict[str, Any], dict[str, list[Any]]]] = {
         {
             "rules": [*NAME, None, ["rtrl"], ["rtrl", "xyzzy"], ["rtrl", 3], ["rtrl", BPTT],
                       ["rtrl:h=3", "bptt"], ["bptt", "truncated-bptt:h=x"], ["bptt", "bptt:"]],
-            "task": [*NAME, None, "table"],
+            "task": [*TASK, None, "table"],
             "seeds": [*WHOLE, None, 0],
             "progress": [*TRUTH, None],
         },
@@ -394,7 +406,7 @@ TABLE: dict[Callable[..., Any], tuple[dict[str, Any], dict[str, list[Any]]]] = {
         {**SMALL, "seeds": 1},
         {
             "rule": [*NAME, None],
-            "task": [*NAME, None],
+            "task": [*TASK, None],
             "seeds": [*WHOLE, None, 0],
             "control": [*TRUTH, None],
             "jobs": [*WHOLE, None, 0],
@@ -414,6 +426,7 @@ ALIASES = {
     "original": ("file of a run",),
     "u": ("inputs",),
     "path": ("draw", "figure", "comparison"),
+    "what": ("figure",),
     "rules": ("rule", "option"),
     "hidden_activation": ("activation",),
     "output_activation": ("activation",),
@@ -508,7 +521,10 @@ def odd_for(hint: Any) -> list[Any]:
         return []  # whoever takes it looks at it
     if get_origin(hint) is Literal:
         return [*ANYTHING, "xyzzy", "", 1.5, "\ud800"]
-    return OF_TYPE[next(kind for kind in (get_args(hint) or [hint]) if kind is not type(None))]
+    kinds = [kind for kind in (get_args(hint) or [hint]) if kind is not type(None)]
+    others = {get_origin(kind) or kind for kind in kinds[1:]}
+    taken = tuple(others | ({list, int, float} & ({list} if tuple in others else others)))
+    return [value for value in OF_TYPE[kinds[0]] if not isinstance(value, taken)]
 
 
 def owners() -> dict[str, type[Options]]:

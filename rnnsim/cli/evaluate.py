@@ -35,7 +35,8 @@ def command(
     data = rows_of(file)
     if out is not None:
         check_place(out)
-    report = loaded(folder).evaluate(data, level=level)
+    with loaded(folder) as run:
+        report = run.evaluate(data, level=level)
     with kept((partial(report.save, form=form), out)):
         if as_json:
             print_json(report.as_dict())

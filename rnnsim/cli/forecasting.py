@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from glob import has_magic
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -45,14 +48,17 @@ def rows_of(file: str | None) -> Any:
     if file is None or file == STDIN:
         return file
     path = checks.path("FILE", file)
-    if not path.exists():
+    if not (path.exists() or "," in file or has_magic(file)):  # several files
         raise RnnsimError(f"there is no file {shown_path(file)}; FILE must be rows of data to forecast "
                           "from, or - for standard input")  # fmt: skip
     return file
 
 
-def loaded(folder: str) -> Run:
-    """The run of a folder."""
+@contextmanager
+def loaded(folder: str) -> Iterator[Run]:
+    """The run of a folder, to be asked; it is said if that compiles something."""
     from rnnsim.runs.loading import load
+    from rnnsim.runs.progress import compilation_announced
 
-    return load(folder)
+    with compilation_announced():
+        yield load(folder)

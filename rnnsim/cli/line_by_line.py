@@ -27,14 +27,15 @@ def forecast_lines(folder: str, file: str, level: float, save: str | None) -> No
     if save is not None:
         check_writable(save)
     source = "standard input" if file == STDIN else shown_path(file)
-    on_line = OnLine(loaded(folder), source, level)
-    try:
-        with _text(file) as text:
-            for line in on_line.forecasts(text):
-                click.echo(line)  # which flushes
-    finally:  # also where it is interrupted, or nobody reads any more
-        if save is not None:
-            on_line.learnt().save(save)
+    with loaded(folder) as run:
+        on_line = OnLine(run, source, level)
+        try:
+            with _text(file) as text:
+                for line in on_line.forecasts(text):
+                    click.echo(line)  # which flushes
+        finally:  # also where it is interrupted, or nobody reads any more
+            if save is not None:
+                on_line.learnt().save(save)
 
 
 @contextmanager

@@ -25,4 +25,5 @@ def command(folder: str, file: str | None, out: str, what: str | None) -> None:
     data = rows_of(file)
     if what is None:
         what = "curve" if file is None else "forecast"
-    loaded(folder).plot(out, what=what, data=data)
+    with loaded(folder) as run:
+        run.plot(out, what=what, data=data)

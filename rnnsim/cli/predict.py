@@ -46,7 +46,8 @@ def command(
         from rnnsim.data.forecast import check_savable
 
         check_savable(out)
-    found = loaded(folder).predict(data, level=level)
+    with loaded(folder) as run:
+        found = run.forecaster().forecast(data, level)
     if out is not None:
         found.save(out)
     if as_json:

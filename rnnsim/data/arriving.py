@@ -6,18 +6,19 @@ import contextlib
 import csv
 import math
 from collections.abc import Iterable, Iterator
+from itertools import chain
 from typing import NamedTuple
 
 import numpy as np
 
+from rnnsim.data.cells import BOOLEANS, is_missing
 from rnnsim.data.columns import CATEGORY, NUMBER, Column, Columns
 from rnnsim.data.preparation import Preparation
 from rnnsim.data.roles import Roles
 from rnnsim.errors import RnnsimError, UnknownName, nearest, shown
 
 SEPARATORS = (",", ";", "\t")
-MISSING = ("", "na", "n/a", "nan", "null", "none", "-", "?")
-TRUTH = {"true": 1.0, "false": 0.0}
+TRUTH = {word: float(value) for pair in BOOLEANS for value, word in enumerate(pair)}
 PAST = 1000  # rows before the present one that a forecast may be made from
 
 
@@ -32,25 +33,30 @@ class Line(NamedTuple):
         What stands in the columns that are used.
     number : int
         That of the line, from 1.
+    decimal : "." or ","
+        The decimal mark: a comma where it does not separate columns.
     """
 
     time: str
     sequence: str
     cells: dict[str, str]
     number: int
+    decimal: str = "."
 
 
-def lines_of(text: Iterable[str], roles: Roles, source: str) -> Iterator[Line]:
+def lines_of(text: Iterable[str], roles: Roles, source: str, has_header: bool = True) -> Iterator[Line]:
     """Read lines as they come, each at once.
 
     Parameters
     ----------
     text : iterable of str
-        Lines; the first has the names of the columns.
+        Lines; the first has the names of the columns, if there is a header.
     roles : Roles
         The columns that a model needs. Those of targets and of the time may be absent.
     source : str
         Where the lines are from, for messages.
+    has_header : bool
+        Without one, columns are called ``x1``, ``x2``, ....
 
     Raises
     ------
@@ -65,6 +71,8 @@ def lines_of(text: Iterable[str], roles: Roles, source: str) -> Iterator[Line]:
         raise RnnsimError(f"{source} has no lines; the first must be the names of the columns")
     separator = max(SEPARATORS, key=head.count)
     header = [name.strip() for name in next(csv.reader([head], delimiter=separator))]
+    if not has_header:
+        header, lines = [f"x{i + 1}" for i in range(len(header))], chain([head], lines)
     needed = [*roles.inputs, *([roles.sequence] if roles.sequence else [])]
     for name in needed:
         if name not in header:
@@ -72,15 +80,20 @@ def lines_of(text: Iterable[str], roles: Roles, source: str) -> Iterator[Line]:
     used = [name for name in dict.fromkeys([*roles.inputs, *roles.targets]) if name in header]
     reader = csv.reader(lines, delimiter=separator)
     for cells in reader:
-        number = reader.line_num + 1
+        number = reader.line_num + has_header
         if not any(cell.strip() for cell in cells):
             continue
         if len(cells) != len(header):
             raise RnnsimError(f"{source}, line {number}: {len(cells)} cells; there must be as many as "
                               f"columns, {len(header)}")  # fmt: skip
         row = dict(zip(header, (cell.strip() for cell in cells)))
-        yield Line(row.get(roles.time or "", ""), row.get(roles.sequence or "", ""),
-                   {name: row[name] for name in used}, number)  # fmt: skip
+        yield Line(
+            row.get(roles.time or "", ""),
+            row.get(roles.sequence or "", ""),
+            {name: row[name] for name in used},
+            number,
+            "." if separator == "," else ",",
+        )
 
 
 class Arriving:
@@ -114,7 +127,7 @@ class Arriving:
             self._values, self._sequence = {name: [] for name in line.cells}, line.sequence
         for name, cell in line.cells.items():
             column = self._values[name]
-            column.append(self._value(name, cell, line.number))
+            column.append(self._value(name, cell, line))
             del column[: -self._room]
         return first
 
@@ -131,17 +144,18 @@ class Arriving:
             found[name] = Column(name, CATEGORY, np.zeros(rows), (self._sequence,))
         return Columns(self.source, found, rows, (rows,))
 
-    def _value(self, name: str, cell: str, line: int) -> float:
-        if cell.lower() in MISSING:
+    def _value(self, name: str, cell: str, line: Line) -> float:
+        if is_missing(cell):
             return math.nan
         texts = self._texts.get(name)
         if texts is not None:
             return _place(cell, texts)
         try:
-            return TRUTH[cell.lower()] if cell.lower() in TRUTH else float(cell.replace(",", "."))
+            word = TRUTH.get(cell.lower())
+            return float(cell.replace(line.decimal, ".")) if word is None else word
         except ValueError:
-            raise RnnsimError(f"{self.source}, line {line}: {name} is {shown(cell)}; it must be a "
-                              "number, or empty where it is missing") from None  # fmt: skip
+            raise RnnsimError(f"{self.source}, line {line.number}: {name} is {shown(cell)}; it must be "
+                              "a number, or empty where it is missing") from None  # fmt: skip
 
 
 def _texts_of(roles: Roles, preparation: Preparation) -> dict[str, tuple[str, ...]]:

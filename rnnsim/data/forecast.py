@@ -297,10 +297,14 @@ class Forecast:
     @property
     def title(self) -> str:
         """What these are forecasts of, in a line."""
-        ahead = ", ".join(map(str, self.horizons))
         rows = "row" if self.horizons == (1,) else "rows"
+        ahead = f"{', '.join(map(str, self.horizons))} {rows} ahead"
+        if self.horizons == (0,):
+            ahead = "of the same row"
         interval = "" if self.low is None else f", intervals that are to cover {self.level:.5g}"
-        return f"{', '.join(self.targets)}, {ahead} {rows} ahead, at {len(self):,} rows{interval}"
+        if self.low is not None and len(self) and np.isnan(self.low).all():
+            interval = ", without intervals: there are too few rows for validation"
+        return f"{', '.join(self.targets)}, {ahead}, at {len(self):,} rows{interval}"
 
     def _repr_html_(self) -> str:
         """What a notebook shows: the first and the last lines of the table."""

@@ -137,12 +137,16 @@ def rows_of(series: Series, preparation: Preparation, roles: Roles) -> ForecastR
 
 
 def rows_of_part(series: Series, preparation: Preparation, roles: Roles, pairs: Pairs) -> ForecastRows:
-    """The rows whose targets are in a part of the data, after some from which the state comes."""
+    """The rows whose targets are in a part of the data, after some from which the state comes.
+
+    What a row tells of other parts, at other horizons, is neither forecast nor known.
+    """
     index = pairs.rows
-    truth = np.where(pairs.weights > 0, preparation.truth(series)[index], np.nan)
+    truth = preparation.truth(series)[index]
+    elsewhere = (pairs.weights == 0) & np.isfinite(truth)
     return ForecastRows(
         series=series, preparation=preparation, roles=roles, index=index, inputs=pairs.inputs,
-        base=pairs.base, truth=truth,
+        base=np.where(elsewhere, np.nan, pairs.base), truth=np.where(elsewhere, np.nan, truth),
         resets=pairs.resets, counted=np.asarray(pairs.weights.any(axis=1)),
     )  # fmt: skip
 

@@ -183,6 +183,11 @@ def begin_of(starts: Bools) -> Integers:
     return np.maximum.accumulate(np.where(starts, rows, 0))
 
 
+def lagged_rows(values: Array, begins: Integers, lag: int) -> Array:
+    """The row that is ``lag`` before each one, or the first of its sequence."""
+    return values[np.maximum(np.arange(len(values)) - lag, begins)] if lag else values
+
+
 def windows(x: Array, starts: Bools, rows: Integers, length: int) -> Array:
     """Of each of some rows: itself and those before it in its sequence, (rows, length, m0).
 
@@ -247,7 +252,7 @@ class _Rows(NamedTuple):
         lags = chosen[:, : way.lags]
         if way.of_changes:
             lags = lags - chosen[:, 1 : way.lags + 1]
-        return lags.reshape(len(lags), -1)
+        return lags.reshape(len(lags), way.lags * len(columns))
 
 
 def _rows(regression: Regression, j: int, counted: Bools, centre: Array, complete: bool) -> _Rows:

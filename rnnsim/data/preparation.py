@@ -334,6 +334,8 @@ def ahead_of(d: Array, starts: Bools, h: int) -> Array:
     if h == 0:
         return d
     out = np.full(d.shape, np.nan)
+    if h >= len(d):
+        return out
     run = run_of(starts)
     same = run[h:] == run[: len(run) - h]
     out[: len(d) - h][same] = d[h:][same]

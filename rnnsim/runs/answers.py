@@ -71,7 +71,7 @@ class Answers:
             if resets is not None or initial_state is not None:
                 raise RnnsimError("resets and initial_state are for runs on arrays over time; those on "
                                   "a table take rows as rnnsim.run takes them")  # fmt: skip
-            return self._forecaster(params).forecast(inputs, level)
+            return self.forecaster(params).forecast(inputs, level)
         found = simulate(
             experiment.network, self.params if params is None else params, inputs, resets=resets,
             initial_state=initial_state, steady_state=experiment.task.steady,
@@ -107,10 +107,21 @@ class Answers:
             If the run is of another task, the data have no values of the targets, or an argument is
             invalid.
         """
-        return self._forecaster(params).report(data, level)
+        return self.forecaster(params).report(data, level)
 
-    def _forecaster(self, params: Params | None = None) -> Forecaster:
-        """What forecasts: by default with the parameters that did best on validation data, if kept."""
+    def forecaster(self, params: Params | None = None) -> Forecaster:
+        """What forecasts the user's own data.
+
+        Parameters
+        ----------
+        params : NamedTuple of arrays, optional
+            As for :meth:`predict`: by default those that did best on validation data, if they are kept.
+
+        Raises
+        ------
+        RnnsimError
+            If the run is of another task, or the parameters are not those of its network.
+        """
         if params is None:
             params = self.params if self.best is None else self.best.params
         else:
@@ -147,7 +158,7 @@ class Answers:
         """
         wanted = "behaviour" if checks.boolean("behaviour", behaviour) else what
         if checks.known_name("figure", wanted, ("curve", "behaviour", *FIGURES)) in FIGURES:
-            return self._forecaster().draw(wanted, data, path)
+            return self.forecaster().draw(wanted, data, path)
         if data is not None:
             raise RnnsimError(f"data is for the figures {', '.join(FIGURES)}; that of the {wanted} "
                               "takes none")  # fmt: skip

@@ -85,8 +85,7 @@ def _left_out(forecast: Forecast, columns: int) -> list[str]:
 def _draw_column(axes: Any, forecast: Forecast, i: int) -> None:
     """A column: what came, and what was said of it, each where its row stands."""
     H = len(forecast.horizons)
-    known = forecast.truth[:, 0, i]
-    axes.plot(*_line(forecast, 0, known), color=TRUTH, lw=1.2, label="truth", zorder=3)
+    axes.plot(*_truth(forecast, i), color=TRUTH, lw=1.2, label="truth", zorder=3)
     if forecast.low is not None and forecast.high is not None and not np.isnan(forecast.low).all():
         x, low = _line(forecast, 0, forecast.low[:, 0, i])
         _, high = _line(forecast, 0, forecast.high[:, 0, i])
@@ -104,7 +103,7 @@ def _draw_classes(axes: Any, forecast: Forecast) -> None:
     truth = np.where(np.isnan(forecast.truth[:, 0]).any(axis=1), np.nan,
                      np.nan_to_num(forecast.truth[:, 0]).argmax(axis=1))  # fmt: skip
     said = np.where(forecast.most_probable[:, 0] < 0, np.nan, forecast.most_probable[:, 0])
-    x, _ = _line(forecast, 0, truth, broken=False)
+    x = _places(forecast, 0)
     axes.plot(x, truth, "o", color=TRUTH, ms=6, mfc="none", label="truth")
     label = f"forecast, {_ahead(forecast.horizons[0])}"
     axes.plot(x, said, "x", color=FAR, ms=4, label=label)
@@ -112,15 +111,33 @@ def _draw_classes(axes: Any, forecast: Forecast) -> None:
     _mark_sequences(axes, forecast)
 
 
-def _line(forecast: Forecast, j: int, values: Array, broken: bool = True) -> tuple[Array, Array]:
+def _truth(forecast: Forecast, i: int) -> tuple[Array, Array]:
+    """What came, as far as a forecast of any horizon was of it; broken between sequences."""
+    H, group = len(forecast.horizons), np.cumsum(~forecast.follows)
+    x = np.concatenate([_places(forecast, j) for j in range(H)])
+    y, groups = np.concatenate([*forecast.truth[:, :, i].T]), np.tile(group, H)
+    order = np.lexsort((np.isnan(y), x, groups))  # of the same row, what is known comes first
+    x, y, groups = x[order], y[order], groups[order]
+    first = np.append(True, (x[1:] != x[:-1]) | (groups[1:] != groups[:-1]))
+    return _broken(x[first], y[first], np.diff(groups[first]) > 0)
+
+
+def _line(forecast: Forecast, j: int, values: Array) -> tuple[Array, Array]:
     """Where the rows stand that forecasts of a horizon are of, and values; broken between sequences."""
-    x: Array = forecast.rows + forecast.horizons[j]
+    return _broken(_places(forecast, j), values, ~forecast.follows[1:])
+
+
+def _places(forecast: Forecast, j: int) -> Array:
+    """Where the rows stand that forecasts of a horizon are of: their time or their number."""
     if forecast.time is not None and forecast.times is not None and _by_time(forecast):
-        x = stamps.moments(forecast.time._replace(values=forecast.times[:, j]))
-    if not broken:
-        return x, values
-    begins = np.flatnonzero(~forecast.follows[1:]) + 1
-    return np.insert(x, begins, x[begins]), np.insert(values, begins, np.nan)
+        return stamps.moments(forecast.time._replace(values=forecast.times[:, j]))
+    return np.asarray(forecast.rows + forecast.horizons[j])
+
+
+def _broken(x: Array, y: Array, breaks: Array) -> tuple[Array, Array]:
+    """A line with a gap after each point where there is a break (points - 1,)."""
+    begins = np.flatnonzero(breaks) + 1
+    return np.insert(x, begins, x[begins]), np.insert(y, begins, np.nan)
 
 
 def _by_time(forecast: Forecast) -> bool:
@@ -138,6 +155,8 @@ def _mark_sequences(axes: Any, forecast: Forecast) -> None:
 
 
 def _ahead(horizon: int) -> str:
+    if horizon == 0:
+        return "of the same row"
     return f"{horizon} row{'' if horizon == 1 else 's'} ahead"
 
 

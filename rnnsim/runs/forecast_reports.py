@@ -83,16 +83,16 @@ class Report:
     def best(self) -> dict[tuple[str, int], str]:
         """Who is best, by column and horizon: has the lowest RMSE, or the highest accuracy.
 
-        Of those that are equal, the one with the lower cross-entropy, else the one that comes first;
-        where nothing could be scored, none.
+        Of those that are equal, the one with the lower cross-entropy; else another than the network;
+        else the one that comes first. Where nothing could be scored, none.
         """
-        found: dict[tuple[str, int], tuple[tuple[float, float], str]] = {}
+        found: dict[tuple[str, int], tuple[tuple[float, float, bool], str]] = {}
         for row in self.rows:
             what, at = row.found, (row.column, row.horizon)
             if isinstance(what, ClassMeasures):
-                merit = (-what.accuracy, what.cross_entropy)
+                merit = (-what.accuracy, what.cross_entropy, row.forecaster == self.rows[0].forecaster)
             else:
-                merit = (what.rmse, 0.0)
+                merit = (what.rmse, 0.0, row.forecaster == self.rows[0].forecaster)
             if not math.isnan(merit[0]) and (at not in found or merit < found[at][0]):
                 found[at] = (merit, row.forecaster)
         return {at: name for at, (_, name) in found.items()}
@@ -197,7 +197,8 @@ class Report:
             value = figures.get(name)
             text = "" if value is None else f"{value:,}" if name == "scored" else _number(value)
             cells[NAMES.get(name, name)] = text
-        cells["best"] = "*" if self.best.get((row.column, row.horizon)) == row.forecaster else ""
+        is_best = self.best.get((row.column, row.horizon)) == row.forecaster
+        cells["best"] = "*" if is_best and len(self.rows) > len(self.best) else ""
         return cells
 
     def _sentences(self) -> Iterator[str]:

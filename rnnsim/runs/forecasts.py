@@ -91,12 +91,17 @@ class Forecaster:
             As :meth:`report`, or if it cannot be drawn.
         """
         figures.figure_type(path)
-        experiment = self.experiment
-        title = f"{experiment.rule.name} on {experiment.task.name}"
+        title = f"{self.experiment.rule.name} on {self._named(data)}"
         if checks.known_name("figure", what, FIGURES) == "forecast":
             return forecast_figures.forecasts(self.forecast(data), title, path)
         draw = forecast_figures.errors if what == "errors" else forecast_figures.confusion
         return draw(self.report(data), title, path)
+
+    def _named(self, data: Any) -> str:
+        """What the data are called: by their file, if they are in one."""
+        task = self.experiment.task
+        file = getattr(task, "path", "") if data is None else data
+        return Path(file).name if isinstance(file, str | Path) and str(file) else task.name
 
     def _forecast(self, rows: ForecastRows, level: float) -> Forecast:
         return rows.forecast(self._outputs(rows), self.calibration, level)

@@ -8,9 +8,12 @@ from typing import Any, Protocol
 
 import msgspec
 
+from rnnsim.data.forecasting import Forecasting
+from rnnsim.errors import RnnsimError
 from rnnsim.options import Options
 from rnnsim.runs import figures, html_tables
 from rnnsim.runs.advice import what_to_try, worse_end
+from rnnsim.runs.forecast_reports import Report
 from rnnsim.runs.plain_data import plain
 from rnnsim.runs.provenance import Provenance, versions
 from rnnsim.training.best import Best
@@ -54,6 +57,7 @@ class Reported(Protocol):
     def steps_per_second(self) -> float: ...
     @property
     def monitored(self) -> dict[str, Array]: ...
+    def evaluate(self) -> Report: ...
 
 
 # --- in a few lines -----------------------------------------------------------------------------------
@@ -89,7 +93,20 @@ def summary(run: Reported) -> str:
         f"{ends['last']:.4g} after {ends['last_step']:,}"
         for name, ends in ends_of_monitors(run).items()
     ]
+    if (forecasts := _of_forecasts(run)) is not None:
+        told = forecasts if isinstance(forecasts, str) else forecasts.text()
+        lines.append(f"\nforecasts of the test part, in the columns' units\n\n{told}")
     return "\n".join(lines)
+
+
+def _of_forecasts(run: Reported) -> Report | str | None:
+    """How good forecasts of the user's data are; why that cannot be said; None where there are none."""
+    if not isinstance(run.experiment.task, Forecasting) or run.outcome == "running":
+        return None
+    try:
+        return run.evaluate()
+    except RnnsimError as error:  # the data are gone, or there is no test part
+        return f"cannot be scored: {error}"
 
 
 def _steps(run: Reported) -> str:
@@ -126,6 +143,7 @@ def ends_of_monitors(run: Reported) -> dict[str, dict[str, Any]]:
 def as_dict(run: Reported) -> dict[str, Any]:
     """The result of a run as plain data; see :meth:`rnnsim.Run.as_dict`."""
     experiment, held_out, best = run.experiment, run.held_out, run.best
+    forecasts = _of_forecasts(run)
     found: dict[str, Any] = plain({
         **described(experiment),
         "versions": run.provenance.versions or versions(experiment),
@@ -142,6 +160,7 @@ def as_dict(run: Reported) -> dict[str, Any]:
         "spectral_radius": held_out.spectral_radius,
         "best": None if best is None else {"step": best.step, "loss": best.loss},
         "monitored": ends_of_monitors(run),
+        "forecasts": forecasts.as_dict() if isinstance(forecasts, Report) else None,
     })  # fmt: skip
     return found
 
@@ -205,9 +224,11 @@ def as_html(run: Reported) -> str:
         (name, f"{ends['first']:.4g} to {ends['last']:.4g}")
         for name, ends in ends_of_monitors(run).items()
     ]
+    forecasts = _of_forecasts(run)
+    beside = forecasts._repr_html_() if isinstance(forecasts, Report) else ""
     if not len(run.metrics["step"]):
-        return html_tables.pairs([*rows, ("learning curve", "no step with a target yet")])
+        return html_tables.pairs([*rows, ("learning curve", "no step with a target yet")]) + beside
     curve = html_tables.picture(
         lambda: figures.learning_curve(experiment, run.metrics, run.solved_at), "learning curve"
     )
-    return html_tables.pairs(rows) + curve
+    return html_tables.pairs(rows) + beside + curve

@@ -124,7 +124,7 @@ class Run(Answers):
             ``steps_per_second``, ``loss``, the score under its own name, which ``score`` tells,
             ``spectral_radius`` (of steady states), ``best`` (its ``step`` and ``loss``) and
             ``monitored`` (of each monitor of a number, the ``first`` and the ``last`` record and their
-            steps).
+            steps), ``forecasts`` (of the user's own data: what :meth:`evaluate` says of the test part).
         """
         return reports.as_dict(self)
 

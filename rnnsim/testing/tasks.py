@@ -154,6 +154,11 @@ def counting(stream: Stream) -> Array:
     return np.broadcast_to(stream.mask[..., None], stream.targets.shape)
 
 
+def same(one: Array, other: Array) -> bool:
+    """Whether two arrays are equal; what does not count may be nan in both."""
+    return np.array_equal(one, other, equal_nan=True)
+
+
 # --- what is measured --------------------------------------------------------------------------------
 
 
@@ -218,7 +223,7 @@ def _chunks(drawn: Drawn) -> Measured:
             return Measured(f"{filled} of {rows} rows filled", False)
         for name in FILLED:
             part = getattr(whole, name)[start : start + filled]
-            if not np.array_equal(getattr(stream, name)[: len(part)], part):
+            if not same(getattr(stream, name)[: len(part)], part):
                 return Measured(f"other {name} from row {start} on", False)
         start += filled
     return Measured(f"the same {start} rows")
@@ -227,16 +232,16 @@ def _chunks(drawn: Drawn) -> Measured:
 def _plain(drawn: Drawn) -> Measured:
     plain = draw(drawn.task, drawn.some, seed=drawn.seed, plain=True)
     for name, part, expected in zip(plain._fields, plain, first_rows(drawn.stream, len(plain.mask))):
-        if name in FILLED and not np.array_equal(part, expected):
+        if name in FILLED and not same(part, expected):
             return Measured(f"other {name}", False)
     return Measured(f"the same {len(plain.mask)} rows")
 
 
 def _differs(drawn: Drawn, other: Stream, what: str) -> Measured:
     rows = len(other.mask)
-    same = all(np.array_equal(x[:rows], y) for x, y in zip(drawn.stream[:2], other[:2]))
-    text = f"{'the same' if same else 'other'} inputs and targets {what}"
-    return Measured(text, not same) if drawn.is_random else Measured(f"{text}; nothing is random", None)
+    equal = all(same(x[:rows], y) for x, y in zip(drawn.stream[:2], other[:2]))
+    text = f"{'the same' if equal else 'other'} inputs and targets {what}"
+    return Measured(text, not equal) if drawn.is_random else Measured(f"{text}; nothing is random", None)
 
 
 def _seeds(drawn: Drawn) -> Measured:
@@ -253,9 +258,9 @@ def _validation(drawn: Drawn) -> Measured:
     found = draw(task, drawn.some, seed=seed, validation=True)
     test = draw(task, drawn.some, seed=seed, held_out=True)
     rows = min(len(found.mask), len(test.mask))
-    same = all(np.array_equal(x[:rows], y[:rows]) for x, y in zip(found[:2], test[:2]))
+    equal = all(same(x[:rows], y[:rows]) for x, y in zip(found[:2], test[:2]))
     own = type(task).validation_source is not Task.validation_source
-    if own and same:
+    if own and equal:
         return Measured("the same inputs and targets as those of the test", False)
     return _differs(drawn, found, "of validation")
 

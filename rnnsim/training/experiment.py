@@ -125,7 +125,7 @@ def configure(
     _check_owned(given, list(owners.values()))
     chosen_rule = _build(registry.make_rule, registry.rule_type(rule), rule, given)
     network_options, init_options = _network_options(owners.get("network"), given)
-    if tailored and chosen_task.target_delay:
+    if checks.boolean("tailored", tailored) and chosen_task.target_delay:
         raise RnnsimError(
             f"tailored is not offered where targets are known later, as in {chosen_task.name}"
         )
@@ -236,7 +236,8 @@ def _suggestion(task: Task, rule: str, kind: str, settings: str | None) -> tuple
     ]
     if suggested.kind != kind:  # only loss and scale of the readout carry over to another kind
         loss = {name: value for name, value in suggested.network.items() if name == "loss"}
-        known = registry.network_type(kind).choices.defaults()
+        entry = registry.installed().networks.get(kind)  # one that is made need not be registered
+        known = entry.thing.choices.defaults() if entry else {}
         scale = {name: x for name, x in suggested.init.items() if name == READOUT and name in known}
         suggested = suggested._replace(kind=kind, network=loss, init=scale)
     return name, suggested

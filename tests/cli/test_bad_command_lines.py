@@ -101,6 +101,24 @@ TABLE: dict[str, tuple[dict[str, str], dict[str, list[str]]]] = {
          "log": LOG, "checkpoint_every": EVERY, "verbose": FLAG, "plot": FIGURE,
          "plot_behaviour": FIGURE},
     ),
+    "predict": (
+        {"folder": KEPT.name, "file": str(ROOT / "pyproject.toml")},
+        {"folder": [*FOLDER, "no such folder", "."], "file": [*FOLDER, "no such file"],
+         "out": ["", "found", "found.xyz", "no/such/found.csv", "nul\0.csv", "\ud800.csv", "."],
+         "level": [*NUMBER, "inf", "0", "1", "90"], "learn": FLAG, "save": [*FOLDER, "run"],
+         "as_json": FLAG},
+    ),
+    "evaluate": (
+        {"folder": KEPT.name},
+        {"folder": [*FOLDER, "no such folder", "."], "file": [*FOLDER, "no such file"], "form": TEXT,
+         "out": ["", "no/such/found", "nul\0", "\ud800", "."], "level": [*NUMBER, "inf", "0", "1", "90"],
+         "as_json": FLAG},
+    ),
+    "plot": (
+        {"folder": KEPT.name, "out": "figure.png"},
+        {"folder": [*FOLDER, "no such folder", "."], "file": [*FOLDER, "no such file"], "out": FIGURE,
+         "what": TEXT},
+    ),
     "sweep": (
         {"rule": "bptt", "task": "delayed-xor"},
         {**EXPERIMENT, "seeds": COUNT, "jobs": COUNT, "control": FLAG, "as_json": FLAG},
@@ -133,10 +151,12 @@ TABLE: dict[str, tuple[dict[str, str], dict[str, list[str]]]] = {
 # By what a message names a parameter, besides its name and its option.
 ALIASES = {
     "settings": ("setting",), "options": ("-o ", "option"), "rules": ("rule", "option"),
-    "tasks": ("task",), "name": ("rule", "task"), "plot": ("draw", "figure"),
+    "tasks": ("task",), "task": ("standard input",), "name": ("rule", "task"),
+    "plot": ("draw", "figure"),
     "plot_behaviour": ("draw", "figure"), "reference": ("rule",),
     "compare": ("git",), "save": ("run", "comparison"), "monitor_every": ("--monitor",),
-    "folder": ("saved run", "folder of a run"),
+    "folder": ("saved run", "folder of a run"), "file": ("FILE",), "what": ("figure",),
+    "out": ("forecasts", "report", "figure", "draw"),
 }  # fmt: skip
 
 
@@ -266,7 +286,9 @@ def odd_pairs(thing: Any) -> Iterator[str]:
         if option not in thing.defaults():
             continue
         kinds = get_args(hint) or (hint,)
-        if get_origin(hint) is Literal or {bool, int, float} & {*kinds}:
+        if str in kinds and hint is not str:
+            values = []  # any text may be right
+        elif get_origin(hint) is Literal or {bool, int, float} & {*kinds}:
             values = ["xyzzy", "", "\ud800", "1e400", "nan", *(["9" * 30] if float not in kinds else [])]
         else:
             values = ["xyzzy", "\ud800", "two\nlines"] if hint is not str else []

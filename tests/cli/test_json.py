@@ -15,6 +15,7 @@ from typing import Any
 import click
 import pytest
 from click.testing import CliRunner, Result
+from forecast_task import Waves, as_text, register, table
 from processes import run
 
 import rnnsim
@@ -36,6 +37,8 @@ RUN = ("run", "bptt", "delayed-xor", *SMALL)
 LINES: dict[str, Sequence[str]] = {
     "run": RUN,
     "resume": ("resume", "run", "--steps", "70"),
+    "predict": ("predict", "waves", "waves.csv"),
+    "evaluate": ("evaluate", "waves"),
     "sweep": ("sweep", "bptt", "delayed-xor", *SMALL, "--seeds", "2", "--control"),
     "compare": ("compare", "bptt", "rtrl", "--task", "delayed-xor", *SMALL),
     "rules": ("rules",),
@@ -45,7 +48,8 @@ LINES: dict[str, Sequence[str]] = {
     "cache": ("cache",),
     "bench": ("bench", "rtrl", "--quick"),
 }
-WITHOUT = ("new-rule", "new-task", "new-network")
+WITHOUT = {"new-rule": "write_project", "new-task": "write_project", "new-network": "write_project",
+           "plot": ".plot("}  # fmt: skip
 
 FINDINGS = [Check("right", "all well", lambda: Measured("all well")),
             Check("beside", "time", lambda: Measured("1 us", None))]  # fmt: skip
@@ -101,15 +105,24 @@ def called(verb: str, *more: str) -> Result:
 
 
 @pytest.fixture
-def a_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def a_run(uncompiled: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A run to go on with, in the current folder."""
     monkeypatch.chdir(tmp_path)
     assert rnnsim_(*RUN, "--save", "run").exit_code == 0
 
 
+def run_to_be_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run on data of one's own, and other rows of them."""
+    register(monkeypatch)
+    rnnsim.run("bptt", Waves(), steps=20, save="waves")
+    Path("waves.csv").write_text(as_text(table(3, rows=10)))
+
+
 @pytest.mark.usefixtures("stand_ins", "a_run")
 @pytest.mark.parametrize("verb", [verb for verb in VERBS if verb not in WITHOUT])
-def test_every_verb_with_a_summary_prints_it_as_json(verb: str) -> None:
+def test_every_verb_with_a_summary_prints_it_as_json(verb: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    if verb in ("predict", "evaluate"):
+        run_to_be_asked(monkeypatch)
     result = called(verb, "--json")
     assert result.exit_code == 0, result.output
     document(result.stdout)
@@ -128,9 +141,9 @@ def shared() -> click.Option:
 
 def test_verbs_without_a_summary_are_those_that_write_files() -> None:
     assert {*LINES} | {*WITHOUT} == {*VERBS}
-    for verb in WITHOUT:
+    for verb, writes in WITHOUT.items():
         command = import_module(f"rnnsim.cli.{verb.replace('-', '_')}").command
-        assert "write_project" in inspect.getsource(command.callback)
+        assert writes in inspect.getsource(command.callback)
         assert not any(each.name == "as_json" for each in command.params)
 
 

@@ -53,8 +53,11 @@ def test_each_column_has_a_panel_with_what_was_said_and_what_came() -> None:
     for i, axes in enumerate(figure.axes):
         found = lines(axes)
         assert [*found] == ["truth", "forecast, 1 row ahead", "forecast, 7 rows ahead"]
-        for name, values, h in (("truth", f.truth[:, 0, i], 1),
-                                ("forecast, 1 row ahead", f.values[:, 0, i], 1),
+        came, known = found["truth"], np.isfinite(f.truth[:, 0, i])
+        np.testing.assert_array_equal(came[1][:ROWS][known], f.truth[known, 0, i])
+        np.testing.assert_array_equal(came[0][:ROWS], days + 1)
+        assert np.isnan(came[1][known.sum() :]).all()
+        for name, values, h in (("forecast, 1 row ahead", f.values[:, 0, i], 1),
                                 ("forecast, 7 rows ahead", f.values[:, 1, i], 7)):  # fmt: skip
             np.testing.assert_array_equal(found[name][1], values)
             np.testing.assert_array_equal(found[name][0], days + h)  # where the row is that it is of
@@ -72,7 +75,7 @@ def test_of_many_rows_the_last_are_shown_and_that_is_said() -> None:
     f = forecast(1234)
     figure = forecast_figures.forecasts(f, "a title")
     assert figure.get_suptitle() == "a title\nthe last 300 of 1,234 rows"
-    np.testing.assert_array_equal(lines(figure.axes[0])["truth"][1], f.truth[-SHOWN:, 0, 0])
+    np.testing.assert_array_equal(lines(figure.axes[0])["truth"][1][:SHOWN], f.truth[-SHOWN:, 0, 0])
     assert forecast_figures.forecasts(forecast(SHOWN), "a title").get_suptitle() == "a title"
     wide = replace(
         forecast(), targets=tuple(f"c{i}" for i in range(20)),
@@ -81,6 +84,16 @@ def test_of_many_rows_the_last_are_shown_and_that_is_said() -> None:
     figure = forecast_figures.forecasts(wide, "a title")
     assert figure.get_suptitle() == "a title\nthe first 12 of 20 columns"
     assert len(figure.axes) == 12
+
+
+def test_truth_that_one_horizon_does_not_know_is_that_of_another() -> None:
+    f = forecast()
+    f.truth[20, 0, 0] = np.nan  # of row 21, which is that of row 14 + 7
+    _, y = lines(forecast_figures.forecasts(f, "a title").axes[0])["truth"]
+    assert y[20] == f.truth[14, 1, 0]
+    f.truth[14, 1, 0] = np.nan
+    _, y = lines(forecast_figures.forecasts(f, "a title").axes[0])["truth"]
+    assert np.isnan(y[20])
 
 
 def test_lines_are_broken_between_sequences() -> None:
@@ -93,6 +106,8 @@ def test_lines_are_broken_between_sequences() -> None:
     assert gap == ROWS // 2
     np.testing.assert_array_equal(np.delete(y, gap), f.values[:, 0, 0])
     np.testing.assert_array_equal(np.delete(x, gap), np.arange(ROWS) + 1)  # times lie over one another
+    _, y = lines(figure.axes[0])["truth"]
+    assert np.isnan(y[[ROWS // 2 - 1, ROWS // 2]]).tolist() == [False, True]
     marks = [line.get_xdata()[0] for line in figure.axes[0].lines if len(line.get_xdata()) == 2]
     assert marks == [ROWS // 2]
 
@@ -101,7 +116,7 @@ def test_a_lane_for_each_class() -> None:
     f = classes()
     found = lines(forecast_figures.forecasts(f, "a title").axes[0])
     np.testing.assert_array_equal(found["truth"][1], f.truth[:, 0].argmax(axis=1))
-    np.testing.assert_array_equal(found["forecast, 0 rows ahead"][1], f.values[:, 0].argmax(axis=1))
+    np.testing.assert_array_equal(found["forecast, of the same row"][1], f.values[:, 0].argmax(axis=1))
 
 
 # --- errors --------------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""Reports of forecasts: each figure by its measure, the same rows for all, who is best, forms."""
+"""Reports of forecasts: each figure by its measure, on the same rows for all; who is best; the forms."""
 
 from __future__ import annotations
 
@@ -84,6 +84,13 @@ def test_who_is_best() -> None:
     assert "best by RMSE, of 4 columns and horizons: net in 2, mixed in 2" in report_on(
         f, {"mixed": mixed}, "net"
     ).text()  # fmt: skip
+
+
+def test_a_network_is_not_best_by_saying_the_same() -> None:
+    f = forecast()
+    assert set(report_on(f, {"same": f.values, "worse": f.values + 900}, "net").best.values()) == {
+        "same"
+    }
 
 
 def test_the_forms_tell_the_same() -> None:

@@ -1,4 +1,4 @@
-"""Runs on the user's own data: they forecast other rows, say how good that is, and learn on."""
+"""Runs on the user's own data: they forecast other rows, say how good that is, and learn row by row."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import naive_measures as naive
 import numpy as np
 import pytest
-from forecast_task import ROWS, Waves, as_text, columns_of, table
+from forecast_task import ROWS, Waves, as_text, columns_of, register, table
 
 import rnnsim
-from rnnsim import registry
 from rnnsim.data import intervals
 from rnnsim.data.arriving import Arriving, lines_of
 from rnnsim.data.forecast import Forecast
@@ -169,15 +169,31 @@ def test_figures_are_drawn(tmp_path: Path) -> None:
     assert figure.get_suptitle() == "bptt on waves"
 
 
+def test_a_summary_says_how_good_forecasts_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    run = run_of()
+    report = run.evaluate()
+    head = "\n\nforecasts of the test part, in the columns' units\n\n"
+    assert run.summary().endswith(f"{head}{report.text()}")
+    assert run.as_dict()["forecasts"] == report.as_dict()
+    assert report._repr_html_() in run._repr_html_()
+    other = rnnsim.run("bptt", "delayed-xor", hidden=2, steps=20, window=10)
+    assert "forecasts" not in other.summary()
+    assert other.as_dict()["forecasts"] is None
+
+    def gone(self: Waves, part: int) -> Any:
+        raise RnnsimError("there is no file waves.csv")
+
+    monkeypatch.setattr(Waves, "rows_of_part", gone)
+    assert run.summary().endswith(f"{head}cannot be scored: there is no file waves.csv")
+    assert run.as_dict()["forecasts"] is None
+
+
 # --- kept ----------------------------------------------------------------------------------------------
 
 
 @pytest.fixture
 def registered(monkeypatch: pytest.MonkeyPatch) -> None:
-    known = registry.installed()
-    tasks = {**known.tasks, "waves": registry.Entry(Waves, "acme-tasks", "1.0")}
-    found = dataclasses.replace(known, tasks=tasks)
-    monkeypatch.setattr(registry, "installed", lambda: found)
+    register(monkeypatch)
 
 
 @pytest.mark.usefixtures("registered")
@@ -213,7 +229,7 @@ FEW = 50
 STILL = {"rule": "rtrl", "window": 1, "steps": 40}
 
 
-@pytest.mark.parametrize("kind", [{"ahead": (1, 3)}, {"ahead": (1,)}, {"ahead": (0,), "is_class": True}])
+@pytest.mark.parametrize("kind", [{"ahead": (1, 5)}, {"ahead": (1,)}, {"ahead": (0,), "is_class": True}])
 def test_rows_that_arrive_are_forecast_from_like_rows_of_a_file(kind: Any) -> None:
     """Without learning."""
     run = run_of(**STILL, **kind, learning_rate=0.0)
@@ -254,6 +270,30 @@ def test_each_target_is_learnt_when_it_is_known(kind: Any) -> None:
     moved = on_line.learnt()
     assert not np.array_equal(moved.params.W, run.params.W)
     assert moved.checkpoint is None
+
+
+@pytest.mark.parametrize("ahead", [(1,), (1, 3)])
+def test_intervals_follow_what_was_said_and_came_of_late(
+    ahead: tuple[int, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Beside a loop over what was printed."""
+    monkeypatch.setattr("rnnsim.runs.on_line_forecasts.LEAST", 12)
+    run, given = run_of(**STILL, ahead=ahead), data(rows=FEW)
+    whole = run.predict(given)
+    said = [*OnLine(run, "a pipe", 0.5).forecasts(lines(as_text(table(3, rows=FEW))))]
+    values, rows = values_of(said, whole), [*csv.DictReader(said)]
+    for j, h in enumerate(ahead):
+        name = f"high +{h}" if len(ahead) > 1 else "high"
+        for t in range(FEW):
+            width = (float(rows[t][f"{name} high"]) - float(rows[t][f"{name} low"])) / 2
+            known = t - max(ahead) + 1  # forecasts whose truth is known for all horizons
+            if known < 12:
+                assert run.calibration is not None
+                wanted = intervals.half_width(run.calibration.half_widths, 0.5)[j, 0]
+            else:
+                errors = [values[s, j, 0] - given["high"][s + h] for s in range(known)]
+                wanted = naive.half_width(errors, 500)
+            assert width == pytest.approx(wanted), (t, h)
 
 
 def test_no_forecast_depends_on_later_rows() -> None:
@@ -302,6 +342,15 @@ def test_rows_that_arrive_are_read_as_people_write_them() -> None:
     found = {name: one.values.tolist() for name, one in rows.columns().columns.items()}
     assert str(found) == str({"high": [1.5, 1.0, 3.0], "low": [math.nan, 2.0, math.nan],
                               "sky": [1.0, math.nan, math.nan]})  # fmt: skip
+
+
+def test_lines_without_a_header_are_read_where_the_data_had_none() -> None:
+    roles = Roles(("x1", "x2"), ("x1",))
+    read = [*lines_of(["1,2\n", "3,4\n"], roles, "a pipe", has_header=False)]
+    assert [line.cells for line in read] == [{"x1": "1", "x2": "2"}, {"x1": "3", "x2": "4"}]
+    assert [line.number for line in read] == [1, 2]
+    named = [*lines_of(["x2,x1\n", "3,4\n"], roles, "a pipe")]
+    assert [(line.cells, line.number) for line in named] == [({"x1": "4", "x2": "3"}, 2)]
 
 
 @pytest.mark.parametrize(

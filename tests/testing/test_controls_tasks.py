@@ -132,6 +132,40 @@ class Careless(Source, frozen=True):
         return step
 
 
+class Peeking(Source, frozen=True):
+    """Its validation data are those of the test."""
+
+    def validation_source(self, rng: np.random.Generator, batch: int, dtype: Any) -> Any:
+        return self.source(rng, batch, dtype, held_out=True)
+
+
+class Holes(Source, frozen=True):
+    """Two bits, of which now one counts and now the other; the target of the other is nan."""
+
+    none: bool = False
+    n_out = 2  # type: ignore[assignment]
+    baseline = 0.125  # type: ignore[assignment]
+    masks_outputs = True  # type: ignore[assignment]
+
+    def fill(self) -> Any:
+        none = self.none
+
+        @kernel
+        def fill(source: Any, stream: Stream, rows: int) -> int:
+            for t in range(rows):
+                for b in range(stream.mask.shape[1]):
+                    u, d, weights = stream.inputs[t, b], stream.targets[t, b], stream.output_mask[t, b]
+                    bits(source, b, u, d)
+                    source.last[b] = 1 - source.last[b]
+                    o = int(source.last[b])
+                    d[o], d[1 - o] = u[0], np.nan
+                    weights[o], weights[1 - o] = 0.0 if none and t == 7 else 1.0, 0.0
+                    stream.mask[t, b] = 1
+            return rows
+
+        return fill
+
+
 class Optimist(Source, frozen=True):
     """Its baseline is another."""
 
@@ -264,12 +298,12 @@ def legal_everywhere(stream: Stream) -> None:
     stream.legal[:] = True
 
 
-PLAIN = [Source(), Episodes()]
+PLAIN = [Source(), Episodes(), Holes()]
 
 
 @pytest.mark.parametrize("task", PLAIN, ids=lambda task: task.name)
 def test_right_tasks_pass(task: Task, monkeypatch: pytest.MonkeyPatch) -> None:
-    options = ("options",) if task.name == "episodes" else ()  # they have no descriptions
+    options = () if type(task) is Source else ("options",)  # they have no descriptions
     passes([check for check in task_checks(task) if check.name not in options], "")
 
 
@@ -283,6 +317,9 @@ def test_right_tasks_pass(task: Task, monkeypatch: pytest.MonkeyPatch) -> None:
         (Chunky(), "chunks", "other inputs"),
         (Lazy(), "seeds", "the same"),
         (Lazy(), "held-out", "the same"),
+        (Lazy(), "validation", "the same"),
+        (Peeking(), "validation", "the same inputs and targets as those of the test"),
+        (Holes(none=True), "values", "of which no output counts"),
         (Optimist(), "baseline", "0.1, the best constant 0.125"),
         (Easy(), "criterion, zero", "met at row"),
         (Easy(), "criterion, constant", "met at row"),
