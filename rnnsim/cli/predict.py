@@ -33,7 +33,8 @@ def command(
 
     The table of forecasts is printed as CSV, or written to a file: the row and the time at which each
     was made, the time that it is of, and in the unit of each column the forecast, its interval, and the
-    truth as far as FILE has it.
+    truth as far as FILE has it. The network begins anew at the first row of FILE, which should be some
+    rows before those that matter.
     """
     checked_level(level)
     data = rows_of(file)

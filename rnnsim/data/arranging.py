@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from rnnsim.data.columns import EMPTY, Column, Columns
+from rnnsim.data.columns import CATEGORY, EMPTY, Column, Columns
 from rnnsim.data.linear import LinearPath
 from rnnsim.data.missing import treated
 from rnnsim.data.on_line import (
@@ -25,7 +25,7 @@ from rnnsim.data.roles import Roles, described
 from rnnsim.data.scaling import Scaling
 from rnnsim.data.series import Feature, Series, series_of
 from rnnsim.data.simple import Simple, simple_as_data, simple_from, simple_of
-from rnnsim.errors import RnnsimError, UnknownName, nearest
+from rnnsim.errors import RnnsimError, UnknownName, nearest, shown
 from rnnsim.typing import Integers
 
 
@@ -204,6 +204,7 @@ def series_for(columns: Columns, facts: Facts, resets_at_gaps: bool = False) -> 
     for name in needed:
         if name not in columns.columns:
             raise UnknownName(f"{columns.source}: {nearest('column', name, columns.columns)}")
+    _check_numbers(columns, facts)
     present = dict(columns.columns)
     for name in roles.targets:
         if name not in present:
@@ -219,6 +220,22 @@ def series_for(columns: Columns, facts: Facts, resets_at_gaps: bool = False) -> 
         with_targets, roles, features=preparation.features, classes=classes,
         resets_at_gaps=resets_at_gaps,
     )  # fmt: skip
+
+
+def _check_numbers(columns: Columns, facts: Facts) -> None:
+    """Refuse text in a column that held numbers: its values would be numbers of categories."""
+    roles, made = facts.roles, facts.preparation
+    names = [one.column for one in made.features if one.category is None]
+    for name in dict.fromkeys([*names, *(() if made.is_class else roles.targets)]):
+        column = columns.columns.get(name)
+        if column is None or column.kind != CATEGORY:
+            continue
+        from rnnsim.data.cells import is_number
+
+        texts = [text for text in column.categories if not is_number(text)] or list(column.categories)
+        row = int(np.flatnonzero(column.values == column.categories.index(texts[0]))[0])
+        raise RnnsimError(f"{columns.source}, {columns.place(row)}: {name} is {shown(texts[0])}; it "
+                          "must be a number, as in the data that were learnt")  # fmt: skip
 
 
 def _check_length(series: Series, choices: Choices, source: str) -> None:

@@ -43,7 +43,8 @@ class Answers:
         inputs : (T, B, m) or (T, m) array, or a pair of them for a fast-weight network
             Sequences, or the patterns of a task that reads steady states. Of a run on the user's own
             data: rows of such data, in any form that :func:`rnnsim.run` takes, with the same columns
-            (those of the targets may be absent).
+            (those of the targets may be absent). The network begins anew at their first row, which
+            should be some rows before those that matter.
         params : NamedTuple of arrays, optional
             Other parameters than the last, such as ``run.best.params``. On the user's own data, those
             that did best on validation data are the default, where they are kept.

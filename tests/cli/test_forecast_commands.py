@@ -22,6 +22,7 @@ from processes import run as run_process
 
 import rnnsim
 from rnnsim.cli import main
+from rnnsim.errors import RnnsimError
 
 pytestmark = pytest.mark.usefixtures("uncompiled")
 
@@ -194,6 +195,24 @@ def test_a_line_in_a_line_out_at_once_until_it_is_interrupted(tmp_path: Path) ->
     assert not np.array_equal(kept.params.W, made.params.W)
     first = made.predict(tmp_path / "new.csv").values
     assert first.shape == (120, 2, 1)
+
+
+def test_text_in_a_column_of_numbers_is_refused(tmp_path: Path) -> None:
+    """It would be read as the number of a category."""
+    (tmp_path / "old.csv").write_text(as_text(table(0)))
+    run = rnnsim.run("rtrl", "table", path=str(tmp_path / "old.csv"), target="high", inputs="high,low",
+                     hidden=2, window=1, steps=20)  # fmt: skip
+    header, *rows = as_text(table(3, rows=8)).splitlines()
+    for column, name in ((1, "high"), (2, "low")):
+        cells = [row.split(",") for row in rows]
+        cells[4][column] = "much"
+        bad = tmp_path / "bad.csv"
+        bad.write_text("\n".join([header, *map(",".join, cells)]))
+        with pytest.raises(
+            RnnsimError, match=rf"bad.csv, line 6: {name} is 'much'; it must be a number"
+        ):
+            run.predict(str(bad))
+    assert len(run.predict(table(3, rows=8))) == 8  # the control
 
 
 def test_a_table_is_forecast_in_another_process(tmp_path: Path) -> None:
