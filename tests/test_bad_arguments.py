@@ -297,9 +297,9 @@ TABLE: dict[Callable[..., Any], tuple[dict[str, Any], dict[str, list[Any]]]] = {
     NET.init: (
         {},
         {"seed": [*SEED, None],
-         "scheme": [*NAME, None], "gain": [*REAL, None]},
+         "scheme": [*NAME, None], "gain": [*REAL, None], "readout_scale": [*REAL, None]},
     ),
-    SINGLE.init: ({}, {"gain": [1e300, -1e300]}),
+    SINGLE.init: ({}, {"gain": [1e300, -1e300], "readout_scale": [1e300, -1e300]}),
     FAST.init: (
         {},
         {"seed": [*SEED, None],

@@ -17,6 +17,7 @@ from rnnsim.data.preparation import Choices, Preparation, Prepared, preparation_
 from rnnsim.data.roles import Roles, described
 from rnnsim.data.scaling import Scaling
 from rnnsim.data.series import Feature, Series, series_of
+from rnnsim.data.simple import Simple, simple_as_data, simple_from, simple_of
 from rnnsim.errors import RnnsimError, UnknownName, nearest
 from rnnsim.typing import Integers
 
@@ -30,12 +31,15 @@ class Treatment(NamedTuple):
     resets_at_gaps : bool
     validation, test : float or str
         See :func:`rnnsim.data.parts.parts_of`.
+    season : int or None
+        Of seasonal persistence, in rows; by default it is looked for.
     """
 
     missing: str = "mask"
     resets_at_gaps: bool = False
     validation: Any = 0.2
     test: Any = 0.2
+    season: int | None = None
 
 
 class Facts(NamedTuple):
@@ -54,6 +58,8 @@ class Facts(NamedTuple):
         The loss per target of the best constant answer, where it is learnt.
     masks_outputs : bool
         Whether single outputs of a target may be missing.
+    simple : Simple
+        What simple forecasters found.
     """
 
     roles: Roles
@@ -62,6 +68,7 @@ class Facts(NamedTuple):
     rows: tuple[int, int, int]
     baseline: float
     masks_outputs: bool
+    simple: Simple
 
 
 @dataclass(frozen=True)
@@ -130,6 +137,7 @@ def arranged(
             rows=(len(learnt.rows), len(validation.rows), len(test.rows)),
             baseline=baseline(learnt, preparation.is_class),
             masks_outputs=prepared.weights.shape[1] > 1,
+            simple=simple_of(series, part, preparation, treatment.season),
         )
     return Arranged(
         source=columns.source,
@@ -201,6 +209,7 @@ def facts_as_data(facts: Facts) -> dict[str, Any]:
         "rows": facts.rows,
         "baseline": facts.baseline,
         "masks_outputs": facts.masks_outputs,
+        "simple": simple_as_data(facts.simple),
         "roles": {
             "inputs": roles.inputs, "targets": roles.targets, "time": roles.time or "",
             "sequence": roles.sequence or "", "left_out": list(roles.left_out.items()),
@@ -256,4 +265,5 @@ def facts_from(data: Mapping[str, Any]) -> Facts:
         rows=(learnt, validation, test),
         baseline=float(data["baseline"]),
         masks_outputs=bool(data["masks_outputs"]),
+        simple=simple_from(data["simple"]),
     )

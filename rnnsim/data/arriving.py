@@ -6,6 +6,7 @@ import contextlib
 import csv
 import math
 from collections.abc import Iterable, Iterator
+from itertools import chain
 from typing import NamedTuple
 
 import numpy as np
@@ -43,17 +44,19 @@ class Line(NamedTuple):
     decimal: str = "."
 
 
-def lines_of(text: Iterable[str], roles: Roles, source: str) -> Iterator[Line]:
+def lines_of(text: Iterable[str], roles: Roles, source: str, has_header: bool = True) -> Iterator[Line]:
     """Read lines as they come, each at once.
 
     Parameters
     ----------
     text : iterable of str
-        Lines; the first has the names of the columns.
+        Lines; the first has the names of the columns, if there is a header.
     roles : Roles
         The columns that a model needs. Those of targets and of the time may be absent.
     source : str
         Where the lines are from, for messages.
+    has_header : bool
+        Without one, columns are called ``x1``, ``x2``, ....
 
     Raises
     ------
@@ -68,6 +71,8 @@ def lines_of(text: Iterable[str], roles: Roles, source: str) -> Iterator[Line]:
         raise RnnsimError(f"{source} has no lines; the first must be the names of the columns")
     separator = max(SEPARATORS, key=head.count)
     header = [name.strip() for name in next(csv.reader([head], delimiter=separator))]
+    if not has_header:
+        header, lines = [f"x{i + 1}" for i in range(len(header))], chain([head], lines)
     needed = [*roles.inputs, *([roles.sequence] if roles.sequence else [])]
     for name in needed:
         if name not in header:
@@ -75,7 +80,7 @@ def lines_of(text: Iterable[str], roles: Roles, source: str) -> Iterator[Line]:
     used = [name for name in dict.fromkeys([*roles.inputs, *roles.targets]) if name in header]
     reader = csv.reader(lines, delimiter=separator)
     for cells in reader:
-        number = reader.line_num + 1
+        number = reader.line_num + has_header
         if not any(cell.strip() for cell in cells):
             continue
         if len(cells) != len(header):

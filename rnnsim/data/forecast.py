@@ -302,6 +302,8 @@ class Forecast:
         if self.horizons == (0,):
             ahead = "of the same row"
         interval = "" if self.low is None else f", intervals that are to cover {self.level:.5g}"
+        if self.low is not None and len(self) and np.isnan(self.low).all():
+            interval = ", without intervals: there are too few rows for validation"
         return f"{', '.join(self.targets)}, {ahead}, at {len(self):,} rows{interval}"
 
     def _repr_html_(self) -> str:

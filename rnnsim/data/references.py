@@ -118,23 +118,6 @@ def last_class(d: Array, starts: Bools, horizons: tuple[int, ...], classes: int)
     return np.asarray(hot.reshape(len(d), -1).astype(float))
 
 
-def most_frequent_class(d: Array, learnt: Bools, horizons: tuple[int, ...], classes: int) -> Array:
-    """The class that most rows to learn from have, (rows, H classes) of 0 and 1.
-
-    Parameters
-    ----------
-    d : (rows, 1) array
-        The index of the class; nan where it is missing.
-    learnt : (rows,) bool array
-    horizons : tuple of int
-    classes : int
-    """
-    known = d[learnt & np.isfinite(d[:, 0]), 0].astype(np.int64)
-    hot = np.zeros(classes)
-    hot[np.argmax(np.bincount(known, minlength=classes))] = 1.0
-    return np.tile(hot, (len(d), len(horizons)))
-
-
 def ridge_autoregression(
     regression: Regression, learnt: Bools, validation: Bools
 ) -> tuple[LinearPath, tuple[Way, ...]]:

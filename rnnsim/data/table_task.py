@@ -111,6 +111,10 @@ class TableTask(Task, frozen=True, dict=True):
     test: Annotated[
         float | str, about("what is kept for the final figures: a share, a time, or sequences")
     ] = 0.2
+    season: Annotated[
+        Annotated[int, msgspec.Meta(ge=0)] | None,
+        about("rows of a season, for seasonal persistence; 0: none (default: found)"),
+    ] = None
     na: Annotated[Names, about("what stands for a missing value besides NA and the like")] = ""
     header: Annotated[
         Literal["auto", "yes", "no"], about("whether the first line has the columns' names")
@@ -201,7 +205,9 @@ class TableTask(Task, frozen=True, dict=True):
     def _arrange(self, columns: Columns, facts: Facts | None) -> Arranged:
         roles = self._roles(columns) if facts is None else facts.roles
         choices = self._choices(roles) if facts is None else facts.preparation.choices
-        treatment = Treatment(self.missing, self.gaps == "reset", self.validation, self.test)
+        treatment = Treatment(
+            self.missing, self.gaps == "reset", self.validation, self.test, self.season
+        )
         return arranged(columns, roles, choices, treatment, facts)
 
     def _roles(self, columns: Columns) -> Roles:
@@ -329,13 +335,13 @@ class TableTask(Task, frozen=True, dict=True):
         return rows_of_part(made.series, preparation, roles, made.pairs[part])
 
     def references(self, rows: ForecastRows) -> Mapping[str, Array]:
-        now = rows.series.d[rows.index]
-        if self.found.preparation.is_class:
-            return {}
-        found = {"persistence": np.repeat(now[:, None], len(rows.horizons), axis=1)}
-        if rows.preparation.path is not None:
-            found["linear path"] = rows.base.reshape(found["persistence"].shape)
-        return found
+        preparation = rows.preparation
+        said = dict(self.found.simple.forecasts(rows.series, preparation))
+        found = {name: each[rows.index] for name, each in said.items()}
+        if preparation.path is not None:
+            found["linear path"] = rows.base
+        shape = (len(rows.index), len(rows.horizons), len(preparation.targets))
+        return {name: each.reshape(shape) for name, each in found.items()}
 
     def told(self) -> str:
         return self.arranged.told

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import Any
@@ -12,6 +13,7 @@ import numpy as np
 
 from rnnsim.data import intervals
 from rnnsim.data.arriving import Arriving, Line, lines_of
+from rnnsim.data.calibration import calibration_of
 from rnnsim.data.forecast import Forecast
 from rnnsim.data.forecasting import ForecastRows
 from rnnsim.runs.forecasts import Forecaster
@@ -19,12 +21,16 @@ from rnnsim.runs.result import Run
 from rnnsim.training.learner import Learner
 from rnnsim.typing import Array
 
+LEAST, MOST = 100, 1000  # rows whose forecasts say how far to follow the network from then on
+
 
 class OnLine:
     """A network that forecasts from rows as they arrive, and learns from each target when it is known.
 
     When row t arrives, d(t) is known: first the pair of it and the input of t - h is learnt, h being the
-    largest horizon; then the forecasts from row t are made. They depend on rows up to t alone.
+    largest horizon; then the forecasts from row t are made. They depend on rows up to t alone. How far
+    the network is to be followed beside the linear path, and how wide intervals are, is found again from
+    what was said and came of late, once that is enough.
 
     Parameters
     ----------
@@ -52,6 +58,8 @@ class OnLine:
         )
         self._rows = Arriving(self.roles, self.preparation, source)
         self._before: tuple[Array, Array] | None = None  # the inputs and the reset of the last row
+        self._said: deque[Array] = deque(maxlen=max(1, self._furthest))  # y (k,) of the last rows
+        self._scored: deque[tuple[Array, Array]] = deque(maxlen=MOST)  # what was to be said, and was
 
     def forecasts(self, text: Iterable[str]) -> Iterator[str]:
         """Give a header, and for each line of text that is a row of data a line with its forecasts.
@@ -63,7 +71,8 @@ class OnLine:
         RnnsimError
             If a line cannot be read.
         """
-        for number, line in enumerate(lines_of(text, self.roles, self.source)):
+        has_header = getattr(self._task, "header", "") != "no"
+        for number, line in enumerate(lines_of(text, self.roles, self.source, has_header)):
             found = self.forecast(line)
             names, cells = zip(*self._about(number, line), *_cells(found))
             if not number:
@@ -73,11 +82,14 @@ class OnLine:
     def forecast(self, line: Line) -> Forecast:
         """Learn what a row tells, and forecast from it."""
         first = self._rows.add(line)
+        if first:
+            self._said.clear()
         rows = self._task.new_rows(self._rows.columns())
         inputs, reset = rows.inputs[-1:, None], np.array([[first]])
         if self._before is not None and self._furthest:
             self._learn(*self._before, rows, len(rows.index) - 1 - self._furthest)
-        outputs = self.learner.predict(inputs, resets=reset)[:, 0]
+        outputs = self.learner.predict(inputs, resets=reset)[:, 0].astype(np.float64)
+        self._said.append(outputs[0])
         if not self._furthest:
             self._learn(inputs, reset, rows, len(rows.index) - 1)
         self._before = inputs, reset
@@ -90,17 +102,32 @@ class OnLine:
         if row >= 0:
             base = rows.base[row if len(rows.base) > 1 else 0]
             rest = (rows.truth[row] - base) / self.preparation.rest.scale
+        if row >= 0 and len(self._said) == self._said.maxlen:
+            self._calibrate(rest, self._said[0])
         known = np.isfinite(rest)
         weights = known.astype(float)[None, None]
         if not self.learner.network.sums_outputs or known.all() or not known.any():
             weights = weights.min(axis=2)
         self.learner.learn(inputs, np.where(known, rest, 0.0)[None, None], mask=weights, resets=reset)
 
+    def _calibrate(self, rest: Array, said: Array) -> None:
+        """Take note of what was to be said (k,) at a row, and what was."""
+        made = self.preparation
+        self._scored.append((rest, said))
+        if made.is_class or len(self._scored) < LEAST:
+            return
+        shape = (len(made.choices.horizons), len(made.targets))
+        rests, outputs = (np.array(each) for each in zip(*self._scored))
+        self._calibration = calibration_of(rests, outputs, made.rest.scale, shape, made.path is not None)
+
     def learnt(self) -> Run:
         """The run with the parameters as they are now; it cannot be resumed."""
         self.learner.flush()
         params = self.learner.params
-        return replace(self.run, params=params, best=None, checkpoint=None, folder=None)
+        return replace(
+            self.run, params=params, best=None, calibration=self._calibration, checkpoint=None,
+            folder=None,
+        )  # fmt: skip
 
     # --- as text ---
 

@@ -191,6 +191,10 @@ def test_what_is_shown() -> None:
     text = str(f)
     assert text.startswith("x, y, 1, 3 rows ahead, at 5 rows, intervals that are to cover 0.8\n| row |")
     assert "| 2021-03-01 | 2021-03-04 | 3       | y " in text
+    none = np.full(f.values.shape, np.nan)
+    assert forecast(low=none, high=none).title.endswith(
+        "at 5 rows, without intervals: there are too few rows for validation"
+    )
     html = forecast(targets=("<x>", "y"))._repr_html_()
     assert "<div>&lt;x&gt;, y, 1, 3 rows ahead" in html
     assert "<x>" not in html

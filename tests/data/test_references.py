@@ -73,17 +73,13 @@ def test_no_season_is_found_where_there_is_none(rows: int) -> None:
         assert references.season_of(d, t == 0, t >= 0) is None
 
 
-def test_the_last_class_and_the_most_frequent_one() -> None:
+def test_the_last_class() -> None:
     d = np.array([[np.nan], [2], [0], [np.nan], [0], [1], [1], [1]])
     starts = np.arange(8) == 0
     last = references.last_class(d, starts, (0, 1), 3)
     assert last[:, 3:].argmax(axis=1).tolist() == [0, 2, 0, 0, 0, 1, 1, 1]
     assert last[:, :3].argmax(axis=1).tolist() == [0, 0, 2, 0, 0, 0, 1, 1]
     assert last.sum(axis=1).tolist() == [0, 1, 2, 2, 2, 2, 2, 2]
-    learnt = np.arange(8) < 6
-    np.testing.assert_array_equal(
-        references.most_frequent_class(d, learnt, (0, 1), 3), [[1, 0, 0, 1, 0, 0]] * 8
-    )
 
 
 def test_the_ridge_autoregression_is_on_values_and_not_fitted_to_the_test() -> None:

@@ -10,6 +10,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import naive_measures as naive
 import numpy as np
 import pytest
 from forecast_task import ROWS, Waves, as_text, columns_of, register, table
@@ -271,6 +272,30 @@ def test_each_target_is_learnt_when_it_is_known(kind: Any) -> None:
     assert moved.checkpoint is None
 
 
+@pytest.mark.parametrize("ahead", [(1,), (1, 3)])
+def test_intervals_follow_what_was_said_and_came_of_late(
+    ahead: tuple[int, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Beside a loop over what was printed."""
+    monkeypatch.setattr("rnnsim.runs.on_line_forecasts.LEAST", 12)
+    run, given = run_of(**STILL, ahead=ahead), data(rows=FEW)
+    whole = run.predict(given)
+    said = [*OnLine(run, "a pipe", 0.5).forecasts(lines(as_text(table(3, rows=FEW))))]
+    values, rows = values_of(said, whole), [*csv.DictReader(said)]
+    for j, h in enumerate(ahead):
+        name = f"high +{h}" if len(ahead) > 1 else "high"
+        for t in range(FEW):
+            width = (float(rows[t][f"{name} high"]) - float(rows[t][f"{name} low"])) / 2
+            known = t - max(ahead) + 1  # forecasts whose truth is known for all horizons
+            if known < 12:
+                assert run.calibration is not None
+                wanted = intervals.half_width(run.calibration.half_widths, 0.5)[j, 0]
+            else:
+                errors = [values[s, j, 0] - given["high"][s + h] for s in range(known)]
+                wanted = naive.half_width(errors, 500)
+            assert width == pytest.approx(wanted), (t, h)
+
+
 def test_no_forecast_depends_on_later_rows() -> None:
     run = run_of(**STILL, ahead=(1, 3))
     whole = lines(as_text(table(3, rows=FEW)))
@@ -317,6 +342,15 @@ def test_rows_that_arrive_are_read_as_people_write_them() -> None:
     found = {name: one.values.tolist() for name, one in rows.columns().columns.items()}
     assert str(found) == str({"high": [1.5, 1.0, 3.0], "low": [math.nan, 2.0, math.nan],
                               "sky": [1.0, math.nan, math.nan]})  # fmt: skip
+
+
+def test_lines_without_a_header_are_read_where_the_data_had_none() -> None:
+    roles = Roles(("x1", "x2"), ("x1",))
+    read = [*lines_of(["1,2\n", "3,4\n"], roles, "a pipe", has_header=False)]
+    assert [line.cells for line in read] == [{"x1": "1", "x2": "2"}, {"x1": "3", "x2": "4"}]
+    assert [line.number for line in read] == [1, 2]
+    named = [*lines_of(["x2,x1\n", "3,4\n"], roles, "a pipe")]
+    assert [(line.cells, line.number) for line in named] == [({"x1": "4", "x2": "3"}, 2)]
 
 
 @pytest.mark.parametrize(
