@@ -53,8 +53,9 @@ class OnLinePreparation(Preparation):
         found = recursive.advance(state, self.known(series), series.d, series.starts)
         return found, state
 
-    def aims(self, truth: Array, view: View) -> Array:
-        return np.clip(super().aims(truth, view), -MOST, MOST)
+    @property
+    def most_aim(self) -> float:
+        return MOST
 
     def settled(self, starts: Bools) -> Bools:
         return np.arange(len(starts)) - linear.begin_of(starts) > LAGS

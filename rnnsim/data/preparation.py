@@ -12,6 +12,7 @@ then by target: o = j k0 + i of horizon j and target i.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -189,6 +190,11 @@ class Preparation:
         """Whether there is a linear path, whose rest is learnt."""
         return self.path is not None
 
+    @property
+    def most_aim(self) -> float:
+        """What a network is to say at most, in scales."""
+        return math.inf
+
     def view(self, series: Series) -> View:
         """What a network sees, and what is said without it, by rows up to each and no later one."""
         base = self.base(series)
@@ -196,7 +202,8 @@ class Preparation:
 
     def aims(self, truth: Array, view: View) -> Array:
         """What a network is to say (rows, k), scaled; 0 where the truth is not known."""
-        return np.where(np.isfinite(truth), (truth - view.base) / view.scale, 0.0)
+        aims = np.where(np.isfinite(truth), (truth - view.base) / view.scale, 0.0)
+        return np.asarray(np.clip(aims, -self.most_aim, self.most_aim, out=aims))
 
     def settled(self, starts: Bools) -> Bools:
         """Whether the path had all its lags at a row; before, what it leaves is not learnt."""
