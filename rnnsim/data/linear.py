@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from rnnsim.numerics.threads import one_numpy_thread
 from rnnsim.typing import Array, Bools, Integers
 
 LAGS = 10
@@ -21,7 +22,7 @@ PENALTIES = tuple(10.0**power for power in range(-6, 5))  # times the number of 
 MOST_ROWS = 10_000  # the last ones, from which coefficients are found and by which ways are judged
 MOST_REGRESSORS = 1000  # with more columns, fewer lags of all columns are taken
 NO_VARIANCE = 1e-12  # in terms of the largest number: its rounding error
-TINY = 1e-150  # whose square is a number
+TINY = float(np.finfo(np.float64).tiny)
 BLOCK = 4096  # rows
 
 
@@ -100,6 +101,7 @@ def ways(
     )
 
 
+@one_numpy_thread()
 def chosen_ways(
     regression: Regression, learnt: Bools, validation: Bools, among: tuple[Way, ...] | None = None
 ) -> tuple[Way, ...]:
@@ -123,6 +125,7 @@ def chosen_ways(
     )
 
 
+@one_numpy_thread()
 def fitted(regression: Regression, rows: Bools, chosen: tuple[Way, ...]) -> LinearPath:
     """Fit the coefficients by the way chosen for each horizon.
 
@@ -149,6 +152,7 @@ def fitted(regression: Regression, rows: Bools, chosen: tuple[Way, ...]) -> Line
     return LinearPath(centre, weights, constant)
 
 
+@one_numpy_thread()
 def forecasts(path: LinearPath, x: Array, starts: Bools) -> Array:
     """base (rows, k), each row of which depends on earlier rows of its sequence and on no later one.
 
@@ -371,7 +375,7 @@ def _errors(
         if not counted.any():
             continue
         d = regression.truth[data.rows[counted], j * k0 + i]
-        floor = np.square(NO_VARIANCE * max(float(np.abs(d).max()), TINY))
+        floor = max(np.square(NO_VARIANCE * float(np.abs(d).max())), TINY)
         errors = np.square(said[counted, :, place] - aims[counted, place, None])
         total += errors.mean(axis=0) / max(float(d.var()), floor)
     return total
