@@ -9,7 +9,6 @@ import numpy as np
 from rnnsim.errors import RnnsimError
 from rnnsim.typing import Array, Bools
 
-
 LARGEST, SMALLEST = 1e150, 1e-150  # whose squares, and sums of these, are numbers
 
 
@@ -74,8 +73,8 @@ def check_size(values: Array, names: tuple[str, ...], source: str) -> None:
             raise RnnsimError(f"{source}: the numbers of {name} are too large to be standardised, up to "
                               f"{max(-least, most):.3g}; rescale them")  # fmt: skip
         if 0 < most - least < SMALLEST:
-            raise RnnsimError(f"{source}: the numbers of {name} are too close to be standardised, within "
-                              f"{most - least:.3g}; rescale them")  # fmt: skip
+            raise RnnsimError(f"{source}: the numbers of {name} are too close to be standardised, all "
+                              f"within {most - least:.3g}; rescale them")  # fmt: skip
 
 
 def unscaled(columns: int) -> Scaling:

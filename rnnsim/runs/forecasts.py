@@ -63,8 +63,8 @@ class Forecaster:
         rows = self.task.rows_of_part(TEST)
         if not rows.counted.any():
             raise RnnsimError(
-                "no row has a target in the test part; give other rows to forecast from, or a test= that "
-                "has some"
+                "no row has a target in the test part; give other rows to forecast from, or a test= "
+                "that has some"
             )
         return rows
 

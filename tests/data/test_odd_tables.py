@@ -28,7 +28,8 @@ def test_a_run_without_a_test_part_ends_and_says_so(kind: str) -> None:
     if kind != "test=0":
         x[48:], options = np.nan, {}
     run = rnnsim.run("bptt", x, steps=5, hidden=2, **options)
-    assert np.isnan(run.loss) and "held-out" not in run.summary()
+    assert np.isnan(run.loss)
+    assert "held-out" not in run.summary()
     assert "cannot be scored: no row has a target in the test part" in run.summary()
     with pytest.raises(RnnsimError, match="no row has a target in the test part; give other rows"):
         run.evaluate()
@@ -64,7 +65,7 @@ def test_forecasts_scale_with_numbers_of_any_other_size(size: float) -> None:
 def test_large_floats_are_no_identifiers() -> None:
     """Each of them is whole; whole numbers of 64 bits are."""
     found = read({"a": walk(50)[:, 0] * 1e100, "b": 2**55 + np.arange(50) ** 2}).columns
-    assert found["a"].remark == "" and found["b"].remark == IDENTIFIERS
+    assert [found[name].remark for name in "ab"] == ["", IDENTIFIERS]
 
 
 def test_decompositions_use_one_thread_of_numpy() -> None:
