@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from typing import Any
 
 import numpy as np
 import pytest
@@ -81,3 +82,49 @@ def test_many_columns_are_prepared_in_time() -> None:
     begin = time.process_time()
     rnnsim.run("bptt", walk(100, 150), steps=1, hidden=1, batch=1)
     assert time.process_time() - begin < 8
+
+
+# --- what contradicts itself ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"batch": 2, "on_line": True}, "forecast before it is learnt, .* batch is 1, not 2"),
+        ({"keep": "best", "on_line": True}, "keep=best needs validation data, of which table has none"),
+        ({"keep": "best", "validation": 0}, "keep=best needs validation data, of which table has none"),
+        ({"solved_below": 0.1, "validation": 0}, "the criterion held-out squared .* needs validation"),
+        ({"validation": 0.3, "on_line": True}, "on_line learns every row, .* leave out validation="),
+        ({"gaps": "reset"}, "gaps=reset needs a column of time"),
+    ],
+)
+def test_options_that_contradict_the_data_or_one_another(options: Any, message: str) -> None:
+    with pytest.raises(RnnsimError, match=message):
+        rnnsim.run("rtrl", walk(60), steps=5, hidden=2, **options)
+
+
+@pytest.mark.usefixtures("uncompiled")
+@pytest.mark.parametrize(
+    ("target", "fewer", "more"),
+    [
+        ("kind", ["most frequent"], ["last class"]),
+        ("x", ["ridge autoregression", "linear path"], ["persistence"]),
+    ],
+)
+def test_no_reference_knows_a_target_before_the_end(
+    target: str, fewer: list[str], more: list[str]
+) -> None:
+    """The class of a sequence is in each of its rows, and yet it is what is to be told at the end."""
+    data = [
+        {"u": walk(6)[:, 0] + i, "kind": np.repeat(["a", "b"][i % 2], 6), "x": np.full(6, float(i % 2))}
+        for i in range(10)
+    ]
+
+    def references(at: str) -> list[str]:
+        run = rnnsim.run(
+            "bptt", data, inputs="u", target=target, ahead=0, target_at=at, steps=5, hidden=2
+        )
+        return [row.forecaster for row in run.evaluate().rows][1:]
+
+    assert references("end") == fewer
+    assert sorted(references("each")) == sorted(fewer + more)  # the control
