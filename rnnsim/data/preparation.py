@@ -22,7 +22,7 @@ from rnnsim.data import linear
 from rnnsim.data.linear import LinearPath, Regression
 from rnnsim.data.missing import carried_forward
 from rnnsim.data.parts import LEARNT, VALIDATION
-from rnnsim.data.scaling import Scaling, scaling_of, unscaled
+from rnnsim.data.scaling import Scaling, mean_and_deviation, scaling_of, unscaled
 from rnnsim.data.series import Feature, Series
 from rnnsim.typing import Array, Bools, Integers
 
@@ -317,12 +317,14 @@ def _with_path(plain: Preparation, series: Series, part: Integers) -> tuple[Prep
     learnt, validation = (targets_in(plain, series.starts, part, one) for one in (LEARNT, VALIDATION))
     ways = linear.chosen_ways(regression, learnt, validation)
     path = linear.fitted(regression, learnt, ways)
-    rest = np.where(learnt, truth - linear.forecasts(path, x, series.starts), np.nan)
+    rest = truth - linear.forecasts(path, x, series.starts)
+    rest[~learnt] = np.nan
     made = replace(plain, path=path)
     settled = made.settled(series.starts)
     if not np.isfinite(rest[settled]).any():
         made, settled = replace(made, path_begins=True), np.ones(series.rows, np.bool_)
-    change = np.where(series.starts[1:, None], np.nan, np.diff(x, axis=0))
+    change = np.diff(x, axis=0)
+    change[series.starts[1:]] = np.nan
     made = replace(
         made,
         changes=_deviation(change[part[1:] == LEARNT], np.abs(x).max(axis=0)),
@@ -337,10 +339,7 @@ def _with_path(plain: Preparation, series: Series, part: Integers) -> tuple[Prep
 
 def _deviation(values: Array, size: Array) -> Array:
     """The standard deviation of columns whose missing values are nan; 1 where it is rounding error."""
-    known = np.isfinite(values)
-    count = np.maximum(known.sum(axis=0), 1)
-    mean = np.where(known, values, 0).sum(axis=0) / count
-    deviation = np.sqrt(np.where(known, np.square(values - mean), 0).sum(axis=0) / count)
+    deviation = mean_and_deviation(values)[1]
     return np.where(deviation > 1e-12 * size, deviation, 1.0)
 
 
@@ -373,12 +372,12 @@ def ahead_of(d: Array, starts: Bools, h: int) -> Array:
     """d(t + h) at row t (rows, k0), nan where that is beyond the end of a sequence, or after a reset."""
     if h == 0:
         return d
-    out = np.full(d.shape, np.nan)
     if h >= len(d):
-        return out
-    run = run_of(starts)
-    same = run[h:] == run[: len(run) - h]
-    out[: len(d) - h][same] = d[h:][same]
+        return np.full(d.shape, np.nan)
+    out, run = np.empty(d.shape), run_of(starts)
+    out[: len(d) - h] = d[h:]
+    out[len(d) - h :] = np.nan
+    out[: len(d) - h][run[h:] != run[: len(run) - h]] = np.nan
     return out
 
 
