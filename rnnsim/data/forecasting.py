@@ -1,7 +1,6 @@
-"""From the outputs of a network to forecasts in units, of rows that have been prepared.
+"""From the outputs of a network to forecasts in units, from rows that have been prepared.
 
-A forecast of what is known in part only when it is made is asked for at each row: also at the last ones,
-whose truth is not in the data.
+There is a forecast from each row, also from the last ones, whose truth is not in the data.
 """
 
 from __future__ import annotations
