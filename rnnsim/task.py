@@ -205,6 +205,14 @@ class Task(Options, frozen=True):
         """
         return 0
 
+    @property
+    def kept_outputs(self) -> int:
+        """The number of first steps of which a run keeps what the network said, before it learnt them.
+
+        By these an on-line learner is judged, each of whose outputs counts as it was made.
+        """
+        return 0
+
     def check_network(self, network: Network) -> None:
         """Refuse a network that cannot learn the task, such as one whose loss does not fit the targets.
 

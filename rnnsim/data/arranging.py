@@ -11,6 +11,13 @@ import numpy as np
 from rnnsim.data.columns import CATEGORY, EMPTY, Column, Columns
 from rnnsim.data.linear import LinearPath
 from rnnsim.data.missing import treated
+from rnnsim.data.on_line import (
+    OnLinePreparation,
+    on_line_from,
+    on_line_preparation,
+    state_as_data,
+    state_from,
+)
 from rnnsim.data.pairs import Pairs, baseline, pairs_of, prepared_again
 from rnnsim.data.parts import LEARNT, TEST, VALIDATION, parts_of
 from rnnsim.data.preparation import Choices, Preparation, Prepared, preparation_of
@@ -107,6 +114,8 @@ def arranged(
     RnnsimError
         If the data cannot be used so; the message says what would do.
     """
+    if choices.on_line:
+        return _arranged_on_line(columns, roles, choices, treatment, facts)
     if facts is None:
         series = series_of(columns, roles, resets_at_gaps=treatment.resets_at_gaps)
     else:
@@ -150,6 +159,36 @@ def arranged(
             [described(columns, roles), *series.notes, *_constant_where_learnt(preparation, series)]
         ),
     )
+
+
+def _arranged_on_line(
+    columns: Columns, roles: Roles, choices: Choices, treatment: Treatment, facts: Facts | None
+) -> Arranged:
+    """All rows are learnt once, as they come; the second half of their forecasts is the test."""
+    series = series_of(columns, roles, resets_at_gaps=treatment.resets_at_gaps)
+    series = treated(series, treatment.missing, columns)
+    _check_length(series, choices, columns.source)
+    preparation, final = on_line_preparation(series, choices)
+    prepared = preparation.prepared(series)
+    late = np.arange(series.rows) >= series.rows // 2
+    weights = prepared.weights * prepared.settled[:, None]
+    learnt = Pairs(
+        prepared.inputs, prepared.targets, prepared.base, prepared.scale, weights, series.starts,
+        np.arange(series.rows),
+    )  # fmt: skip
+    test = learnt._replace(weights=weights * late[:, None])
+    nothing = Pairs(*(part[:0] for part in learnt))  # type: ignore[arg-type]
+    if facts is None:
+        facts = Facts(
+            roles=roles, preparation=preparation, final=final, rows=(series.rows, 0, series.rows),
+            baseline=baseline(learnt, False), masks_outputs=weights.shape[1] > 1,
+            simple=Simple(season=treatment.season or 0),
+        )  # fmt: skip
+    return Arranged(
+        source=columns.source, facts=facts, series=series, part=np.full(series.rows, LEARNT),
+        prepared=prepared, pairs=(learnt, nothing, test),
+        told="\n  ".join([described(columns, roles), *series.notes]),
+    )  # fmt: skip
 
 
 def series_for(columns: Columns, facts: Facts, resets_at_gaps: bool = False) -> Series:
@@ -241,6 +280,8 @@ def facts_as_data(facts: Facts) -> dict[str, Any]:
         "indicators": made.indicators,
         "rest": made.rest._asdict(),
     }  # fmt: skip
+    if isinstance(made, OnLinePreparation) and isinstance(final, OnLinePreparation):
+        found["begin"], found["end"] = state_as_data(made.state), state_as_data(final.state)
     if made.path is not None and final.path is not None:
         found["path"], found["final_path"] = made.path._asdict(), final.path._asdict()
         found["changes"], found["path_begins"] = made.changes, made.path_begins
@@ -275,6 +316,9 @@ def facts_from(data: Mapping[str, Any]) -> Facts:
         path_begins=has_path and bool(data["path_begins"]),
     )
     final = replace(preparation, path=LinearPath(**data["final_path"])) if has_path else preparation
+    if "end" in data:
+        final = on_line_from(preparation, state_from(data["end"]))
+        preparation = on_line_from(preparation, state_from(data["begin"]))
     return Facts(
         roles=Roles(**{**roles, **names, **optional, "left_out": left_out}),
         preparation=preparation,

@@ -33,6 +33,7 @@ MISSING = NOT_THERE | {
     "\u2014",
 }
 BOOLEANS = (("false", "true"), ("no", "yes"), ("f", "t"), ("n", "y"), ("off", "on"))
+MOST_TEXTS = 1000
 INFINITE = {"∞": np.inf, "+∞": np.inf, "-∞": -np.inf, "inf.": np.inf, "-inf.": -np.inf}
 SPACES = "\u00a0\u2009\u202f"  # no-break, thin, narrow no-break
 
@@ -65,7 +66,7 @@ class Parsed(NamedTuple):
     rows : (others,) array of int
         Where there is something that is neither a number nor the word for a missing one.
     texts : list of str
-        What is there.
+        What is there: each text once, in the order in which they come, and no more than many.
     """
 
     values: Array
@@ -91,23 +92,26 @@ def is_missing(cell: str) -> bool:
 
 def numbers(cells: pl.Series, style: Style = Style(), sentinels: Collection[str] = ()) -> Parsed:  # noqa: B008
     """Read cells of text as numbers, rounded correctly."""
-    plain = style == Style()
-    given = cells if plain else _plainly(cells, style)
-    read = given.cast(pl.Float64, strict=False)
-    values = read.to_numpy(writable=True) if read.null_count() == 0 else read.fill_null(np.nan).to_numpy(
-        writable=True
-    )  # fmt: skip
-    rows = np.empty(0, np.int64)
-    texts: list[str] = []
-    if read.null_count() > cells.null_count():
-        rows = (read.is_null() & cells.is_not_null()).arg_true().to_numpy().astype(np.int64)
-        texts = cells.gather(rows).to_list()
-        rows, texts = _others(values, rows, texts, style)
-    values = without(values, sentinels, style)
-    if sentinels and texts:
-        kept = [i for i, text in enumerate(texts) if text not in sentinels]
-        rows, texts = rows[kept], [texts[i] for i in kept]
-    return Parsed(values, rows, texts)
+    read = _plainly(cells, style).cast(pl.Float64, strict=False)
+    if read.null_count() == cells.null_count():
+        return Parsed(without(_values(read), sentinels, style), np.empty(0, np.int64), [])
+    tidy = cells.str.strip_chars().str.strip_chars(SPACES).str.replace("\u2212", "-", literal=True)
+    read = _plainly(tidy, style).cast(pl.Float64, strict=False)
+    values = _values(read)
+    rows = (read.is_null() & cells.is_not_null()).arg_true().to_numpy().astype(np.int64)
+    words = tidy.gather(rows)
+    for word, value in INFINITE.items():
+        values[rows[(words == word).to_numpy()]] = value
+    known = words.str.to_lowercase().is_in(sorted(MISSING)) | words.is_in([*INFINITE, *sentinels])
+    others = words.filter(~known)
+    first = others.unique(maintain_order=True).head(MOST_TEXTS).to_list()
+    return Parsed(without(values, sentinels, style), rows[~known.to_numpy()], first)
+
+
+def _values(read: pl.Series) -> Array:
+    """Numbers as an array that may be written to, nan where nothing is."""
+    full = read.fill_null(np.nan) if read.null_count() else read
+    return full.to_numpy(writable=True)
 
 
 def without(values: Array, sentinels: Collection[str], style: Style = Style()) -> Array:  # noqa: B008
@@ -120,42 +124,23 @@ def without(values: Array, sentinels: Collection[str], style: Style = Style()) -
     return values
 
 
-def _others(values: Array, rows: Array, texts: list[str], style: Style) -> tuple[Array, list[str]]:
-    """Read what is no number as it stands: with spaces around it, or words for numbers; the rest."""
-    meant: dict[str, float | None] = {}
-    for text in dict.fromkeys(texts):
-        stripped = text.strip().strip(SPACES).replace("\u2212", "-")
-        if stripped.casefold() in MISSING:
-            meant[text] = np.nan
-        elif stripped in INFINITE:
-            meant[text] = INFINITE[stripped]
-        elif stripped != text:
-            read = numbers(pl.Series([stripped]), style)
-            meant[text] = None if read.texts else float(read.values[0])
-        else:
-            meant[text] = None
-    left = []
-    for i, text in enumerate(texts):
-        value = meant[text]
-        if value is None:
-            left.append(i)
-        else:
-            values[rows[i]] = value
-    return rows[left], [texts[i].strip() for i in left]
-
-
 def _plainly(cells: pl.Series, style: Style) -> pl.Series:
     """Write numbers of a style as they are written plainly; null for what is not of the style."""
+    if style == Style():
+        return cells
+    text = pl.col("cells")
+    if not style.thousands:
+        mixed = text.str.contains(".", literal=True)
+        chosen = pl.when(~mixed).then(text.str.replace(style.decimal, ".", literal=True))
+        return cells.to_frame("cells").select(chosen).to_series()
     pattern = f"^(?:{_pattern(style).pattern})$"
-    name = cells.name
-    text = pl.col(name).str.strip_chars()
     if style.thousands == " ":
         text = text.str.replace_all(f"[{SPACES}]", " ")
-    bare = text.str.replace_all(style.thousands, "", literal=True) if style.thousands else text
-    bare = bare.str.replace_all(style.decimal, ".", literal=True)
+    bare = text.str.replace_all(style.thousands, "", literal=True)
+    bare = bare.str.replace(style.decimal, ".", literal=True)
     word = text.str.contains(r"(?i)^[+-]?(?:inf|infinity|nan)$")
-    chosen = pl.when(text.str.contains(pattern)).then(bare).when(word).then(text)
-    return cells.to_frame().select(chosen.alias(name))[name]
+    said = pl.when(text.str.contains(pattern)).then(bare).when(word).then(text)
+    return cells.to_frame("cells").select(said).to_series()
 
 
 # --- how numbers are written, judged by many -----------------------------------------------------------

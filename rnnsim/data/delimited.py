@@ -27,7 +27,7 @@ from rnnsim.data.blocks import (
     encoding_of,
     lines_of,
 )
-from rnnsim.data.cells import Parsed, Style, numbers, without
+from rnnsim.data.cells import MOST_TEXTS, Parsed, Style, numbers, without
 from rnnsim.data.columns import NUMBER, Column, Reading
 from rnnsim.data.dialect import SPACE, Dialect, Line, cells_of, dialect_of, ragged, style_in
 from rnnsim.data.judging import LEADING_ZEROS, Place, column_of_text
@@ -36,7 +36,6 @@ from rnnsim.errors import RnnsimError
 from rnnsim.typing import Array
 
 MOST_PASSES = 4
-MOST_ODD = 1000  # cells that are no numbers by which it is told how numbers are written
 
 
 def read_text(source: TextSource, options: Reading, progress: Progress | None = None) -> Table:
@@ -141,8 +140,11 @@ class _TextFile:
                 block = block.split(b"\n", passed)[-1]
             if not block:
                 continue
-            floats = {i for i, column in wanted.items() if column.fast and self.style == Style()}
-            frame, lines = frame_of(self.source.name, Lines(block, line, None), dialect, floats)
+            plain = self.style == Style() or (self.style == Style(",") and b"." not in block)
+            floats = {i for i, column in wanted.items() if column.fast and plain}
+            frame, lines = frame_of(
+                self.source.name, Lines(block, line, None), dialect, floats, self.style.decimal
+            )
             line += frame.height if lines.block is block and b'"' not in block else count(block, b"\n")
             self.starts.append(Row(row, lines._replace(block=b"")))
             for i, column in wanted.items():
@@ -159,7 +161,7 @@ class _TextFile:
 
 
 def frame_of(
-    file: str, lines: Lines, dialect: Dialect, floats: Collection[int]
+    file: str, lines: Lines, dialect: Dialect, floats: Collection[int], decimal: str
 ) -> tuple[pl.DataFrame, Lines]:
     """Split a block into cells; columns of floats are read as such at once, if all their cells are.
 
@@ -177,23 +179,26 @@ def frame_of(
     comment, spaces = dialect.comment.encode(), dialect.separator == SPACE
     tidy = len(dialect.names) > 1 and not spaces and not (comment and comment in lines.block)
     # blank lines are noticed in what comes out, which is faster than to look for them
-    frame = _frame(lines.block, dialect, floats) if tidy else None
+    frame = _frame(lines.block, dialect, floats, decimal) if tidy else None
     if frame is None:
         lines = lines_of(lines.block, lines.first, comment, spaces)
         frame = _frame(lines.block, dialect, ()) if lines.numbers is not None or not tidy else None
     return (frame, lines) if frame is not None else _plain_frame(file, lines, dialect)
 
 
-def _frame(block: bytes, dialect: Dialect, floats: Collection[int]) -> pl.DataFrame | None:
+def _frame(
+    block: bytes, dialect: Dialect, floats: Collection[int], decimal: str = "."
+) -> pl.DataFrame | None:
     """Let polars split a block; None if it cannot, or if a line has not as many cells as it must."""
     width, quoted = len(dialect.names), b'"' in block
-    if quoted and (dialect.separator == SPACE or re.search(rb'[^"\n] +"', block)):
+    spaced = quoted and b' "' in block and re.search(rb'[^"\n] +"', block)
+    if quoted and (dialect.separator == SPACE or spaced):
         return None
     schema: dict[str, Any] = {f"{i}": pl.Float64 if i in floats else pl.String for i in range(width)}
     try:
         frame = pl.read_csv(
             block, has_header=False, schema=schema, separator=dialect.separator,
-            quote_char='"' if quoted else None,
+            quote_char='"' if quoted else None, decimal_comma=bool(floats) and decimal == ",",
         )  # fmt: skip
     except pl.exceptions.PolarsError:
         return _frame(block, dialect, ()) if floats else None
@@ -272,13 +277,13 @@ class _Gathered:
         finite = parsed.values[np.isfinite(parsed.values)]
         whole = bool((finite == np.floor(finite)).all())
         zeros = whole and cells.str.contains(LEADING_ZEROS).any()
-        if self.text is None and (len(parsed.texts) > len(finite) or zeros):
+        if self.text is None and (len(parsed.rows) > len(finite) or zeros):
             self.text, self.wants_text = True, bool(self._values)
-            self.odd = parsed.texts[:MOST_ODD]
+            self.odd = parsed.texts
             self._cells.append(cells)
             return
         self.text = False if len(finite) else self.text
-        self.odd += parsed.texts[: MOST_ODD - len(self.odd)]
+        self.odd += parsed.texts[: MOST_TEXTS - len(self.odd)]
         self.wants_text = self.wants_text or bool(parsed.texts) or zeros
         self.fast = bool(len(finite)) and not whole
         self._values.append(parsed.values)

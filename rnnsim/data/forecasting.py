@@ -6,7 +6,7 @@ There is a forecast from each row, also from the last ones, whose truth is not i
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -14,8 +14,9 @@ import numpy as np
 from rnnsim.data import intervals
 from rnnsim.data.calibration import Calibration, calibration_of
 from rnnsim.data.forecast import Forecast
+from rnnsim.data.on_line import OnLinePreparation
 from rnnsim.data.pairs import Pairs
-from rnnsim.data.preparation import Preparation
+from rnnsim.data.preparation import Preparation, View
 from rnnsim.data.roles import Roles
 from rnnsim.data.series import Series
 from rnnsim.data.stamps import Stamps
@@ -36,8 +37,8 @@ class ForecastRows:
     index : (T,) int array
         Which rows of the series they are.
     inputs : (T, m) array
-    base : (T, k) or (1, k) array
-        What the linear path says, in units.
+    base, scale : (T, k) or (1, k) array
+        See :class:`rnnsim.data.preparation.View`.
     truth : (T, k) array
         In units; nan where it is not known, or does not count.
     resets : (T,) bool array
@@ -51,6 +52,7 @@ class ForecastRows:
     index: Integers
     inputs: Array
     base: Array
+    scale: Array
     truth: Array
     resets: Bools
     counted: Bools
@@ -85,7 +87,7 @@ class ForecastRows:
         """
         series, made, T = self.series, self.preparation, len(self.index)
         shrink = 1.0 if calibration is None else calibration.shrink
-        values = (self.base + made.rest.scale * (shrink * outputs)).reshape(T, len(self.horizons), -1)
+        values = (self.base + self.scale * (shrink * outputs)).reshape(T, len(self.horizons), -1)
         interval: dict[str, Any] = {}
         if made.is_class:
             values = softmax(values)
@@ -108,7 +110,19 @@ class ForecastRows:
             return None
         rest = (self.truth - self.base)[self.counted] / made.rest.scale
         outputs = outputs[self.counted]
-        return calibration_of(rest, outputs, made.rest.scale, shape, made.path is not None)
+        return calibration_of(rest, outputs, made.rest.scale, shape, made.has_path)
+
+    def followed(self, outputs: Array) -> Calibration:
+        """How far a network that learnt as these rows came was followed at each, by what it said then.
+
+        Intervals are those of the errors at the rows that are not counted, which came before.
+        """
+        made = self.preparation
+        assert isinstance(made, OnLinePreparation)
+        follow = made.follow(self.series, View(self.inputs, self.base, self.scale), outputs)
+        errors = self.truth - (self.base + self.scale * follow * outputs)
+        before = errors[~self.counted].reshape(-1, len(self.horizons), len(made.targets))
+        return Calibration(follow, intervals.half_widths(before))
 
     def _stamps(self) -> Stamps | None:
         series = self.series
@@ -130,8 +144,8 @@ def rows_of(series: Series, preparation: Preparation, roles: Roles) -> ForecastR
     made = preparation.prepared(series)
     return ForecastRows(
         series=series, preparation=preparation, roles=roles, index=np.arange(series.rows),
-        inputs=made.inputs, base=made.base, truth=preparation.truth(series), resets=made.starts,
-        counted=np.ones(series.rows, np.bool_),
+        inputs=made.inputs, base=made.base, scale=made.scale, truth=preparation.truth(series),
+        resets=made.starts, counted=np.ones(series.rows, np.bool_),
     )  # fmt: skip
 
 
@@ -146,8 +160,15 @@ def rows_of_part(series: Series, preparation: Preparation, roles: Roles, pairs: 
     return ForecastRows(
         series=series, preparation=preparation, roles=roles, index=index, inputs=pairs.inputs,
         base=np.where(elsewhere, np.nan, pairs.base), truth=np.where(elsewhere, np.nan, truth),
-        resets=pairs.resets, counted=np.asarray(pairs.weights.any(axis=1)),
+        scale=pairs.scale, resets=pairs.resets, counted=np.asarray(pairs.weights.any(axis=1)),
     )  # fmt: skip
+
+
+def rows_on_line(series: Series, preparation: Preparation, roles: Roles) -> ForecastRows:
+    """All rows of a series that is learnt as it comes, of which the second half counts."""
+    found = rows_of(series, preparation, roles)
+    late = np.arange(series.rows) >= series.rows // 2
+    return replace(found, counted=late & np.isfinite(found.truth).any(axis=1))
 
 
 @runtime_checkable

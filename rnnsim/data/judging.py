@@ -127,15 +127,15 @@ def _trouble(name: str, parsed: Parsed, place: Place) -> str:
     """Why a column of text is none of categories: numbers with a sign or a unit, text among numbers."""
     first, text = int(parsed.rows[0]), parsed.texts[0]
     where = f"{place(first)}, column {name}: {shown(text)}"
-    marked = {(found["before"], found["behind"]) for cell in dict.fromkeys(parsed.texts)
+    marked = {(found["before"], found["behind"]) for cell in parsed.texts
               if (found := MARKED.fullmatch(cell))}  # fmt: skip
-    alike = len(marked) == 1 and all(map(MARKED.fullmatch, dict.fromkeys(parsed.texts)))
+    alike = len(marked) == 1 and all(map(MARKED.fullmatch, parsed.texts))
     if alike and marked != {(None, None)}:
         before, behind = next(iter(marked))
         mark = " and ".join(filter(None, ((before or "").strip(), behind)))
         return f"{where} is no plain number; take {mark} out of the column, or leave it out by inputs="
     others = len(parsed.rows)
-    written_otherwise = all(map(is_number_somehow, dict.fromkeys(parsed.texts)))
+    written_otherwise = all(map(is_number_somehow, parsed.texts))
     if int(np.count_nonzero(~np.isnan(parsed.values))) <= others and not written_otherwise:
         return ""
     more = f" (and {others - 1} more)" if others > 1 else ""

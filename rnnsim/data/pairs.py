@@ -21,8 +21,8 @@ class Pairs(NamedTuple):
     ----------
     inputs : (rows, m) array
     targets : (rows, k) array
-    base : (rows, k) or (1, k) array
-        What the linear path says, in units.
+    base, scale : (rows, k) or (1, k) array
+        See :class:`rnnsim.data.preparation.View`.
     weights : (rows, k) or (rows, 1) array
         1 where there is a target of this part.
     resets : (rows,) bool array
@@ -33,6 +33,7 @@ class Pairs(NamedTuple):
     inputs: Array
     targets: Array
     base: Array
+    scale: Array
     weights: Array
     resets: Bools
     rows: Integers
@@ -74,6 +75,7 @@ def pairs_of(prepared: Prepared, preparation: Preparation, part: Integers, wante
         inputs=prepared.inputs[chosen],
         targets=prepared.targets[chosen],
         base=prepared.base[chosen] if len(prepared.base) > 1 else prepared.base,
+        scale=prepared.scale[chosen] if len(prepared.scale) > 1 else prepared.scale,
         weights=weights[chosen],
         resets=resets,
         rows=index,
@@ -85,12 +87,9 @@ def prepared_again(pairs: Pairs, series: Series, before: Preparation, now: Prepa
     chosen = np.zeros(series.rows, np.bool_)
     chosen[pairs.rows] = True
     some = series.select(chosen)
-    base = now.base(some)
+    view = now.view(some)
     truth = before.truth(series)[pairs.rows]
-    known = np.isfinite(truth)
-    return pairs._replace(
-        inputs=now.inputs(some), targets=np.where(known, (truth - base) / now.rest.scale, 0.0), base=base
-    )
+    return pairs._replace(**view._asdict(), targets=now.aims(truth, view))
 
 
 def baseline(learnt: Pairs, is_class: bool) -> float:

@@ -12,6 +12,7 @@ then by target: o = j k0 + i of horizon j and target i.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -39,12 +40,15 @@ class Choices(NamedTuple):
         Whether there is a target only at the end of each sequence.
     has_path : bool
         Whether there is a linear path, from which the network learns the rest.
+    on_line : bool
+        Whether each row is forecast before it is learnt, once.
     """
 
     horizons: tuple[int, ...]
     lags: int = 0
     at_end: bool = False
     has_path: bool = False
+    on_line: bool = False
 
 
 class Prepared(NamedTuple):
@@ -53,8 +57,8 @@ class Prepared(NamedTuple):
     Attributes
     ----------
     inputs : (rows, m) array
-    base : (rows, k) or (1, k) array
-        What the linear path says, in units.
+    base, scale : (rows, k) or (1, k) array
+        See :class:`View`.
     targets : (rows, k) array
         What is learnt, scaled; 0 where a target is missing.
     weights : (rows, k) or (rows, 1) array
@@ -67,10 +71,28 @@ class Prepared(NamedTuple):
 
     inputs: Array
     base: Array
+    scale: Array
     targets: Array
     weights: Array
     starts: Bools
     settled: Bools
+
+
+class View(NamedTuple):
+    """What a network sees at rows, and what is said without it.
+
+    Attributes
+    ----------
+    inputs : (rows, m) array
+    base : (rows, k) or (1, k) array
+        In units; the mean without a path.
+    scale : (rows, k) or (1, k) array
+        The unit of what the network adds.
+    """
+
+    inputs: Array
+    base: Array
+    scale: Array
 
 
 @dataclass(frozen=True)
@@ -142,10 +164,7 @@ class Preparation:
     @property
     def own(self) -> tuple[int, ...]:
         """Of each target: which input it is, -1 where it is none."""
-        if self.is_class:
-            return ()
-        names = [str(one) for one in self.features]
-        return tuple(names.index(name) if name in names else -1 for name in self.targets)
+        return () if self.is_class else own_inputs(self.features, self.targets)
 
     @property
     def _followed(self) -> list[int]:
@@ -155,20 +174,39 @@ class Preparation:
 
     def prepared(self, series: Series) -> Prepared:
         """Prepare rows; targets that are not known yet have weight 0."""
-        truth, base = self.truth(series), self.base(series)
+        view, truth = self.view(series), self.truth(series)
         known = np.isfinite(truth)
-        targets = np.where(known, (truth - base) / self.rest.scale, 0.0)
         same = (known == known[:, :1]).all()
         return Prepared(
-            inputs=self._inputs(series, base),
-            base=base,
-            targets=targets,
+            *view,
+            targets=self.aims(truth, view),
             weights=(known[:, :1] if same else known).astype(float),
             starts=series.starts,
-            settled=self._settled(series.starts),
+            settled=self.settled(series.starts),
         )
 
-    def _settled(self, starts: Bools) -> Bools:
+    @property
+    def has_path(self) -> bool:
+        """Whether there is a linear path, whose rest is learnt."""
+        return self.path is not None
+
+    @property
+    def most_aim(self) -> float:
+        """What a network is to say at most, in scales."""
+        return math.inf
+
+    def view(self, series: Series) -> View:
+        """What a network sees, and what is said without it, by rows up to each and no later one."""
+        base = self.base(series)
+        return View(self._inputs(series, base), base, self.rest.scale[None])
+
+    def aims(self, truth: Array, view: View) -> Array:
+        """What a network is to say (rows, k), scaled; 0 where the truth is not known."""
+        aims = np.where(np.isfinite(truth), (truth - view.base) / view.scale, 0.0)
+        return np.asarray(np.clip(aims, -self.most_aim, self.most_aim, out=aims))
+
+    def settled(self, starts: Bools) -> Bools:
+        """Whether the path had all its lags at a row; before, what it leaves is not learnt."""
         if self.path is None or self.path_begins:
             return np.ones(len(starts), np.bool_)
         return np.arange(len(starts)) - linear.begin_of(starts) >= len(self.path.weights) - 1
@@ -182,10 +220,6 @@ class Preparation:
     def known(self, series: Series) -> Array:
         """The inputs (rows, m0) in units, each missing one as it was last known."""
         return carried_forward(series.x, series.starts, self.inputs_scaling.mean)
-
-    def inputs(self, series: Series) -> Array:
-        """The inputs (rows, m) of rows, which depend on earlier rows and not on later ones."""
-        return self._inputs(series, self.base(series))
 
     def _inputs(self, series: Series, base: Array) -> Array:
         columns = [self.inputs_scaling.scaled(self.known(series))]
@@ -207,7 +241,7 @@ class Preparation:
     def _last_errors(self, series: Series, base: Array) -> Array:
         """What the path missed in the last forecasts whose target is known, scaled; else 0."""
         errors = np.zeros((series.rows, len(self._followed)))
-        run, k0, settled = run_of(series.starts), len(self.targets), self._settled(series.starts)
+        run, k0, settled = run_of(series.starts), len(self.targets), self.settled(series.starts)
         for column, o in enumerate(self._followed):
             h = self.choices.horizons[o // k0]
             back = max(h, 1)  # with h = 0 the present target is not known yet
@@ -228,7 +262,7 @@ class Preparation:
 
     def in_units(self, prepared: Prepared, outputs: Array) -> Array:
         """Forecasts (rows, k) in the targets' units, of the outputs of a network."""
-        return np.asarray(prepared.base + self.rest.scale * outputs)
+        return np.asarray(prepared.base + prepared.scale * outputs)
 
 
 def preparation_of(
@@ -285,7 +319,7 @@ def _with_path(plain: Preparation, series: Series, part: Integers) -> tuple[Prep
     path = linear.fitted(regression, learnt, ways)
     rest = np.where(learnt, truth - linear.forecasts(path, x, series.starts), np.nan)
     made = replace(plain, path=path)
-    settled = made._settled(series.starts)
+    settled = made.settled(series.starts)
     if not np.isfinite(rest[settled]).any():
         made, settled = replace(made, path_begins=True), np.ones(series.rows, np.bool_)
     change = np.where(series.starts[1:, None], np.nan, np.diff(x, axis=0))
@@ -319,6 +353,12 @@ def targets_in(preparation: Preparation, starts: Bools, part: Integers, wanted: 
 
 def _repeated(scaling: Scaling, times: int) -> Scaling:
     return Scaling(*(np.tile(array, times) for array in scaling))
+
+
+def own_inputs(features: tuple[Feature, ...], targets: tuple[str, ...]) -> tuple[int, ...]:
+    """Of each target: which input it is, -1 where it is none."""
+    names = [str(one) for one in features]
+    return tuple(names.index(name) if name in names else -1 for name in targets)
 
 
 # --- rows before and after -----------------------------------------------------------------------------

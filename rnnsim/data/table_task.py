@@ -22,7 +22,7 @@ from rnnsim.data.arranging import (
     series_for,
 )
 from rnnsim.data.columns import Columns
-from rnnsim.data.forecasting import ForecastRows, rows_of, rows_of_part
+from rnnsim.data.forecasting import ForecastRows, rows_of, rows_of_part, rows_on_line
 from rnnsim.data.given import KEPT, Given
 from rnnsim.data.missing import treated
 from rnnsim.data.pairs import Pairs
@@ -91,6 +91,10 @@ class TableTask(Task, frozen=True, dict=True):
         about("rows from an input to its target, one or several: 1,5,20 (default: 1; 0 for classes)"),
     ] = None
     lags: Annotated[int, msgspec.Meta(ge=0, le=10_000, description="past rows that are inputs too")] = 0
+    on_line: Annotated[
+        bool,
+        about("whether each row is forecast before it is learnt, once, and the second half is scored"),
+    ] = False
     linear: Annotated[
         bool, about("whether a linear autoregression stands beside the network, which learns its rest")
     ] = True
@@ -219,7 +223,13 @@ class TableTask(Task, frozen=True, dict=True):
         horizons = self._horizons(roles.classes)
         if roles.classes and len(horizons) > 1:
             raise RnnsimError("classes are told at one horizon; give one number of rows by ahead=")
-        return Choices(horizons, self.lags, self.target_at == "end", self.linear and not roles.classes)
+        has_path = self.linear and not roles.classes
+        if self.on_line and not has_path:
+            raise RnnsimError("on_line is for numbers, beside a linear path; classes, and networks "
+                              "without a path, are learnt in passes")  # fmt: skip
+        if self.on_line and (self.lags or self.target_at == "end"):
+            raise RnnsimError("on_line goes with lags=0 and target_at=each; leave the others out")
+        return Choices(horizons, self.lags, self.target_at == "end", has_path, self.on_line)
 
     def _horizons(self, classes: bool) -> tuple[int, ...]:
         asked = self.ahead
@@ -267,6 +277,10 @@ class TableTask(Task, frozen=True, dict=True):
         return self.found.masks_outputs
 
     @property
+    def kept_outputs(self) -> int:
+        return self.found.rows[LEARNT] if self.on_line else 0
+
+    @property
     def target_delay(self) -> int:
         return max(0, max(self.found.preparation.choices.horizons) - 1)
 
@@ -290,6 +304,10 @@ class TableTask(Task, frozen=True, dict=True):
 
     def suggestion(self, rule: str) -> Suggestion:
         learnt, validation, _ = self.found.rows
+        if self.on_line:
+            return Suggestion(
+                init={"readout_scale": 0.0}, hidden=16, learning_rate=0.003, window=1, steps=learnt
+            )
         loss = {"loss": "softmax-cross-entropy"} if self.found.preparation.is_class else {}
         return Suggestion(
             network=loss, init={"readout_scale": 0.0}, hidden=16, learning_rate=0.003, window=WINDOW,
@@ -330,6 +348,8 @@ class TableTask(Task, frozen=True, dict=True):
     def rows_of_part(self, part: int) -> ForecastRows:
         made = self.arranged
         roles, preparation = self.model()
+        if preparation.choices.on_line:
+            return rows_on_line(made.series, self.found.preparation, roles)
         if part != TEST:
             preparation = self.found.preparation
         return rows_of_part(made.series, preparation, roles, made.pairs[part])
@@ -338,7 +358,7 @@ class TableTask(Task, frozen=True, dict=True):
         preparation = rows.preparation
         said = dict(self.found.simple.forecasts(rows.series, preparation))
         found = {name: each[rows.index] for name, each in said.items()}
-        if preparation.path is not None:
+        if preparation.has_path:
             found["linear path"] = rows.base
         shape = (len(rows.index), len(rows.horizons), len(preparation.targets))
         return {name: each.reshape(shape) for name, each in found.items()}

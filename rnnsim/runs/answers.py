@@ -30,6 +30,7 @@ class Answers:
     metrics: dict[str, Array]
     best: Best | None
     calibration: Calibration | None
+    said: Array | None
 
     @reports_memory
     def predict(
@@ -130,7 +131,7 @@ class Answers:
         experiment = self.experiment
         if params is None:
             params = self.params if self.best is None else self.best.params
-            return Forecaster(experiment, params, self.calibration)
+            return Forecaster(experiment, params, self.calibration, self.said)
         found = Forecaster(experiment, experiment.network.views(experiment.network.pack(params)), None)
         with suppress(RnnsimError):
             found.calibration = found.validated()

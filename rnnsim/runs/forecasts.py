@@ -35,6 +35,8 @@ class Forecaster:
     params : NamedTuple of arrays
     calibration : Calibration or None
         What the validation part said of the network.
+    said : (rows, B, k) array or None
+        Of a network that learnt as rows came: what it said of each, before it learnt it.
 
     Raises
     ------
@@ -42,8 +44,12 @@ class Forecaster:
         If the run is of another task.
     """
 
-    def __init__(self, experiment: Experiment, params: Params, calibration: Calibration | None) -> None:
+    def __init__(
+        self, experiment: Experiment, params: Params, calibration: Calibration | None,
+        said: Array | None = None,
+    ) -> None:  # fmt: skip
         self.experiment, self.params, self.calibration = experiment, params, calibration
+        self.said = said
         task = experiment.task
         if not isinstance(task, Forecasting):
             raise RnnsimError(f"this run is of the task {task.name}; only runs on data of your own (a "
@@ -65,7 +71,7 @@ class Forecaster:
             If the data or the level cannot be used.
         """
         intervals.level_of(level)
-        return self._forecast(self.rows(data), level)
+        return self._forecast(self.rows(data), level, data is None)
 
     def report(self, data: Any = None, level: float = intervals.LEVEL) -> Report:
         """Score such forecasts beside those of simple methods.
@@ -77,7 +83,7 @@ class Forecaster:
         """
         intervals.level_of(level)
         rows = self.rows(data)
-        found = self._forecast(rows, level)
+        found = self._forecast(rows, level, data is None)
         references = {name: values[rows.counted]
                       for name, values in self.task.references(rows).items()}  # fmt: skip
         return report_on(found, references, self.experiment.rule.name)
@@ -103,23 +109,43 @@ class Forecaster:
         file = getattr(task, "path", "") if data is None else data
         return Path(file).name if isinstance(file, str | Path) and str(file) else task.name
 
-    def _forecast(self, rows: ForecastRows, level: float) -> Forecast:
+    def _forecast(self, rows: ForecastRows, level: float, own: bool) -> Forecast:
+        if own and self.said is not None:
+            outputs = self._said(rows)
+            return rows.forecast(outputs, rows.followed(outputs), level)
         return rows.forecast(self._outputs(rows), self.calibration, level)
 
     def _outputs(self, rows: ForecastRows) -> Array:
         return outputs_of(self.experiment.network, self.params, rows.inputs, rows.resets)
 
+    def _said(self, rows: ForecastRows) -> Array:
+        """What was said of the rows when they came; nan of those that have not come."""
+        assert self.said is not None
+        outputs = np.full((len(rows.index), self.experiment.network.n_out), np.nan)
+        outputs[: len(self.said)] = self.said[:, 0]
+        return outputs
+
     def validated(self) -> Calibration | None:
-        """What the validation part says of the network; None of classes."""
+        """What the validation part says of the network; None of classes.
+
+        On-line it is what the rows said that came before those that count, and how far it is followed
+        now.
+        """
+        if self.said is not None:
+            rows = self.task.rows_of_part(TEST)
+            found = rows.followed(self._said(rows))
+            return found._replace(shrink=found.shrink[len(self.said) - 1])
         rows = self.task.rows_of_part(VALIDATION)
         return rows.calibration(self._outputs(rows))
 
 
-def calibration_of_run(experiment: Experiment, params: Params, best: Best | None) -> Calibration | None:
+def calibration_of_run(
+    experiment: Experiment, params: Params, best: Best | None, said: Array | None
+) -> Calibration | None:
     """What the validation part says of a run that has ended; None if it forecasts no numbers."""
     if not isinstance(experiment.task, Forecasting):
         return None
-    return Forecaster(experiment, params if best is None else best.params, None).validated()
+    return Forecaster(experiment, params if best is None else best.params, None, said).validated()
 
 
 def outputs_of(network: Network, params: Params, inputs: Array, resets: Array) -> Array:

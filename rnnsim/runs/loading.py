@@ -96,6 +96,7 @@ def _run_of(contents: Contents, given: Mapping[str, Any], path: Path) -> Run:
         provenance=file.provenance or Provenance(),
         recorded=recorded,
         folder=path,
+        said=arrays.get(run_folder.SAID),
         calibration=_calibration(contents.of(run_folder.CALIBRATION)),
     )
 

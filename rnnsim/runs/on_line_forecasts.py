@@ -100,25 +100,26 @@ class OnLine:
         k = self.preparation.n_out
         rest = np.full(k, np.nan)
         if row >= 0:
-            base = rows.base[row if len(rows.base) > 1 else 0]
-            rest = (rows.truth[row] - base) / self.preparation.rest.scale
-        if row >= 0 and len(self._said) == self._said.maxlen:
-            self._calibrate(rest, self._said[0])
+            base, scale = (part[row if len(part) > 1 else 0] for part in (rows.base, rows.scale))
+            rest = (rows.truth[row] - base) / scale
+            if len(self._said) == self._said.maxlen:
+                self._calibrate(rest, self._said[0], scale)
+            rest = np.clip(rest, -self.preparation.most_aim, self.preparation.most_aim)
         known = np.isfinite(rest)
         weights = known.astype(float)[None, None]
         if not self.learner.network.sums_outputs or known.all() or not known.any():
             weights = weights.min(axis=2)
         self.learner.learn(inputs, np.where(known, rest, 0.0)[None, None], mask=weights, resets=reset)
 
-    def _calibrate(self, rest: Array, said: Array) -> None:
-        """Take note of what was to be said (k,) at a row, and what was."""
+    def _calibrate(self, rest: Array, said: Array, scale: Array) -> None:
+        """Take note of what was to be said (k,) at a row, and what was; both in this scale."""
         made = self.preparation
         self._scored.append((rest, said))
         if made.is_class or len(self._scored) < LEAST:
             return
         shape = (len(made.choices.horizons), len(made.targets))
         rests, outputs = (np.array(each) for each in zip(*self._scored))
-        self._calibration = calibration_of(rests, outputs, made.rest.scale, shape, made.path is not None)
+        self._calibration = calibration_of(rests, outputs, scale, shape, made.has_path)
 
     def learnt(self) -> Run:
         """The run with the parameters as they are now; it cannot be resumed."""
@@ -162,7 +163,8 @@ def _last(rows: ForecastRows) -> ForecastRows:
     last = slice(-1, None)
     return replace(
         rows, index=rows.index[last], inputs=rows.inputs[last], base=rows.base[last],
-        truth=rows.truth[last], resets=rows.resets[last], counted=rows.counted[last],
+        scale=rows.scale[last], truth=rows.truth[last], resets=rows.resets[last],
+        counted=rows.counted[last],
     )  # fmt: skip
 
 

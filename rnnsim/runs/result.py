@@ -76,6 +76,8 @@ class Run(Answers):
     calibration : Calibration or None
         Of a run on the user's own numbers: what the validation part said of the network, by which its
         forecasts have intervals.
+    said : (steps, B, k) array or None
+        Of a run that learns the user's rows as they come: what it said of each, before it learnt it.
     """
 
     experiment: Experiment
@@ -92,6 +94,7 @@ class Run(Answers):
     recorded: Recorded | None = field(default=None, repr=False)
     folder: Path | None = None
     calibration: Calibration | None = field(default=None, repr=False)
+    said: Array | None = field(default=None, repr=False)
 
     @property
     def loss(self) -> float:
@@ -282,7 +285,7 @@ def result_of(trainer: TaskTraining, outcome: str = "stopped", made: Provenance 
         outcome, checkpoint = "stopped early", None
     else:
         checkpoint = trainer.checkpoint() if outcome == "running" else trainer.at_end
-    params, ended = trainer.params, outcome != "running"
+    params, ended, said = trainer.params, outcome != "running", trainer.said
     return Run(
         experiment=experiment,
         params=params,
@@ -296,7 +299,8 @@ def result_of(trainer: TaskTraining, outcome: str = "stopped", made: Provenance 
         checkpoint=checkpoint,
         provenance=made or Provenance(),
         recorded=trainer.monitors.recorded if trainer.monitors else None,
-        calibration=calibration_of_run(experiment, params, trainer.best) if ended else None,
+        calibration=calibration_of_run(experiment, params, trainer.best, said) if ended else None,
+        said=said,
     )
 
 
@@ -311,6 +315,8 @@ def contents_of(run: Run) -> run_folder.Contents:
         arrays |= with_prefix("best", run.best.params._asdict())
     if run.calibration is not None:
         arrays |= with_prefix(run_folder.CALIBRATION, run.calibration._asdict())
+    if run.said is not None:
+        arrays[run_folder.SAID] = run.said
     if run.recorded is not None:
         file.settings.monitor = {
             name: what if isinstance(what, str) else OWN for name, what in run.recorded.given.items()

@@ -23,6 +23,7 @@ from rnnsim.runs.run_file import RunFile, parsed
 from rnnsim.typing import Array
 
 FILE, METRICS = "run.toml", "metrics.csv"
+SAID = "said"  # the array of what a network said of rows before it learnt them
 CALIBRATION = "calibration"  # how the names of arrays begin by which forecasts have intervals
 OLD_ARRAYS = "params.safetensors"  # before runs could be continued
 

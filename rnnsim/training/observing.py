@@ -10,6 +10,7 @@ from rnnsim.criterion import Criterion
 from rnnsim.kernels import kernel
 from rnnsim.network import Stream
 from rnnsim.rule import Nothing
+from rnnsim.training.evaluation import Evaluation
 from rnnsim.training.loop import DIVERGED, RUNNING, SOLVED, Clock
 from rnnsim.typing import Array, Kernel, Memory
 
@@ -49,10 +50,13 @@ class RunMemory(NamedTuple):
     criterion : NamedTuple
         The criterion's own.
     curve : Curve
+    said : (kept, B, k) array
+        What the network said at so many first steps, before it learnt them.
     """
 
     criterion: Memory
     curve: Curve
+    said: Array
 
 
 def watching() -> Observer:
@@ -79,9 +83,13 @@ def look_at_nothing(stop: bool, clock: Clock, stream: Stream, length: int, memor
     return RUNNING
 
 
-def recording(criterion: Criterion, score: Kernel) -> Observer:
-    """Make the observer of a run: it records the learning curve, and applies the criterion."""
-    return Observer(record_kernel(criterion.met(), score), RunMemory(criterion.memory(), new_curve()))
+def recording(criterion: Criterion, score: Kernel, said: tuple[int, int, int] = (0, 0, 0)) -> Observer:
+    """Make the observer of a run: it records the learning curve, and applies the criterion.
+
+    With a shape for what was ``said``, it keeps the outputs of the first steps, too.
+    """
+    memory = RunMemory(criterion.memory(), new_curve(), np.zeros(said))
+    return Observer(record_kernel(criterion.met(), score), memory)
 
 
 def record_kernel(met: Kernel, score: Kernel) -> Kernel:
@@ -89,12 +97,16 @@ def record_kernel(met: Kernel, score: Kernel) -> Kernel:
 
     @kernel(allocates=False)
     def record(stop: bool, clock: Clock, stream: Stream, length: int, memory: RunMemory) -> int:
-        criterion_memory, curve = memory
+        criterion_memory, curve, said = memory
         for i in range(length):
             t, step = clock.row[0] + i, clock.step[0] + i + 1
             if not np.isfinite(stream.losses[t]):
                 clock.stopped_at[0] = step
                 return DIVERGED
+            if step <= said.shape[0]:
+                for b in range(said.shape[1]):
+                    for o in range(said.shape[2]):
+                        said[step - 1, b, o] = stream.outputs[t, b, o]
             point = curve_point(curve, step)
             curve.loss[point] += stream.losses[t]
             for b in range(stream.mask.shape[1]):
@@ -181,3 +193,13 @@ def curve_metrics(curve: Curve, steps: int, score: str) -> dict[str, Array]:
         "loss": curve.loss[:points][some] / curve.weight[:points][some],
         score: curve.score[:points][some] / curve.targets[:points][some],
     }
+
+
+def late_evaluation(curve: Curve, steps: int) -> Evaluation:
+    """Loss and score per target in the second half of so many steps."""
+    every = int(curve.every[0])
+    late = slice(steps // (2 * every), -(-steps // every))
+    with np.errstate(invalid="ignore"):
+        loss = curve.loss[late].sum() / np.float64(curve.weight[late].sum())
+        score = curve.score[late].sum() / np.float64(curve.targets[late].sum())
+    return Evaluation(float(loss), float(score))

@@ -26,7 +26,7 @@ from rnnsim.training.loop_arrays import (
     set_loop_arrays,
 )
 from rnnsim.training.monitors import Monitors
-from rnnsim.training.observing import Curve, curve_metrics, recording, watching
+from rnnsim.training.observing import Curve, curve_metrics, late_evaluation, recording, watching
 from rnnsim.training.seen import Seen, looks_at
 from rnnsim.training.sequences import generators_in
 from rnnsim.training.task_rows import rows_of
@@ -110,7 +110,8 @@ class TaskTraining:
         self._resumable = resumable
         self.at_end: Checkpoint | None = None
         network, task, batch = experiment.network, experiment.task, experiment.batch
-        observer = recording(experiment.criterion, SCORES[task.score])
+        kept = (task.kept_outputs, batch, task.n_out) if task.kept_outputs else (0, 0, 0)
+        observer = recording(experiment.criterion, SCORES[task.score], kept)
         self._observed, self._rows = observer.memory, rows_of(experiment, resumable)
         self.curve: Curve = observer.memory.curve
         self.acting: State | None = None
@@ -175,6 +176,11 @@ class TaskTraining:
     def stopped_early(self) -> bool:
         """Whether looks at validation data were no improvement for longer than there is patience."""
         return self._validation is not None and self._validation.is_exhausted
+
+    @property
+    def said(self) -> Array | None:
+        """A copy of what was said at the steps so far, (kept, B, k), if the task keeps it."""
+        return self._observed.said[: self.step].copy() if self.experiment.task.kept_outputs else None
 
     def metrics(self) -> dict[str, Array]:
         """Compute the learning curve so far, and give what was recorded beside it."""
@@ -291,8 +297,13 @@ class TaskTraining:
             yield Every(monitors.every, lambda trainer: monitors.look(trainer.seen(trainer.ended)))
 
     def evaluate(self, score: str | None = None, part: int = TEST) -> Evaluation:
-        """Evaluate the current network on a part of the data, by default with the task's score."""
+        """Evaluate the current network on a part of the data, by default with the task's score.
+
+        Where outputs count as they were made, it is the second half of the learning curve.
+        """
         experiment = self.experiment
+        if experiment.task.kept_outputs and part == TEST:
+            return late_evaluation(self.curve, self.step)
         return evaluate(
             experiment.network, self.params, experiment.task, experiment.seed,
             score or experiment.task.score, self._forward_pass, part,

@@ -98,8 +98,8 @@ def test_inputs_depend_on_no_later_row(case: tuple[Columns, Choices], seed: int)
     rng = np.random.default_rng(seed)
     t = int(rng.integers(1, series.rows))
     changed = Series(**{**vars(series), "x": np.vstack([series.x[:t], series.x[t:] + 1.0])})
-    before = preparation.inputs(series)
-    after = preparation.inputs(changed)
+    before = preparation.view(series).inputs
+    after = preparation.view(changed).inputs
     np.testing.assert_array_equal(before[:t], after[:t])
     if np.isfinite(series.x[t]).any():  # the control: the row itself is seen
         assert (before[t] != after[t]).any()
@@ -136,11 +136,11 @@ def test_facts_are_the_same_as_data_and_for_other_rows(case: tuple[Columns, Choi
     again = facts_from(facts_as_data(made.facts))
     assert again.roles == made.facts.roles
     series = series_for(columns, again)
-    np.testing.assert_array_equal(again.preparation.inputs(series), made.prepared.inputs)
+    np.testing.assert_array_equal(again.preparation.view(series).inputs, made.prepared.inputs)
     without = Columns("others", {"a": columns.columns["a"], "b": columns.columns["b"]}, columns.rows,
                       columns.lengths)  # fmt: skip
     np.testing.assert_array_equal(
-        again.preparation.inputs(series_for(without, again)), made.prepared.inputs
+        again.preparation.view(series_for(without, again)).inputs, made.prepared.inputs
     )
 
 
