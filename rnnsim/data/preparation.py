@@ -26,6 +26,8 @@ from rnnsim.data.scaling import Scaling, scaling_of, unscaled
 from rnnsim.data.series import Feature, Series
 from rnnsim.typing import Array, Bools, Integers
 
+MOST_SIGNAL = 5.0  # standard deviations of a change, or of an error of the path, that a network sees
+
 
 class Choices(NamedTuple):
     """What users choose of a preparation.
@@ -225,6 +227,7 @@ class Preparation:
         columns = [self.inputs_scaling.scaled(self.known(series))]
         if self.path is not None:
             columns = [self._changes(series), self._last_errors(series, base)]
+            columns = [np.clip(one, -MOST_SIGNAL, MOST_SIGNAL, out=one) for one in columns]
         if self.indicators.any():
             columns.append(np.isnan(series.x[:, self.indicators]).astype(float))
         return lagged(np.concatenate(columns, axis=1), series.starts, self.choices.lags)

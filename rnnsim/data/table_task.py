@@ -38,7 +38,7 @@ from rnnsim.task import Suggestion, Task
 from rnnsim.typing import Array, Bools, Kernel
 
 # Settings that did well on many series (benchmarks/README.md).
-WINDOW, PASSES, PATIENCE = 50, 200, 30
+WINDOW, PASSES, PATIENCE = 50, 200, 100
 MOST_STEPS = 2_000_000  # but at least one pass
 LARGE = 50_000  # rows, from which on validation data are looked at more often than once a pass
 ABSENT = (0, 0)  # the stamp of a file that is not there
@@ -310,7 +310,7 @@ class TableTask(Task, frozen=True, dict=True):
             )
         loss = {"loss": "softmax-cross-entropy"} if self.found.preparation.is_class else {}
         return Suggestion(
-            network=loss, init={"readout_scale": 0.0}, hidden=16, learning_rate=0.003, window=WINDOW,
+            network=loss, init={"readout_scale": 0.0}, hidden=32, learning_rate=0.001, window=WINDOW,
             clip=float(WINDOW), steps=min(PASSES * learnt, max(learnt, MOST_STEPS)),
             keep="best" if validation else "last",
             keep_every=min(learnt, max(validation, LARGE)) if validation else None,
