@@ -100,7 +100,8 @@ class ForecastRows:
             horizons=self.horizons, rows=series.order[self.index], values=values,
             truth=self.truth.reshape(values.shape), time=self._stamps(),
             sequence=names[series.sequence[self.index]] if len(names) else None,
-            classes=made.targets if made.is_class else (), starts=self.resets, **interval,
+            classes=made.targets if made.is_class else (), starts=self.resets, units=self.roles.units,
+            **interval,
         ).at(self.counted)  # fmt: skip
 
     def calibration(self, outputs: Array) -> Calibration | None:
