@@ -176,6 +176,12 @@ def rows_on_line(series: Series, preparation: Preparation, roles: Roles) -> Fore
 class Forecasting(Protocol):
     """A task whose runs forecast the user's data."""
 
+    def data_name(self) -> str:
+        """What the data are called: by their files, or what was given from Python."""
+
+    def learnt_rows(self) -> int:
+        """How many rows of the task's own data are learnt: a pass over them has so many steps."""
+
     def model(self) -> tuple[Roles, Preparation]:
         """What each column is for, and how rows are prepared."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from functools import lru_cache
+from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, NamedTuple, Self
 
 import msgspec
@@ -335,6 +336,16 @@ class TableTask(Task, frozen=True, dict=True):
         return fill
 
     # --- forecasts ---
+
+    def data_name(self) -> str:
+        if self.data is not None:
+            return str(self.data.name)
+        if self.path == "-":
+            return "standard input"
+        return self.path if "," in self.path else Path(self.path).name or self.name
+
+    def learnt_rows(self) -> int:
+        return self.found.rows[LEARNT]
 
     def model(self) -> tuple[Roles, Preparation]:
         return self.found.roles, self.found.final

@@ -184,7 +184,7 @@ def test_figures_are_drawn(tmp_path: Path) -> None:
     run.plot(tmp_path / "other.svg", what="forecast", data=data())
     assert len({file.read_bytes() for file in tmp_path.iterdir()}) == 4
     figure = run_of(ahead=(0,), is_class=True).plot(what="confusion")
-    assert figure.get_suptitle() == "bptt on waves"
+    assert figure.get_suptitle() == "bptt on two waves"
 
 
 def test_a_summary_says_how_good_forecasts_are(monkeypatch: pytest.MonkeyPatch) -> None:
