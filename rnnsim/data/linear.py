@@ -15,6 +15,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
+from rnnsim.numerics.threads import one_numpy_thread
 from rnnsim.typing import Array, Bools, Integers
 
 LAGS = 10
@@ -22,7 +23,7 @@ PENALTIES = tuple(10.0**power for power in range(-6, 5))  # times the number of 
 MOST_ROWS = 10_000  # the last ones, from which coefficients are found and by which ways are judged
 MOST_REGRESSORS = 1000  # with more columns, fewer lags of all columns are taken
 NO_VARIANCE = 1e-12  # in terms of the largest number: its rounding error
-TINY = 1e-150  # whose square is a number
+TINY = float(np.finfo(np.float64).tiny)
 BLOCK = 4096  # rows
 
 
@@ -120,6 +121,7 @@ class Judged(NamedTuple):
         return tuple(self.among[some[int(np.argmin(errors[some]))]] for errors in self.errors)
 
 
+@one_numpy_thread()
 def judged(
     regression: Regression, learnt: Bools, validation: Bools, among: tuple[Way, ...] | None = None
 ) -> Judged:
@@ -157,6 +159,7 @@ def chosen_ways(
     return judged(regression, learnt, validation, among).best()
 
 
+@one_numpy_thread()
 def fitted(regression: Regression, rows: Bools, chosen: tuple[Way, ...]) -> LinearPath:
     """Fit the coefficients by the way chosen for each horizon.
 
@@ -183,6 +186,7 @@ def fitted(regression: Regression, rows: Bools, chosen: tuple[Way, ...]) -> Line
     return LinearPath(centre, weights, constant)
 
 
+@one_numpy_thread()
 def forecasts(path: LinearPath, x: Array, starts: Bools) -> Array:
     """base (rows, k), each row of which depends on earlier rows of its sequence and on no later one.
 
@@ -406,7 +410,7 @@ def _errors(
         if not counted.any():
             continue
         d = regression.truth[data.rows[counted], j * k0 + i]
-        floor = np.square(NO_VARIANCE * max(float(np.abs(d).max()), TINY))
+        floor = max(np.square(NO_VARIANCE * float(np.abs(d).max())), TINY)
         errors = np.square(said[counted, :, place] - aims[counted, place, None])
         total += errors.mean(axis=0) / max(float(d.var()), floor)
     return total

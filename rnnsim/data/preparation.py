@@ -171,8 +171,8 @@ class Preparation:
     @property
     def _followed(self) -> list[int]:
         """The outputs whose last error is an input: those of targets that are inputs."""
-        k0 = len(self.targets)
-        return [o for o in range(self.n_out) if self.own[o % k0] >= 0]
+        own = self.own
+        return [o for o in range(self.n_out) if own[o % len(own)] >= 0]
 
     def prepared(self, series: Series) -> Prepared:
         """Prepare rows; targets that are not known yet have weight 0."""
@@ -367,8 +367,8 @@ def _repeated(scaling: Scaling, times: int) -> Scaling:
 
 def own_inputs(features: tuple[Feature, ...], targets: tuple[str, ...]) -> tuple[int, ...]:
     """Of each target: which input it is, -1 where it is none."""
-    names = [str(one) for one in features]
-    return tuple(names.index(name) if name in names else -1 for name in targets)
+    places = {one.column: place for place, one in enumerate(features) if one.category is None}
+    return tuple(places.get(name, -1) for name in targets)
 
 
 # --- rows before and after -----------------------------------------------------------------------------

@@ -35,13 +35,20 @@ class Simple(NamedTuple):
     def forecasts(self, series: Series, preparation: Preparation) -> Mapping[str, Array]:
         """What each says at each row of a series, by name: (rows, k), of classes probabilities."""
         horizons, k0 = preparation.choices.horizons, len(preparation.targets)
+        # a target at the end is not known before, even if the data tell it at each row
+        ends_alone = preparation.choices.at_end
         if preparation.is_class:
             frequent = np.zeros((series.rows, len(horizons), k0))
             frequent[:, :, self.most_frequent] = 1.0
+            most = {"most frequent": frequent.reshape(series.rows, -1)}
+            if ends_alone:
+                return most
             last = references.last_class(series.d, series.starts, horizons, k0)
-            return {"last class": last, "most frequent": frequent.reshape(last.shape)}
-        found = {"persistence": references.persistence(series.d, series.starts, horizons)}
-        if self.season:
+            return {"last class": last, **most}
+        found = {}
+        if not ends_alone:
+            found["persistence"] = references.persistence(series.d, series.starts, horizons)
+        if self.season and not ends_alone:
             found["seasonal persistence"] = references.seasonal_persistence(
                 series.d, series.starts, horizons, self.season
             )
