@@ -24,7 +24,7 @@ import numpy as np
 
 import rnnsim
 from rnnsim import RnnsimError
-from rnnsim.data import linear, recursive, references
+from rnnsim.data import linear, references
 from rnnsim.data.linear import Regression
 from rnnsim.data.preparation import ahead_of
 from rnnsim.typing import Array, Bools
@@ -113,15 +113,15 @@ def off_line(name: str, columns: Columns, seeds: int) -> Figures:
     if season is not None:
         said = references.seasonal_persistence(one.x, one.starts, (1,), season)
         found["seasonal"] = error(said, one.truth, scored)
-    of_runs = [_of_run(columns, seed) for seed in range(seeds)]
+    of_runs = [_of_run("bptt", columns, seed, validation=SHARE, test=SHARE) for seed in range(seeds)]
     for forecaster in ("linear path", "bptt"):
         found[forecaster] = float(np.median([each[forecaster] for each in of_runs]))
     return Figures(name, found)
 
 
-def _of_run(columns: Columns, seed: int) -> dict[str, float]:
+def _of_run(rule: str, columns: Columns, seed: int, **options: Any) -> dict[str, float]:
     """What the default says, as a user has it."""
-    report = rnnsim.run("bptt", columns, validation=SHARE, test=SHARE, seed=seed).evaluate()
+    report = rnnsim.run(rule, columns, seed=seed, **options).evaluate()
     found: dict[str, list[float]] = {}
     for row in report.rows:
         found.setdefault(row.forecaster, []).append(row.figures()["nrmse"] ** 2)
@@ -132,36 +132,12 @@ def on_line(name: str, columns: Columns, seeds: int) -> Figures:
     """Forecast row by row, and learnt by rtrl as the rows come."""
     one, _ = one_ahead(columns)
     rows = len(one.x)
-    scored = (np.arange(rows) + 1 >= rows // 2) & (np.arange(rows) < rows - 1)
-    state = recursive.recursive(one.x.shape[1], one.own, one.horizons)
-    said = recursive.advance(state, one.x, one.x, one.starts)
-    found = {
-        "persistence": error(one.x, one.truth, scored),
-        "least squares": error(least_squares(one.x), one.truth, scored),
-        "linear path": error(said.base, one.truth, scored),
-    }
-    found["rtrl"] = float(
-        np.median([error(_by_network(one, said, seed), one.truth, scored) for seed in range(seeds)])
-    )
+    scored = (np.arange(rows) >= rows // 2) & (np.arange(rows) < rows - 1)
+    found = {"least squares": error(least_squares(one.x), one.truth, scored)}
+    of_runs = [_of_run("rtrl", columns, seed, on_line=True) for seed in range(seeds)]
+    for forecaster in ("persistence", "linear path", "rtrl"):
+        found[forecaster] = float(np.median([each[forecaster] for each in of_runs]))
     return Figures(name, found)
-
-
-def _by_network(one: Regression, said: recursive.Advanced, seed: int) -> Array:
-    """The linear path, and a network that learns its rest."""
-    rest = np.zeros_like(one.x)
-    rest[1:] = np.clip((one.x[1:] - said.base[:-1]) / said.scale[:-1], -10, 10)
-    net = rnnsim.RecurrentNetwork(n_in=said.signals.shape[1], n_hidden=16, n_out=rest.shape[1])
-    params = net.init(seed=seed)
-    params.V[:] = 0
-    learner = rnnsim.Learner(
-        net, "rtrl", params=params, window=1, delay=1, optimizer="adam", learning_rate=0.003
-    )
-    known = np.arange(len(rest)) > LAGS
-    outputs = learner.learn(said.signals, rest, mask=known).outputs[:, 0]
-    added = said.scale * outputs
-    factors = recursive.factors(rest.shape[1], (1,))
-    followed = recursive.follow(factors, (1,), said.base, added, one.x, one.starts)
-    return np.asarray(said.base + followed * added)
 
 
 def least_squares(x: Array) -> Array:

@@ -62,6 +62,12 @@ class Waves(Task, frozen=True):
     def facts_found(self) -> Facts:
         return self.arranged.facts
 
+    def data_name(self) -> str:
+        return "two waves"
+
+    def learnt_rows(self) -> int:
+        return self.facts_found.rows[LEARNT]
+
     def model(self) -> tuple[Roles, Preparation]:
         return self.roles, self.facts_found.preparation
 

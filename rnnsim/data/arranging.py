@@ -269,7 +269,7 @@ def facts_as_data(facts: Facts) -> dict[str, Any]:
         "roles": {
             "inputs": roles.inputs, "targets": roles.targets, "time": roles.time or "",
             "sequence": roles.sequence or "", "left_out": list(roles.left_out.items()),
-            "classes": roles.classes, "notes": roles.notes,
+            "classes": roles.classes, "notes": roles.notes, "units": list(roles.units.items()),
         },
         "features": [[one.column, *([] if one.category is None else [one.category])]
                      for one in made.features],
@@ -299,7 +299,7 @@ def facts_from(data: Mapping[str, Any]) -> Facts:
     roles = dict(data["roles"])
     names = {name: tuple(roles[name]) for name in ("inputs", "targets", "notes")}
     optional = {name: roles[name] or None for name in ("time", "sequence")}
-    left_out = {name: why for name, why in roles["left_out"]}
+    told = {name: dict(map(tuple, roles[name])) for name in ("left_out", "units")}
     choices = Choices(**{**data["choices"], "horizons": tuple(data["choices"]["horizons"])})
     learnt, validation, test = map(int, data["rows"])
     has_path = "path" in data
@@ -320,7 +320,7 @@ def facts_from(data: Mapping[str, Any]) -> Facts:
         final = on_line_from(preparation, state_from(data["end"]))
         preparation = on_line_from(preparation, state_from(data["begin"]))
     return Facts(
-        roles=Roles(**{**roles, **names, **optional, "left_out": left_out}),
+        roles=Roles(**{**roles, **names, **optional, **told}),
         preparation=preparation,
         final=final,
         rows=(learnt, validation, test),

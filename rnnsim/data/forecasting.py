@@ -1,7 +1,6 @@
-"""From the outputs of a network to forecasts in units, of rows that have been prepared.
+"""From the outputs of a network to forecasts in units, from rows that have been prepared.
 
-A forecast of what is known in part only when it is made is asked for at each row: also at the last ones,
-whose truth is not in the data.
+There is a forecast from each row, also from the last ones, whose truth is not in the data.
 """
 
 from __future__ import annotations
@@ -101,7 +100,8 @@ class ForecastRows:
             horizons=self.horizons, rows=series.order[self.index], values=values,
             truth=self.truth.reshape(values.shape), time=self._stamps(),
             sequence=names[series.sequence[self.index]] if len(names) else None,
-            classes=made.targets if made.is_class else (), starts=self.resets, **interval,
+            classes=made.targets if made.is_class else (), starts=self.resets, units=self.roles.units,
+            **interval,
         ).at(self.counted)  # fmt: skip
 
     def calibration(self, outputs: Array) -> Calibration | None:
@@ -178,6 +178,12 @@ def rows_on_line(series: Series, preparation: Preparation, roles: Roles) -> Fore
 @runtime_checkable
 class Forecasting(Protocol):
     """A task whose runs forecast the user's data."""
+
+    def data_name(self) -> str:
+        """What the data are called: by their files, or what was given from Python."""
+
+    def learnt_rows(self) -> int:
+        """How many rows of the task's own data are learnt: a pass over them has so many steps."""
 
     def model(self) -> tuple[Roles, Preparation]:
         """What each column is for, and how rows are prepared."""

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 
 from rnnsim.numerics.threads import one_numpy_thread
 from rnnsim.typing import Array, Bools, Integers
@@ -101,11 +102,30 @@ def ways(
     )
 
 
+class Judged(NamedTuple):
+    """How well each way forecasts validation, fitted to what is learnt.
+
+    Attributes
+    ----------
+    among : tuple of Way
+    errors : (H, ways) array
+        The mean squared error over the variance, a sum over the targets.
+    """
+
+    among: tuple[Way, ...]
+    errors: Array
+
+    def best(self, of_changes: tuple[bool, ...] = (False, True)) -> tuple[Way, ...]:
+        """The best way for each horizon, of those on values, on changes, or on both."""
+        some = [i for i, way in enumerate(self.among) if way.of_changes in of_changes]
+        return tuple(self.among[some[int(np.argmin(errors[some]))]] for errors in self.errors)
+
+
 @one_numpy_thread()
-def chosen_ways(
+def judged(
     regression: Regression, learnt: Bools, validation: Bools, among: tuple[Way, ...] | None = None
-) -> tuple[Way, ...]:
-    """Choose a way for each horizon: fitted to what is learnt, the one that forecasts validation best.
+) -> Judged:
+    """Fit by each way to what is learnt, and look how well it forecasts validation.
 
     Parameters
     ----------
@@ -119,10 +139,24 @@ def chosen_ways(
     among = ways(regression) if among is None else among
     k0 = len(regression.own)
     of_horizon = [slice(j * k0, (j + 1) * k0) for j in range(len(regression.horizons))]
-    return tuple(
-        _best(regression, j, learnt[:, outputs], validation[:, outputs], among)
+    errors = [
+        _errors_of_ways(regression, j, learnt[:, outputs], validation[:, outputs], among)
         for j, outputs in enumerate(of_horizon)
-    )
+    ]
+    return Judged(among, np.array(errors))
+
+
+def chosen_ways(
+    regression: Regression, learnt: Bools, validation: Bools, among: tuple[Way, ...] | None = None
+) -> tuple[Way, ...]:
+    """Choose a way for each horizon: fitted to what is learnt, the one that forecasts validation best.
+
+    Parameters
+    ----------
+    regression, learnt, validation, among
+        As for :func:`judged`.
+    """
+    return judged(regression, learnt, validation, among).best()
 
 
 @one_numpy_thread()
@@ -165,16 +199,17 @@ def forecasts(path: LinearPath, x: Array, starts: Bools) -> Array:
         Inputs in units, finite.
     starts : (rows,) bool array
     """
-    most = len(path.weights) - 1
+    most, m0 = len(path.weights) - 1, x.shape[1]
     base = np.empty((len(x), len(path.constant)))
+    weights = np.ascontiguousarray(path.weights[::-1]).reshape((most + 1) * m0, -1)
     for begin in range(0, len(x), BLOCK):  # which stays in the processor's cache
         end = min(begin + BLOCK, len(x))
         before = max(begin - most, 0)
         centred = x[before:end] - path.centre
         centred = np.concatenate([np.repeat(centred[:1], most - (begin - before), axis=0), centred])
-        base[begin:end] = path.constant
-        for lag, weights in enumerate(path.weights):
-            base[begin:end] += centred[most - lag : len(centred) - lag] @ weights
+        # a row and those before it are one piece of memory, the earliest first
+        rows = sliding_window_view(centred.reshape(-1), (most + 1) * m0)[::m0]
+        base[begin:end] = np.ascontiguousarray(rows) @ weights + path.constant
     rows = _with_incomplete_lags(starts, most)
     window = windows(x, starts, rows, most + 1) - path.centre
     base[rows] = path.constant + np.einsum("tlm,lmk->tk", window, path.weights)
@@ -330,10 +365,10 @@ def _fits(
 # --- the choice ----------------------------------------------------------------------------------------
 
 
-def _best(
+def _errors_of_ways(
     regression: Regression, j: int, learnt: Bools, validation: Bools, among: tuple[Way, ...]
-) -> Way:
-    """The way with the least mean squared error over the variance, a mean over the targets."""
+) -> Array:
+    """Of each way: mean squared errors over the variance, a sum over the targets."""
     k0 = len(regression.own)
     known = np.isfinite(regression.truth[:, j * k0 : (j + 1) * k0])
     if not (validation & known).any():
@@ -347,7 +382,7 @@ def _best(
         for targets in _groups(regression, j, fit_to.known, alike[0]):
             fits = _fits(regression, j, targets, fit_to, alike)
             errors[list(numbers)] += _errors(regression, j, targets, judged, alike[0], fits)
-    return among[int(np.argmin(errors))]
+    return errors
 
 
 def _alike(among: tuple[Way, ...]) -> Iterator[tuple[int, ...]]:

@@ -21,10 +21,12 @@ import numpy as np
 from rnnsim.data import linear
 from rnnsim.data.linear import LinearPath, Regression
 from rnnsim.data.missing import carried_forward
-from rnnsim.data.parts import LEARNT, VALIDATION
+from rnnsim.data.parts import LEARNT, VALIDATION, recent
 from rnnsim.data.scaling import Scaling, mean_and_deviation, scaling_of, unscaled
 from rnnsim.data.series import Feature, Series
 from rnnsim.typing import Array, Bools, Integers
+
+MOST_SIGNAL = 5.0  # standard deviations of a change, or of an error of the path, that a network sees
 
 
 class Choices(NamedTuple):
@@ -222,43 +224,51 @@ class Preparation:
         return carried_forward(series.x, series.starts, self.inputs_scaling.mean)
 
     def _inputs(self, series: Series, base: Array) -> Array:
-        columns = [self.inputs_scaling.scaled(self.known(series))]
-        if self.path is not None:
-            columns = [self._changes(series), self._last_errors(series, base)]
+        known = self.known(series)
+        if self.path is None:
+            parts = [self.inputs_scaling.scaled(known)]
+        else:
+            parts = [self._changes(known, series.starts), *self._last_errors(series, base)]
         if self.indicators.any():
-            columns.append(np.isnan(series.x[:, self.indicators]).astype(float))
-        return lagged(np.concatenate(columns, axis=1), series.starts, self.choices.lags)
+            parts.append(np.isnan(series.x[:, self.indicators]).astype(float))
+        inputs = np.concatenate(parts, axis=1) if len(parts) > 1 else parts[0]
+        return lagged(inputs, series.starts, self.choices.lags)
 
-    def _changes(self, series: Series) -> Array:
+    def _changes(self, known: Array, starts: Bools) -> Array:
         """The last change of each input, in standard deviations; 0 at the beginning of a sequence."""
         assert self.changes is not None
-        x = self.known(series)
-        change = np.zeros_like(x)
-        change[1:] = np.diff(x, axis=0) / self.changes
-        change[series.starts] = 0.0
-        return change
+        change = np.zeros_like(known)
+        np.subtract(known[1:], known[:-1], out=change[1:])
+        change /= self.changes
+        change[starts] = 0.0
+        return np.clip(change, -MOST_SIGNAL, MOST_SIGNAL, out=change)
 
-    def _last_errors(self, series: Series, base: Array) -> Array:
-        """What the path missed in the last forecasts whose target is known, scaled; else 0."""
-        errors = np.zeros((series.rows, len(self._followed)))
-        run, k0, settled = run_of(series.starts), len(self.targets), self.settled(series.starts)
-        for column, o in enumerate(self._followed):
-            h = self.choices.horizons[o // k0]
+    def _last_errors(self, series: Series, base: Array) -> list[Array]:
+        """By horizon what the path missed when last its target was known, scaled; else 0."""
+        k0, followed = len(self.targets), np.array([own >= 0 for own in self.own])
+        run, settled = run_of(series.starts), self.settled(series.starts)
+        parts = []
+        for j, h in enumerate(self.choices.horizons):
+            errors = np.zeros((series.rows, k0))
             back = max(h, 1)  # with h = 0 the present target is not known yet
-            if back >= series.rows:
-                continue
-            truth = series.d[h : h + series.rows - back, o % k0]
-            error = (truth - base[:-back, o]) / self.rest.scale[o]
-            counts = np.isfinite(error) & (run[back:] == run[:-back]) & settled[:-back]
-            errors[back:, column][counts] = error[counts]
-        return errors
+            if back < series.rows:
+                of_horizon = slice(j * k0, (j + 1) * k0)
+                now = errors[back:]
+                np.subtract(series.d[h : h + len(now)], base[:-back, of_horizon], out=now)
+                now /= self.rest.scale[of_horizon]
+                now[~((run[back:] == run[:-back]) & settled[:-back])] = 0.0
+                now[np.isnan(now)] = 0.0
+                np.clip(now, -MOST_SIGNAL, MOST_SIGNAL, out=now)
+            parts.append(errors if followed.all() else errors[:, followed])
+        return parts
 
     def truth(self, series: Series) -> Array:
         """The targets (rows, k) in units, nan where there is none: missing, or beyond the end."""
         d = one_hot(series.d, len(self.targets)) if self.is_class else series.d
         if self.choices.at_end:
             d = np.where(ends(series.starts)[:, None], d, np.nan)
-        return np.concatenate([ahead_of(d, series.starts, h) for h in self.choices.horizons], axis=1)
+        parts = [ahead_of(d, series.starts, h) for h in self.choices.horizons]
+        return np.concatenate(parts, axis=1) if len(parts) > 1 else parts[0]
 
     def in_units(self, prepared: Prepared, outputs: Array) -> Array:
         """Forecasts (rows, k) in the targets' units, of the outputs of a network."""
@@ -312,19 +322,18 @@ def preparation_of(
 
 def _with_path(plain: Preparation, series: Series, part: Integers) -> tuple[Preparation, Preparation]:
     """Beside a linear path that is fitted to what is learnt, and to it and validation."""
+    series, part = recent(series, part)
     x, truth = plain.known(series), plain.truth(series)
     regression = Regression(x, truth, series.starts, plain.choices.horizons, plain.own)
     learnt, validation = (targets_in(plain, series.starts, part, one) for one in (LEARNT, VALIDATION))
     ways = linear.chosen_ways(regression, learnt, validation)
     path = linear.fitted(regression, learnt, ways)
-    rest = truth - linear.forecasts(path, x, series.starts)
-    rest[~learnt] = np.nan
+    rest = np.where(learnt, truth - linear.forecasts(path, x, series.starts), np.nan)
     made = replace(plain, path=path)
     settled = made.settled(series.starts)
     if not np.isfinite(rest[settled]).any():
         made, settled = replace(made, path_begins=True), np.ones(series.rows, np.bool_)
-    change = np.diff(x, axis=0)
-    change[series.starts[1:]] = np.nan
+    change = np.where(series.starts[1:, None], np.nan, np.diff(x, axis=0))
     made = replace(
         made,
         changes=_deviation(change[part[1:] == LEARNT], np.abs(x).max(axis=0)),
@@ -372,12 +381,15 @@ def ahead_of(d: Array, starts: Bools, h: int) -> Array:
     """d(t + h) at row t (rows, k0), nan where that is beyond the end of a sequence, or after a reset."""
     if h == 0:
         return d
+    out = np.full(d.shape, np.nan)
     if h >= len(d):
-        return np.full(d.shape, np.nan)
-    out, run = np.empty(d.shape), run_of(starts)
-    out[: len(d) - h] = d[h:]
-    out[len(d) - h :] = np.nan
-    out[: len(d) - h][run[h:] != run[: len(run) - h]] = np.nan
+        return out
+    if not starts[1:].any():  # a single sequence
+        out[: len(d) - h] = d[h:]
+        return out
+    run = run_of(starts)
+    same = run[h:] == run[: len(run) - h]
+    out[: len(d) - h][same] = d[h:][same]
     return out
 
 

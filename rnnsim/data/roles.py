@@ -46,6 +46,8 @@ class Roles(NamedTuple):
         Whether the target is to be classified.
     notes : tuple of str
         What else a user may want to know: a column that looks like the name of a sequence.
+    units : mapping of str to str
+        The units of those targets of which the data tell them.
     """
 
     inputs: tuple[str, ...]
@@ -55,6 +57,7 @@ class Roles(NamedTuple):
     left_out: Mapping[str, str] = {}
     classes: bool = False
     notes: tuple[str, ...] = ()
+    units: Mapping[str, str] = {}
 
 
 class Asked(NamedTuple):
@@ -152,7 +155,8 @@ def roles_of(columns: Columns, asked: Asked = Asked()) -> Roles:  # noqa: B008
         if name not in used and name not in left_out:
             left_out[name] = _why_not(column) or "not asked for"
     notes = () if sequence else tuple(_looks_like_sequences(columns, used - set(inputs)))
-    return Roles(tuple(inputs), tuple(targets), time, sequence, left_out, classes, notes)
+    units = {name: unit for name in targets if (unit := by_name[name].unit)}
+    return Roles(tuple(inputs), tuple(targets), time, sequence, left_out, classes, notes, units)
 
 
 def _known(columns: Columns, names: Sequence[str], option: str) -> list[str]:

@@ -9,7 +9,7 @@ import numpy as np
 
 from rnnsim.data import linear, references
 from rnnsim.data.linear import LinearPath, Regression
-from rnnsim.data.parts import LEARNT, VALIDATION
+from rnnsim.data.parts import LEARNT, VALIDATION, recent
 from rnnsim.data.preparation import Preparation, targets_in
 from rnnsim.data.series import Series
 from rnnsim.typing import Array, Integers
@@ -74,6 +74,8 @@ def simple_of(series: Series, part: Integers, preparation: Preparation, season: 
     if preparation.is_class:
         known = series.d[is_learnt & np.isfinite(series.d[:, 0]), 0].astype(np.int64)
         return Simple(most_frequent=int(np.argmax(np.bincount(known))) if len(known) else 0)
+    series, part = recent(series, part)
+    is_learnt = part == LEARNT
     learnt, validation = (
         targets_in(preparation, series.starts, part, one) for one in (LEARNT, VALIDATION)
     )

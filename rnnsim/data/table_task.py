@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from functools import lru_cache
+from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, NamedTuple, Self
 
 import msgspec
@@ -38,7 +39,7 @@ from rnnsim.task import Suggestion, Task
 from rnnsim.typing import Array, Bools, Kernel
 
 # Settings that did well on many series (benchmarks/README.md).
-WINDOW, PASSES, PATIENCE = 50, 200, 30
+WINDOW, PASSES, PATIENCE = 50, 200, 100
 MOST_STEPS = 2_000_000  # but at least one pass
 LARGE = 50_000  # rows, from which on validation data are looked at more often than once a pass
 SHARE = 0.2  # of the rows, of validation and test
@@ -318,7 +319,7 @@ class TableTask(Task, frozen=True, dict=True):
             )
         loss = {"loss": "softmax-cross-entropy"} if self.found.preparation.is_class else {}
         return Suggestion(
-            network=loss, init={"readout_scale": 0.0}, hidden=16, learning_rate=0.003, window=WINDOW,
+            network=loss, init={"readout_scale": 0.0}, hidden=32, learning_rate=0.001, window=WINDOW,
             clip=float(WINDOW), steps=min(PASSES * learnt, max(learnt, MOST_STEPS)),
             keep="best" if validation else "last",
             keep_every=min(learnt, max(validation, LARGE)) if validation else None,
@@ -343,6 +344,16 @@ class TableTask(Task, frozen=True, dict=True):
         return fill
 
     # --- forecasts ---
+
+    def data_name(self) -> str:
+        if self.data is not None:
+            return str(self.data.name)
+        if self.path == "-":
+            return "standard input"
+        return self.path if "," in self.path else Path(self.path).name or self.name
+
+    def learnt_rows(self) -> int:
+        return self.found.rows[LEARNT]
 
     def model(self) -> tuple[Roles, Preparation]:
         return self.found.roles, self.found.final

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -80,6 +81,7 @@ class Answers:
         )  # fmt: skip
         return found.outputs
 
+    @reports_memory
     def evaluate(
         self, data: Any = None, *, params: Params | None = None, level: float = intervals.LEVEL
     ) -> Report:
@@ -118,17 +120,22 @@ class Answers:
         ----------
         params : NamedTuple of arrays, optional
             As for :meth:`predict`: by default those that did best on validation data, if they are kept.
+            How far others are to be followed, and their intervals, is found again on the validation
+            part; where the data are gone, they are followed wholly and have no intervals.
 
         Raises
         ------
         RnnsimError
             If the run is of another task, or the parameters are not those of its network.
         """
+        experiment = self.experiment
         if params is None:
             params = self.params if self.best is None else self.best.params
-        else:
-            params = self.experiment.network.views(self.experiment.network.pack(params))
-        return Forecaster(self.experiment, params, self.calibration, self.said)
+            return Forecaster(experiment, params, self.calibration, self.said)
+        found = Forecaster(experiment, experiment.network.views(experiment.network.pack(params)), None)
+        with suppress(RnnsimError):
+            found.calibration = found.validated()
+        return found
 
     # --- drawn ---
 

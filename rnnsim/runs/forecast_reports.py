@@ -25,6 +25,7 @@ from rnnsim.typing import Array
 NAMES = {"rmse": "RMSE", "mae": "MAE", "nrmse": "nRMSE", "cross_entropy": "cross-entropy"}
 Tabulate = Callable[[Sequence[tuple[str, Mapping[str, str]]], str], str]
 FORMS = ("text", "csv", "markdown")
+MOST_ROWS = 40  # of a table in a summary; of more there are medians
 MOST_CLASSES = 20  # a larger table of confusions is in the data alone
 
 
@@ -97,11 +98,50 @@ class Report:
                 found[at] = (merit, row.forecaster)
         return {at: name for at, (_, name) in found.items()}
 
+    @property
+    def ratios(self) -> dict[str, float]:
+        """The RMSE of the network over that of each of the others: the median over columns and horizons.
+
+        Of classes there are none.
+        """
+        of_network: dict[tuple[str, int], float] = {}
+        found: dict[str, list[float]] = {}
+        for row in self.rows:
+            if not isinstance(row.found, Measures):
+                continue
+            if row.forecaster == self.rows[0].forecaster:
+                of_network[row.column, row.horizon] = row.found.rmse
+            elif row.found.rmse > 0:
+                ratio = of_network[row.column, row.horizon] / row.found.rmse
+                found.setdefault(row.forecaster, []).append(ratio)
+        return {name: float(np.nanmedian(each)) for name, each in found.items()
+                if not np.isnan(each).all()}  # fmt: skip
+
     # --- as text ---
 
     def text(self) -> str:
         """The measures in aligned columns, who is best, and the confusions of the network."""
         return "\n\n".join(self._parts(aligned))
+
+    def brief(self) -> str:
+        """What :meth:`text` says, or of many columns and horizons a line for each forecaster."""
+        if len(self.rows) <= MOST_ROWS:
+            return self.text()
+        table_of_all = aligned(self._in_the_middle(), "forecast")
+        return "\n\n".join([table_of_all, *self._sentences()])
+
+    def _in_the_middle(self) -> list[tuple[str, dict[str, str]]]:
+        """Of each forecaster the medians over all columns and horizons, and in how many it is best."""
+        measured: dict[str, list[Measures]] = {}
+        for row in self.rows:
+            if isinstance(row.found, Measures):
+                measured.setdefault(row.forecaster, []).append(row.found)
+        best, found = [*self.best.values()], []
+        for name, each in measured.items():
+            known = [one.nrmse for one in each if not math.isnan(one.nrmse)]
+            middle = _number(float(np.median(known))) if known else "none"
+            found.append((name, {"median nRMSE": middle, "best in": f"{best.count(name):,}"}))
+        return found
 
     def markdown(self) -> str:
         """The same with tables of Markdown."""
@@ -181,8 +221,11 @@ class Report:
 
     def _repr_html_(self) -> str:
         """What a notebook shows."""
-        cells = [(row.column, self._cells(row)) for row in self.rows]
-        return html_tables.grid(" ".join(self._sentences()), cells, "column")
+        if len(self.rows) > MOST_ROWS:
+            cells, what = self._in_the_middle(), "forecast"
+        else:
+            cells, what = [(row.column, self._cells(row)) for row in self.rows], "column"
+        return html_tables.grid("; ".join(self._sentences()), cells, what)
 
     def __str__(self) -> str:
         return self.text()
@@ -211,6 +254,8 @@ class Report:
             else:
                 told = ", ".join(f"{name} in {count}" for name, count in counts.items() if count)
                 yield f"best by {by}, of {len(best)} columns and horizons: {told}"
+                if ratios := ", ".join(f"{name} {x:.3g}" for name, x in self.ratios.items()):
+                    yield f"RMSE of {names[0]} over that of others (medians): {ratios}"
         if self.left_out:
             rows = "1 row is" if self.left_out == 1 else f"{self.left_out:,} rows are"
             yield f"{rows} left out, where one of the methods has no forecast"

@@ -91,6 +91,9 @@ class Forecaster:
         """
         intervals.level_of(level)
         rows = self.rows(data)
+        if data is None and not rows.counted.any():
+            raise RnnsimError("the data of the run have no test part; give rows to forecast from, or "
+                              "train with test= above 0")  # fmt: skip
         found = self._forecast(rows, level, data is None)
         references = {name: values[rows.counted]
                       for name, values in self.task.references(rows).items()}  # fmt: skip
@@ -113,9 +116,9 @@ class Forecaster:
 
     def _named(self, data: Any) -> str:
         """What the data are called: by their file, if they are in one."""
-        task = self.experiment.task
-        file = getattr(task, "path", "") if data is None else data
-        return Path(file).name if isinstance(file, str | Path) and str(file) else task.name
+        if data is None:
+            return self.task.data_name()
+        return Path(data).name if isinstance(data, str | Path) and str(data) else "other rows"
 
     def _forecast(self, rows: ForecastRows, level: float, own: bool) -> Forecast:
         if own and self.said is not None:

@@ -126,8 +126,8 @@ class OnLine:
         self.learner.flush()
         params = self.learner.params
         return replace(
-            self.run, params=params, best=None, calibration=self._calibration, checkpoint=None,
-            folder=None,
+            self.run, params=params, best=None, calibration=self._calibration, said=None,
+            checkpoint=None, folder=None,
         )  # fmt: skip
 
     # --- as text ---

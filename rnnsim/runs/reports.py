@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
 import msgspec
 
+from rnnsim.data.calibration import Calibration
 from rnnsim.data.forecasting import Forecasting
 from rnnsim.errors import RnnsimError
 from rnnsim.options import Options
-from rnnsim.runs import figures, html_tables
+from rnnsim.runs import figures, forecast_summaries, html_tables
 from rnnsim.runs.advice import what_to_try, worse_end
 from rnnsim.runs.forecast_reports import Report
 from rnnsim.runs.plain_data import plain
@@ -53,6 +54,7 @@ class Reported(Protocol):
     outcome: str
     provenance: Provenance
     folder: Path | None
+    calibration: Calibration | None
 
     @property
     def steps_per_second(self) -> float: ...
@@ -66,38 +68,44 @@ class Reported(Protocol):
 
 def summary(run: Reported) -> str:
     """Summarise the result in a few lines."""
-    experiment, task, held_out = run.experiment, run.experiment.task, run.held_out
-    solved = f"solved at step {run.solved_at:,}" if run.solved_at else "not solved"
-    lines = [
-        f"{experiment.rule.name} on {task.name}, seed {experiment.seed}: {solved} "
-        f"({_steps(run)}; solved means: {experiment.criterion})",
-    ]
-    if not math.isnan(held_out.loss):  # without data that are held out, or before the end, there is none
-        lines.append(
-            f"held-out loss {held_out.loss:.4g} per target (best constant answer {task.baseline:.4g}), "
-            f"{task.score} {held_out.score:.4g}"
-        )
-    if held_out.spectral_radius is not None:
-        lines.append(f"steady states: {_stability(held_out.spectral_radius)}")
-    lines.append(f"{run.steps_per_second:,.0f} steps per second")
-    if run.best is not None and run.best.step < run.steps:
-        lines.append(
-            f"best on validation data: loss {run.best.loss:.4g} after {run.best.step:,} steps, "
-            "whose weights are kept"
-        )
-    elif worse := worse_end(experiment, run.metrics):
-        lines.append(worse)
-    if not run.solved_at and run.outcome == "complete":
-        lines.append(what_to_try(experiment, run.metrics, held_out.loss))
+    own_data = isinstance(run.experiment.task, Forecasting)
+    lines = [*(forecast_summaries.lines(run, _steps(run)) if own_data else _lines(run))]
     lines += [
         f"{name}: {ends['first']:.4g} after {ends['first_step']:,} steps, "
         f"{ends['last']:.4g} after {ends['last_step']:,}"
         for name, ends in ends_of_monitors(run).items()
     ]
     if (forecasts := _of_forecasts(run)) is not None:
-        told = forecasts if isinstance(forecasts, str) else forecasts.text()
-        lines.append(f"\nforecasts of the test part, in the columns' units\n\n{told}")
+        told = forecasts if isinstance(forecasts, str) else forecasts.brief()
+        lines.append(f"\n{forecast_summaries.title(run)}\n\n{told}")
     return "\n".join(lines)
+
+
+def _lines(run: Reported) -> Iterator[str]:
+    """What is said of a run that is to solve a task."""
+    experiment, task, held_out = run.experiment, run.experiment.task, run.held_out
+    solved = f"solved at step {run.solved_at:,}" if run.solved_at else "not solved"
+    yield (
+        f"{experiment.rule.name} on {task.name}, seed {experiment.seed}: {solved} "
+        f"({_steps(run)}; solved means: {experiment.criterion})"
+    )
+    if not math.isnan(held_out.loss):  # without data that are held out, or before the end, there is none
+        yield (
+            f"held-out loss {held_out.loss:.4g} per target (best constant answer {task.baseline:.4g}), "
+            f"{task.score} {held_out.score:.4g}"
+        )
+    if held_out.spectral_radius is not None:
+        yield f"steady states: {_stability(held_out.spectral_radius)}"
+    yield f"{run.steps_per_second:,.0f} steps per second"
+    if run.best is not None and run.best.step < run.steps:
+        yield (
+            f"best on validation data: loss {run.best.loss:.4g} after {run.best.step:,} steps, "
+            "whose weights are kept"
+        )
+    elif worse := worse_end(experiment, run.metrics):
+        yield worse
+    if not run.solved_at and run.outcome == "complete":
+        yield what_to_try(experiment, run.metrics, held_out.loss)
 
 
 def _of_forecasts(run: Reported) -> Report | str | None:
@@ -161,6 +169,7 @@ def as_dict(run: Reported) -> dict[str, Any]:
         "spectral_radius": held_out.spectral_radius,
         "best": None if best is None else {"step": best.step, "loss": best.loss},
         "monitored": ends_of_monitors(run),
+        "data": forecast_summaries.as_dict(run) if isinstance(experiment.task, Forecasting) else None,
         "forecasts": forecasts.as_dict() if isinstance(forecasts, Report) else None,
     })  # fmt: skip
     return found
@@ -208,19 +217,13 @@ def _shortened(text: str) -> str:
 
 def as_html(run: Reported) -> str:
     """A small table with the learning curve beneath it."""
-    experiment, task, held_out = run.experiment, run.experiment.task, run.held_out
-    rows = [
-        ("rule", experiment.rule.name),
-        ("task", task.name),
-        ("solved at step", f"{run.solved_at:,}" if run.solved_at else "not solved"),
-        ("steps", _steps(run).removesuffix(" steps")),
-        ("loss per target", f"{held_out.loss:.4g} (best constant answer {task.baseline:.4g})"),
-        (task.score, f"{held_out.score:.4g}"),
-        ("steps per second", f"{run.steps_per_second:,.0f}"),
-        ("seed", str(experiment.seed)),
-    ]
-    if held_out.spectral_radius is not None:
-        rows.insert(6, ("steady states", _stability(held_out.spectral_radius)))
+    experiment = run.experiment
+    rows = [("rule", experiment.rule.name)]
+    if isinstance(experiment.task, Forecasting):
+        rows += forecast_summaries.pairs(run, _steps(run))
+    else:
+        rows += _pairs(run)
+    rows += [("steps per second", f"{run.steps_per_second:,.0f}"), ("seed", str(experiment.seed))]
     rows += [
         (name, f"{ends['first']:.4g} to {ends['last']:.4g}")
         for name, ends in ends_of_monitors(run).items()
@@ -233,3 +236,18 @@ def as_html(run: Reported) -> str:
         lambda: figures.learning_curve(experiment, run.metrics, run.solved_at), "learning curve"
     )
     return html_tables.pairs(rows) + beside + curve
+
+
+def _pairs(run: Reported) -> list[tuple[str, str]]:
+    """What is shown of a run that is to solve a task."""
+    task, held_out = run.experiment.task, run.held_out
+    found = [
+        ("task", task.name),
+        ("solved at step", f"{run.solved_at:,}" if run.solved_at else "not solved"),
+        ("steps", _steps(run).removesuffix(" steps")),
+        ("loss per target", f"{held_out.loss:.4g} (best constant answer {task.baseline:.4g})"),
+        (task.score, f"{held_out.score:.4g}"),
+    ]
+    if held_out.spectral_radius is not None:
+        found.append(("steady states", _stability(held_out.spectral_radius)))
+    return found

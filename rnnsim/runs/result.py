@@ -125,7 +125,11 @@ class Run(Answers):
             ``steps_per_second``, ``loss``, the score under its own name, which ``score`` tells,
             ``spectral_radius`` (of steady states), ``best`` (its ``step`` and ``loss``) and
             ``monitored`` (of each monitor of a number, the ``first`` and the ``last`` record and their
-            steps), ``forecasts`` (of the user's own data: what :meth:`evaluate` says of the test part).
+            steps). Of the user's own data (else None), whose ``loss``, score and ``baseline`` are of
+            what is learnt, scaled: ``data`` (its ``source``, whether it is learnt ``on_line``, the
+            ``learnt_rows``, the ``passes`` over them, and how far the network is ``followed`` beside
+            its linear path, from 0 to 1 by ``column`` and ``horizon``), and ``forecasts`` (what
+            :meth:`evaluate` says of the test part).
         """
         return reports.as_dict(self)
 

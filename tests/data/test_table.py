@@ -157,6 +157,17 @@ def test_simple_forecasters_stand_beside_the_network(tmp_path: Path) -> None:
     np.testing.assert_array_equal(found["most frequent"][:, 0], [[0, 1]] * 30)
 
 
+def test_the_unit_of_a_column_comes_out_with_its_forecasts(tmp_path: Path) -> None:
+    path = tmp_path / "units.csv"
+    rows = "".join(f"{i * i % 17},{i % 5}\n" for i in range(60))
+    path.write_text("temp,wind\nCelsius,m/s\n" + rows)
+    task = table(path, target="temp", linear=False)
+    rows_of_test = task.rows_of_part(TEST)
+    assert rows_of_test.forecast(np.zeros((len(rows_of_test.index), 1))).units == {"temp": "Celsius"}
+    again = table(path, target="temp", linear=False).with_facts(task.facts)
+    assert again.found.roles.units == {"temp": "Celsius"}
+
+
 # --- data in place of a task ---------------------------------------------------------------------------
 
 

@@ -24,6 +24,7 @@ from rnnsim.data.roles import Roles
 from rnnsim.errors import RnnsimError, UnknownName
 from rnnsim.runs import forecasts
 from rnnsim.runs.on_line_forecasts import OnLine
+from rnnsim.training.best import Best
 
 pytestmark = pytest.mark.usefixtures("uncompiled")
 
@@ -134,13 +135,30 @@ def test_other_data_are_scored() -> None:
 
 
 def test_the_parameters_that_did_best_are_asked() -> None:
-    run = run_of(keep="best", keep_every=20)
-    assert run.best is not None
-    own = run.predict(data())
-    np.testing.assert_array_equal(own.values, run.predict(data(), params=run.best.params).values)
-    other = dataclasses.replace(run, best=None).predict(data())
-    last = run.predict(data(), params=run.params)
-    np.testing.assert_array_equal(other.values, last.values)
+    run = run_of()
+    best = Best(10, 1.0, run.experiment.network.init(5))
+    kept = dataclasses.replace(run, best=best).predict(data())
+    given = run.predict(data(), params=best.params)
+    last = run.predict(data())
+    np.testing.assert_array_equal(kept.values, given.values)
+    assert not np.allclose(kept.values, last.values)
+    for found in (kept, given, last):
+        assert found.low is not None
+    assert not np.allclose(given.values - given.low, last.values - last.low)  # by errors of its own
+
+
+def test_other_parameters_have_no_intervals_where_the_data_are_gone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def gone(self: Waves, part: int) -> Any:
+        raise RnnsimError("there is no file waves.csv")
+
+    run = run_of()
+    with_intervals = run.predict(data(), params=run.params)
+    monkeypatch.setattr(Waves, "rows_of_part", gone)
+    assert with_intervals.low is not None
+    assert run.predict(data(), params=run.params).low is None
+    assert run.predict(data()).low is not None  # those of the run are kept with it
 
 
 def test_other_runs_answer_as_before_and_refuse_rows() -> None:
@@ -166,7 +184,7 @@ def test_figures_are_drawn(tmp_path: Path) -> None:
     run.plot(tmp_path / "other.svg", what="forecast", data=data())
     assert len({file.read_bytes() for file in tmp_path.iterdir()}) == 4
     figure = run_of(ahead=(0,), is_class=True).plot(what="confusion")
-    assert figure.get_suptitle() == "bptt on waves"
+    assert figure.get_suptitle() == "bptt on two waves"
 
 
 def test_a_summary_says_how_good_forecasts_are(monkeypatch: pytest.MonkeyPatch) -> None:
