@@ -28,7 +28,7 @@ def treated(series: Series, missing: str, columns: Columns) -> Series:
     series = replace(series, x=x, d=d)
     if missing == "mask":
         return series
-    lacks: Bools = np.isnan(x).any(axis=1) | np.isnan(d).any(axis=1)
+    lacks = np.asarray(np.isnan(x).any(axis=1) | np.isnan(d).any(axis=1))
     if not lacks.any():
         return series
     if missing == "drop":
