@@ -12,6 +12,10 @@ from rnnsim.typing import Array, Bools, Integers
 MEMORY = 0.995  # how much an error counts after one more, where factors are found
 SCALE_MEMORY = 0.999  # the same of the scales of changes and errors
 MOST_SIGNAL = 5.0
+MOST_ERROR = (
+    30.0  # scales: a larger error counts as that in the scale, which else it would rule for long
+)
+MOST_LEVERAGE = 1e12  # of a row; beyond, the inverse would be rounding error
 
 
 @kernel(allocates=False)
@@ -174,6 +178,9 @@ def _learn_group(state: Any, squares: Any, room: Any, j: int, g: int, d: Array) 
     size = 0.0
     for a in range(q):
         size += phi[a] * v[a]
+    if not abs(size) <= MOST_LEVERAGE:
+        _begin_again(state, squares, j, g)
+        return
     size = 1.0 + max(size, 0.0)
     for c in range(squares.targets.shape[1]):
         i = squares.targets[g, c]
@@ -205,6 +212,21 @@ def _begin(state: Any, squares: Any, j: int, g: int) -> None:
             for lag in range(lags):
                 at = 1 + c * lags + lag
                 squares.inverse[j, g, at, at] = state.changes[1, column] / state.changes[0, column]
+
+
+@kernel(allocates=False)
+def _begin_again(state: Any, squares: Any, j: int, g: int) -> None:
+    """Forget what was learnt, where a row is of another size than all before."""
+    P = squares.inverse[j, g]
+    for a in range(len(P)):
+        for b in range(len(P)):
+            P[a, b] = 0.0
+        for c in range(squares.targets.shape[1]):
+            squares.weights[j, g, c, a] = 0.0
+    P[0, 0] = 1.0
+    for c in range(squares.columns.shape[1]):
+        squares.begun[j, g, c] = False
+    _begin(state, squares, j, g)
 
 
 @kernel(allocates=False)
@@ -257,6 +279,9 @@ def _note_errors(state: Any, d: Array, at_once: bool) -> None:
         state.errors[2, o] = 0.0
         if state.rows[0] > h and not np.isnan(d[i]):
             error = d[i] - state.bases[0 if at_once else h - 1, o]
-            state.errors[0, o] = SCALE_MEMORY * state.errors[0, o] + error * error
+            square, total = error * error, state.errors[0, o]
+            if total > 0:
+                square = min(square, MOST_ERROR * MOST_ERROR * total / state.errors[1, o])
+            state.errors[0, o] = SCALE_MEMORY * total + square
             state.errors[1, o] = SCALE_MEMORY * state.errors[1, o] + 1
             state.errors[2, o] = error

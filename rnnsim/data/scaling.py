@@ -9,7 +9,7 @@ import numpy as np
 from rnnsim.errors import RnnsimError
 from rnnsim.typing import Array, Bools
 
-LARGEST, SMALLEST = 1e150, 1e-150  # whose squares, and sums of these, are numbers
+LARGEST, SMALLEST = 1e100, 1e-100  # the products of three of which are numbers
 
 
 class Scaling(NamedTuple):
