@@ -116,13 +116,16 @@ class ForecastRows:
     def followed(self, outputs: Array) -> Calibration:
         """How far a network that learnt as these rows came was followed at each, by what it said then.
 
-        Intervals are those of the errors at the rows that are not counted, which came before.
+        Intervals are those of the errors that are known by the first row that is counted.
         """
         made = self.preparation
         assert isinstance(made, OnLinePreparation)
         follow = made.follow(self.series, View(self.inputs, self.base, self.scale), outputs)
         errors = self.truth - (self.base + self.scale * follow * outputs)
-        before = errors[~self.counted].reshape(-1, len(self.horizons), len(made.targets))
+        before = errors.reshape(-1, len(self.horizons), len(made.targets))
+        first = int(np.argmax(self.counted)) if self.counted.any() else len(errors)
+        known_at = np.arange(len(errors))[:, None] + np.array(self.horizons)
+        before = np.where((known_at <= first)[:, :, None], before, np.nan)[:first]
         return Calibration(follow, intervals.half_widths(before))
 
     def _stamps(self) -> Stamps | None:

@@ -172,7 +172,7 @@ def judged(column: Column, lengths: Sequence[int]) -> Column:
             return timed
         if whole and _are_years(column.name, there, lengths):
             return column._replace(remark=YEARS)
-        if whole and (np.abs(there) >= EXACT).any() and (there == np.floor(there)).all():
+        if whole and _are_large_whole(there):
             return column._replace(remark=IDENTIFIERS)
         if whole and ID_NAMES.fullmatch(column.name) and (there == np.floor(there)).all():
             return column._replace(remark=IDENTIFIERS)
@@ -184,6 +184,12 @@ def judged(column: Column, lengths: Sequence[int]) -> Column:
     ):
         return column._replace(remark=CONSTANT)
     return column
+
+
+def _are_large_whole(there: Array) -> bool:
+    """Whether whole numbers, of 64 bits, are too large to be told apart; all larger ones are whole."""
+    largest = float(np.abs(there).max())
+    return EXACT <= largest < 2.0**64 and bool((there == np.floor(there)).all())
 
 
 def _are_row_numbers(values: Array, lengths: Sequence[int]) -> bool:

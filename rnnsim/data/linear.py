@@ -13,7 +13,9 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 
+from rnnsim.numerics.threads import one_numpy_thread
 from rnnsim.typing import Array, Bools, Integers
 
 LAGS = 10
@@ -21,7 +23,7 @@ PENALTIES = tuple(10.0**power for power in range(-6, 5))  # times the number of 
 MOST_ROWS = 10_000  # the last ones, from which coefficients are found and by which ways are judged
 MOST_REGRESSORS = 1000  # with more columns, fewer lags of all columns are taken
 NO_VARIANCE = 1e-12  # in terms of the largest number: its rounding error
-TINY = 1e-150  # whose square is a number
+TINY = float(np.finfo(np.float64).tiny)
 BLOCK = 4096  # rows
 
 
@@ -100,10 +102,30 @@ def ways(
     )
 
 
-def chosen_ways(
+class Judged(NamedTuple):
+    """How well each way forecasts validation, fitted to what is learnt.
+
+    Attributes
+    ----------
+    among : tuple of Way
+    errors : (H, ways) array
+        The mean squared error over the variance, a sum over the targets.
+    """
+
+    among: tuple[Way, ...]
+    errors: Array
+
+    def best(self, of_changes: tuple[bool, ...] = (False, True)) -> tuple[Way, ...]:
+        """The best way for each horizon, of those on values, on changes, or on both."""
+        some = [i for i, way in enumerate(self.among) if way.of_changes in of_changes]
+        return tuple(self.among[some[int(np.argmin(errors[some]))]] for errors in self.errors)
+
+
+@one_numpy_thread()
+def judged(
     regression: Regression, learnt: Bools, validation: Bools, among: tuple[Way, ...] | None = None
-) -> tuple[Way, ...]:
-    """Choose a way for each horizon: fitted to what is learnt, the one that forecasts validation best.
+) -> Judged:
+    """Fit by each way to what is learnt, and look how well it forecasts validation.
 
     Parameters
     ----------
@@ -117,12 +139,27 @@ def chosen_ways(
     among = ways(regression) if among is None else among
     k0 = len(regression.own)
     of_horizon = [slice(j * k0, (j + 1) * k0) for j in range(len(regression.horizons))]
-    return tuple(
-        _best(regression, j, learnt[:, outputs], validation[:, outputs], among)
+    errors = [
+        _errors_of_ways(regression, j, learnt[:, outputs], validation[:, outputs], among)
         for j, outputs in enumerate(of_horizon)
-    )
+    ]
+    return Judged(among, np.array(errors))
 
 
+def chosen_ways(
+    regression: Regression, learnt: Bools, validation: Bools, among: tuple[Way, ...] | None = None
+) -> tuple[Way, ...]:
+    """Choose a way for each horizon: fitted to what is learnt, the one that forecasts validation best.
+
+    Parameters
+    ----------
+    regression, learnt, validation, among
+        As for :func:`judged`.
+    """
+    return judged(regression, learnt, validation, among).best()
+
+
+@one_numpy_thread()
 def fitted(regression: Regression, rows: Bools, chosen: tuple[Way, ...]) -> LinearPath:
     """Fit the coefficients by the way chosen for each horizon.
 
@@ -149,6 +186,7 @@ def fitted(regression: Regression, rows: Bools, chosen: tuple[Way, ...]) -> Line
     return LinearPath(centre, weights, constant)
 
 
+@one_numpy_thread()
 def forecasts(path: LinearPath, x: Array, starts: Bools) -> Array:
     """base (rows, k), each row of which depends on earlier rows of its sequence and on no later one.
 
@@ -161,16 +199,17 @@ def forecasts(path: LinearPath, x: Array, starts: Bools) -> Array:
         Inputs in units, finite.
     starts : (rows,) bool array
     """
-    most = len(path.weights) - 1
+    most, m0 = len(path.weights) - 1, x.shape[1]
     base = np.empty((len(x), len(path.constant)))
+    weights = np.ascontiguousarray(path.weights[::-1]).reshape((most + 1) * m0, -1)
     for begin in range(0, len(x), BLOCK):  # which stays in the processor's cache
         end = min(begin + BLOCK, len(x))
         before = max(begin - most, 0)
         centred = x[before:end] - path.centre
         centred = np.concatenate([np.repeat(centred[:1], most - (begin - before), axis=0), centred])
-        base[begin:end] = path.constant
-        for lag, weights in enumerate(path.weights):
-            base[begin:end] += centred[most - lag : len(centred) - lag] @ weights
+        # a row and those before it are one piece of memory, the earliest first
+        rows = sliding_window_view(centred.reshape(-1), (most + 1) * m0)[::m0]
+        base[begin:end] = np.ascontiguousarray(rows) @ weights + path.constant
     rows = _with_incomplete_lags(starts, most)
     window = windows(x, starts, rows, most + 1) - path.centre
     base[rows] = path.constant + np.einsum("tlm,lmk->tk", window, path.weights)
@@ -326,10 +365,10 @@ def _fits(
 # --- the choice ----------------------------------------------------------------------------------------
 
 
-def _best(
+def _errors_of_ways(
     regression: Regression, j: int, learnt: Bools, validation: Bools, among: tuple[Way, ...]
-) -> Way:
-    """The way with the least mean squared error over the variance, a mean over the targets."""
+) -> Array:
+    """Of each way: mean squared errors over the variance, a sum over the targets."""
     k0 = len(regression.own)
     known = np.isfinite(regression.truth[:, j * k0 : (j + 1) * k0])
     if not (validation & known).any():
@@ -343,7 +382,7 @@ def _best(
         for targets in _groups(regression, j, fit_to.known, alike[0]):
             fits = _fits(regression, j, targets, fit_to, alike)
             errors[list(numbers)] += _errors(regression, j, targets, judged, alike[0], fits)
-    return among[int(np.argmin(errors))]
+    return errors
 
 
 def _alike(among: tuple[Way, ...]) -> Iterator[tuple[int, ...]]:
@@ -371,7 +410,7 @@ def _errors(
         if not counted.any():
             continue
         d = regression.truth[data.rows[counted], j * k0 + i]
-        floor = np.square(NO_VARIANCE * max(float(np.abs(d).max()), TINY))
+        floor = max(np.square(NO_VARIANCE * float(np.abs(d).max())), TINY)
         errors = np.square(said[counted, :, place] - aims[counted, place, None])
         total += errors.mean(axis=0) / max(float(d.var()), floor)
     return total

@@ -15,7 +15,7 @@ import numpy as np
 from rnnsim.data import linear, recursive
 from rnnsim.data.preparation import Choices, Preparation, View, own_inputs
 from rnnsim.data.recursive import LAGS, Factors, Recursive, Squares
-from rnnsim.data.scaling import unscaled
+from rnnsim.data.scaling import check_size, unscaled
 from rnnsim.data.series import Series
 from rnnsim.typing import Array, Bools
 
@@ -68,8 +68,18 @@ class OnLinePreparation(Preparation):
         return recursive.follow(state, horizons, view.base, added, series.d, series.starts)
 
 
-def on_line_preparation(series: Series, choices: Choices) -> tuple[OnLinePreparation, OnLinePreparation]:
-    """Prepare rows on-line: as before the first row, and as after the last."""
+def on_line_preparation(
+    series: Series, choices: Choices, source: str
+) -> tuple[OnLinePreparation, OnLinePreparation]:
+    """Prepare rows on-line: as before the first row, and as after the last.
+
+    Raises
+    ------
+    RnnsimError
+        If numbers of ``source`` are too large, or too close.
+    """
+    check_size(series.x, tuple(map(str, series.features)), source)
+    check_size(series.d, series.targets, source)
     k = len(series.targets) * len(choices.horizons)
     own = own_inputs(series.features, series.targets)
     made = OnLinePreparation(

@@ -86,10 +86,12 @@ def prepared_again(pairs: Pairs, series: Series, before: Preparation, now: Prepa
     """The same rows by another preparation, which differs in its linear path."""
     chosen = np.zeros(series.rows, np.bool_)
     chosen[pairs.rows] = True
-    some = series.select(chosen)
-    view = now.view(some)
-    truth = before.truth(series)[pairs.rows]
-    return pairs._replace(**view._asdict(), targets=now.aims(truth, view))
+    view = now.view(series.select(chosen))
+    for h in range(1, max(before.choices.horizons) + 1):  # the rows of their targets, too
+        chosen[np.minimum(pairs.rows + h, series.rows - 1)] = True
+    truth = before.truth(series.select(chosen))
+    at = np.cumsum(chosen)[pairs.rows] - 1
+    return pairs._replace(**view._asdict(), targets=now.aims(truth[at], view))
 
 
 def baseline(learnt: Pairs, is_class: bool) -> float:

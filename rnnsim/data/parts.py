@@ -11,6 +11,7 @@ from rnnsim.errors import RnnsimError, shown
 from rnnsim.typing import Array, Bools, Integers
 
 LEARNT, VALIDATION, TEST = 0, 1, 2
+RECENT = 20_000  # rows of a part, the last, in which a linear path is found
 NAMES = ("learnt", "validation", "test")
 
 
@@ -111,3 +112,14 @@ def _last_sequences(series: Series, share: float, left: Bools) -> Bools:
     number = round(share * len(np.unique(series.sequence)))
     number = max(number, 1) if share > 0 else 0
     return np.isin(series.sequence, free[len(free) - number :]) if number else np.zeros_like(left)
+
+
+def recent(series: Series, part: Integers, most: int = RECENT) -> tuple[Series, Integers]:
+    """The last rows that are learnt and the last for validation, at most so many each, and their parts.
+
+    What is found in them does not depend on the test, nor on how long the data are.
+    """
+    chosen = np.zeros(series.rows, np.bool_)
+    for one in (LEARNT, VALIDATION):
+        chosen[np.flatnonzero(part == one)[-most:]] = True
+    return (series, part) if chosen.all() else (series.select(chosen), part[chosen])

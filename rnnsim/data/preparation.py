@@ -21,7 +21,7 @@ import numpy as np
 from rnnsim.data import linear
 from rnnsim.data.linear import LinearPath, Regression
 from rnnsim.data.missing import carried_forward
-from rnnsim.data.parts import LEARNT, VALIDATION
+from rnnsim.data.parts import LEARNT, VALIDATION, recent
 from rnnsim.data.scaling import Scaling, scaling_of, unscaled
 from rnnsim.data.series import Feature, Series
 from rnnsim.typing import Array, Bools, Integers
@@ -171,8 +171,8 @@ class Preparation:
     @property
     def _followed(self) -> list[int]:
         """The outputs whose last error is an input: those of targets that are inputs."""
-        k0 = len(self.targets)
-        return [o for o in range(self.n_out) if self.own[o % k0] >= 0]
+        own = self.own
+        return [o for o in range(self.n_out) if own[o % len(own)] >= 0]
 
     def prepared(self, series: Series) -> Prepared:
         """Prepare rows; targets that are not known yet have weight 0."""
@@ -224,37 +224,43 @@ class Preparation:
         return carried_forward(series.x, series.starts, self.inputs_scaling.mean)
 
     def _inputs(self, series: Series, base: Array) -> Array:
-        columns = [self.inputs_scaling.scaled(self.known(series))]
-        if self.path is not None:
-            columns = [self._changes(series), self._last_errors(series, base)]
-            columns = [np.clip(one, -MOST_SIGNAL, MOST_SIGNAL, out=one) for one in columns]
+        known = self.known(series)
+        if self.path is None:
+            parts = [self.inputs_scaling.scaled(known)]
+        else:
+            parts = [self._changes(known, series.starts), *self._last_errors(series, base)]
         if self.indicators.any():
-            columns.append(np.isnan(series.x[:, self.indicators]).astype(float))
-        return lagged(np.concatenate(columns, axis=1), series.starts, self.choices.lags)
+            parts.append(np.isnan(series.x[:, self.indicators]).astype(float))
+        inputs = np.concatenate(parts, axis=1) if len(parts) > 1 else parts[0]
+        return lagged(inputs, series.starts, self.choices.lags)
 
-    def _changes(self, series: Series) -> Array:
+    def _changes(self, known: Array, starts: Bools) -> Array:
         """The last change of each input, in standard deviations; 0 at the beginning of a sequence."""
         assert self.changes is not None
-        x = self.known(series)
-        change = np.zeros_like(x)
-        change[1:] = np.diff(x, axis=0) / self.changes
-        change[series.starts] = 0.0
-        return change
+        change = np.zeros_like(known)
+        np.subtract(known[1:], known[:-1], out=change[1:])
+        change /= self.changes
+        change[starts] = 0.0
+        return np.clip(change, -MOST_SIGNAL, MOST_SIGNAL, out=change)
 
-    def _last_errors(self, series: Series, base: Array) -> Array:
-        """What the path missed in the last forecasts whose target is known, scaled; else 0."""
-        errors = np.zeros((series.rows, len(self._followed)))
-        run, k0, settled = run_of(series.starts), len(self.targets), self.settled(series.starts)
-        for column, o in enumerate(self._followed):
-            h = self.choices.horizons[o // k0]
+    def _last_errors(self, series: Series, base: Array) -> list[Array]:
+        """By horizon what the path missed when last its target was known, scaled; else 0."""
+        k0, followed = len(self.targets), np.array([own >= 0 for own in self.own])
+        run, settled = run_of(series.starts), self.settled(series.starts)
+        parts = []
+        for j, h in enumerate(self.choices.horizons):
+            errors = np.zeros((series.rows, k0))
             back = max(h, 1)  # with h = 0 the present target is not known yet
-            if back >= series.rows:
-                continue
-            truth = series.d[h : h + series.rows - back, o % k0]
-            error = (truth - base[:-back, o]) / self.rest.scale[o]
-            counts = np.isfinite(error) & (run[back:] == run[:-back]) & settled[:-back]
-            errors[back:, column][counts] = error[counts]
-        return errors
+            if back < series.rows:
+                of_horizon = slice(j * k0, (j + 1) * k0)
+                now = errors[back:]
+                np.subtract(series.d[h : h + len(now)], base[:-back, of_horizon], out=now)
+                now /= self.rest.scale[of_horizon]
+                now[~((run[back:] == run[:-back]) & settled[:-back])] = 0.0
+                now[np.isnan(now)] = 0.0
+                np.clip(now, -MOST_SIGNAL, MOST_SIGNAL, out=now)
+            parts.append(errors if followed.all() else errors[:, followed])
+        return parts
 
     def truth(self, series: Series) -> Array:
         """The targets (rows, k) in units, nan where there is none: missing, or beyond the end."""
@@ -315,6 +321,7 @@ def preparation_of(
 
 def _with_path(plain: Preparation, series: Series, part: Integers) -> tuple[Preparation, Preparation]:
     """Beside a linear path that is fitted to what is learnt, and to it and validation."""
+    series, part = recent(series, part)
     x, truth = plain.known(series), plain.truth(series)
     regression = Regression(x, truth, series.starts, plain.choices.horizons, plain.own)
     learnt, validation = (targets_in(plain, series.starts, part, one) for one in (LEARNT, VALIDATION))
@@ -360,8 +367,8 @@ def _repeated(scaling: Scaling, times: int) -> Scaling:
 
 def own_inputs(features: tuple[Feature, ...], targets: tuple[str, ...]) -> tuple[int, ...]:
     """Of each target: which input it is, -1 where it is none."""
-    names = [str(one) for one in features]
-    return tuple(names.index(name) if name in names else -1 for name in targets)
+    places = {one.column: place for place, one in enumerate(features) if one.category is None}
+    return tuple(places.get(name, -1) for name in targets)
 
 
 # --- rows before and after -----------------------------------------------------------------------------
@@ -378,6 +385,9 @@ def ahead_of(d: Array, starts: Bools, h: int) -> Array:
         return d
     out = np.full(d.shape, np.nan)
     if h >= len(d):
+        return out
+    if not starts[1:].any():  # a single sequence
+        out[: len(d) - h] = d[h:]
         return out
     run = run_of(starts)
     same = run[h:] == run[: len(run) - h]

@@ -12,10 +12,9 @@ from rnnsim.data.linear import (
     Regression,
     Way,
     begin_of,
-    chosen_ways,
     fitted,
+    judged,
     lagged_rows,
-    ways,
 )
 from rnnsim.typing import Array, Bools, Integers
 
@@ -130,7 +129,7 @@ def ridge_autoregression(
     regression : Regression
     learnt, validation : (rows, k) bool arrays
     """
-    chosen = chosen_ways(regression, learnt, validation, ways(regression, of_changes=(False,)))
+    chosen = judged(regression, learnt, validation).best(of_changes=(False,))
     return fitted(regression, learnt | validation, chosen), chosen
 
 

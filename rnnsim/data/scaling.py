@@ -9,6 +9,8 @@ import numpy as np
 from rnnsim.errors import RnnsimError
 from rnnsim.typing import Array, Bools
 
+LARGEST, SMALLEST = 1e150, 1e-150  # whose squares, and sums of these, are numbers
+
 
 class Scaling(NamedTuple):
     """(value - mean) / scale, column by column.
@@ -39,7 +41,7 @@ def scaling_of(values: Array, names: tuple[str, ...], source: str) -> Scaling:
     Raises
     ------
     RnnsimError
-        If a column has no value at all, or the numbers are too large.
+        If a column has no value at all, or the numbers are too large, or too close.
     """
     known = np.isfinite(values)
     count = known.sum(axis=0)
@@ -48,13 +50,31 @@ def scaling_of(values: Array, names: tuple[str, ...], source: str) -> Scaling:
             f"{source}: column {names[empty[0]]} has no value in the rows that are learnt; leave it "
             "out, or let more rows be learnt"
         )
-    with np.errstate(over="ignore", invalid="ignore"):
-        mean = np.where(known, values, 0).sum(axis=0) / count
-        deviation = np.sqrt(np.where(known, np.square(values - mean), 0).sum(axis=0) / count)
-    if not (np.isfinite(mean).all() and np.isfinite(deviation).all()):
-        raise RnnsimError(f"{source} holds numbers too large to be standardised; rescale them")
+    check_size(values, names, source)
+    mean = np.where(known, values, 0).sum(axis=0) / count
+    deviation = np.sqrt(np.where(known, np.square(values - mean), 0).sum(axis=0) / count)
     constant = deviation <= 1e-12 * np.abs(mean)  # which is the rounding error of the mean
     return Scaling(mean, np.where(constant, 1.0, deviation), constant)
+
+
+def check_size(values: Array, names: tuple[str, ...], source: str) -> None:
+    """Refuse columns (rows, columns) the squares of whose numbers, or differences, are no numbers.
+
+    Raises
+    ------
+    RnnsimError
+        The message names the column.
+    """
+    if not len(values):
+        return
+    low, high = np.fmin.reduce(values), np.fmax.reduce(values)  # nan where nothing is known
+    for name, least, most in zip(names, low, high):
+        if max(-least, most) > LARGEST:
+            raise RnnsimError(f"{source}: the numbers of {name} are too large to be standardised, up to "
+                              f"{max(-least, most):.3g}; rescale them")  # fmt: skip
+        if 0 < most - least < SMALLEST:
+            raise RnnsimError(f"{source}: the numbers of {name} are too close to be standardised, all "
+                              f"within {most - least:.3g}; rescale them")  # fmt: skip
 
 
 def unscaled(columns: int) -> Scaling:

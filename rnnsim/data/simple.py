@@ -9,7 +9,7 @@ import numpy as np
 
 from rnnsim.data import linear, references
 from rnnsim.data.linear import LinearPath, Regression
-from rnnsim.data.parts import LEARNT, VALIDATION
+from rnnsim.data.parts import LEARNT, VALIDATION, recent
 from rnnsim.data.preparation import Preparation, targets_in
 from rnnsim.data.series import Series
 from rnnsim.typing import Array, Integers
@@ -35,13 +35,20 @@ class Simple(NamedTuple):
     def forecasts(self, series: Series, preparation: Preparation) -> Mapping[str, Array]:
         """What each says at each row of a series, by name: (rows, k), of classes probabilities."""
         horizons, k0 = preparation.choices.horizons, len(preparation.targets)
+        # a target at the end is not known before, even if the data tell it at each row
+        ends_alone = preparation.choices.at_end
         if preparation.is_class:
             frequent = np.zeros((series.rows, len(horizons), k0))
             frequent[:, :, self.most_frequent] = 1.0
+            most = {"most frequent": frequent.reshape(series.rows, -1)}
+            if ends_alone:
+                return most
             last = references.last_class(series.d, series.starts, horizons, k0)
-            return {"last class": last, "most frequent": frequent.reshape(last.shape)}
-        found = {"persistence": references.persistence(series.d, series.starts, horizons)}
-        if self.season:
+            return {"last class": last, **most}
+        found = {}
+        if not ends_alone:
+            found["persistence"] = references.persistence(series.d, series.starts, horizons)
+        if self.season and not ends_alone:
             found["seasonal persistence"] = references.seasonal_persistence(
                 series.d, series.starts, horizons, self.season
             )
@@ -67,6 +74,8 @@ def simple_of(series: Series, part: Integers, preparation: Preparation, season: 
     if preparation.is_class:
         known = series.d[is_learnt & np.isfinite(series.d[:, 0]), 0].astype(np.int64)
         return Simple(most_frequent=int(np.argmax(np.bincount(known))) if len(known) else 0)
+    series, part = recent(series, part)
+    is_learnt = part == LEARNT
     learnt, validation = (
         targets_in(preparation, series.starts, part, one) for one in (LEARNT, VALIDATION)
     )

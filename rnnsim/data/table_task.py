@@ -42,6 +42,7 @@ from rnnsim.typing import Array, Bools, Kernel
 WINDOW, PASSES, PATIENCE = 50, 200, 100
 MOST_STEPS = 2_000_000  # but at least one pass
 LARGE = 50_000  # rows, from which on validation data are looked at more often than once a pass
+SHARE = 0.2  # of the rows, of validation and test
 ABSENT = (0, 0)  # the stamp of a file that is not there
 CROSS_ENTROPIES = ("softmax-cross-entropy", "logistic-cross-entropy")
 
@@ -112,10 +113,10 @@ class TableTask(Task, frozen=True, dict=True):
     validation: Annotated[
         float | str,
         about("what settings are chosen by: a share of the rows, a time from which on, or sequences"),
-    ] = 0.2
+    ] = SHARE
     test: Annotated[
         float | str, about("what is kept for the final figures: a share, a time, or sequences")
-    ] = 0.2
+    ] = SHARE
     season: Annotated[
         Annotated[int, msgspec.Meta(ge=0)] | None,
         about("rows of a season, for seasonal persistence; 0: none (default: found)"),
@@ -210,6 +211,10 @@ class TableTask(Task, frozen=True, dict=True):
     def _arrange(self, columns: Columns, facts: Facts | None) -> Arranged:
         roles = self._roles(columns) if facts is None else facts.roles
         choices = self._choices(roles) if facts is None else facts.preparation.choices
+        if self.gaps == "reset" and roles.time is None:
+            raise RnnsimError(
+                "gaps=reset needs a column of time, by which gaps are found; name it by time="
+            )
         treatment = Treatment(
             self.missing, self.gaps == "reset", self.validation, self.test, self.season
         )
@@ -230,6 +235,9 @@ class TableTask(Task, frozen=True, dict=True):
                               "without a path, are learnt in passes")  # fmt: skip
         if self.on_line and (self.lags or self.target_at == "end"):
             raise RnnsimError("on_line goes with lags=0 and target_at=each; leave the others out")
+        if self.on_line and (self.validation, self.test) != (SHARE, SHARE):
+            raise RnnsimError("on_line learns every row, and scores the second half of them; leave out "
+                              "validation= and test=")  # fmt: skip
         return Choices(horizons, self.lags, self.target_at == "end", has_path, self.on_line)
 
     def _horizons(self, classes: bool) -> tuple[int, ...]:

@@ -1,6 +1,7 @@
 """The number of threads of the BLAS that kernels call: one, while any Python thread runs kernels.
 
-BLAS threads inside a time loop wait for one another at every step.
+BLAS threads inside a time loop wait for one another at every step. Those of NumPy's own BLAS do so in
+small decompositions, which take fifty times as long with them on a busy machine.
 """
 
 from __future__ import annotations
@@ -43,14 +44,27 @@ class Library:
 @lru_cache(maxsize=1)
 def blas_libraries() -> tuple[Library, ...]:
     """The BLAS that kernels call, which is SciPy's."""
+    of_scipy, others = _loaded()
+    return tuple(map(_control, of_scipy or others))
+
+
+@lru_cache(maxsize=1)
+def numpy_libraries() -> tuple[Library, ...]:
+    """The BLAS that NumPy calls, where it is another than SciPy's."""
+    of_scipy, others = _loaded()
+    return tuple(map(_control, others)) if of_scipy else ()
+
+
+def _loaded() -> tuple[list[Any], list[Any]]:
+    """SciPy's BLAS, and the others that are loaded."""
     import scipy
     from threadpoolctl import ThreadpoolController
 
     load_blas()
     found = ThreadpoolController().select(user_api="blas").lib_controllers
-    home = str(Path(scipy.__file__).parent)
-    own = [library for library in found if library.filepath.startswith(home)]  # or scipy.libs next to it
-    return tuple(map(_control, own or found))
+    home = str(Path(scipy.__file__).parent)  # or scipy.libs next to it
+    own = [library for library in found if library.filepath.startswith(home)]
+    return own, [library for library in found if library not in own]
 
 
 def _control(controller: Any) -> Library:
@@ -74,19 +88,25 @@ def _set(controller: Any, count: int) -> None:
 
 
 class Callers:
-    """The Python threads that run kernels at present; while there are any, BLAS uses one thread."""
+    """The Python threads that use a BLAS at present; while there are any, it uses one thread itself.
 
-    def __init__(self) -> None:
-        self._lock, self._count = threading.Lock(), 0
+    Parameters
+    ----------
+    libraries : Callable
+        Gives the BLAS, which may be several libraries.
+    """
+
+    def __init__(self, libraries: Callable[[], tuple[Library, ...]]) -> None:
+        self._lock, self._count, self._libraries = threading.Lock(), 0, libraries
         self._before: dict[Library, int] = {}  # the number of threads that each BLAS had
 
     def enter(self) -> dict[Library, int]:
         """Count this thread in; return the numbers of threads that BLAS had for it alone."""
         with self._lock:
             self._count += 1
-            sharing_state.callers = self._count
+            self._counted()
             own: dict[Library, int] = {}
-            for library in blas_libraries():
+            for library in self._libraries():
                 if (count := library.threads()) != 1:
                     (own if library.limits_each_thread else self._before).setdefault(library, count)
                     library.set_threads(1)
@@ -96,9 +116,22 @@ class Callers:
         """Count it out; BLAS is as it was before when the last has left."""
         with self._lock:
             self._count -= 1
-            sharing_state.callers = self._count
+            self._counted()
             before = own if self._count else own | self._before
             for library, count in before.items():
                 library.set_threads(count)
             if not self._count:
                 self._before.clear()
+
+    def _counted(self) -> None:
+        """Called when the number has changed."""
+
+
+class KernelCallers(Callers):
+    """Those that run kernels."""
+
+    def __init__(self) -> None:
+        super().__init__(blas_libraries)
+
+    def _counted(self) -> None:
+        sharing_state.callers = self._count

@@ -14,7 +14,8 @@ from __future__ import annotations
 
 import os
 import time
-from contextlib import nullcontext
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from functools import lru_cache
 from typing import Any
 
@@ -23,7 +24,7 @@ import numpy as np
 from rnnsim.compiler import SHARING, compiled, in_use, is_forked, sharing_state
 from rnnsim.errors import RnnsimError
 from rnnsim.kernels import kernel
-from rnnsim.numerics.blas_threads import Callers
+from rnnsim.numerics.blas_threads import Callers, KernelCallers, numpy_libraries
 from rnnsim.numerics.parallel import in_parallel
 from rnnsim.typing import Array
 
@@ -105,18 +106,33 @@ def cores() -> Cores:
     return Cores()
 
 
-_callers = Callers()
+_callers = KernelCallers()
+_numpy_callers = Callers(numpy_libraries)
 
 
 def _forget() -> None:
     """In a forked child: other threads are gone, and what they held is not to be waited for."""
-    global _callers
-    _callers = Callers()
+    global _callers, _numpy_callers
+    _callers, _numpy_callers = KernelCallers(), Callers(numpy_libraries)
     cores.cache_clear()
 
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_forget)
+
+
+@contextmanager
+def one_numpy_thread() -> Iterator[None]:
+    """Let NumPy's BLAS use one thread in this context, so that results do not depend on the number.
+
+    Small decompositions are up to fifty times as fast so, where other programs are busy.
+    """
+    callers = _numpy_callers  # a forked child has others
+    own = callers.enter()
+    try:
+        yield
+    finally:
+        callers.leave(own)
 
 
 class shared_work:  # noqa: N801 (a context manager, without the cost of a generator)

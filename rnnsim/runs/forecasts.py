@@ -58,7 +58,15 @@ class Forecaster:
 
     def rows(self, data: Any) -> ForecastRows:
         """The rows to forecast from: prepared data, or without any the test part."""
-        return self.task.rows_of_part(TEST) if data is None else self.task.new_rows(data)
+        if data is not None:
+            return self.task.new_rows(data)
+        rows = self.task.rows_of_part(TEST)
+        if not rows.counted.any():
+            raise RnnsimError(
+                "no row has a target in the test part; give other rows to forecast from, or a test= "
+                "that has some"
+            )
+        return rows
 
     def forecast(self, data: Any = None, level: float = intervals.LEVEL) -> Forecast:
         """Forecast from rows of the user's data.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Protocol
@@ -88,7 +89,7 @@ def _lines(run: Reported) -> Iterator[str]:
         f"{experiment.rule.name} on {task.name}, seed {experiment.seed}: {solved} "
         f"({_steps(run)}; solved means: {experiment.criterion})"
     )
-    if run.outcome != "running":  # whose network is not evaluated
+    if not math.isnan(held_out.loss):  # without data that are held out, or before the end, there is none
         yield (
             f"held-out loss {held_out.loss:.4g} per target (best constant answer {task.baseline:.4g}), "
             f"{task.score} {held_out.score:.4g}"

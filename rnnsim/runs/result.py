@@ -24,15 +24,13 @@ from rnnsim.runs.run_folder import with_prefix
 from rnnsim.training.as_data import OWN
 from rnnsim.training.best import KEPT, Best, kept
 from rnnsim.training.checkpoints import Checkpoint
-from rnnsim.training.evaluation import Evaluation
+from rnnsim.training.evaluation import NOT_EVALUATED, Evaluation
 from rnnsim.training.experiment import Experiment
 from rnnsim.training.learner import Learner
 from rnnsim.training.monitors import Monitors, Recorded
 from rnnsim.training.schedules import NAMES
 from rnnsim.training.task_training import Looker, TaskTraining
 from rnnsim.typing import Array, Params
-
-NOT_EVALUATED = Evaluation(math.nan, math.nan)
 
 
 @dataclass

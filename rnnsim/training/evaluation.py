@@ -6,6 +6,7 @@ are those of the final evaluation.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -36,6 +37,9 @@ class Evaluation(NamedTuple):
     spectral_radius: float | None = None  # the largest, where the task reads steady states
 
 
+NOT_EVALUATED = Evaluation(math.nan, math.nan)
+
+
 def evaluate(
     network: Network,
     params: Params,
@@ -64,7 +68,7 @@ def evaluate(
     Returns
     -------
     Evaluation
-        Loss and score per target.
+        Loss and score per target; nan where the part has no rows.
 
     Raises
     ------
@@ -72,6 +76,8 @@ def evaluate(
         If the task reads steady states and the network does not converge to one.
     """
     shape = shape_of(task, part)
+    if not shape[0]:
+        return NOT_EVALUATED
     stream, trajectory = run_held_out(network, params, task, seed, *shape, forward_pass, part)
     filled, radius = len(trajectory.states), None
     if task.steady:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, TypeVar
 
 from rnnsim import checks, registry
-from rnnsim.criterion import SCORES, Criterion
+from rnnsim.criterion import SCORES, Criterion, HeldOut
 from rnnsim.errors import RnnsimError, UnknownName, nearest, shown
 from rnnsim.network import Network
 from rnnsim.options import Options
@@ -135,6 +135,9 @@ def configure(
     length = min(_window(chosen_rule, chosen_task, suggested, net, window), max_steps)
     kept = checks.known_name("keep", suggested.keep if keep is None else keep, KEEP)
     every = suggested.keep_every if keep_every is None else keep_every
+    batch = checks.whole("batch", suggested.batch if batch is None else batch, 1, checks.LARGEST_SIZE)
+    judged_by = _criterion(chosen_task, criterion)
+    _check_data(chosen_task, batch, kept, judged_by)
     return Experiment(
         rule=chosen_rule,
         task=chosen_task,
@@ -144,11 +147,11 @@ def configure(
         optimizer=make_optimizer(
             optimizer, {**optimizer_options, **_options_of(owners.get("optimizer"), given)}
         ),
-        criterion=_criterion(chosen_task, criterion),
+        criterion=judged_by,
         seed=checks.whole("seed", seed, 0),
         steps=max_steps,
         window=length,
-        batch=checks.whole("batch", suggested.batch if batch is None else batch, 1, checks.LARGEST_SIZE),
+        batch=batch,
         learning_rate=checked_rate(net, rate),
         clip=clipping(suggested.clip if clip is None else clip),
         weight_decay=checks.real("weight_decay", weight_decay, at_least=0),
@@ -378,6 +381,18 @@ def _criterion(task: Task, criterion: str | Criterion | None) -> Criterion:
         raise RnnsimError(f"criterion is one of {', '.join(task.criteria)}, or one that is made, "
                           f"not {shown(criterion)}")  # fmt: skip
     return criterion
+
+
+def _check_data(task: Task, batch: int, keep: str, criterion: Criterion) -> None:
+    """Refuse what needs other data than the task has."""
+    if task.kept_outputs and batch > 1:  # one of them would have learnt what the others are to forecast
+        raise RnnsimError(f"each row is forecast before it is learnt, so that there is one sequence: "
+                          f"batch is 1, not {batch}")  # fmt: skip
+    if task.validation_shape()[0]:
+        return
+    if keep == "best" or isinstance(criterion, HeldOut):
+        what = "keep=best" if keep == "best" else f"the criterion {criterion}"
+        raise RnnsimError(f"{what} needs validation data, of which {task.name} has none here")
 
 
 def _window(rule: Rule, task: Task, suggested: Suggestion, network: Network, window: int | None) -> int:

@@ -43,6 +43,21 @@ def test_a_forecast_depends_on_no_later_row(ahead: str) -> None:
     assert (after[60] != before[60]).any()  # the control: the row itself is seen
 
 
+def test_intervals_are_of_errors_that_were_known_when_the_first_was_said() -> None:
+    """That of four rows ahead, said at the last row before the second half, was not."""
+    half, data = ROWS // 2, waves()
+
+    def first_interval(begin: int) -> np.ndarray:
+        changed = {name: np.r_[values[:begin], values[begin:] + 30] for name, values in data.items()}
+        found = rnnsim.run("rtrl", changed, ahead=4, **SMALL).forecaster().forecast()
+        assert found.rows[0] == half
+        assert found.low is not None
+        return np.asarray(found.low[0])
+
+    np.testing.assert_array_equal(first_interval(half + 1), first_interval(ROWS))
+    assert (first_interval(half) != first_interval(ROWS)).any()  # the control: the row itself is known
+
+
 def ratio_to_persistence(data: dict[str, np.ndarray], ahead: int, seed: int) -> float:
     """The squared error of forecasts of x over that of its last value, in the second half."""
     run = rnnsim.run("rtrl", data, target="x", ahead=ahead, seed=seed, **SMALL)
