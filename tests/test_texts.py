@@ -236,7 +236,7 @@ def wrong_command(words: list[str]) -> Complaints:
     rules = [rule.partition(":") for rule in given.get("rules") or ()]  # with options: NAME:h=6,...
     names = [given.get("rule"), given.get("task"), *(name for name, _, _ in rules),
              *(given.get("tasks") or ()), given.get("name")]  # fmt: skip
-    used = [name for name in names if name and not name.isupper()]
+    used = ["table" if "." in name else name for name in names if name and not name.isupper()]  # a file
     yield from (f"{' '.join(words)}: nothing is called {name}" for name in used if name not in known)
     of_rules = [pair for _, _, text in rules if text for pair in text.split(",")]
     options = named_options((*(given.get("options") or ()), *of_rules))
@@ -299,6 +299,7 @@ def test_command_lines_can_be_given(name: str, plugin_path: None) -> None:
 @pytest.mark.parametrize("wrong", [
     "`rnnsim walk rtrl delayed-xor`", "`rnnsim sweep rtrl`", "`rnnsim run rtrl delayed-xor --step 5`",
     "`rnnsim run rtlr delayed-xor`", "`rnnsim rules rtlr`", "`rnnsim run rtrl delayed-xor -o h=2`",
+    "`rnnsim run bptt a.csv -o aheads=5`", "`rnnsim predict runs/a`",
     "`rnnsim compare rtrl bptt:d=3,lag=2 --task delayed-xor`",
     "`rnnsim run rtrl delayed-xor --steps many`", "`python -m benchmarks.lost`", "`--windows 1`",
     "`python -m benchmarks.check --updated`", "`-o heigth=50`",
@@ -372,7 +373,7 @@ def unlike(printed: str, summary: str) -> Complaints:
 
 
 def examples_of(text: str) -> list[str]:
-    return [code for code in fenced(text, "python") if "class " not in code]
+    return [code for code in fenced(text, "python") if not re.match(" *(class|def) ", code)]
 
 
 def test_the_first_run_is_the_one_that_is_printed() -> None:
@@ -402,7 +403,7 @@ def test_the_examples_are_quoted_as_they_are() -> None:
     assert script.partition("\n\nprint(")[0] + "\n\n" + hook == rule[rule.index("import rnnsim") :]
     assert task == (EXAMPLES / "smoothing_task.py").read_text()
     assert network == (EXAMPLES / "leaky_network.py").read_text()
-    (short,) = (code for code in fenced(README, "python") if "class " in code)
+    (short,) = (code for code in fenced(README, "python") if code not in examples_of(README))
     assert short in rule
 
 

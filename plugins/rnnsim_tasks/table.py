@@ -18,6 +18,11 @@ class Table(TableTask, frozen=True):
     sequences of a batch start at rows that are evenly spaced and proceed row by row; after the last row
     a sequence continues at the first one, with a reset.
 
+    Beside the network stands a linear autoregression, whose rest the network learns (``linear=false``:
+    all of it); validation rows say how far the network is then followed. With ``on_line=true`` each row
+    is forecast before it is learnt, once, and the second half of the rows is the test. How good
+    forecasts are, beside those of simple methods, a run says at its end, in the columns' units.
+
     It never counts as solved unless ``solved_below`` sets a threshold, as none suits every data set.
     """
 

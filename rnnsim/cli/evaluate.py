@@ -24,7 +24,9 @@ def command(
     """Say how good the forecasts of RUN, a folder, are, beside those of simple methods.
 
     By column and horizon, in the column's unit: of the rows of FILE, which has values of the targets, or
-    else of the test part of the data of RUN.
+    else of the test part of the data of RUN. RMSE and MAE are errors, nRMSE is RMSE over the standard
+    deviation of the truth, jitter the mean absolute difference of successive forecasts, coverage the
+    share of truths in their intervals; of classes there are accuracy, cross-entropy and confusions.
     """
     from rnnsim import checks
     from rnnsim.cli.kept import kept

@@ -16,8 +16,8 @@ from rnnsim.cli.forecasting import RUN, loaded, rows_of
 def command(folder: str, file: str | None, out: str, what: str | None) -> None:
     """Draw a figure of RUN, a folder, into a file.
 
-    The last three are of forecasts of the user's own data: from the rows of FILE, or else of the test
-    part of the data of RUN.
+    forecast, errors (by horizon, beside simple methods) and confusion (of classes) are for runs on your
+    own data: of forecasts from the rows of FILE, or else of the test part of the data of RUN.
     """
     from rnnsim.runs.figures import figure_type
 

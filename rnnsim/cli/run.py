@@ -77,6 +77,8 @@ def command(
 ) -> None:
     """Train a network on TASK by RULE.
 
+    TASK is the name of a task, or your own data to be forecast: a file, several with commas between
+    them, a folder, or - for standard input (rnnsim tasks table has the options of this).
     Options that are not given take the values that the task suggests for the rule.
     """
     chosen = named_options(options)

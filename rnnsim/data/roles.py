@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -27,7 +28,9 @@ Names = str | Sequence[str]
 
 MOST_CLASSES = 1000
 MOST_SEQUENCES = 0.5  # of the rows: what a column may have of different values to name sequences
-SHOWN = 40  # columns of a table for the terminal
+SHOWN = 40  # lines of a table for the terminal
+MANY = 12  # columns; of more those are not listed that are like their neighbours
+DATE_PARTS = re.compile(r"(?i)quarter|qtr|month|week|day|hour|minute|quartal|monat|woche|tag|stunde")
 LONGEST = 32  # characters of a name in it
 
 
@@ -117,10 +120,12 @@ def roles_of(columns: Columns, asked: Asked = Asked()) -> Roles:  # noqa: B008
     targets = _known(columns, names_in(asked.target, list(by_name)), "target")
     time, sequence = _place_of(columns, asked, (*inputs, *targets))
     left_out: dict[str, str] = {}
+    years = [name for name, column in by_name.items() if column.remark == YEARS and not time]
+    dated = {name for year in years for name in parts_of_date(columns, year, asked.sequence)}
     if not inputs:
         kept_out = {time, sequence, *(targets if asked.ahead == 0 else ())}
         for name, column in by_name.items():
-            why = _why_not(column)
+            why = _why_not(column) or "part of the date" * (name in dated)
             if name in kept_out:
                 continue
             if column.trouble and name not in targets:
@@ -155,6 +160,9 @@ def roles_of(columns: Columns, asked: Asked = Asked()) -> Roles:  # noqa: B008
         if name not in used and name not in left_out:
             left_out[name] = _why_not(column) or "not asked for"
     notes = () if sequence else tuple(_looks_like_sequences(columns, used - set(inputs)))
+    if dated - used:
+        date = ", ".join([*years, *(name for name in by_name if name in dated)])
+        notes += (f"{date} tell the time together, which is not used; one column of dates would be",)
     units = {name: unit for name in targets if (unit := by_name[name].unit)}
     return Roles(tuple(inputs), tuple(targets), time, sequence, left_out, classes, notes, units)
 
@@ -192,7 +200,31 @@ def _place_of(columns: Columns, asked: Asked, used: Sequence[str]) -> tuple[str 
         if column.kind == NUMBER and column.remark in counted
     ]
     free = [name for name in found if name not in used and name != asked.sequence]
+    if free and parts_of_date(columns, free[0], asked.sequence):
+        return None, asked.sequence or None
     return (free[0] if free else None), asked.sequence or None
+
+
+def parts_of_date(columns: Columns, year: str, sequence: str = "") -> tuple[str, ...]:
+    """The columns that tell the time together with one of years, each of which has several rows.
+
+    They are those of months, days and the like, coarse ones first, if the rows are in their order.
+    """
+    if columns.columns[year].remark != YEARS:
+        return ()
+    parts = [name for name, column in columns.columns.items()
+             if column.kind == NUMBER and DATE_PARTS.fullmatch(name)]  # fmt: skip
+    inside = np.ones(max(columns.rows - 1, 0), np.bool_)
+    inside[np.cumsum(columns.lengths)[:-1] - 1] = False
+    if sequence:
+        inside &= np.diff(columns.columns[sequence].values) == 0
+    order = np.zeros(len(inside))
+    for name in (year, *parts):
+        repeats = order == 0
+        order[repeats] = np.sign(np.diff(columns.columns[name].values))[repeats]
+        if name == year and not (repeats & inside & (order == 0)).any():
+            return ()
+    return tuple(parts) if (order[inside] > 0).all() else ()
 
 
 def _why_not(column: Column) -> str:
@@ -317,18 +349,38 @@ def described(columns: Columns, roles: Roles) -> str:
     rows = [
         (_short(name), _kind(column), _role(name, roles)) for name, column in columns.columns.items()
     ]
-    hidden = len(rows) - SHOWN
-    if hidden > 1:
-        rows = rows[:SHOWN]
     widths = [max(len(row[i]) for row in rows) for i in range(2)]
     lines = [f"  {name:{widths[0]}}  {kind:{widths[1]}}  {role}".rstrip() for name, kind, role in rows]
+    if len(rows) > MANY:
+        lines = _without_repetition(lines, [row[1:] for row in rows])
+    hidden = len(lines) - SHOWN
     if hidden > 1:
-        lines.append(f"  and {hidden} more columns")
+        del lines[SHOWN:]
+        lines.append(f"  and so on, {hidden} more lines")
+        if names := [_short(name) for name in roles.left_out]:
+            named = ", ".join(names[:SHOWN]) + ", ..." * (len(names) > SHOWN)
+            lines.append(f"  of {len(rows)} columns {len(names)} are left out: {named}")
     count = f"{columns.rows:,} rows"
     if len(columns.lengths) > 1:
         count += f" in {len(columns.lengths)} sequences"
     notes = [f"  {note}" for note in (*columns.notes, *roles.notes)]
     return "\n".join([f"{columns.source}: {count}", *lines, *notes])
+
+
+def _without_repetition(lines: list[str], like: list[tuple[str, str]]) -> list[str]:
+    """The lines without those between the first and the last of several that say the same."""
+    found: list[str] = []
+    first = 0
+    for i in range(1, len(lines) + 1):
+        if i < len(lines) and like[i] == like[first]:
+            continue
+        between = i - first - 2
+        if between > 1:
+            found += [lines[first], f"  and {between} like these", lines[i - 1]]
+        else:
+            found += lines[first:i]
+        first = i
+    return found
 
 
 def _short(name: str) -> str:

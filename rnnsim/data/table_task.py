@@ -112,10 +112,10 @@ class TableTask(Task, frozen=True, dict=True):
     ] = "keep"
     validation: Annotated[
         float | str,
-        about("what settings are chosen by: a share of the rows, a time from which on, or sequences"),
+        about("rows that choices are made by: a share of them, a time from which on, or sequences"),
     ] = SHARE
     test: Annotated[
-        float | str, about("what is kept for the final figures: a share, a time, or sequences")
+        float | str, about("rows that are kept for the final figures: a share, a time, or sequences")
     ] = SHARE
     season: Annotated[
         Annotated[int, msgspec.Meta(ge=0)] | None,

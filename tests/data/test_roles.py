@@ -196,5 +196,50 @@ t.csv: 6 rows
   column 5 has no name and is empty: dropped
   id looks like the name of a sequence: sequence=id keeps its rows together"""
     )
-    wide = read(np.ones((3, 100)) * np.array([1, 2, 4])[:, None])
-    assert described(wide, roles_of(wide)).splitlines()[-1] == "  and 60 more columns"
+
+
+def test_of_many_columns_those_are_told_that_differ() -> None:
+    x = np.array([1.5, 2, 4, 3])
+    wide = read({f"x{i}": x for i in range(100)})
+    assert described(wide, roles_of(wide)).splitlines()[1:] == [
+        "  x0   number  input, target", "  and 98 like these", "  x99  number  input, target",
+    ]  # fmt: skip
+    mixed = {f"x{i}": np.full(4, 7.0) if i == 50 else x for i in range(100)}
+    told = described(read(mixed), roles_of(read(mixed))).splitlines()
+    assert [line.split()[0] for line in told[1:]] == ["x0", "and", "x49", "x50", "x51", "and", "x99"]
+    assert "left out" in told[4]
+    few = read({f"x{i}": x for i in range(12)})
+    assert len(described(few, roles_of(few)).splitlines()) == 13
+    in_turn = {f"x{i}": np.full(4, 7.0) if i % 2 else x for i in range(100)}
+    *lines, more, left_out = described(read(in_turn), roles_of(read(in_turn))).splitlines()
+    assert (len(lines), more) == (41, "  and so on, 60 more lines")
+    assert left_out.startswith("  of 100 columns 50 are left out: x1, x3, ")
+    assert left_out.endswith(", x79, ...")
+
+
+def quarters(years: int = 3, **more: Any) -> dict[str, Any]:
+    year, quarter = np.divmod(np.arange(4 * years), 4)
+    rng = np.random.default_rng(0)
+    return {"year": 1990 + year, "quarter": 1 + quarter, "gdp": rng.normal(size=4 * years), **more}
+
+
+def test_years_with_several_rows_are_part_of_a_date() -> None:
+    found = read(quarters())
+    roles = roles_of(found)
+    assert (roles.inputs, roles.time) == (("gdp",), None)
+    assert roles.left_out == {"year": "years", "quarter": "part of the date"}
+    assert "year, quarter tell the time together, which is not used" in described(found, roles)
+    assert roles_of(found, Asked(time="year")).time == "year"  # which is refused later
+    assert roles_of(found, Asked(inputs="quarter,gdp")).inputs == ("quarter", "gdp")
+    two = {name: np.tile(values, 2) for name, values in quarters().items()}
+    named = read({**two, "country": np.repeat(["a", "b"], 12)})
+    assert roles_of(named, Asked(sequence="country")).time is None
+
+
+@pytest.mark.parametrize(
+    "change", [{"quarter": np.tile([1, 3, 2, 4], 3)}, {"year": 1990 + np.arange(12)}]
+)
+def test_other_years_are_the_time(change: dict[str, Any]) -> None:
+    found = read(quarters(**change))
+    assert roles_of(found).time == "year"
+    assert "quarter" not in roles_of(found).left_out
