@@ -26,8 +26,10 @@ def treated(series: Series, missing: str, columns: Columns) -> Series:
     """
     x, d = without_infinite(series.x), without_infinite(series.d)
     series = replace(series, x=x, d=d)
-    lacks: Bools = np.isnan(np.hstack([x, d])).any(axis=1)
-    if not lacks.any() or missing == "mask":
+    if missing == "mask":
+        return series
+    lacks = np.asarray(np.isnan(x).any(axis=1) | np.isnan(d).any(axis=1))
+    if not lacks.any():
         return series
     if missing == "drop":
         if lacks.all():

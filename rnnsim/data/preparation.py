@@ -22,7 +22,7 @@ from rnnsim.data import linear
 from rnnsim.data.linear import LinearPath, Regression
 from rnnsim.data.missing import carried_forward
 from rnnsim.data.parts import LEARNT, VALIDATION, recent
-from rnnsim.data.scaling import Scaling, scaling_of, unscaled
+from rnnsim.data.scaling import Scaling, mean_and_deviation, scaling_of, unscaled
 from rnnsim.data.series import Feature, Series
 from rnnsim.typing import Array, Bools, Integers
 
@@ -267,7 +267,8 @@ class Preparation:
         d = one_hot(series.d, len(self.targets)) if self.is_class else series.d
         if self.choices.at_end:
             d = np.where(ends(series.starts)[:, None], d, np.nan)
-        return np.concatenate([ahead_of(d, series.starts, h) for h in self.choices.horizons], axis=1)
+        parts = [ahead_of(d, series.starts, h) for h in self.choices.horizons]
+        return np.concatenate(parts, axis=1) if len(parts) > 1 else parts[0]
 
     def in_units(self, prepared: Prepared, outputs: Array) -> Array:
         """Forecasts (rows, k) in the targets' units, of the outputs of a network."""
@@ -347,10 +348,7 @@ def _with_path(plain: Preparation, series: Series, part: Integers) -> tuple[Prep
 
 def _deviation(values: Array, size: Array) -> Array:
     """The standard deviation of columns whose missing values are nan; 1 where it is rounding error."""
-    known = np.isfinite(values)
-    count = np.maximum(known.sum(axis=0), 1)
-    mean = np.where(known, values, 0).sum(axis=0) / count
-    deviation = np.sqrt(np.where(known, np.square(values - mean), 0).sum(axis=0) / count)
+    deviation = mean_and_deviation(values)[1]
     return np.where(deviation > 1e-12 * size, deviation, 1.0)
 
 

@@ -6,6 +6,7 @@ import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from contextvars import ContextVar
 from glob import glob, has_magic
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,8 +26,25 @@ __all__ = ["Columns", "Reading", "read"]
 STANDARD_INPUT = "-"
 LARGE = 1 << 26  # bytes from which a bar is shown
 
+_shows_progress = ContextVar("shows_progress", default=False)
 
-def read(source: Any, options: Reading = Reading(), *, progress: bool = False) -> Columns:  # noqa: B008
+
+@contextmanager
+def showing_progress(shown: bool) -> Iterator[None]:
+    """Show a bar in this context while a large file is read, which may be when it is first needed."""
+    before = _shows_progress.set(shown)
+    try:
+        yield
+    finally:
+        _shows_progress.reset(before)
+
+
+def read(
+    source: Any,
+    options: Reading = Reading(),  # noqa: B008
+    *,
+    progress: bool | None = None,
+) -> Columns:
     """Read the user's data, and judge what each column is.
 
     Parameters
@@ -40,8 +58,8 @@ def read(source: Any, options: Reading = Reading(), *, progress: bool = False) -
         series of pandas, polars or Arrow; a list of any of these, or of paths, each a sequence.
     options : Reading
         How to read it; by default, that is found out.
-    progress : bool
-        Whether to show a bar while a large file is read.
+    progress : bool, optional
+        Whether to show a bar while a large file is read; by default only in :func:`showing_progress`.
 
     Returns
     -------
@@ -55,6 +73,7 @@ def read(source: Any, options: Reading = Reading(), *, progress: bool = False) -
     from rnnsim.data.tables import joined
 
     _check(options)
+    progress = _shows_progress.get() if progress is None else progress
     if isinstance(source, str | Path):
         if source == STANDARD_INPUT:
             return joined([_standard_input(options)])

@@ -43,18 +43,31 @@ def scaling_of(values: Array, names: tuple[str, ...], source: str) -> Scaling:
     RnnsimError
         If a column has no value at all, or the numbers are too large, or too close.
     """
-    known = np.isfinite(values)
-    count = known.sum(axis=0)
+    count = np.isfinite(values).sum(axis=0)
     if (empty := np.flatnonzero(count == 0)).size:
         raise RnnsimError(
             f"{source}: column {names[empty[0]]} has no value in the rows that are learnt; leave it "
             "out, or let more rows be learnt"
         )
     check_size(values, names, source)
-    mean = np.where(known, values, 0).sum(axis=0) / count
-    deviation = np.sqrt(np.where(known, np.square(values - mean), 0).sum(axis=0) / count)
+    mean, deviation = mean_and_deviation(values)
     constant = deviation <= 1e-12 * np.abs(mean)  # which is the rounding error of the mean
     return Scaling(mean, np.where(constant, 1.0, deviation), constant)
+
+
+def mean_and_deviation(values: Array) -> tuple[Array, Array]:
+    """Of columns (rows, columns) whose missing values are nan; 0 where there is no value."""
+    known = np.isfinite(values)
+    count = np.maximum(known.sum(axis=0), 1)
+    left = values.copy()  # one array of the size, which is worked on in place
+    if some := not known.all():
+        left[~known] = 0
+    mean = left.sum(axis=0) / count
+    left -= mean
+    if some:
+        left[~known] = 0
+    np.square(left, out=left)
+    return mean, np.sqrt(left.sum(axis=0) / count)
 
 
 def check_size(values: Array, names: tuple[str, ...], source: str) -> None:

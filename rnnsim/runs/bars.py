@@ -65,18 +65,23 @@ def bar(total: int, name: str, unit: str, *, shown: bool, done: int = 0) -> Iter
         made.total = made.n  # it is over, if perhaps before its time: in a notebook else it turns red
 
 
+def can_be_shown() -> bool:
+    """Whether there is a terminal, or a notebook."""
+    return in_kernel() or (sys.stderr is not None and sys.stderr.isatty())
+
+
 def _made(**about: Any) -> Any:
     """Make the bar that can be shown here; None if there is none."""
     from tqdm import tqdm
 
+    if not can_be_shown():
+        return None
     if in_kernel():
         if not is_console() and has_widgets():
             from tqdm.notebook import tqdm as widget
 
             return widget(**about)
         return tqdm(**about, file=_output_of_kernel(), ncols=COLUMNS - 1, nrows=ROWS - 1)
-    if sys.stderr is None or not sys.stderr.isatty():
-        return None
     columns, rows = terminal_size(sys.stderr)
     return tqdm(**about, file=sys.stderr, ncols=max(1, columns - 1), nrows=max(2, rows - 1))
 

@@ -12,9 +12,11 @@ from typing import Any
 from rnnsim import checks, folders
 from rnnsim.compiler import checking_bounds
 from rnnsim.criterion import Criterion
+from rnnsim.data.reading import showing_progress
 from rnnsim.errors import RnnsimError, reports_memory, shown_path
 from rnnsim.network import Network
 from rnnsim.rule import Rule
+from rnnsim.runs import bars
 from rnnsim.runs.carrying_out import Around, carry_out
 from rnnsim.runs.provenance import provenance_of
 from rnnsim.runs.repeating import arguments_of, read_file
@@ -200,13 +202,14 @@ def run(
     if save is not None:
         folders.check_writable(save)
     with checking_bounds(check_bounds):
-        experiment = configure(
-            rule, task, network=network, settings=settings, steps=steps, seed=seed, hidden=hidden,
-            optimizer=optimizer, learning_rate=learning_rate, clip=clip, weight_decay=weight_decay,
-            schedule=schedule, schedule_steps=schedule_steps, reduction=reduction, window=window,
-            batch=batch, dtype=dtype, params=params, criterion=criterion, stop=stop, tailored=tailored,
-            keep=keep, keep_every=keep_every, patience=patience, options=options,
-        )  # fmt: skip
+        with showing_progress(progress and bars.can_be_shown()):
+            experiment = configure(
+                rule, task, network=network, settings=settings, steps=steps, seed=seed, hidden=hidden,
+                optimizer=optimizer, learning_rate=learning_rate, clip=clip, weight_decay=weight_decay,
+                schedule=schedule, schedule_steps=schedule_steps, reduction=reduction, window=window,
+                batch=batch, dtype=dtype, params=params, criterion=criterion, stop=stop,
+                tailored=tailored, keep=keep, keep_every=keep_every, patience=patience, options=options,
+            )  # fmt: skip
         if progress and (told := experiment.task.told()):
             print(told, file=sys.stderr)
         monitors = None if monitor is None else Monitors(experiment, monitor, monitor_every)

@@ -8,19 +8,21 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import cache
 from typing import NamedTuple
 
 import numpy as np
 
 from rnnsim.compiler import compiled
 from rnnsim.criterion import SCORES
+from rnnsim.kernels import kernel
 from rnnsim.network import Network, Stream
 from rnnsim.numerics.fixed_points import settle_rows
 from rnnsim.numerics.stability import spectral_radius
 from rnnsim.numerics.threads import shared_work
 from rnnsim.rule import Settler
 from rnnsim.task import Task
-from rnnsim.typing import Params, State, Trajectory
+from rnnsim.typing import Array, Integers, Kernel, Params, State, Trajectory
 
 # runs a network over all rows of a trajectory: (params, state, stream, trajectory) -> None
 ForwardPass = Callable[[Params, State, Stream, Trajectory], None]
@@ -87,11 +89,25 @@ def evaluate(
                 stream.mask[:filled] != 0,
             )  # fmt: skip
     mask = stream.mask[:filled]
-    score_of = SCORES[score]
+    rows, sequences = np.nonzero(mask > 0)
+    scores = np.empty(len(rows))
     with np.errstate(all="ignore"):  # outputs may overflow, and there may be no targets
-        scores = np.array([score_of(stream, t, b) for t, b in np.argwhere(mask > 0)])
+        compiled(scores_kernel(score), score)(stream, rows, sequences, scores)
         loss, score = stream.losses[:filled].sum() / mask.sum(), scores.sum() / np.float64(scores.size)
     return Evaluation(float(loss), float(score), radius)
+
+
+@cache
+def scores_kernel(score: str) -> Kernel:
+    """Make the kernel that scores targets, which are named by their rows and sequences."""
+    score_of = SCORES[score]
+
+    @kernel(allocates=False)
+    def scores(stream: Stream, rows: Integers, sequences: Integers, out: Array) -> None:
+        for i in range(len(out)):
+            out[i] = score_of(stream, rows[i], sequences[i])
+
+    return scores
 
 
 def run_held_out(

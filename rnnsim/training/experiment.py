@@ -392,7 +392,8 @@ def _check_data(task: Task, batch: int, keep: str, criterion: Criterion) -> None
         return
     if keep == "best" or isinstance(criterion, HeldOut):
         what = "keep=best" if keep == "best" else f"the criterion {criterion}"
-        raise RnnsimError(f"{what} needs validation data, of which {task.name} has none here")
+        raise RnnsimError(f"{what} needs validation data, of which {task.name} has none here"
+                          f"{'; keep=last needs none' * (keep == 'best')}")  # fmt: skip
 
 
 def _window(rule: Rule, task: Task, suggested: Suggestion, network: Network, window: int | None) -> int:

@@ -9,6 +9,7 @@ import sys
 import types
 import warnings
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -332,3 +333,22 @@ def test_not_every_process_with_these_modules_is_a_notebook(
         assert not in_kernel()
     monkeypatch.delitem(sys.modules, "IPython")
     assert not in_kernel()
+
+
+@pytest.mark.usefixtures("uncompiled")
+def test_a_run_shows_a_bar_while_its_file_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("rnnsim.data.reading.LARGE", 1)
+    path = tmp_path / "t.csv"
+
+    def said(name: str, progress: bool) -> str:
+        path.write_text(name + "\n" + "\n".join(str(i * i % 7 + 0.5) for i in range(30)))
+        rnnsim.run("bptt", str(path), hidden=1, steps=1, progress=progress)
+        return capsys.readouterr().err
+
+    assert "reading t.csv" not in said("a", True)  # there is no terminal
+    monkeypatch.setattr("rnnsim.runs.bars.can_be_shown", lambda: True)
+    monkeypatch.setattr("rnnsim.runs.bars.terminal_size", lambda _: (80, 24))
+    assert "reading t.csv" in said("bb", True)
+    assert "reading t.csv" not in said("ccc", False)
