@@ -31,10 +31,11 @@ def command(
 ) -> None:
     """Forecast from the rows of FILE with the network of RUN, a folder; - is standard input.
 
-    The table of forecasts is printed as CSV, or written to a file, a line for each row of FILE: the row
-    and its time, the time that the forecast is of ("for"), and in the unit of each column the forecast,
-    its interval (low, high), and the truth as far as FILE has it. Of classes it has the probabilities.
-    The network begins anew at the first row of FILE, which should be some rows before those that matter.
+    The table of forecasts is printed as CSV, or written to a file, a line for each row of FILE (of
+    several horizons for each horizon and column of it): the row and its time, the time that the forecast
+    is of ("for"), and in the column's unit the forecast, its interval (low, high), and the truth as far
+    as FILE has it; of classes their probabilities. The network begins anew at the first row of FILE,
+    which should be some rows before those that matter.
     """
     checked_level(level)
     data = rows_of(file)

@@ -21,6 +21,7 @@ from rnnsim.data.roles import Roles
 from rnnsim.data.series import Series
 from rnnsim.data.stamps import Stamps
 from rnnsim.errors import RnnsimError
+from rnnsim.task import Task
 from rnnsim.typing import Array, Bools, Integers
 
 
@@ -206,6 +207,11 @@ class Forecasting(Protocol):
 
     def references(self, rows: ForecastRows) -> Mapping[str, Array]:
         """The forecasts (T, H, k0) of simple methods, by name, in units; of classes probabilities."""
+
+
+def called(task: Task) -> str:
+    """What is worked on: the user's data by their name, or the task."""
+    return task.data_name() if isinstance(task, Forecasting) else task.name
 
 
 def softmax(logits: Array) -> Array:

@@ -12,6 +12,7 @@ import msgspec
 import numpy as np
 
 from rnnsim import checks, registry
+from rnnsim.data.forecasting import called
 from rnnsim.errors import Diverged, NoSteadyState, RnnsimError, reports_memory, shown
 from rnnsim.rule import Rule
 from rnnsim.runs.bars import bar
@@ -74,7 +75,7 @@ def compare(
     first = configure_from(made[0], task, {**choices, "stop": False, "keep": "last"})
     experiments = [first, *(with_rule(first, rule) for rule in made[1:])]
     found, count = [], itertools.count(1)
-    runs, name = seeds * (len(made) + 1), f"comparing on {first.task.name}"
+    runs, name = seeds * (len(made) + 1), f"comparing on {called(first.task)}"
     with bar(runs, name, "runs", shown=progress) as show:
         for seed in range(seeds):
             of_seed = [replace(each, seed=seed) for each in experiments]

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from rnnsim import checks, files
+from rnnsim.data.forecasting import called
 from rnnsim.errors import RnnsimError, shown_path
 from rnnsim.runs import comparison_figures, html_tables
 from rnnsim.runs.plain_data import as_json, plain
@@ -104,8 +105,8 @@ class Comparison:
         """What was compared, in a line."""
         experiment, names = self.experiment, self.rules
         seeds = f"{self.seeds} seed{'s' if self.seeds > 1 else ''}"
-        return (f"{', '.join(names)} on {experiment.task.name}, {seeds}, {experiment.steps:,} steps in "
-                f"windows of {experiment.window}; {names[0]} leads")  # fmt: skip
+        return (f"{', '.join(names)} on {called(experiment.task)}, {seeds}, {experiment.steps:,} steps "
+                f"in windows of {experiment.window}; {names[0]} leads")  # fmt: skip
 
     def _repr_html_(self) -> str:
         """What a notebook shows: how each learns, and the figure."""

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from rnnsim.data.forecasting import called
 from rnnsim.runs.figures import as_text, figure_type, saved
 from rnnsim.training.experiment import Experiment
 from rnnsim.training.following import mean_over
@@ -66,7 +67,7 @@ def draw(
     draw_floors(axes["losses"], task.floors or {"best constant answer": task.baseline})
     figure.legend(lines, rules, loc="outside lower center", ncols=min(len(rules), 5), frameon=False)
     several = f", mean and range of {seeds} seeds" if seeds > 1 else ""
-    figure.suptitle(f"{as_text(task.name)}: gradients beside those of {leader}, which leads{several}")
+    figure.suptitle(f"{as_text(called(task))}: gradients beside those of {leader}, which leads{several}")
     return saved(figure, path)
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from rnnsim import checks, files
+from rnnsim.data.forecasting import called
 from rnnsim.errors import RnnsimError, reports_memory, shown_path
 from rnnsim.network import Stream
 from rnnsim.training import best
@@ -89,7 +90,7 @@ def learning_curve(
         for axes in (upper, lower):
             axes.axvline(solved_at, color="C2", lw=1.5, label=f"solved at step {solved_at:,}")
     upper.legend(loc="lower left", fontsize="small")
-    figure.suptitle(as_text(f"{experiment.rule.name} on {experiment.task.name}"))
+    figure.suptitle(as_text(f"{experiment.rule.name} on {called(experiment.task)}"))
     return saved(figure, path)
 
 
@@ -169,7 +170,7 @@ def behaviour(
     middle.set_title(what, loc="left", fontsize="medium")
     lower.set_title("output (line) and target (dots)", loc="left", fontsize="medium")
     lower.set_xlabel("time step")
-    title = f"{experiment.rule.name} on {task.name}, after {learnt:,} steps of learning"
+    title = f"{experiment.rule.name} on {called(task)}, after {learnt:,} steps of learning"
     figure.suptitle(as_text(title))
     return saved(figure, path)
 

@@ -91,9 +91,6 @@ class Forecaster:
         """
         intervals.level_of(level)
         rows = self.rows(data)
-        if data is None and not rows.counted.any():
-            raise RnnsimError("the data of the run have no test part; give rows to forecast from, or "
-                              "train with test= above 0")  # fmt: skip
         found = self._forecast(rows, level, data is None)
         references = {name: values[rows.counted]
                       for name, values in self.task.references(rows).items()}  # fmt: skip

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from rnnsim.data.forecasting import called
 from rnnsim.runs.bars import bar
 from rnnsim.training.task_training import TaskTraining
 
@@ -40,7 +41,7 @@ def compilation_announced() -> Iterator[None]:
 def progress_bar(trainer: TaskTraining, shown: bool) -> Iterator[Callable[[], None]]:
     """Yield a function that updates the bar to the trainer's current step."""
     experiment, curve = trainer.experiment, trainer.curve
-    name = f"{experiment.rule.name} on {experiment.task.name}"
+    name = f"{experiment.rule.name} on {called(experiment.task)}"
 
     def said() -> str:
         """The loss and the score of late."""

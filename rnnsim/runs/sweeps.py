@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from rnnsim import checks
+from rnnsim.data.forecasting import called
 from rnnsim.errors import Diverged, NoSteadyState, RnnsimError, reports_memory
 from rnnsim.rule import Rule
 from rnnsim.runs import html_tables
@@ -128,7 +129,7 @@ class Sweep:
         experiment, seeds = self.experiment, f"{len(self.solved_at)}"
         if len(self.done) < len(self.solved_at):
             seeds = f"{len(self.done)} of {seeds}"
-        return (f"{experiment.rule.name} on {experiment.task.name}, {seeds} seeds, at most "
+        return (f"{experiment.rule.name} on {called(experiment.task)}, {seeds} seeds, at most "
                 f"{experiment.steps:,} steps; solved means: {experiment.criterion}")  # fmt: skip
 
     @property
@@ -253,7 +254,7 @@ def _sweep(recipe: _Recipe, seeds: int, jobs: int, progress: bool) -> tuple[Swee
     outcomes: Outcomes = (
         _run_each(experiment, range(seeds)) if jobs == 1 else _run_in_processes(recipe, seeds, jobs)
     )
-    name = f"{experiment.rule.name} on {experiment.task.name}, {_eta(experiment)}"
+    name = f"{experiment.rule.name} on {called(experiment.task)}, {_eta(experiment)}"
     diverged, problems = 0, list[str]()
     try:
         with bar(seeds, name, "runs", shown=progress) as show, closing(outcomes):

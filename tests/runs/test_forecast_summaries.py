@@ -131,8 +131,8 @@ def test_without_a_test_part_that_is_said() -> None:
         rows = task.rows_of_part(2)
         empty = replace(rows, counted=np.zeros_like(rows.counted))
         patch.setattr(type(task), "rows_of_part", lambda self, part: empty)
-        assert "cannot be scored: the data of the run have no test part" in run.summary()
-        with pytest.raises(RnnsimError, match="have no test part"):
+        assert "cannot be scored: no row has a target in the test part" in run.summary()
+        with pytest.raises(RnnsimError, match="no row has a target in the test part"):
             run.evaluate()
         assert run.evaluate(data).rows  # the control
 
@@ -143,6 +143,7 @@ def test_data_are_called_by_their_file(tmp_path: Path) -> None:
     run = rnnsim.run("bptt", path, **SMALL)
     assert run.summary().startswith("bptt on two waves.csv, seed 0: ")
     assert run.as_dict()["data"]["source"] == "two waves.csv"
+    assert run.plot().get_suptitle() == "bptt on two waves.csv"
     assert run.plot(what="forecast").get_suptitle().startswith("bptt on two waves.csv")
     assert run.plot(what="forecast", data=waves()).get_suptitle().startswith("bptt on other rows")
     many: Any = configure("bptt", f"{path}, {path}").task
