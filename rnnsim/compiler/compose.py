@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from typing import Any
 
 from rnnsim.compiler import explaining, pieces
 from rnnsim.compiler.bounds import checked, explained
+from rnnsim.compiler.environment import load_numba
 from rnnsim.compiler.fingerprint import Fingerprint, fingerprint
 from rnnsim.compiler.listeners import tell
 from rnnsim.compiler.locking import compiler_lock
@@ -42,7 +44,14 @@ def compiled(function: Callable[..., Any], owner: str = "") -> Callable[..., Any
     Callable
         The compiled kernel, with the values that globals and closures have now; the function itself
         where ``NUMBA_DISABLE_JIT`` is set.
+
+    Raises
+    ------
+    RnnsimError
+        If a setting of the compiler in the environment cannot be used.
     """
+    if "numba" not in sys.modules:  # whoever imports it first is to say what is wrong with a setting
+        load_numba()
     import numba
 
     if numba.config.DISABLE_JIT:  # type: ignore[attr-defined]
