@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal, NamedTuple, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 import msgspec
 import numpy as np
@@ -26,17 +26,16 @@ from rnnsim.data.columns import Columns
 from rnnsim.data.forecasting import ForecastRows, rows_of, rows_of_part, rows_on_line
 from rnnsim.data.given import KEPT, Given
 from rnnsim.data.missing import treated
-from rnnsim.data.pairs import Pairs
 from rnnsim.data.parts import LEARNT, TEST, VALIDATION
 from rnnsim.data.preparation import Choices, Preparation
 from rnnsim.data.reading import Reading, read
 from rnnsim.data.roles import Asked, Roles, roles_of, target_is_class
+from rnnsim.data.table_source import TableSource, fill, source_of
 from rnnsim.errors import RnnsimError, shown
-from rnnsim.kernels import kernel
-from rnnsim.network import Network, Stream
+from rnnsim.network import Network
 from rnnsim.options import Positive
 from rnnsim.task import Suggestion, Task
-from rnnsim.typing import Array, Bools, Kernel
+from rnnsim.typing import Array, Kernel
 
 # Settings that did well on many series (benchmarks/README.md).
 WINDOW, PASSES, PATIENCE = 50, 200, 100
@@ -47,26 +46,6 @@ ABSENT = (0, 0)  # the stamp of a file that is not there
 CROSS_ENTROPIES = ("softmax-cross-entropy", "logistic-cross-entropy")
 
 Names = str | tuple[str, ...]
-
-
-class TableSource(NamedTuple):
-    """The rows of a part, and where each sequence of the batch is.
-
-    Attributes
-    ----------
-    inputs : (rows, m) array
-    targets : (rows, k) array
-    weights : (rows, k) or (rows, 1) array
-    resets : (rows,) bool array
-    place : (B,) int array
-        The next row; below 0 there is none yet.
-    """
-
-    inputs: Array
-    targets: Array
-    weights: Array
-    resets: Bools
-    place: Array
 
 
 def about(description: str) -> Any:
@@ -335,10 +314,10 @@ class TableTask(Task, frozen=True, dict=True):
     def source(
         self, rng: np.random.Generator, batch: int, dtype: Any, *, held_out: bool = False
     ) -> TableSource:
-        return _source(self.arranged.pairs[TEST if held_out else LEARNT], batch, dtype)
+        return source_of(self.arranged.pairs[TEST if held_out else LEARNT], batch, dtype)
 
     def validation_source(self, rng: np.random.Generator, batch: int, dtype: Any) -> TableSource:
-        return _source(self.arranged.pairs[VALIDATION], batch, dtype)
+        return source_of(self.arranged.pairs[VALIDATION], batch, dtype)
 
     def fill(self) -> Kernel:
         return fill
@@ -384,41 +363,6 @@ class TableTask(Task, frozen=True, dict=True):
 
     def told(self) -> str:
         return self.arranged.told
-
-
-def _source(pairs: Pairs, batch: int, dtype: Any) -> TableSource:
-    return TableSource(
-        inputs=np.ascontiguousarray(pairs.inputs, dtype),
-        targets=np.ascontiguousarray(pairs.targets, dtype),
-        weights=np.ascontiguousarray(pairs.weights, dtype),
-        resets=pairs.resets,
-        place=np.arange(batch) * len(pairs.rows) // batch,
-    )
-
-
-@kernel(allocates=False)
-def fill(source: TableSource, stream: Stream, rows: int) -> int:
-    """The rows from each sequence's place on, and after the last the first again."""
-    masks_outputs = stream.output_mask.shape[0] > 0
-    k = stream.targets.shape[2]
-    for t in range(rows):
-        for b in range(stream.mask.shape[1]):
-            row = source.place[b]
-            for i in range(stream.inputs.shape[2]):
-                stream.inputs[t, b, i] = source.inputs[row, i]
-            weight = 0.0
-            for o in range(source.weights.shape[1]):
-                weight = max(weight, source.weights[row, o])
-            for o in range(k):
-                stream.targets[t, b, o] = source.targets[row, o]
-                if masks_outputs:
-                    stream.output_mask[t, b, o] = source.weights[
-                        row, min(o, source.weights.shape[1] - 1)
-                    ]
-            stream.mask[t, b] = weight
-            stream.resets[t, b] = source.resets[row]
-            source.place[b] = (row + 1) % source.inputs.shape[0]
-    return rows
 
 
 def _stamp(path: str) -> tuple[int, int]:
