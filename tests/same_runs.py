@@ -71,6 +71,10 @@ def run_differences(one: Run, other: Run, but: tuple[str, ...] = DATES) -> list[
             mine, its = bits_of_checkpoint(mine), bits_of_checkpoint(its)
         elif field.name == "held_out":
             mine, its = repr(mine), repr(its)  # nan is nan
+        elif field.name == "calibration":
+            mine, its = (each and bits(each._asdict()) for each in (mine, its))
+        elif field.name == "said":
+            mine, its = (None if each is None else bits({"said": each}) for each in (mine, its))
         if field.name not in ("experiment", *but) and mine != its:
             found.append(field.name)
     return found

@@ -153,7 +153,7 @@ def test_processes_share_the_rules() -> None:
         (["rtrl", "--task", "adding", "--all-tasks"], "give --task or --all-tasks, not both"),
         (["rtrl", "--jobs", "0"], "jobs is 0; it must be at least 1"),
         (["rtrl", "--task", "steady-state-xor"], "rtrl on steady-state-xor: rtrl needs a task of time"),
-        (["bptt", "--task", "table"], "bptt on table: the task table needs a file"),
+        (["bptt", "--task", "table"], "bptt on table: the task table needs data"),
     ],
     ids=lambda part: " ".join(part) if isinstance(part, list) else "",
 )  # fmt: skip
