@@ -352,5 +352,5 @@ def test_a_task_without_a_criterion_passes(monkeypatch: pytest.MonkeyPatch) -> N
     report = check_task(Endless)
     assert report.passed, str(report)
     assert "no criterion of its own" in str(report)
-    with pytest.raises(rnnsim.RnnsimError, match="needs a file"):
+    with pytest.raises(rnnsim.RnnsimError, match="needs data"):
         check_task("table")
