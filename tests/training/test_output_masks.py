@@ -138,8 +138,8 @@ def test_a_run_that_goes_on_has_them(late: int, tmp_path: Path, monkeypatch: pyt
     monkeypatch.setattr(task_rows, "STREAM", 0)
     monkeypatch.setattr(task_rows, "CHUNK", 20)
     whole = rnnsim.run("rtrl", Holes(late=late), **CHOICES)
-    stopped = rnnsim.run("rtrl", Holes(late=late), callback=lambda seen: seen.step >= 25, save=tmp_path,
-                         **CHOICES)  # fmt: skip
+    at_25 = {"callback": lambda seen: seen.step >= 25, "callback_every": 25, "save": tmp_path}
+    stopped = rnnsim.run("rtrl", Holes(late=late), **at_25, **CHOICES)
     loaded = rnnsim.load(tmp_path, task=Holes(late=late))
     assert run_differences(whole, loaded.resume(), (*DATES, "checkpoint")) == []
     point = stopped.checkpoint
