@@ -79,8 +79,8 @@ def test_a_random_walk_is_forecast_no_better_than_by_its_last_value(ahead: int) 
 
 def test_what_goes_on_is_the_same_to_the_bit(tmp_path: Path) -> None:
     whole = rnnsim.run("rtrl", waves(), ahead=2, **SMALL)
-    half = rnnsim.run("rtrl", waves(), ahead=2, save=tmp_path / "half",
-                      callback=lambda seen: bool(seen.step >= 40), callback_every=40, **SMALL)  # fmt: skip
+    at_40 = {"callback": lambda seen: bool(seen.step >= 40), "callback_every": 40}
+    half = rnnsim.run("rtrl", waves(), ahead=2, save=tmp_path / "half", **at_40, **SMALL)
     assert half.outcome == "stopped"
     assert half.said is not None
     assert len(half.said) == half.steps
