@@ -79,7 +79,7 @@ def test_the_first_run_says_that_it_compiles_and_the_next_does_not(empty: Path) 
     told = "truncated-bptt on delayed-xor: already compiled\n"
     assert new_process("compile", "truncated-bptt", "--task", "delayed-xor") == (0, told, "")
     kernels = {file.kernel for file in kernel_files.files()}
-    assert kernels == {"truncated-bptt.loop", "delayed-xor.fill", "threads.touch_all"}
+    assert kernels == {"truncated-bptt.loop", "delayed-xor.fill", "error.scores", "threads.touch_all"}
 
 
 def test_the_tasks_of_a_rule_are_those_that_suggest_it() -> None:
