@@ -15,7 +15,7 @@ from rnnsim.criterion import Average, HeldOut, Streak
 from rnnsim.networks.recurrent.network import RecurrentNetwork
 from rnnsim.registry import installed
 from rnnsim.runs.result import result_of
-from rnnsim.training.evaluation import evaluate, plain_forward
+from rnnsim.training.evaluation import VALIDATION, evaluate, plain_forward
 from rnnsim.training.experiment import configure
 from rnnsim.training.task_training import TaskTraining
 
@@ -96,8 +96,9 @@ def test_the_update_of_the_window_that_solved_is_not_applied(window: int) -> Non
 
 @pytest.mark.parametrize("chunk", [1, 1024])
 def test_a_held_out_criterion_is_looked_at_where_it_says(chunk: int) -> None:
-    """Every 60 steps; 60 is a multiple of the window, so the looks fall on those very steps."""
-    scores = {step: train(window=6, steps=step).evaluate("squared").score for step in range(60, 401, 60)}
+    """Every 60 steps, at validation data; the window divides 60, so that it is at those very steps."""
+    ends = {step: train(window=6, steps=step) for step in range(60, 401, 60)}
+    scores = {step: end.evaluate("squared", VALIDATION).score for step, end in ends.items()}
     threshold = sorted(scores.values())[len(scores) // 2]
     first = next(step for step, score in scores.items() if score <= threshold)
     criterion = HeldOut("squared", threshold, every=60)
