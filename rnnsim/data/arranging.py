@@ -168,8 +168,8 @@ def _arranged_on_line(
     series = series_of(columns, roles, resets_at_gaps=treatment.resets_at_gaps)
     series = treated(series, treatment.missing, columns)
     _check_length(series, choices, columns.source)
-    preparation, final = on_line_preparation(series, choices, columns.source)
-    prepared = preparation.prepared(series)
+    preparation, final, view = on_line_preparation(series, choices, columns.source)
+    prepared = preparation.prepared(series, view)
     late = np.arange(series.rows) >= series.rows // 2
     weights = prepared.weights * prepared.settled[:, None]
     learnt = Pairs(

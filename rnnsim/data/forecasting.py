@@ -136,8 +136,10 @@ class ForecastRows:
         return Stamps(self.roles.time, series.time[self.index], not series.time_is_number)
 
 
-def rows_of(series: Series, preparation: Preparation, roles: Roles) -> ForecastRows:
-    """All rows of a series.
+def rows_of(
+    series: Series, preparation: Preparation, roles: Roles, view: View | None = None
+) -> ForecastRows:
+    """All rows of a series, of which there may be a view.
 
     Raises
     ------
@@ -146,11 +148,11 @@ def rows_of(series: Series, preparation: Preparation, roles: Roles) -> ForecastR
     """
     if not series.rows:
         raise RnnsimError("there are no rows to forecast from; give one at least")
-    made = preparation.prepared(series)
+    view = preparation.view(series) if view is None else view
     return ForecastRows(
         series=series, preparation=preparation, roles=roles, index=np.arange(series.rows),
-        inputs=made.inputs, base=made.base, scale=made.scale, truth=preparation.truth(series),
-        resets=made.starts, counted=np.ones(series.rows, np.bool_),
+        **view._asdict(), truth=preparation.truth(series), resets=series.starts,
+        counted=np.ones(series.rows, np.bool_),
     )  # fmt: skip
 
 
@@ -169,9 +171,9 @@ def rows_of_part(series: Series, preparation: Preparation, roles: Roles, pairs: 
     )  # fmt: skip
 
 
-def rows_on_line(series: Series, preparation: Preparation, roles: Roles) -> ForecastRows:
+def rows_on_line(series: Series, preparation: Preparation, roles: Roles, view: View) -> ForecastRows:
     """All rows of a series that is learnt as it comes, of which the second half counts."""
-    found = rows_of(series, preparation, roles)
+    found = rows_of(series, preparation, roles, view)
     late = np.arange(series.rows) >= series.rows // 2
     return replace(found, counted=late & np.isfinite(found.truth).any(axis=1))
 

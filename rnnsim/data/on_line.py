@@ -44,14 +44,13 @@ class OnLinePreparation(Preparation):
         return True
 
     def view(self, series: Series) -> View:
-        found, _ = self.advanced(series)
-        return View(found.signals, found.base, found.scale)
+        return self.advanced(series)[0]
 
-    def advanced(self, series: Series) -> tuple[recursive.Advanced, Recursive]:
-        """What is said at each row, and what the path has learnt after the last."""
+    def advanced(self, series: Series) -> tuple[View, Recursive]:
+        """The view of rows, and what the path has learnt after the last."""
         state = copied(self.state)
         found = recursive.advance(state, self.known(series), series.d, series.starts)
-        return found, state
+        return View(found.signals, found.base, found.scale), state
 
     @property
     def most_aim(self) -> float:
@@ -70,8 +69,8 @@ class OnLinePreparation(Preparation):
 
 def on_line_preparation(
     series: Series, choices: Choices, source: str
-) -> tuple[OnLinePreparation, OnLinePreparation]:
-    """Prepare rows on-line: as before the first row, and as after the last.
+) -> tuple[OnLinePreparation, OnLinePreparation, View]:
+    """Prepare rows on-line: as before the first row, and as after the last; and the view of them.
 
     Raises
     ------
@@ -88,7 +87,8 @@ def on_line_preparation(
         indicators=np.zeros(len(series.features), np.bool_), rest=unscaled(k),
         state=recursive.recursive(len(series.features), own, choices.horizons),
     )  # fmt: skip
-    return made, replace(made, state=made.advanced(series)[1])
+    view, state = made.advanced(series)
+    return made, replace(made, state=state), view
 
 
 # --- its state as data ---------------------------------------------------------------------------------

@@ -174,9 +174,10 @@ class Preparation:
         own = self.own
         return [o for o in range(self.n_out) if own[o % len(own)] >= 0]
 
-    def prepared(self, series: Series) -> Prepared:
-        """Prepare rows; targets that are not known yet have weight 0."""
-        view, truth = self.view(series), self.truth(series)
+    def prepared(self, series: Series, view: View | None = None) -> Prepared:
+        """Prepare rows, of which there may be a view; targets that are not known yet have weight 0."""
+        view = self.view(series) if view is None else view
+        truth = self.truth(series)
         known = np.isfinite(truth)
         same = (known == known[:, :1]).all()
         return Prepared(
@@ -269,10 +270,6 @@ class Preparation:
             d = np.where(ends(series.starts)[:, None], d, np.nan)
         parts = [ahead_of(d, series.starts, h) for h in self.choices.horizons]
         return np.concatenate(parts, axis=1) if len(parts) > 1 else parts[0]
-
-    def in_units(self, prepared: Prepared, outputs: Array) -> Array:
-        """Forecasts (rows, k) in the targets' units, of the outputs of a network."""
-        return np.asarray(prepared.base + prepared.scale * outputs)
 
 
 def preparation_of(

@@ -30,10 +30,6 @@ class Scaling(NamedTuple):
         """Columns (rows, columns) in standard deviations."""
         return np.asarray((values - self.mean) / self.scale)
 
-    def in_units(self, scaled: Array) -> Array:
-        """The values of scaled columns (..., columns)."""
-        return np.asarray(scaled * self.scale + self.mean)
-
 
 def scaling_of(values: Array, names: tuple[str, ...], source: str) -> Scaling:
     """The scaling of columns (rows, columns) of what is learnt, whose missing values are nan.

@@ -27,7 +27,7 @@ from rnnsim.data.forecasting import ForecastRows, rows_of, rows_of_part, rows_on
 from rnnsim.data.given import KEPT, Given
 from rnnsim.data.missing import treated
 from rnnsim.data.parts import LEARNT, TEST, VALIDATION
-from rnnsim.data.preparation import Choices, Preparation
+from rnnsim.data.preparation import Choices, Preparation, View
 from rnnsim.data.reading import Reading, read
 from rnnsim.data.roles import Asked, Roles, roles_of, target_is_class
 from rnnsim.data.table_source import TableSource, fill, source_of
@@ -347,7 +347,8 @@ class TableTask(Task, frozen=True, dict=True):
         made = self.arranged
         roles, preparation = self.model()
         if preparation.choices.on_line:
-            return rows_on_line(made.series, self.found.preparation, roles)
+            seen = View(made.prepared.inputs, made.prepared.base, made.prepared.scale)
+            return rows_on_line(made.series, self.found.preparation, roles, seen)
         if part != TEST:
             preparation = self.found.preparation
         return rows_of_part(made.series, preparation, roles, made.pairs[part])

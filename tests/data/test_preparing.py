@@ -86,7 +86,7 @@ def test_rows_are_those_of_plain_loops(case: tuple[Columns, Choices]) -> None:
             else:
                 assert weight == 1
                 assert prepared.targets[t, j] == pytest.approx((target[0] - mean_d[0]) / scale_d[0])
-                in_units = preparation.in_units(prepared, prepared.targets)[t, j]
+                in_units = (prepared.base + prepared.scale * prepared.targets)[t, j]
                 assert in_units == pytest.approx(target[0], rel=1e-9, abs=1e-9)
 
 
