@@ -62,7 +62,7 @@ class Facts(NamedTuple):
     rows : tuple of three int
         How many rows are learnt, for validation and for the test, with those that the state comes from.
     baseline : float
-        The loss per target of the best constant answer, where it is learnt.
+        See :func:`rnnsim.data.pairs.baseline`.
     masks_outputs : bool
         Whether single outputs of a target may be missing.
     simple : Simple

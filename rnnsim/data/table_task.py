@@ -25,6 +25,7 @@ from rnnsim.data.arranging import (
 from rnnsim.data.columns import Columns
 from rnnsim.data.forecasting import ForecastRows, rows_of, rows_of_part, rows_on_line
 from rnnsim.data.given import KEPT, Given
+from rnnsim.data.learnt_error import alone
 from rnnsim.data.missing import treated
 from rnnsim.data.parts import LEARNT, TEST, VALIDATION
 from rnnsim.data.preparation import Choices, Preparation, View
@@ -275,6 +276,10 @@ class TableTask(Task, frozen=True, dict=True):
     @property
     def baseline(self) -> float:
         return self.found.baseline
+
+    @property
+    def floors(self) -> Mapping[str, float]:
+        return {} if self.found.preparation.is_class else {alone(self): self.found.baseline}
 
     @property
     def criterion(self) -> Criterion:

@@ -12,8 +12,10 @@ import numpy as np
 
 from rnnsim import checks, files
 from rnnsim.data.forecasting import called
+from rnnsim.data.learnt_error import LearntError, learnt_error
 from rnnsim.errors import RnnsimError, reports_memory, shown_path
 from rnnsim.network import Stream
+from rnnsim.task import Task
 from rnnsim.training import best
 from rnnsim.training.evaluation import plain_forward, run_held_out
 from rnnsim.training.experiment import Experiment
@@ -55,6 +57,9 @@ def learning_curve(
 ) -> Any:
     """Draw loss and score over the steps, with the baseline and the step at which it was solved.
 
+    Of the user's own numbers it is the error in the target's unit, or beside that of the linear path,
+    and what the network learns, which is scaled, on a second axis.
+
     Parameters
     ----------
     experiment : Experiment
@@ -76,22 +81,44 @@ def learning_curve(
         If matplotlib is not installed, or the file cannot be written.
     """
     Figure = figure_type(path)
-    score = experiment.task.score
     figure = Figure(figsize=(7, 4.5), layout="constrained")
+    error = learnt_error(experiment.task, experiment.network)
+    if error is None:
+        panels = _loss_and_score(figure, experiment.task, metrics)
+    else:
+        panels = [_errors(figure, error, experiment.task.baseline, metrics)]
+    for axes in panels if solved_at is not None else ():
+        axes.axvline(solved_at, color="C2", lw=1.5, label=f"solved at step {solved_at:,}")
+    panels[0].legend(loc="lower left", fontsize="small")
+    panels[-1].set(xlabel="time step")
+    figure.suptitle(as_text(f"{experiment.rule.name} on {called(experiment.task)}"))
+    return saved(figure, path)
+
+
+def _loss_and_score(figure: Any, task: Task, metrics: Mapping[str, Array]) -> list[Any]:
     upper, lower = figure.subplots(2, 1, sharex=True)
     upper.plot(metrics["step"], metrics["loss"], color="C0", lw=1)
     if best.STEP in metrics:
         upper.plot(metrics[best.STEP], metrics[best.LOSS], color="C3", lw=1, label="validation data")
-    upper.axhline(experiment.task.baseline, color="0.5", ls="--", lw=1, label="best constant answer")
+    upper.axhline(task.baseline, color="0.5", ls="--", lw=1, label="best constant answer")
     upper.set(ylabel="loss per target", yscale="log")
-    lower.plot(metrics["step"], metrics[score], color="C1", lw=1)
-    lower.set(ylabel=score, xlabel="time step")
-    if solved_at is not None:
-        for axes in (upper, lower):
-            axes.axvline(solved_at, color="C2", lw=1.5, label=f"solved at step {solved_at:,}")
-    upper.legend(loc="lower left", fontsize="small")
-    figure.suptitle(as_text(f"{experiment.rule.name} on {called(experiment.task)}"))
-    return saved(figure, path)
+    lower.plot(metrics["step"], metrics[task.score], color="C1", lw=1)
+    lower.set(ylabel=task.score)
+    return [upper, lower]
+
+
+def _errors(figure: Any, error: LearntError, baseline: float, metrics: Mapping[str, Array]) -> Any:
+    axes = figure.subplots()
+    axes.plot(metrics["step"], error.at(metrics["loss"]), color="C0", lw=1, label="while it learns")
+    if best.STEP in metrics:
+        looked = error.at(metrics[best.LOSS])
+        axes.plot(metrics[best.STEP], looked, color="C3", lw=1, label="validation data")
+    axes.axhline(error.at(baseline), color="0.5", ls="--", lw=1,
+                 label=f"{error.alone}, where it is learnt")  # fmt: skip
+    axes.set(ylabel=as_text(error.label), yscale="log")
+    learnt = axes.secondary_yaxis("right", functions=(error.loss, error.at))
+    learnt.set_ylabel("loss per target, of what is learnt, scaled")
+    return axes
 
 
 def as_text(name: str) -> str:

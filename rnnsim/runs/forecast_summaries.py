@@ -107,7 +107,8 @@ def _solved(run: OfData) -> str:
     if isinstance(criterion, Never):
         return ""
     solved = f"solved at step {run.solved_at:,}" if run.solved_at else "not solved"
-    return f"{solved} ({criterion}); "
+    scaled = ", scaled as it is learnt" * (run.experiment.task.score == "squared")
+    return f"{solved} ({criterion}{scaled}); "
 
 
 def _times(count: float) -> str:

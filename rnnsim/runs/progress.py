@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from rnnsim.data.forecasting import called
+from rnnsim.data.learnt_error import learnt_error
 from rnnsim.runs.bars import bar
 from rnnsim.training.task_training import TaskTraining
 
@@ -42,14 +43,17 @@ def progress_bar(trainer: TaskTraining, shown: bool) -> Iterator[Callable[[], No
     """Yield a function that updates the bar to the trainer's current step."""
     experiment, curve = trainer.experiment, trainer.curve
     name = f"{experiment.rule.name} on {called(experiment.task)}"
+    error = learnt_error(experiment.task, experiment.network)
 
     def said() -> str:
-        """The loss and the score of late."""
+        """The loss and the score of late; of the user's numbers the error."""
         last = (trainer.step - 1) // int(curve.every[0])
         near = slice(max(0, last - 4), last + 1)  # a mean of a few points flickers less
         if not curve.targets[near].sum() > 0:
             return ""
         loss = curve.loss[near].sum() / curve.weight[near].sum()
+        if error is not None:
+            return error.brief(loss)
         score = curve.score[near].sum() / curve.targets[near].sum()
         return f"loss {loss:.4g}, {experiment.task.score} {score:.3g}"
 

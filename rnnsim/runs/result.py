@@ -44,14 +44,16 @@ class Run(Answers):
     solved_at : int or None
         The 1-based number of the step that completed the task's criterion.
     loss : float
-        The final loss per target, on held-out data.
+        The final loss per target, on held-out data. Of the user's own numbers it is that of what is
+        learnt: half of the squares of the rest of the linear path, each output in its standard
+        deviation where it is learnt. How good forecasts are, in units, :meth:`evaluate` says.
     params : NamedTuple of arrays
         The trained parameters.
     held_out : Evaluation
         The final loss and score on held-out data.
     metrics : dict of arrays
         The learning curve: ``step`` (the last step of each point), ``loss`` per target, and the
-        task's score per target under its name.
+        task's score per target under its name; of the user's own numbers both are scaled as ``loss``.
         With ``keep="best"``, the loss per target on validation data (``validation_loss``) and the
         steps after which it was looked at (``validation_step``).
         With monitors, what each recorded under its name, and the steps of the records

@@ -51,7 +51,7 @@ def test_what_is_learnt_what_is_for_validation_and_what_is_for_the_test(numbers:
     np.testing.assert_array_equal(test.mask[:, 0], 7 * [0] + 2 * [1])
     source = task.validation_source(np.random.default_rng(0), 1, np.float64)
     np.testing.assert_array_equal(source.weights[:, 0], 5 * [0] + 2 * [1])
-    assert task.baseline == pytest.approx(2 * z[1:6].var() / 2)
+    assert task.baseline == pytest.approx(2 * np.square(z[1:6]).mean() / 2)
 
 
 def test_options_of_a_table(numbers: Path) -> None:

@@ -70,7 +70,8 @@ def test_what_is_said_of_other_tasks_is_not_said_of_data() -> None:
 
 def test_a_criterion_of_the_user_is_told() -> None:
     run = run_of(solved_below=1e-9)
-    assert "seed 0: not solved (held-out squared at most 1e-09" in run.summary()
+    assert "seed 0: not solved (held-out squared at most 1e-09, looked at every" in run.summary()
+    assert ", scaled as it is learnt); " in run.summary()
     assert "solved at step 40 (held-out" in replace(run, solved_at=40).summary()
     assert "solved at step" in run._repr_html_()
 
