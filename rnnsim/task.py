@@ -97,6 +97,9 @@ class Task(Options, frozen=True):
     takes_data : bool
         Whether its option ``data`` takes the user's own data, and ``path`` their files, so that they may
         be given in place of the name of a task.
+    of_files : tuple of str
+        Of such a task, the options that are of files alone: where a run is repeated with ``data``, they
+        are those of other data.
     """
 
     name: ClassVar[str]
@@ -104,6 +107,7 @@ class Task(Options, frozen=True):
     reached: ClassVar[str] = ""
     steady: ClassVar[bool] = False
     takes_data: ClassVar[bool] = False
+    of_files: ClassVar[tuple[str, ...]] = ("path",)
 
     @property
     @abstractmethod

@@ -523,6 +523,7 @@ def odd_for(hint: Any) -> list[Any]:
         return [*ANYTHING, "xyzzy", "", 1.5, "\ud800"]
     kinds = [kind for kind in (get_args(hint) or [hint]) if kind is not type(None)]
     others = {get_origin(kind) or kind for kind in kinds[1:]}
+    others |= {int} if float in others else set()
     taken = tuple(others | ({list, int, float} & ({list} if tuple in others else others)))
     return [value for value in OF_TYPE[kinds[0]] if not isinstance(value, taken)]
 

@@ -8,12 +8,20 @@ from typing import NamedTuple
 
 import numpy as np
 
+from rnnsim.errors import RnnsimError
 from rnnsim.typing import Array
 
 ROW_NUMBERS, IDENTIFIERS, YEARS = "row numbers", "identifiers", "years"
 TIME_STAMPS, CONSTANT = "time stamps", "the same in all rows"
 
 NUMBER, BOOLEAN, TIME, CATEGORY, EMPTY = "number", "boolean", "time", "category", "empty"
+
+EVERYWHERE = frozenset(["na", "decimal", "thousands"])  # options of reading
+APPLY_TO = {
+    "header": "text files and workbooks", "comment": "text files and workbooks",
+    "separator": "text files", "encoding": "text files", "sheet": "workbooks",
+    "key": "several arrays by name",
+}  # fmt: skip
 
 
 class Column(NamedTuple):
@@ -73,6 +81,8 @@ class Columns:
         What was said of it when it was read: an encoding, a column that is empty.
     place : Callable
         ``place(row)`` tells a user where a row is: ``line 17``, ``row 15 (from 0)``.
+    options : frozenset of str
+        Those of :class:`Reading` that mean something where it was read from.
     """
 
     source: str
@@ -82,6 +92,7 @@ class Columns:
     names: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     place: Callable[[int], str] = "row {} (from 0)".format
+    options: frozenset[str] = EVERYWHERE
 
 
 def is_one_hot(columns: Sequence[Column]) -> bool:
@@ -105,7 +116,8 @@ class Reading(NamedTuple):
         What is between the columns of a text file: a character, or ``tab``, ``space`` (any number of
         them), ``comma``, ``semicolon``, ``bar``.
     decimal, thousands : str
-        What is written in numbers of text: ``.`` or ``,``; between thousands also ``'`` or ``space``.
+        What is written in numbers that are text: ``.`` or ``,``; between thousands also ``'`` or
+        ``space``.
     encoding : str
         Of a text file, as Python names it.
     comment : str
@@ -113,7 +125,7 @@ class Reading(NamedTuple):
     sheet : str
         The name of a sheet of a workbook (default: the first).
     key : str
-        The name of an array of an .npz or .mat file (default: all).
+        The name of an array of an .npz or .mat file, or of a mapping (default: all).
     na : str, number, or sequence of them
         Values that mean "missing", besides the usual words; as one text they are comma-separated.
     """
@@ -134,4 +146,18 @@ class Reading(NamedTuple):
         given = self.na
         parts = given.split(",") if isinstance(given, str) else given
         several = parts if isinstance(parts, Sequence) else [parts]
-        return tuple(text for part in several if (text := str(part).strip()))
+        texts = (f"{part:.15g}" if isinstance(part, float) else str(part).strip() for part in several)
+        return tuple(text for text in texts if text)
+
+    def check_used(self, columns: Columns) -> None:
+        """Refuse options that mean nothing where columns were read from.
+
+        Raises
+        ------
+        RnnsimError
+            The message names the first.
+        """
+        for name, value in self._asdict().items():
+            if value != self._field_defaults[name] and name not in columns.options:
+                raise RnnsimError(f"{name}= is for {APPLY_TO[name]}, which {columns.source} is not; "
+                                  "leave it out")  # fmt: skip

@@ -28,7 +28,7 @@ from rnnsim.data.blocks import (
     lines_of,
 )
 from rnnsim.data.cells import MOST_TEXTS, Parsed, Style, numbers, without
-from rnnsim.data.columns import NUMBER, Column, Reading
+from rnnsim.data.columns import EVERYWHERE, NUMBER, Column, Reading
 from rnnsim.data.dialect import SPACE, Dialect, Line, cells_of, dialect_of, ragged, style_in
 from rnnsim.data.judging import LEADING_ZEROS, Place, column_of_text
 from rnnsim.data.tables import Table, named_apart
@@ -36,6 +36,7 @@ from rnnsim.errors import RnnsimError
 from rnnsim.typing import Array
 
 MOST_PASSES = 4
+OPTIONS = EVERYWHERE | {"header", "separator", "encoding", "comment"}
 
 
 def read_text(source: TextSource, options: Reading, progress: Progress | None = None) -> Table:
@@ -112,7 +113,8 @@ class _TextFile:
                 column = found[i].judged(name, self.style, self.options.sentinels, self._named_place)
                 columns.append(column._replace(unit=unit))
         rows = len(columns[0].values) if columns else 0
-        return Table(file, columns, rows, [*self.dialect.notes, *notes], self.place)
+        notes = [*self.dialect.notes, *notes]
+        return Table(file, columns, rows, notes, self.place, OPTIONS)
 
     def _named_place(self, row: int) -> str:
         return f"{self.source.name}, {self.place(row)}"

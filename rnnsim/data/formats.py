@@ -11,7 +11,7 @@ import numpy as np
 import polars as pl
 
 from rnnsim.data.blocks import Progress, TextSource
-from rnnsim.data.columns import Reading
+from rnnsim.data.columns import EVERYWHERE, Reading
 from rnnsim.data.delimited import read_text
 from rnnsim.data.frames import table_of_array, table_of_arrays, table_of_frame
 from rnnsim.data.tables import Table
@@ -131,6 +131,7 @@ def _workbook(path: Path, options: Reading, progress: Progress | None) -> Table:
     text = cells.write_csv(include_header=False, quote_style="necessary")
     plain = options._replace(separator=",", decimal=options.decimal or ".", encoding="utf-8")
     table = read_text(TextSource(path.name, text.encode()), plain)
+    table.options = EVERYWHERE | {"header", "comment", "sheet"}
     if len(book.sheet_names) > 1 and not options.sheet:
         found = f"it is the first of {len(book.sheet_names)} sheets, {book.sheet_names[0]}"
         table.notes.insert(0, f"{found}; sheet= names another")
@@ -173,8 +174,6 @@ def _mat(path: Path, options: Reading, progress: Progress | None) -> Table:
     except Exception as error:  # noqa: BLE001 (a broken file may fail in any way)
         raise _not_read(path, error) from None
     arrays = {key: _as_column(value) for key, value in found.items() if not key.startswith("__")}
-    if options.key:
-        arrays = {key: arrays[key] for key in [_key(path, options.key, list(arrays))]}
     if not arrays:
         raise RnnsimError(f"{path.name} is empty; it needs an array of numbers at least")
     return table_of_arrays(arrays, options, path.name)

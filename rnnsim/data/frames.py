@@ -11,11 +11,12 @@ import narwhals as nw
 import numpy as np
 import polars as pl
 
-from rnnsim.data.cells import Style, without
-from rnnsim.data.columns import BOOLEAN, NUMBER, TIME, TIME_STAMPS, Column, Reading
+from rnnsim.data.cells import without
+from rnnsim.data.columns import BOOLEAN, EVERYWHERE, NUMBER, TIME, TIME_STAMPS, Column, Reading
+from rnnsim.data.dialect import style_in
 from rnnsim.data.judging import column_of_text
 from rnnsim.data.tables import Table, named_apart
-from rnnsim.errors import RnnsimError, shown
+from rnnsim.errors import RnnsimError, UnknownName, nearest, shown
 from rnnsim.typing import Array
 
 UNNAMED = "x"
@@ -87,7 +88,7 @@ def _column(name: str, series: nw.Series[Any], options: Reading, source: str) ->
     if kind in (nw.Categorical, nw.Enum, nw.String):
         cells = pl.Series(name, [None if _is_none(value) else str(value) for value in series.to_list()],
                           dtype=pl.String)  # fmt: skip
-        return column_of_text(name, cells, Style(), options.sentinels, place)
+        return column_of_text(name, cells, style_in(source, (), options), options.sentinels, place)
     return _of_objects(name, series.to_list(), options, source)
 
 
@@ -116,8 +117,9 @@ def _of_objects(name: str, values: Sequence[Any], options: Reading, source: str)
     cells = pl.Series(
         name, [None if _is_none(value) else str(value) for value in values], dtype=pl.String
     )
+    style = style_in(source, (), options)
     return column_of_text(
-        name, cells, Style(), options.sentinels, lambda row: f"{source}, row {row} (from 0)"
+        name, cells, style, options.sentinels, lambda row: f"{source}, row {row} (from 0)"
     )
 
 
@@ -166,11 +168,19 @@ def _view(native: Any) -> Array:
 def table_of_arrays(given: Mapping[str, Any], options: Reading, source: str) -> Table:
     """Read arrays by name: (rows,) is a column, (rows, c) the columns ``name[0]``, ``name[1]``, ...
 
+    Of several only one is read where ``key`` names it.
+
     Raises
     ------
+    UnknownName
+        If there is no array of this name.
     RnnsimError
         If one is of another shape, of what is no data, or has another number of rows.
     """
+    if options.key:
+        if options.key not in given:
+            raise UnknownName(f"{source}: {nearest('array', options.key, list(map(str, given)))}")
+        given = {options.key: given[options.key]}
     named: dict[str, Array] = {}
     own: set[str] = set()  # copied already
     first, rows = "", 0
@@ -193,7 +203,7 @@ def table_of_arrays(given: Mapping[str, Any], options: Reading, source: str) -> 
             own |= set() if copied.base is array else set(several)
     columns = [_column_of_array(name, array, options, source, name not in own)
                for name, array in named.items()]  # fmt: skip
-    return Table(source, columns, rows)
+    return Table(source, columns, rows, options=EVERYWHERE | {"key"})
 
 
 def table_of_array(given: Any, options: Reading, source: str) -> Table:

@@ -58,6 +58,9 @@ class TableTask(Task, frozen=True, dict=True):
     """Forecast the rows of a table, or tell their classes; a plugin gives it its name."""
 
     takes_data: ClassVar[bool] = True
+    of_files: ClassVar[tuple[str, ...]] = (
+        "path", "header", "separator", "encoding", "comment", "sheet",
+    )  # fmt: skip
 
     path: Annotated[str, about("the file or files, a folder, or - for standard input")] = ""
     data: Annotated[Any, about("the data, in place of a file (from Python)")] = None
@@ -101,7 +104,10 @@ class TableTask(Task, frozen=True, dict=True):
         Annotated[int, msgspec.Meta(ge=0)] | None,
         about("rows of a season, for seasonal persistence; 0: none (default: found)"),
     ] = None
-    na: Annotated[Names, about("what stands for a missing value besides NA and the like")] = ""
+    na: Annotated[
+        str | float | tuple[str | float, ...],
+        about("what stands for a missing value besides NA and the like"),
+    ] = ""
     header: Annotated[
         Literal["auto", "yes", "no"], about("whether the first line has the columns' names")
     ] = "auto"
@@ -111,7 +117,7 @@ class TableTask(Task, frozen=True, dict=True):
     encoding: Annotated[str, about("of a text file (default: found)")] = ""
     comment: Annotated[str, about("what a line of comment begins with (default: found)")] = ""
     sheet: Annotated[str, about("of an Excel file (default: the first)")] = ""
-    key: Annotated[str, about("the array of an .npz or .mat file (default: all)")] = ""
+    key: Annotated[str, about("the array of an .npz or .mat file, or of a mapping (default: all)")] = ""
     solved_below: Annotated[
         Positive | None,
         about("solved at this squared error on validation rows, in variances of what is learnt, summed "
@@ -165,6 +171,7 @@ class TableTask(Task, frozen=True, dict=True):
         if isinstance(data, Mapping) and KEPT in data:  # by a run that is loaded
             return Given.of_data(data[KEPT])
         columns = read(data, self._reading)
+        self._reading.check_used(columns)
         return Given(columns.source, columns)
 
     def read(self) -> Columns:
@@ -178,7 +185,9 @@ class TableTask(Task, frozen=True, dict=True):
             raise RnnsimError(
                 f"the task {self.name} needs data: a file by path=, or from Python by data="
             )
-        return read(self.path, self._reading)
+        columns = read(self.path, self._reading)
+        self._reading.check_used(columns)
+        return columns
 
     @property
     def _reading(self) -> Reading:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from rnnsim.data.columns import BOOLEAN, CATEGORY, EMPTY, NUMBER, TIME, Column, Columns
+from rnnsim.data.columns import BOOLEAN, CATEGORY, EMPTY, EVERYWHERE, NUMBER, TIME, Column, Columns
 from rnnsim.data.judging import judged
 from rnnsim.errors import RnnsimError, nearest
 
@@ -26,6 +26,8 @@ class Table:
         What was said when it was read.
     place : Callable
         ``place(row)`` tells where a row is.
+    options : frozenset of str
+        The options of reading that mean something there.
     """
 
     source: str
@@ -33,6 +35,7 @@ class Table:
     rows: int
     notes: list[str] = field(default_factory=list)
     place: Callable[[int], str] = "row {} (from 0)".format
+    options: frozenset[str] = EVERYWHERE
 
 
 def named_apart(names: Sequence[str], blank: Sequence[bool]) -> tuple[list[str], list[str]]:
@@ -104,7 +107,10 @@ def joined(tables: Sequence[Table], source: str = "") -> Columns:
         where = tables[at].place(int(row - starts[at]))
         return f"{tables[at].source}, {where}" if several else where
 
-    return Columns(source or first.source, columns, sum(lengths), lengths, names, tuple(notes), place)
+    options = frozenset[str]().union(*(table.options for table in tables))
+    return Columns(
+        source or first.source, columns, sum(lengths), lengths, names, tuple(notes), place, options
+    )
 
 
 def _with_times_of_day(columns: dict[str, Column]) -> tuple[dict[str, Column], list[str]]:

@@ -93,6 +93,7 @@ def _arguments_of(
 ) -> dict[str, Any]:
     changed = {name: value for name, value in changes.items() if name in own}
     things = {kind: _chosen(getattr(file, kind), changed.pop(kind, None)) for kind in TYPES}
+    things["task"] = _without_other_data(things["task"], changes)
     rule = things["rule"]
     network = _network_arguments(file.network, arrays, changed.pop("network", None))
     kind = network.get("network")
@@ -151,6 +152,16 @@ def _another(file: RunFile, changes: Mapping[str, Any]) -> bool:
         and not (isinstance(changes[kind], str) and changes[kind] == name)
         for kind, name in names.items()
     )
+
+
+def _without_other_data(task: Any, changes: Mapping[str, Any]) -> Any:
+    """A task without the file of the user's data, or the data, in place of which others are given."""
+    if not isinstance(task, Thing) or task.name == OWN or not registry.task_type(task.name).takes_data:
+        return task
+    displaced = [*registry.task_type(task.name).of_files] * ("data" in changes)
+    displaced += ["data"] * ("path" in changes)
+    kept = {name: value for name, value in task.options.items() if name not in displaced}
+    return Thing(task.name, kept, task.facts)
 
 
 def _chosen(written: Thing | None, changed: Any) -> Any:

@@ -385,3 +385,21 @@ def test_neither_a_file_nor_names() -> None:
         done = command(*words)
         assert done.exit_code == 2
         assert done.stderr.startswith("rnnsim: Missing argument RULE TASK, or --config FILE")
+
+
+def test_data_displace_a_file_and_a_file_displaces_data(tmp_path: Path) -> None:
+    rows = np.cumsum(np.random.default_rng(0).normal(size=(40, 1)), axis=0)
+    (tmp_path / "t.csv").write_text("x1;\n" + "".join(f"{x[0]};\n" for x in rows))
+    first = rnnsim.run(
+        "bptt", tmp_path / "t.csv", separator=";", hidden=2, steps=5, save=tmp_path / "of-file"
+    )
+    others: list[Any] = [first, tmp_path / "of-file"]
+    for original in others:
+        again = rnnsim.repeat(original, data=2 * rows, save=tmp_path / "of-data")
+        task: Any = again.experiment.task
+        assert (task.path, task.separator, task.data_name()) == ("", "", "the array")
+        np.testing.assert_array_equal(task.arranged.series.d, 2 * rows)
+    back: Any = rnnsim.repeat(tmp_path / "of-data", path=str(tmp_path / "t.csv")).experiment.task
+    assert (back.data, back.data_name()) == (None, "t.csv")
+    with pytest.raises(RnnsimError, match="path and data are both given"):
+        rnnsim.repeat(first, data=rows, path=str(tmp_path / "t.csv"))
