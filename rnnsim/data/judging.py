@@ -216,7 +216,7 @@ def _as_times(column: Column, there: Array, lengths: Sequence[int]) -> Column | 
     whole_file = len(there) == len(column.values)
     named = TIME_NAMES.fullmatch(column.name) is not None
     form = epoch_of([there[0], there[-1]]) and epoch_of(there)
-    if form:
+    if form and (named or not _are_large_whole(there)):  # numbers of 64 bits may be anything
         steps = _steps(column.values, lengths)
         regular = len(steps) > 1 and bool((steps > 0).all()) and (steps == np.median(steps)).mean() > 0.8
         if named or (regular and whole_file):

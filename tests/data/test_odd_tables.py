@@ -16,6 +16,7 @@ from rnnsim.data.reading import read
 from rnnsim.errors import RnnsimError
 from rnnsim.numerics.blas_threads import numpy_libraries
 from rnnsim.numerics.threads import one_numpy_thread
+from rnnsim.registry import make_task
 
 
 def walk(rows: int, columns: int = 2) -> np.ndarray:
@@ -67,6 +68,24 @@ def test_large_floats_are_no_identifiers() -> None:
     """Each of them is whole; whole numbers of 64 bits are."""
     found = read({"a": walk(50)[:, 0] * 1e100, "b": 2**55 + np.arange(50) ** 2}).columns
     assert [found[name].remark for name in "ab"] == ["", IDENTIFIERS]
+
+
+def test_numbers_of_64_bits_are_no_time_stamps_unless_they_are_called_so() -> None:
+    near, hours = 2**60 + np.arange(30), np.arange(30) * 3_600 * 10**9
+    for given in (near, near + hours):
+        told = make_task("table", {"data": {"x1": given, "y": np.arange(30) ** 1.5}}).told()
+        assert "x1  number  left out: identifiers" in told
+    named = make_task("table", {"data": {"time": near + hours, "y": np.arange(30) ** 1.5}}).told()
+    assert "time  time    time" in named
+    moments = (near + hours).astype("M8[ns]")
+    assert "x1  time    time" in make_task(
+        "table", {"data": {"x1": moments, "y": np.arange(30) ** 1.5}}
+    ).told()  # fmt: skip
+    asked = make_task("table", {"data": {"x1": near + hours, "y": np.arange(30) ** 1.5}, "time": "x1"})
+    assert "x1  number  time" in asked.told()
+    seconds = make_task("table", {"data": {"x1": 1_600_000_000 + 60 * np.arange(30),
+                                           "y": np.arange(30) ** 1.5}})  # fmt: skip
+    assert "x1  time    time" in seconds.told()  # the control: these are told apart
 
 
 def test_decompositions_use_one_thread_of_numpy() -> None:
