@@ -19,7 +19,7 @@ from rnnsim.data.on_line import (
     state_from,
 )
 from rnnsim.data.pairs import Pairs, baseline, pairs_of, prepared_again
-from rnnsim.data.parts import LEARNT, TEST, VALIDATION, parts_of
+from rnnsim.data.parts import LEARNT, TEST, VALIDATION, is_share, many_and_short, parts_of
 from rnnsim.data.preparation import Choices, Preparation, Prepared, preparation_of
 from rnnsim.data.roles import Roles, described
 from rnnsim.data.scaling import Scaling
@@ -27,6 +27,8 @@ from rnnsim.data.series import Feature, Series, series_of
 from rnnsim.data.simple import Simple, simple_as_data, simple_from, simple_of
 from rnnsim.errors import RnnsimError, UnknownName, nearest, shown
 from rnnsim.typing import Integers
+
+SHOWN = 8  # names of classes
 
 
 class Treatment(NamedTuple):
@@ -156,7 +158,13 @@ def arranged(
         prepared=prepared,
         pairs=(learnt, validation, test),
         told="\n  ".join(
-            [described(columns, roles), *series.notes, *_constant_where_learnt(preparation, series)]
+            [
+                described(columns, roles),
+                *series.notes,
+                *_whole_parts(series, part, treatment, choices),
+                *_constant_where_learnt(preparation, series),
+                *_classes_not_learnt(preparation, learnt),
+            ]
         ),
     )
 
@@ -253,6 +261,32 @@ def _constant_where_learnt(preparation: Preparation, series: Series) -> list[str
     if not names:
         return []
     return [f"{', '.join(names)}: the same in all rows that are learnt; not scaled"]
+
+
+def _classes_not_learnt(preparation: Preparation, learnt: Pairs) -> list[str]:
+    """The classes that no row has from which is learnt what they are."""
+    if not preparation.is_class:
+        return []
+    there = np.asarray(learnt.targets[learnt.weights[:, 0] > 0].any(axis=0))
+    names = [name for name, is_there in zip(preparation.targets, there) if not is_there]
+    if not names:
+        return []
+    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    what, have = ("classes", "have outputs") if len(names) > 1 else ("a class", "has an output")
+    return [f"{', '.join(names[:SHOWN])}{more}: {what} of no row that is learnt, and {have} all the "
+            "same; validation= and test= choose other parts"]  # fmt: skip
+
+
+def _whole_parts(series: Series, part: Integers, treatment: Treatment, choices: Choices) -> list[str]:
+    """That shares are of whole sequences, where a user may have expected those of rows."""
+    if choices.at_end or not many_and_short(series):
+        return []
+    if not any(is_share(asked, series) for asked in (treatment.validation, treatment.test)):
+        return []
+    first = np.flatnonzero(np.diff(series.sequence, prepend=-1))
+    learnt, validation, test = np.bincount(part[first], minlength=3)
+    return [f"there are more sequences than rows in any of them, so that shares are of whole sequences: "
+            f"{learnt:,} are learnt, {validation:,} for validation, {test:,} the test"]  # fmt: skip
 
 
 # --- as data -------------------------------------------------------------------------------------------

@@ -22,10 +22,11 @@ def parts_of(series: Series, validation: Any, test: Any, whole: bool = False) ->
     ----------
     series : Series
     validation, test : float or str
-        A share of the rows of each sequence, its last ones (the test part after that for validation);
+        A share of the rows of each sequence, its last ones (the test part after that for validation),
+        or, where there are more sequences than rows in any of them, of whole sequences, the last ones;
         or a time, from which on rows belong to it; or the names of sequences, separated by commas.
     whole : bool
-        Whether a share is one of whole sequences, the last ones.
+        Whether a share is one of whole sequences in any case.
 
     Returns
     -------
@@ -36,6 +37,7 @@ def parts_of(series: Series, validation: Any, test: Any, whole: bool = False) ->
     RnnsimError
         If one of them is no such thing, or a part has no rows.
     """
+    whole = whole or many_and_short(series)
     part = np.full(series.rows, LEARNT)
     is_test = _chosen(series, "test", test, np.ones(series.rows, np.bool_), whole)
     part[is_test] = TEST
@@ -48,6 +50,17 @@ def parts_of(series: Series, validation: Any, test: Any, whole: bool = False) ->
                 "and test=, shares of the rows (0.2), times or sequences"
             )
     return part
+
+
+def many_and_short(series: Series) -> bool:
+    """Whether there are more sequences than rows in any of them."""
+    rows = np.bincount(series.sequence)
+    return bool(np.count_nonzero(rows) > rows.max(initial=0))
+
+
+def is_share(asked: Any, series: Series) -> bool:
+    """Whether a part is asked for as a share."""
+    return _share(asked, series) is not None
 
 
 def _chosen(series: Series, name: str, asked: Any, left: Bools, whole: bool) -> Bools:
