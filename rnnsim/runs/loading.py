@@ -142,4 +142,8 @@ def _checkpoint(experiment: Experiment, contents: Contents) -> Checkpoint | None
     best = _best(experiment, contents.arrays, "checkpoint.best", table)
     arrays = contents.of("checkpoint")
     arrays = {name: arrays[name] for name in arrays if not name.startswith("best.")}
+    if (said := contents.arrays.get(run_folder.SAID)) is not None:
+        so_far = np.zeros((experiment.task.kept_outputs, *said.shape[1:]))
+        so_far[: table.step] = said[: table.step]
+        arrays[run_folder.SAID_SO_FAR] = so_far
     return Checkpoint(table.step, table.seconds, arrays, table.data, best, table.records)

@@ -333,7 +333,9 @@ def contents_of(run: Run) -> run_folder.Contents:
             point.step, point.seconds, point.records, point.data,
             best.step if best else None, best.loss if best else None,
         )  # fmt: skip
-        arrays |= with_prefix("checkpoint", point.arrays)
+        own = {name: x for name, x in point.arrays.items()
+               if name != run_folder.SAID_SO_FAR or run.said is None}  # fmt: skip
+        arrays |= with_prefix("checkpoint", own)
         arrays |= with_prefix("checkpoint.best", best.params._asdict()) if best else {}
     arrays |= kept(run.metrics)
     beside = {*monitored, *KEPT}

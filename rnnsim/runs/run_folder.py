@@ -24,6 +24,7 @@ from rnnsim.typing import Array
 
 FILE, METRICS = "run.toml", "metrics.csv"
 SAID = "said"  # the array of what a network said of rows before it learnt them
+SAID_SO_FAR = "observed.said"  # the same in a checkpoint, where it is of later steps 0; kept once
 CALIBRATION = "calibration"  # how the names of arrays begin by which forecasts have intervals
 OLD_ARRAYS = "params.safetensors"  # before runs could be continued
 

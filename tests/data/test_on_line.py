@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from safetensors.numpy import load_file
 
 import rnnsim
 from rnnsim.data.on_line import copied, state_as_data, state_from
@@ -84,6 +85,8 @@ def test_what_goes_on_is_the_same_to_the_bit(tmp_path: Path) -> None:
     assert half.outcome == "stopped"
     assert half.said is not None
     assert len(half.said) == half.steps
+    kept = load_file(tmp_path / "half" / "arrays.safetensors")
+    assert [name for name in kept if name.endswith("said")] == ["said"]  # once
     resumed = rnnsim.load(tmp_path / "half").resume()
     np.testing.assert_array_equal(resumed.said, whole.said)
     np.testing.assert_array_equal(forecasts(resumed), forecasts(whole))
