@@ -14,7 +14,7 @@ import pytest
 from rnnsim import registry
 from rnnsim.criterion import Criterion, Never
 from rnnsim.data.arranging import Arranged, Facts, Treatment, arranged, series_for
-from rnnsim.data.columns import CATEGORY, NUMBER, TIME, Column, Columns
+from rnnsim.data.columns import CATEGORY, NUMBER, TIME, Column, Columns, Reading
 from rnnsim.data.forecasting import ForecastRows, rows_of, rows_of_part
 from rnnsim.data.pairs import Pairs
 from rnnsim.data.parts import LEARNT, TEST, VALIDATION
@@ -70,6 +70,9 @@ class Waves(Task, frozen=True):
 
     def model(self) -> tuple[Roles, Preparation]:
         return self.roles, self.facts_found.preparation
+
+    def reading(self) -> Reading:
+        return Reading()
 
     def new_rows(self, data: Any) -> ForecastRows:
         columns = data if isinstance(data, Columns) else read(data)

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import io
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TextIO
+from pathlib import Path
+from typing import TYPE_CHECKING, TextIO
 
 import click
 
 from rnnsim.cli.forecasting import STDIN, loaded
 from rnnsim.errors import RnnsimError, shown_path
 from rnnsim.folders import check_writable
+
+if TYPE_CHECKING:
+    from rnnsim.data.columns import Reading
 
 
 def forecast_lines(folder: str, file: str, level: float, save: str | None) -> None:
@@ -30,7 +35,7 @@ def forecast_lines(folder: str, file: str, level: float, save: str | None) -> No
     with loaded(folder) as run:
         on_line = OnLine(run, source, level)
         try:
-            with _text(file) as text:
+            with _text(file, on_line.reading) as text:
                 for line in on_line.forecasts(text):
                     click.echo(line)  # which flushes
         finally:  # also where it is interrupted, or nobody reads any more
@@ -39,15 +44,24 @@ def forecast_lines(folder: str, file: str, level: float, save: str | None) -> No
 
 
 @contextmanager
-def _text(file: str) -> Iterator[TextIO]:
-    if file == STDIN:
-        yield sys.stdin
-        return
+def _text(file: str, reading: Reading) -> Iterator[TextIO]:
+    """The lines of a file, in the encoding that its run says, or its first bytes."""
+    from rnnsim.data.blocks import TextSource, encoding_of
+
+    name = "standard input" if file == STDIN else shown_path(file)
+    encoding = reading.encoding or "utf-8"
     try:
-        with open(file, encoding="utf-8-sig", newline="") as text:
+        if file == STDIN:
+            if reading.encoding and isinstance(sys.stdin, io.TextIOWrapper):
+                sys.stdin.reconfigure(encoding=encoding)
+            yield sys.stdin
+            return
+        encoding = encoding_of(TextSource(name, Path(file)), reading.encoding)
+        with open(file, encoding=encoding, newline="") as text:
             yield text
     except IsADirectoryError:
-        raise RnnsimError(f"{shown_path(file)} is a folder; --learn reads the lines of a file, or of - "
-                          "(standard input)") from None  # fmt: skip
+        raise RnnsimError(f"{name} is a folder; --learn reads the lines of a file, or of - (standard "
+                          "input)") from None  # fmt: skip
     except UnicodeDecodeError:
-        raise RnnsimError(f"{shown_path(file)} is no text; --learn reads lines of UTF-8") from None
+        raise RnnsimError(f"{name} is not in {encoding}; --learn reads lines in the encoding= of the "
+                          "run, or UTF-8") from None  # fmt: skip

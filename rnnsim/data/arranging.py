@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from rnnsim.data.cells import Style
 from rnnsim.data.columns import CATEGORY, EMPTY, Column, Columns
 from rnnsim.data.linear import LinearPath
 from rnnsim.data.missing import treated
@@ -304,6 +305,7 @@ def facts_as_data(facts: Facts) -> dict[str, Any]:
             "inputs": roles.inputs, "targets": roles.targets, "time": roles.time or "",
             "sequence": roles.sequence or "", "left_out": list(roles.left_out.items()),
             "classes": roles.classes, "notes": roles.notes, "units": list(roles.units.items()),
+            "form": roles.form, "style": roles.style,
         },
         "features": [[one.column, *([] if one.category is None else [one.category])]
                      for one in made.features],
@@ -354,7 +356,7 @@ def facts_from(data: Mapping[str, Any]) -> Facts:
         final = on_line_from(preparation, state_from(data["end"]))
         preparation = on_line_from(preparation, state_from(data["begin"]))
     return Facts(
-        roles=Roles(**{**roles, **names, **optional, **told}),
+        roles=Roles(**{**roles, **names, **optional, **told, "style": Style(*roles.get("style", ()))}),
         preparation=preparation,
         final=final,
         rows=(learnt, validation, test),

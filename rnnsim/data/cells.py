@@ -56,6 +56,9 @@ class Style(NamedTuple):
     thousands: str = ""
 
 
+PLAIN = Style()
+
+
 class Parsed(NamedTuple):
     """Cells as numbers.
 
@@ -83,6 +86,18 @@ def is_number(cell: str) -> bool:
 def is_number_somehow(cell: str) -> bool:
     """Whether a cell is a number in one of the styles."""
     return any(_pattern(style).fullmatch(cell.strip().strip(SPACES)) for style in _STYLES)
+
+
+def number_in(cell: str, styles: Collection[Style] = (Style(),)) -> float | None:
+    """The number that a cell is in the first of these styles that is its own; None if in none."""
+    text = cell.strip().strip(SPACES).replace("\u2212", "-")
+    if text in INFINITE or _SPECIAL.fullmatch(text):
+        return INFINITE.get(text) or float(text)
+    for style in styles:
+        if _pattern(style).fullmatch(text):
+            marks = f" {SPACES}" if style.thousands == " " else style.thousands
+            return float(text.translate(dict.fromkeys(map(ord, marks))).replace(style.decimal, "."))
+    return None
 
 
 def is_missing(cell: str) -> bool:

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from rnnsim.data.cells import PLAIN, Style
 from rnnsim.errors import RnnsimError
 from rnnsim.typing import Array
 
@@ -83,6 +84,8 @@ class Columns:
         ``place(row)`` tells a user where a row is: ``line 17``, ``row 15 (from 0)``.
     options : frozenset of str
         Those of :class:`Reading` that mean something where it was read from.
+    style : Style
+        How numbers are written, where they were read from text.
     """
 
     source: str
@@ -93,6 +96,7 @@ class Columns:
     notes: tuple[str, ...] = ()
     place: Callable[[int], str] = "row {} (from 0)".format
     options: frozenset[str] = EVERYWHERE
+    style: Style = PLAIN
 
 
 def is_one_hot(columns: Sequence[Column]) -> bool:

@@ -114,7 +114,7 @@ class _TextFile:
                 columns.append(column._replace(unit=unit))
         rows = len(columns[0].values) if columns else 0
         notes = [*self.dialect.notes, *notes]
-        return Table(file, columns, rows, notes, self.place, OPTIONS)
+        return Table(file, columns, rows, notes, self.place, OPTIONS, self.style)
 
     def _named_place(self, row: int) -> str:
         return f"{self.source.name}, {self.place(row)}"

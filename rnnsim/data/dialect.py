@@ -87,7 +87,7 @@ def dialect_of(file: str, text: str, options: Reading) -> Dialect:
         If that is not certain; the message says which option decides it.
     """
     raw = text.split("\n")
-    comment = options.comment or _comment(raw)
+    comment = options.comment or comment_in(raw)
     separator = _separator(file, raw, comment, options)
     lines = list(cells_of(raw, separator, comment))
     if not lines:
@@ -134,7 +134,8 @@ def cells_of(lines: Sequence[str], separator: str, comment: str, first: int = 1)
 # --- what is between the columns -----------------------------------------------------------------------
 
 
-def _comment(lines: Sequence[str]) -> str:
+def comment_in(lines: Sequence[str]) -> str:
+    """The mark of comments, if the first line is one."""
     first = next((line.lstrip() for line in lines if line.strip()), "")
     return next((mark for mark in COMMENTS if is_comment(first, mark)), "")
 
@@ -142,11 +143,7 @@ def _comment(lines: Sequence[str]) -> str:
 def _separator(file: str, lines: Sequence[str], comment: str, options: Reading) -> str:
     """Tell what is between columns: what divides nearly all lines into as many."""
     if options.separator:
-        given = SEPARATORS.get(options.separator.casefold(), options.separator.replace("\\t", "\t"))
-        if len(given) != 1 or given in "\"\n\r.'" or given.isalnum():
-            raise RnnsimError(f"separator is one character, or {', '.join(SEPARATORS)}; "
-                              f"not {shown(options.separator)}")  # fmt: skip
-        return given
+        return _given_separator(options.separator)
     if (named := re.fullmatch(r"sep=(.)", lines[0].strip())) is not None:
         return named[1]
     for separator in ("\t", ";", "|", ",", SPACE):
@@ -161,6 +158,21 @@ def _separator(file: str, lines: Sequence[str], comment: str, options: Reading) 
             continue  # words of text
         return separator
     return NOTHING
+
+
+def _given_separator(said: str) -> str:
+    given = SEPARATORS.get(said.casefold(), said.replace("\\t", "\t"))
+    if len(given) != 1 or given in "\"\n\r.'" or given.isalnum():
+        raise RnnsimError(f"separator is one character, or {', '.join(SEPARATORS)}; not {shown(said)}")
+    return given
+
+
+def separator_in(header: str, said: str = "") -> str:
+    """What is between columns: what is said, or else what is most often between names."""
+    if said:
+        return _given_separator(said)
+    found = max((",", ";", "\t", "|"), key=header.count)
+    return found if found in header else SPACE if SPACE in header.strip() else ","
 
 
 def _one_column(lines: Sequence[str], comment: str) -> bool:

@@ -13,6 +13,7 @@ import numpy as np
 
 from rnnsim.data import intervals
 from rnnsim.data.calibration import Calibration, calibration_of
+from rnnsim.data.columns import Reading
 from rnnsim.data.forecast import Forecast
 from rnnsim.data.on_line import OnLinePreparation
 from rnnsim.data.pairs import Pairs
@@ -190,6 +191,9 @@ class Forecasting(Protocol):
 
     def model(self) -> tuple[Roles, Preparation]:
         """What each column is for, and how rows are prepared."""
+
+    def reading(self) -> Reading:
+        """What the user says of how data are read."""
 
     def new_rows(self, data: Any) -> ForecastRows:
         """Prepare other data, in any form that ``rnnsim.run`` takes, as those that were learnt from.

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from rnnsim.data.cells import Style
 from rnnsim.data.columns import (
     BOOLEAN,
     CATEGORY,
@@ -51,6 +52,10 @@ class Roles(NamedTuple):
         What else a user may want to know: a column that looks like the name of a sequence.
     units : mapping of str to str
         The units of those targets of which the data tell them.
+    form : str
+        How the times are written, where they are dates (:attr:`rnnsim.data.columns.Column.form`).
+    style : Style
+        How numbers are written in the text that was read.
     """
 
     inputs: tuple[str, ...]
@@ -61,6 +66,8 @@ class Roles(NamedTuple):
     classes: bool = False
     notes: tuple[str, ...] = ()
     units: Mapping[str, str] = {}
+    form: str = ""
+    style: Style = Style()
 
 
 class Asked(NamedTuple):
@@ -164,7 +171,9 @@ def roles_of(columns: Columns, asked: Asked = Asked()) -> Roles:  # noqa: B008
         date = ", ".join([*years, *(name for name in by_name if name in dated)])
         notes += (f"{date} tell the time together, which is not used; one column of dates would be",)
     units = {name: unit for name in targets if (unit := by_name[name].unit)}
-    return Roles(tuple(inputs), tuple(targets), time, sequence, left_out, classes, notes, units)
+    form = by_name[time].form if time and by_name[time].kind == TIME else ""
+    return Roles(tuple(inputs), tuple(targets), time, sequence, left_out, classes, notes, units, form,
+                 columns.style)  # fmt: skip
 
 
 def _known(columns: Columns, names: Sequence[str], option: str) -> list[str]:

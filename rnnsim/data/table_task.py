@@ -170,8 +170,8 @@ class TableTask(Task, frozen=True, dict=True):
             raise RnnsimError(f"data is given from Python; a file is named by path={data}")
         if isinstance(data, Mapping) and KEPT in data:  # by a run that is loaded
             return Given.of_data(data[KEPT])
-        columns = read(data, self._reading)
-        self._reading.check_used(columns)
+        columns = read(data, self.reading())
+        self.reading().check_used(columns)
         return Given(columns.source, columns)
 
     def read(self) -> Columns:
@@ -185,12 +185,11 @@ class TableTask(Task, frozen=True, dict=True):
             raise RnnsimError(
                 f"the task {self.name} needs data: a file by path=, or from Python by data="
             )
-        columns = read(self.path, self._reading)
-        self._reading.check_used(columns)
+        columns = read(self.path, self.reading())
+        self.reading().check_used(columns)
         return columns
 
-    @property
-    def _reading(self) -> Reading:
+    def reading(self) -> Reading:
         return Reading(
             header=self.header, separator=self.separator, decimal=self.decimal,
             thousands=self.thousands, encoding=self.encoding, comment=self.comment, sheet=self.sheet,
@@ -352,7 +351,7 @@ class TableTask(Task, frozen=True, dict=True):
         return self.found.roles, self.found.final
 
     def new_rows(self, data: Any) -> ForecastRows:
-        columns = data if isinstance(data, Columns) else read(data, self._reading)
+        columns = data if isinstance(data, Columns) else read(data, self.reading())
         series = series_for(columns, self.found, self.gaps == "reset")
         roles, preparation = self.model()
         return rows_of(treated(series, "mask", columns), preparation, roles)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from rnnsim.data.cells import PLAIN, Style
 from rnnsim.data.columns import BOOLEAN, CATEGORY, EMPTY, EVERYWHERE, NUMBER, TIME, Column, Columns
 from rnnsim.data.judging import judged
 from rnnsim.errors import RnnsimError, nearest
@@ -28,6 +29,8 @@ class Table:
         ``place(row)`` tells where a row is.
     options : frozenset of str
         The options of reading that mean something there.
+    style : Style
+        How numbers are written there, if it is text.
     """
 
     source: str
@@ -36,6 +39,7 @@ class Table:
     notes: list[str] = field(default_factory=list)
     place: Callable[[int], str] = "row {} (from 0)".format
     options: frozenset[str] = EVERYWHERE
+    style: Style = PLAIN
 
 
 def named_apart(names: Sequence[str], blank: Sequence[bool]) -> tuple[list[str], list[str]]:
@@ -109,8 +113,9 @@ def joined(tables: Sequence[Table], source: str = "") -> Columns:
 
     options = frozenset[str]().union(*(table.options for table in tables))
     return Columns(
-        source or first.source, columns, sum(lengths), lengths, names, tuple(notes), place, options
-    )
+        source or first.source, columns, sum(lengths), lengths, names, tuple(notes), place, options,
+        first.style,
+    )  # fmt: skip
 
 
 def _with_times_of_day(columns: dict[str, Column]) -> tuple[dict[str, Column], list[str]]:

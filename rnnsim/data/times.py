@@ -167,6 +167,26 @@ def written(seconds: float, form: str = "") -> str:
     return moment.strftime(form)
 
 
+def rewritten(cell: str, form: str) -> str:
+    """A time of a column in this form as tables of forecasts have it; other text as it stands."""
+    if not form or not cell:
+        return cell
+    try:
+        if form in EPOCH:
+            seconds: float | None = float(cell) / EPOCH[form]
+        else:
+            exact = form.replace(".%f", "%.f").replace("%z", "%#z")
+            seconds = _seconds(pl.Series([cell]), exact)[0]
+    except ValueError:
+        return cell
+    if seconds is None:
+        return cell
+    has_clock = form in EPOCH or "%H" in form or "%I" in form
+    shown = "%Y-%m-%d" + (" %H:%M:%S" + "%.f" * (".%f" in form)) * has_clock
+    moment = pl.Series([round(seconds * 1e6)]).cast(pl.Datetime("us"))
+    return str(moment.dt.to_string(shown)[0])
+
+
 def dates_as_numbers(values: Array) -> Array | None:
     """Seconds since 1970 of dates that are written as numbers, 20201231; None if they are none."""
     there = values[~np.isnan(values)]

@@ -12,10 +12,11 @@ from typing import Any
 import numpy as np
 
 from rnnsim.data import intervals
-from rnnsim.data.arriving import Arriving, Line, lines_of
+from rnnsim.data.arriving import Arriving
 from rnnsim.data.calibration import calibration_of
 from rnnsim.data.forecast import Forecast
 from rnnsim.data.forecasting import ForecastRows
+from rnnsim.data.lines import Line, lines_of
 from rnnsim.runs.forecasts import Forecaster
 from rnnsim.runs.result import Run
 from rnnsim.training.learner import Learner
@@ -52,6 +53,7 @@ class OnLine:
         self.run, self.source, self._level = run, source, intervals.level_of(level)
         self._task, self._calibration = forecaster.task, forecaster.calibration
         self.roles, self.preparation = self._task.model()
+        self.reading = self._task.reading()
         self._furthest = max(self.preparation.choices.horizons)
         self.learner: Learner = run.learner(
             params=forecaster.params, batch=1, delay=max(0, self._furthest - 1), schedule="constant"
@@ -71,8 +73,7 @@ class OnLine:
         RnnsimError
             If a line cannot be read.
         """
-        has_header = getattr(self._task, "header", "") != "no"
-        for number, line in enumerate(lines_of(text, self.roles, self.source, has_header)):
+        for number, line in enumerate(lines_of(text, self.roles, self.source, self.reading)):
             found = self.forecast(line)
             names, cells = zip(*self._about(number, line), *_cells(found))
             if not number:

@@ -17,8 +17,10 @@ from forecast_task import ROWS, Waves, as_text, columns_of, register, table
 
 import rnnsim
 from rnnsim.data import intervals
-from rnnsim.data.arriving import Arriving, lines_of
+from rnnsim.data.arriving import Arriving
+from rnnsim.data.columns import Reading
 from rnnsim.data.forecast import Forecast
+from rnnsim.data.lines import lines_of
 from rnnsim.data.parts import TEST, VALIDATION
 from rnnsim.data.roles import Roles
 from rnnsim.errors import RnnsimError, UnknownName
@@ -364,7 +366,7 @@ def test_rows_that_arrive_are_read_as_people_write_them() -> None:
 
 def test_lines_without_a_header_are_read_where_the_data_had_none() -> None:
     roles = Roles(("x1", "x2"), ("x1",))
-    read = [*lines_of(["1,2\n", "3,4\n"], roles, "a pipe", has_header=False)]
+    read = [*lines_of(["1,2\n", "3,4\n"], roles, "a pipe", Reading(header="no"))]
     assert [line.cells for line in read] == [{"x1": "1", "x2": "2"}, {"x1": "3", "x2": "4"}]
     assert [line.number for line in read] == [1, 2]
     named = [*lines_of(["x2,x1\n", "3,4\n"], roles, "a pipe")]
