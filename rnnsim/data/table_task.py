@@ -218,15 +218,23 @@ class TableTask(Task, frozen=True, dict=True):
         if roles.classes and len(horizons) > 1:
             raise RnnsimError("classes are told at one horizon; give one number of rows by ahead=")
         has_path = self.linear and not roles.classes
-        if self.on_line and not has_path:
-            raise RnnsimError("on_line is for numbers, beside a linear path; classes, and networks "
-                              "without a path, are learnt in passes")  # fmt: skip
-        if self.on_line and (self.lags or self.target_at == "end"):
-            raise RnnsimError("on_line goes with lags=0 and target_at=each; leave the others out")
-        if self.on_line and (self.validation, self.test) != (SHARE, SHARE):
-            raise RnnsimError("on_line learns every row, and scores the second half of them; leave out "
-                              "validation= and test=")  # fmt: skip
+        if self.on_line:
+            self._check_on_line(roles)
         return Choices(horizons, self.lags, self.target_at == "end", has_path, self.on_line)
+
+    def _check_on_line(self, roles: Roles) -> None:
+        """Refuse what does not go with rows that are each forecast, and then learnt, once."""
+        parts = (self.validation, self.test)
+        for holds, why in (
+            (roles.classes, "is for numbers, and the target is a class; choose another target="),
+            (not self.linear, "is learnt beside a linear path; leave out linear=false"),
+            (self.lags, "shows the network the last changes, the past is in its state; leave out lags="),
+            (self.target_at == "end", "learns a target at each row; leave out target_at=end"),
+            (parts != (SHARE, SHARE), "learns all rows, and scores half; leave out validation=, test="),
+            (self.solved_below, "has no validation rows to be solved on; leave out solved_below="),
+        ):
+            if holds:
+                raise RnnsimError(f"on_line {why}, or on_line")
 
     def _horizons(self, classes: bool) -> tuple[int, ...]:
         asked = self.ahead

@@ -113,7 +113,7 @@ def test_many_columns_are_prepared_in_time() -> None:
         ({"keep": "best", "on_line": True}, "keep=best needs validation data, of which table has none"),
         ({"keep": "best", "validation": 0}, "keep=best needs validation data, of which table has none"),
         ({"solved_below": 0.1, "validation": 0}, "the criterion held-out squared .* needs validation"),
-        ({"validation": 0.3, "on_line": True}, "on_line learns every row, .* leave out validation="),
+        ({"validation": 0.3, "on_line": True}, "on_line learns all rows, .* leave out validation="),
         ({"gaps": "reset"}, "gaps=reset needs a column of time"),
     ],
 )

@@ -112,16 +112,30 @@ def test_the_second_half_is_scored() -> None:
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({"linear": False}, "on_line is for numbers, beside a linear path"),
-        ({"target": "c", "kind": "class"}, "on_line is for numbers"),
-        ({"lags": 2}, "on_line goes with lags=0 and target_at=each"),
-        ({"target_at": "end"}, "on_line goes with lags=0 and target_at=each"),
+        ({"linear": False}, "on_line is learnt beside a linear path; leave out linear=false, or"),
+        (
+            {"target": "c", "kind": "class"},
+            "on_line is for numbers, and the target is a class; "
+            "choose another target=, or on_line",
+        ),
+        ({"lags": 2}, "on_line shows the network the last changes, .*; leave out lags=, or on_line"),
+        (
+            {"target_at": "end"},
+            "on_line learns a target at each row; leave out target_at=end, or on_line",
+        ),
+        ({"test": 0.3}, "on_line learns all rows, .*; leave out validation=, test=, or on_line"),
+        (
+            {"solved_below": 0.1},
+            "on_line has no validation rows .*; leave out solved_below=, or on_line",
+        ),
+        ({"batch": 2}, "each row is forecast before it is learnt, .*: batch is 1, not 2"),
     ],
 )
 def test_what_is_not_learnt_on_line(given: dict[str, Any], message: str) -> None:
     data = {**waves(), "c": np.arange(ROWS) % 3}
-    with pytest.raises(RnnsimError, match=message):
+    with pytest.raises(RnnsimError, match=f"^{message}") as caught:
         rnnsim.run("rtrl", data, **SMALL, **given)
+    assert "\n" not in str(caught.value)
 
 
 def test_what_the_path_has_learnt_is_the_same_as_data() -> None:
