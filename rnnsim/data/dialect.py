@@ -104,7 +104,11 @@ def dialect_of(file: str, text: str, options: Reading) -> Dialect:
         header = [f"x{i + 1}" for i in range(width)]
     units = []
     if rows and options.header != "no" and (units := _units(rows)):
-        notes.append(f"line {rows[0].number} holds units")
+        if names := _of_two_lines(header, units):
+            header, units = names, []
+            notes.append(f"lines {at} and {rows[0].number} hold the names of columns together")
+        else:
+            notes.append(f"line {rows[0].number} holds units")
         rows = rows[1:]
     header = _fitting(file, header, rows, width)
     sample = [line.cells for line in rows[:ROWS] if len(line.cells) == width]
@@ -288,10 +292,27 @@ def _units(rows: list[Line]) -> list[str]:
     numbers = any(re.match(r"[+-]?[.,]?\d", cell) for cell in first)
     if not there or numbers or any(map(is_missing, there)):
         return []
-    known = [cell for cell in there if cell.casefold() in UNITS or re.search(r"[°%/^²³µ]|^[\[(]", cell)]
-    if not known and len(there) < 2:
+    if not any(map(_is_unit, there)) and len(there) < 2:
         return []  # one word above numbers may be any
     return [cell.strip("[]()") for cell in first]
+
+
+def _of_two_lines(above: list[str], below: list[str]) -> list[str]:
+    """The names of columns of which the upper line names groups; none if each has a name of its own.
+
+    The name of a group is above each of its columns, or above the first, with blanks beside it.
+    """
+    alike = [cell for cell in above if cell]
+    if len(above) != len(below) or any(map(_is_unit, below)):
+        return []
+    several = len(set(alike)) < len(alike) or any(not cell for cell in above[1:])
+    groups = [next((cell for cell in reversed(above[: i + 1]) if cell), "") for i in range(len(above))]
+    names = [" ".join(filter(None, pair)) for pair in zip(groups, below)]
+    return names if several and len(set(names)) == len(names) else []
+
+
+def _is_unit(cell: str) -> bool:
+    return cell.casefold() in UNITS or re.search(r"[°%/^²³µ]|^[\[(]", cell) is not None
 
 
 def _fitting(file: str, header: list[str], rows: list[Line], width: int) -> list[str]:

@@ -160,6 +160,13 @@ def test_what_is_said_of_a_file(write: Any) -> None:
     units = read(write("t,b\ns,°C\n1.5,2\n3,4\n"))
     assert [each.unit for each in units.columns.values()] == ["s", "°C"]
     assert units.notes == ("line 2 holds units",)
+    for groups in ("wind,wind,heat\n", "wind,,heat\n"):
+        two = read(write(groups + "mean,max,mean\n1.5,2,3\n3,4,5\n"))
+        assert list(two.columns) == ["wind mean", "wind max", "heat mean"]
+        assert two.notes == ("lines 1 and 2 hold the names of columns together",)
+    twice_with_units = read(write("t,t\ns,s\n1.5,2\n3,4\n"))  # the control
+    assert list(twice_with_units.columns) == ["t", "t.1"]
+    assert twice_with_units.notes[0] == "line 2 holds units"
     index = read(write(",b\n0,2.5\n1,3\n2,7\n"))
     assert index.columns["index"].remark == "row numbers"
 
