@@ -31,7 +31,9 @@ MOST_CLASSES = 1000
 MOST_SEQUENCES = 0.5  # of the rows: what a column may have of different values to name sequences
 SHOWN = 40  # lines of a table for the terminal
 MANY = 12  # columns; of more those are not listed that are like their neighbours
-DATE_PARTS = re.compile(r"(?i)quarter|qtr|month|week|day|hour|minute|quartal|monat|woche|tag|stunde")
+DATE_PARTS = re.compile(
+    r"(?i)quarter|qtr|month|mon?|week|day|dy|doy|hour|hr|minute|quartal|monat|woche|tag|stunde"
+)
 LONGEST = 32  # characters of a name in it
 
 

@@ -130,6 +130,7 @@ def series_of(
     sequence, time = sequence[order], None if time is None else time[order]
     starts = _begins(sequence)
     if time is not None:
+        _check_steps(columns, roles.time or "", time, starts, order)
         gaps = _gaps(time, starts, roles.time or "", notes)
         starts = starts | gaps if resets_at_gaps else starts
     return Series(
@@ -228,15 +229,25 @@ def _order(sequence: Integers, time: Array | None, notes: list[str]) -> Integers
 # --- steps of time -------------------------------------------------------------------------------------
 
 
+def _check_steps(
+    columns: Columns, name: str, time: Array, starts: Bools, order: Integers
+) -> None:  # fmt: skip
+    """Refuse two rows of one time in a sequence."""
+    again = np.flatnonzero((np.diff(time) == 0) & ~starts[1:])
+    if len(again):
+        where = columns.place(int(order[again[0] + 1]))
+        raise RnnsimError(
+            f"{columns.source}, {where}: two rows of one sequence have the same {name}; if the rows are "
+            "of several sequences, name their column by sequence="
+        )
+
+
 def _gaps(time: Array, starts: Bools, name: str, notes: list[str]) -> Bools:
-    """Where steps of time are missing; two rows of one time in a sequence are refused."""
+    """Where steps of time are missing."""
     gaps = np.zeros(len(time), np.bool_)
     steps, inside = np.diff(time), ~starts[1:]
     if not inside.any():
         return gaps
-    if (steps[inside] == 0).any():
-        raise RnnsimError(f"two rows of one sequence have the same {name}; if the rows are of several "
-                          "sequences, name their column by sequence=")  # fmt: skip
     usual = float(np.median(steps[inside]))
     gaps[1:] = inside & (steps > LONGEST_STEP * usual)
     if gaps.any():

@@ -115,8 +115,7 @@ def test_the_second_half_is_scored() -> None:
         ({"linear": False}, "on_line is learnt beside a linear path; leave out linear=false, or"),
         (
             {"target": "c", "kind": "class"},
-            "on_line is for numbers, and the target is a class; "
-            "choose another target=, or on_line",
+            "on_line is for numbers, and the target is a class; choose another target=, or on_line",
         ),
         ({"lags": 2}, "on_line shows the network the last changes, .*; leave out lags=, or on_line"),
         (

@@ -289,8 +289,9 @@ def test_a_gap_in_time_is_said_and_may_be_a_reset() -> None:
     assert np.flatnonzero(reset.starts).tolist() == [0, 4]
     months = np.datetime64("2020-01") + np.arange(10)  # 28 to 31 days
     assert series_of(columns_of(t=months, a=np.arange(10), b=np.arange(10)), roles).notes == ()
-    with pytest.raises(RnnsimError, match="two rows of one sequence have the same t; if the rows are "
-                       "of several sequences, name their column by sequence="):  # fmt: skip
+    with pytest.raises(RnnsimError, match=r", row 1 \(from 0\): two rows of one sequence have the "
+                       "same t; if the rows are of several sequences, name their column by "
+                       "sequence="):  # fmt: skip
         series_of(columns_of(t=t[[0, 0, 1]], a=[1, 2, 3], b=[1, 2, 3]), roles)
 
 

@@ -229,6 +229,9 @@ def test_years_with_several_rows_are_part_of_a_date() -> None:
     assert (roles.inputs, roles.time) == (("gdp",), None)
     assert roles.left_out == {"year": "years", "quarter": "part of the date"}
     assert "year, quarter tell the time together, which is not used" in described(found, roles)
+    for short in ("mo", "Mon", "hr", "doy"):
+        shortly = {short if name == "quarter" else name: x for name, x in quarters().items()}
+        assert roles_of(read(shortly)).left_out[short] == "part of the date"
     assert roles_of(found, Asked(time="year")).time == "year"  # which is refused later
     assert roles_of(found, Asked(inputs="quarter,gdp")).inputs == ("quarter", "gdp")
     two = {name: np.tile(values, 2) for name, values in quarters().items()}
