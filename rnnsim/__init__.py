@@ -12,6 +12,7 @@ from rnnsim.networks.recurrent.inverse import input_for
 from rnnsim.networks.recurrent.network import RecurrentNetwork
 from rnnsim.registry import rules, tasks
 from rnnsim.runs.comparing import compare
+from rnnsim.runs.fixed_points import fixed_points
 from rnnsim.runs.loading import load
 from rnnsim.runs.result import Run
 from rnnsim.runs.running import repeat, run
@@ -32,6 +33,7 @@ __all__ = [
     "UnknownName",
     "__version__",
     "compare",
+    "fixed_points",
     "gradient",
     "gradient_function",
     "hookimpl",

@@ -100,6 +100,7 @@ with patch.object(numba.config, "DISABLE_JIT", 1):
     STOPPED = rnnsim.run(**{**SMALL, "hidden": N}, monitor="state", save=KEPT.name, callback_every=4,
                          callback=lambda seen: bool(seen.step >= 4))  # fmt: skip
     FORECASTS = rnnsim.run("bptt", Waves(), hidden=N, steps=20)
+    FOUND = rnnsim.fixed_points(NET, PARAMS, np.zeros((1, N)))
     LEARNER, FUNCTION = rnnsim.Learner(NET, batch=B), rnnsim.gradient_function(NET)
 LEVEL = [*REAL, None, 0, 1, -0.5, 90]
 ODD_ROW = [*ARRAY, np.zeros(M + 1), np.zeros((B, M + 1)), np.full((B, M), np.nan), np.zeros((1, B, M))]
@@ -258,6 +259,27 @@ TABLE: dict[Callable[..., Any], tuple[dict[str, Any], dict[str, list[Any]]]] = {
             "steady_state": [*TRUTH, None],
             "initial_state": ARRAY,
             "inverse": [3, "arctanh", [], np.zeros(2), lambda x: x[:1], lambda x: "x", lambda x: x + 1j],
+        },
+    ),
+    rnnsim.fixed_points: (
+        {"network": NET, "params": PARAMS, "starts": np.zeros((2, N))},
+        {
+            "network": [*NETWORK, None, rnnsim.RecurrentNetwork, FAST],
+            "params": odd_params(),
+            "starts": [*ARRAY, None, 5, np.zeros(N), np.zeros((0, N)), np.full((2, N), np.nan)],
+            "inputs": [*ARRAY, np.zeros((2, M)), np.full(M, np.inf)],
+            "noise": [*REAL, None, -1],
+            "seed": [*SEED, None],
+            "distance": [*REAL, -1],
+            "tolerance": [*REAL, 0, -1],
+            "max_steps": [*WHOLE, None, 0],
+        },
+    ),
+    FOUND.plot: (
+        {},
+        {
+            "path": [*PATH, "points", "points.xyz", "no/such/points.png"],
+            "trajectory": [*ARRAY, np.zeros((T, N + 1)), np.full((T, N), np.nan)],
         },
     ),
     rnnsim.RecurrentNetwork: (
