@@ -162,15 +162,38 @@ def _remove_stale_drafts(folder: Path, seconds: float = _STALE) -> None:
 # --- one process at a time -----------------------------------------------------------------------------
 
 
-class FolderLock:
-    """A lock on a folder, which ends with its process, however that ends; nothing is left in the folder.
+class Lock:
+    """A lock that ends with its process, however that ends.
 
     Where the system or the file system has no such locks, it excludes nobody.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, path: Path) -> None:
+        self.path = path
         self._descriptor: int | None = None
+
+    def take(self) -> bool:
+        """Take the lock on a path that exists; whether nobody else has it."""
+        try:
+            import fcntl
+
+            self._descriptor = os.open(self.path, os.O_RDONLY)
+            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            self._close()
+            return False
+        except (ImportError, OSError):
+            self._close()
+        return True
+
+    def _close(self) -> None:
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None
+
+
+class FolderLock(Lock):
+    """A lock on a folder, in which nothing is left of it."""
 
     def acquire(self) -> bool:
         """Take the lock, creating the folder if necessary; whether nobody else has it.
@@ -180,25 +203,36 @@ class FolderLock:
         OSError
             If the folder cannot be created.
         """
-        self.folder.mkdir(parents=True, exist_ok=True)
-        try:
-            import fcntl
-
-            self._descriptor = os.open(self.folder, os.O_RDONLY)
-            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            _remove_stale_drafts(self.folder, -math.inf)  # of a killed process: nobody else writes
-        except BlockingIOError:
-            self.release()
-            return False
-        except (ImportError, OSError):
-            self.release()
-        return True
+        self.path.mkdir(parents=True, exist_ok=True)
+        free = self.take()
+        if self._descriptor is not None:
+            _remove_stale_drafts(self.path, -math.inf)  # of a killed process: nobody else writes
+        return free
 
     def release(self) -> None:
         """Give the lock back."""
+        self._close()
+
+
+class FileLock(Lock):
+    """A lock by a file of its own, beside what it protects, which is there while the lock is held."""
+
+    def acquire(self) -> bool:
+        """Take the lock; whether nobody else has it.
+
+        Raises
+        ------
+        OSError
+            If the file cannot be created.
+        """
+        self.path.touch()
+        return self.take()
+
+    def release(self) -> None:
+        """Give the lock back, if it is held."""
         if self._descriptor is not None:
-            os.close(self._descriptor)
-            self._descriptor = None
+            self.path.unlink(missing_ok=True)
+        self._close()
 
 
 # --- reading ------------------------------------------------------------------------------------------

@@ -58,11 +58,14 @@ class Cores:
         self.checked = -np.inf
         self.free = self.most
         self.scratch = np.zeros(self.most)
+        self.alone = 0  # how many ask for a single thread now
 
     def look(self) -> int:
         """Give the number of threads to use now."""
         import numba
 
+        if self.alone:
+            return 1
         now, others = time.monotonic(), sharing_state.callers  # which keep cores busy themselves
         if self.most > 1 and not others and now - self.checked > FRESH:
             before = numba.get_num_threads()
@@ -119,6 +122,17 @@ def _forget() -> None:
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_forget)
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Let kernels in this process use one thread, where other processes use the other cores."""
+    here = cores()
+    here.alone += 1
+    try:
+        yield
+    finally:
+        here.alone -= 1
 
 
 @contextmanager

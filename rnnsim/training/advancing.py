@@ -33,7 +33,7 @@ from rnnsim.training.optimizers import Optimizer
 from rnnsim.training.rule_parts import allocate_memory
 from rnnsim.training.schedules import Schedule
 from rnnsim.training.sequences import fresh_values, multiplications, refresh, set_arrays
-from rnnsim.typing import Array, Kernel, State, Trajectory
+from rnnsim.typing import Array, Kernel, Params, State, Trajectory
 
 FORWARD_ROWS = 64  # rows of the trajectory of a forward pass
 
@@ -161,9 +161,14 @@ class Advance:
         clock.row[0], clock.filled[0] = begin, end
         return self.run(stream, self.settings.steps)
 
-    def forward_pass(self, state: State, trajectory: Trajectory) -> Forward:
-        """Make a forward pass over other sequences, by the same compiled loop."""
-        return Forward(self, state, trajectory)
+    def forward_pass(
+        self, state: State, trajectory: Trajectory, params: Params | None = None
+    ) -> Forward:
+        """Make a forward pass over other sequences, by the same compiled loop.
+
+        ``params`` are other parameters, as kernels take them, in place of those that learn.
+        """
+        return Forward(self, state, trajectory, params)
 
     def _raise(self, code: int) -> None:
         rule, training = self.rule, self.training
@@ -176,23 +181,27 @@ class Advance:
         raise type(error)(f"at step {at}: {error}")
 
 
-def forward_training(owner: Advance, state: State, trajectory: Trajectory) -> Training:
-    """The arrays of a loop that runs another state forward, by the same parameters."""
+def forward_training(
+    owner: Advance, state: State, trajectory: Trajectory, params: Params | None = None
+) -> Training:
+    """The arrays of a loop that runs another state forward, with the same parameters or others."""
     rule, now, (rows, batch) = owner.rule, owner.training, trajectory.states.shape[:2]
     memory = now.memory
     if type(rule).learn is not Rule.learn:  # its forward pass may use its memory
         memory = rule.memory(owner.network, batch, rows, np.random.default_rng(0))
     return now._replace(
         plan=now.plan._replace(learns=False, steps=rows), clock=new_clock(), state=state,
-        trajectory=trajectory, memory=memory,
+        params=now.params if params is None else params, trajectory=trajectory, memory=memory,
     )  # fmt: skip
 
 
 class Forward:
     """Runs a network forward by a loop that is compiled already, without learning."""
 
-    def __init__(self, owner: Advance, state: State, trajectory: Trajectory) -> None:
-        self._training = forward_training(owner, state, trajectory)
+    def __init__(
+        self, owner: Advance, state: State, trajectory: Trajectory, params: Params | None = None
+    ) -> None:
+        self._training = forward_training(owner, state, trajectory, params)
         rows, batch = trajectory.states.shape[:2]
         self._rule, self._clock, self._rows = owner.rule, self._training.clock, rows
         self._run = bind_arguments(

@@ -20,7 +20,7 @@ from rnnsim.training.advancing import FORWARD_ROWS, Advance, Forward, forward_tr
 from rnnsim.training.loop import FAILED, RUNNING, Training, window_length
 from rnnsim.training.observing import Observer
 from rnnsim.training.sequences import multiplications
-from rnnsim.typing import Array, Kernel, State, Trajectory
+from rnnsim.typing import Array, Kernel, Params, State, Trajectory
 
 
 class States(NamedTuple):
@@ -197,8 +197,10 @@ class DelayedAdvance(Advance):
             self._both, States(self.training, acting), rows, owner=self.rule.name
         )  # fmt: skip
 
-    def forward_pass(self, state: State, trajectory: Trajectory) -> Forward:
-        return DelayedForward(self, state, trajectory)
+    def forward_pass(
+        self, state: State, trajectory: Trajectory, params: Params | None = None
+    ) -> Forward:
+        return DelayedForward(self, state, trajectory, params)
 
     def run_rows(self, stream: Stream, begin: int, end: int, present: Stream | None = None) -> int:
         """Learn from some rows; the acting state goes through present ones, if they are given."""
@@ -220,8 +222,10 @@ class DelayedAdvance(Advance):
 class DelayedForward(Forward):
     """Runs a network forward by the compiled loop of a :class:`DelayedAdvance`, without learning."""
 
-    def __init__(self, owner: DelayedAdvance, state: State, trajectory: Trajectory) -> None:
-        acting = forward_training(owner, state, trajectory)
+    def __init__(
+        self, owner: DelayedAdvance, state: State, trajectory: Trajectory, params: Params | None = None
+    ) -> None:
+        acting = forward_training(owner, state, trajectory, params)
         self._training = acting._replace(observed=owner._observer.memory)
         rows, batch = trajectory.states.shape[:2]
         self._owner, self._none = owner, owner._none

@@ -296,24 +296,33 @@ class TaskTraining:
         if monitors is not None:
             yield Every(monitors.every, lambda trainer: monitors.look(trainer.seen(trainer.ended)))
 
-    def evaluate(self, score: str | None = None, part: int = TEST) -> Evaluation:
-        """Evaluate the current network on a part of the data, by default with the task's score.
+    def evaluate(
+        self, score: str | None = None, part: int = TEST, params: Params | None = None
+    ) -> Evaluation:
+        """Evaluate the network on a part of the data, with its present parameters or others.
 
-        Where outputs count as they were made, it is the second half of the learning curve.
+        By default with the task's score. Where outputs count as they were made, it is the second half
+        of the learning curve.
         """
         experiment = self.experiment
         if experiment.task.kept_outputs and part == TEST:
             return late_evaluation(self.curve, self.step)
         return evaluate(
-            experiment.network, self.params, experiment.task, experiment.seed,
+            experiment.network, params or self.params, experiment.task, experiment.seed,
             score or experiment.task.score, self._forward_pass, part,
         )  # fmt: skip
+
+    def evaluate_kept(self, part: int = TEST) -> Evaluation:
+        """Evaluate the parameters that the run keeps: those that did best, or else the last."""
+        if self.best is None:
+            return self.evaluate(part=part)
+        return self.evaluate(part=part, params=self.best.params)
 
     def _forward_pass(
         self, params: Params, state: State, stream: Stream, trajectory: Trajectory
     ) -> None:
         """Run the network over data without learning, by the loop, which is compiled already."""
-        self.advance.forward_pass(state, trajectory).run(stream, 0, len(trajectory.states))
+        self.advance.forward_pass(state, trajectory, params).run(stream, 0, len(trajectory.states))
 
 
 def chunk_after(steps: int, seconds: float) -> int:
