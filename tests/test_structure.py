@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[1]
 BASE = ["errors", "options", "typing", "checks", "arrays", "files", "pickling", "version"]
 CONTRACTS = ["kernels", "network", "network_*", "rule", "task", "criterion", "hookspecs"]
 ABOVE = [["compiler"], ["numerics"], ["networks"], ["plugin_checks"], ["registry", "folders"],
-         ["training"], ["data"], ["runs"], ["testing", "benchmarking", "scaffold", ""],
+         ["training"], ["data"], ["runs"], ["sweeps"], ["testing", "benchmarking", "scaffold", ""],
          ["cli", "__main__"]]  # fmt: skip
 LEVELS = [BASE, CONTRACTS, *ABOVE]
 FOR_PLUGINS = [*BASE, *CONTRACTS, "numerics", "numerics.*", "networks.activations", "networks.losses",

@@ -167,15 +167,26 @@ def rule_of(rule: Any) -> Rule:
     """Make a rule from its name, with options as in ``truncated-bptt:h=6,h_prime=1``."""
     if not isinstance(rule, str):
         return registry.make_rule(rule, {})
-    name, colon, rest = rule.partition(":")
-    options = {}
+    return registry.make_rule(*name_and_options(rule, "rule"))
+
+
+def name_and_options(text: str, kind: str) -> tuple[str, dict[str, str]]:
+    """Take a name and its options apart, as in ``truncated-bptt:h=6,h_prime=1``.
+
+    Raises
+    ------
+    RnnsimError
+        If the options are not given so; ``kind`` says what it is the name of.
+    """
+    name, colon, rest = text.partition(":")
+    options: dict[str, str] = {}
     for pair in rest.split(",") if colon else ():
         option, equals, value = pair.partition("=")
         if not (option and equals) or option in options:
-            raise RnnsimError("the options of a rule are given as in NAME:h=6,h_prime=1, each once; "
-                              f"not {shown(rule)}")  # fmt: skip
+            raise RnnsimError(f"the options of a {kind} are given as in NAME:h=6,h_prime=1, each once; "
+                              f"not {shown(text)}")  # fmt: skip
         options[option] = value
-    return registry.make_rule(name, options)
+    return name, options
 
 
 def labels(rules: Sequence[Rule]) -> tuple[str, ...]:

@@ -38,6 +38,11 @@ def grid(title: str, rows: Sequence[tuple[str, Mapping[str, str]]], what: str = 
     return f"<div><b>{html.escape(title)}</b></div>" + _table(f"<thead><tr>{head}</tr></thead>", cells)
 
 
+def lines(texts: Sequence[str]) -> str:
+    """Format texts as paragraphs."""
+    return "".join(f"<div>{html.escape(text)}</div>" for text in texts)
+
+
 def _table(head: str, rows: Sequence[tuple[str, Sequence[str]]], style: str = "") -> str:
     lines = [
         f"<tr><th {LEFT}>{html.escape(label)}</th>"

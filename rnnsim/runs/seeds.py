@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from rnnsim.errors import RnnsimError
@@ -27,19 +27,24 @@ def refuse_those_of_a_run(choices: Mapping[str, Any], what: str) -> None:
         )
 
 
-def table(rows: Sequence[tuple[str, Mapping[str, str]]], what: str = "") -> str:
+def table(
+    rows: Sequence[tuple[str, Mapping[str, str]]], what: str = "", left: Collection[str] = ()
+) -> str:
     """Format labelled rows as an aligned Markdown table, leaving out columns without any entry.
 
-    ``what`` is the heading of the labels.
+    ``what`` is the heading of the labels; they and the columns named in ``left`` begin at the left.
     """
     columns = [name for name in rows[0][1] if any(row[name] for _, row in rows)]
     lines = [[what, *columns], *([label, *(row[name] for name in columns)] for label, row in rows)]
     widths = [max(map(len, column)) for column in zip(*lines)]
-    rule = ["-" * widths[0], *("-" * (width - 1) + ":" for width in widths[1:])]
+    signs = ["<", *("<" if name in left else ">" for name in columns)]
+    rule = [
+        "-" * width if sign == "<" else "-" * (width - 1) + ":" for width, sign in zip(widths, signs)
+    ]
     lines.insert(1, rule)
     return "\n".join(
-        f"| {label:<{widths[0]}} | "
-        + " | ".join(f"{cell:>{width}}" for cell, width in zip(cells, widths[1:]))
+        "| "
+        + " | ".join(f"{cell:{sign}{width}}" for cell, sign, width in zip(cells, signs, widths))
         + " |"
-        for label, *cells in lines
+        for cells in lines
     )

@@ -1,0 +1,1 @@
+"""Sweeps: many settings and seeds, carried out wherever there are workers, with results in one file."""

@@ -1,0 +1,183 @@
+"""What a worker does: a batch of runs, each of which may fail by itself.
+
+A worker may be this process, another one here, or one on another machine, which is given nothing but
+the arguments of these functions.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import pickle
+import platform
+import socket
+import time
+from collections.abc import Mapping
+from contextlib import nullcontext, suppress
+from dataclasses import replace
+from functools import lru_cache
+from importlib import metadata
+from typing import NamedTuple
+
+import numpy as np
+from safetensors.numpy import save
+
+from rnnsim import registry
+from rnnsim.compiler.machine import described_processor
+from rnnsim.errors import Diverged, NoSteadyState, RnnsimError, described
+from rnnsim.numerics.threads import one_thread
+from rnnsim.sweeps.cells import Recipe
+from rnnsim.sweeps.store import Outcome
+from rnnsim.training.evaluation import NOT_EVALUATED, TEST, VALIDATION
+from rnnsim.training.experiment import Experiment
+from rnnsim.training.task_training import TaskTraining
+from rnnsim.typing import Array
+from rnnsim.version import __version__
+
+KEPT = 64  # experiments, and the kernels of which a process knows that it has them
+MOST_SAID = 2000  # characters of an error
+
+
+class Work(NamedTuple):
+    """A cell as workers are given it: its recipe is pickled, unless they are in this process."""
+
+    id: int
+    recipe: Recipe | bytes
+    kernels: str
+
+
+class Batch(NamedTuple):
+    """Runs that are sent together: of each the place of its cell among ``cells``, and the seed."""
+
+    cells: tuple[Work, ...]
+    runs: tuple[tuple[int, int], ...]
+    versions: Mapping[str, str]
+
+
+class Refused(NamedTuple):
+    """A worker has other versions than the process that hands out the runs."""
+
+    worker: str
+    differences: str
+
+
+def versions_here() -> dict[str, str]:
+    """The versions on which results depend: of Python, the libraries, rnnsim and its plugins."""
+    known = registry.installed()
+    plugins = {
+        entry.distribution: entry.version
+        for entries in (known.rules, known.tasks, known.networks)
+        for entry in entries.values()
+    }
+    libraries = {name: metadata.version(name) for name in ("numpy", "numba", "llvmlite")}
+    python = ".".join(platform.python_version_tuple()[:2])
+    return {"python": python, **libraries, **plugins, "rnnsim": __version__}
+
+
+def differences(here: Mapping[str, str], there: Mapping[str, str]) -> str:
+    """Say which versions a worker (``here``) has that the coordinator (``there``) does not."""
+    return ", ".join(
+        f"{name} {here.get(name, 'missing')} (not {there.get(name, 'installed')})"
+        for name in sorted({*here, *there})
+        if here.get(name) != there.get(name)
+    )
+
+
+def worker_name() -> str:
+    """The machine and the process."""
+    return f"{socket.gethostname()}:{os.getpid()}"
+
+
+def kind_of_machine() -> tuple[str, str]:
+    """The host, and the processor as its operating system describes it: kernels are compiled for it."""
+    lines = described_processor().splitlines()
+    said = [line for line in lines if line.startswith(("vendor_id", "cpu family", "model", "flags"))]
+    return socket.gethostname(), "\n".join(said) or platform.processor() or platform.machine()
+
+
+# --- batches ------------------------------------------------------------------------------------------
+
+
+def carry_out(batch: Batch, alone: bool = True) -> list[Outcome] | Refused:
+    """Carry out the runs of a batch, one after the other.
+
+    ``alone`` means that there are other workers for the other cores, so that one thread is used.
+    """
+    if differs := differences(versions_here(), batch.versions):
+        return Refused(worker_name(), differs)
+    with one_thread() if alone else nullcontext():
+        return [_outcome(batch.cells[place], seed) for place, seed in batch.runs]
+
+
+def prepare(work: Work, versions: Mapping[str, str], alone: bool = True) -> Refused | None:
+    """Compile what a cell needs, or load it; what is wrong with it shows in its runs."""
+    if differs := differences(versions_here(), versions):
+        return Refused(worker_name(), differs)
+    with one_thread() if alone else nullcontext(), suppress(Exception):  # a plugin's may be any
+        _loaded_experiment(work)
+    return None
+
+
+def _outcome(work: Work, seed: int) -> Outcome:
+    """What comes of one run; it does not raise."""
+    worker, begun = worker_name(), time.perf_counter()
+    try:
+        experiment = _loaded_experiment(work)
+        begun = time.perf_counter()
+        found = _run(work, replace(experiment, seed=seed))
+    except Exception as error:  # noqa: BLE001 (of a plugin or a machine; the other runs go on)
+        said = str(error) if isinstance(error, RnnsimError) else described(error)
+        found = Outcome(work.id, seed, "failed", error=said[:MOST_SAID])
+    return found._replace(seconds=time.perf_counter() - begun, worker=worker)
+
+
+def _run(work: Work, experiment: Experiment) -> Outcome:
+    """Carry out a run, from the allocation of its arrays to its evaluation."""
+    trainer, error = TaskTraining(experiment), ""
+    try:
+        for _ in trainer.chunks():
+            pass
+        outcome = _how_it_ended(trainer)
+        test, validation = trainer.evaluate_kept(TEST), trainer.evaluate_kept(VALIDATION)
+    except (Diverged, NoSteadyState) as ended:
+        outcome = "diverged" if isinstance(ended, Diverged) else "no steady state"
+        test, validation, error = NOT_EVALUATED, NOT_EVALUATED, str(ended)
+    return Outcome(
+        work.id, experiment.seed, outcome, trainer.solved_at, trainer.step, _number(test.loss),
+        _number(test.score), _number(validation.loss), error=error, curve=_curve(trainer.metrics()),
+    )  # fmt: skip
+
+
+def _how_it_ended(trainer: TaskTraining) -> str:
+    if trainer.solved_at is not None:
+        return "solved"
+    return "stopped early" if trainer.stopped_early else "complete"
+
+
+def _number(value: float) -> float | None:
+    return value if math.isfinite(value) else None
+
+
+def _curve(metrics: Mapping[str, Array]) -> bytes:
+    arrays = {name: np.ascontiguousarray(array) for name, array in metrics.items()}
+    return save(arrays)
+
+
+@lru_cache(maxsize=KEPT)
+def _experiment(recipe: Recipe | bytes) -> Experiment:
+    made: Recipe = pickle.loads(recipe) if isinstance(recipe, bytes) else recipe
+    return made.experiment()
+
+
+_loaded: set[str] = set()  # the kernels that this process has
+
+
+def _loaded_experiment(work: Work) -> Experiment:
+    """The experiment of a cell, with its kernels in this process, so that they count for no run."""
+    experiment = _experiment(work.recipe)
+    if work.kernels not in _loaded:
+        few = min(experiment.steps, experiment.window)
+        with suppress(Diverged, NoSteadyState):
+            _run(work, replace(experiment, steps=few))
+        _loaded.add(work.kernels)
+    return experiment
