@@ -165,6 +165,20 @@ def test_a_continuum_with_rounding_errors() -> None:
 
 
 @plain
+def test_an_eigenvalue_of_1_is_no_unstable_direction_by_its_rounding_error() -> None:
+    above = 0
+    net = rnnsim.RecurrentNetwork(0, 6, 1, activation="identity")
+    for seed in range(10):
+        rng = np.random.default_rng(seed)
+        params = net.init()._replace(W=np.eye(6) - rng.normal(size=(6, 5)) @ rng.normal(size=(5, 6)))
+        found = rnnsim.fixed_points(net, params, rng.normal(size=(3, 6)))
+        size = np.abs(found.eigenvalues)
+        np.testing.assert_array_equal(found.unstable, (size > 1 + 1e-6).sum(1))
+        above += (size > 1).sum(1).max() > found.unstable.max()
+    assert above > 0  # the control: of some the modulus is more than 1
+
+
+@plain
 @pytest.mark.parametrize("shift", [0.0, 0.7])
 def test_a_residual_that_vanishes_far_away(shift: float) -> None:
     """softplus(x) - x is never 0, but e^-x for a large x."""
