@@ -26,7 +26,7 @@ import rnnsim
 from rnnsim import RnnsimError
 from rnnsim.data import linear, references
 from rnnsim.data.linear import Regression
-from rnnsim.data.preparation import ahead_of
+from rnnsim.data.neighbours import ahead_of
 from rnnsim.typing import Array, Bools
 
 Columns = Mapping[str, Array]

@@ -81,7 +81,7 @@ class Waves(Task, frozen=True):
 
     def rows_of_part(self, part: int) -> ForecastRows:
         made = self.arranged
-        return rows_of_part(made.series, made.facts.preparation, self.roles, made.pairs[part])
+        return rows_of_part(made.series, made.facts.preparation, self.roles, made.pairs(part))
 
     def references(self, rows: ForecastRows) -> Mapping[str, np.ndarray]:
         if self.is_class:
@@ -120,10 +120,10 @@ class Waves(Task, frozen=True):
     def source(
         self, rng: np.random.Generator, batch: int, dtype: Any, *, held_out: bool = False
     ) -> Source:
-        return source(self.arranged.pairs[TEST if held_out else LEARNT], batch, dtype)
+        return source(self.arranged.pairs(TEST if held_out else LEARNT), batch, dtype)
 
     def validation_source(self, rng: np.random.Generator, batch: int, dtype: Any) -> Source:
-        return source(self.arranged.pairs[VALIDATION], batch, dtype)
+        return source(self.arranged.pairs(VALIDATION), batch, dtype)
 
     def fill(self) -> Any:
         return fill

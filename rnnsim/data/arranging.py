@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -19,10 +20,19 @@ from rnnsim.data.on_line import (
     state_as_data,
     state_from,
 )
-from rnnsim.data.pairs import Pairs, baseline, pairs_of, prepared_again
-from rnnsim.data.parts import LEARNT, TEST, VALIDATION, is_share, many_and_short, parts_of
+from rnnsim.data.pairs import Pairs, PartRows, baseline, pairs_again, pairs_of, part_rows
+from rnnsim.data.parts import (
+    LEARNT,
+    NAMES,
+    TEST,
+    VALIDATION,
+    is_share,
+    many_and_short,
+    parts_of,
+)
 from rnnsim.data.preparation import Choices, Preparation, Prepared, preparation_of
 from rnnsim.data.roles import Roles, described
+from rnnsim.data.row_blocks import in_whole_blocks
 from rnnsim.data.scaling import Scaling
 from rnnsim.data.series import Feature, Series, series_of
 from rnnsim.data.simple import Simple, simple_as_data, simple_from, simple_of
@@ -92,8 +102,9 @@ class Arranged:
     series : Series
     part : (rows,) int array
     prepared : Prepared
-    pairs : tuple of three Pairs
-        The rows that are learnt, for validation and for the test.
+        By ``facts.preparation``; where the test is prepared otherwise, without rows that it alone has.
+    part_rows : tuple of three PartRows
+        Those that are learnt, for validation and for the test.
     told : str
         What a user should know: the columns, what each is for, and what was noticed.
     """
@@ -103,8 +114,28 @@ class Arranged:
     series: Series
     part: Integers
     prepared: Prepared
-    pairs: tuple[Pairs, Pairs, Pairs]
+    part_rows: tuple[PartRows, PartRows, PartRows]
     told: str
+
+    def pairs(self, part: int) -> Pairs:
+        """The rows of a part (:mod:`rnnsim.data.parts`), made when they are first asked for."""
+        found: Pairs = getattr(self, f"_{NAMES[part]}")
+        return found
+
+    @cached_property
+    def _learnt(self) -> Pairs:
+        return pairs_of(self.part_rows[LEARNT], self.prepared)
+
+    @cached_property
+    def _validation(self) -> Pairs:
+        return pairs_of(self.part_rows[VALIDATION], self.prepared)
+
+    @cached_property
+    def _test(self) -> Pairs:
+        rows, preparation, final = self.part_rows[TEST], self.facts.preparation, self.facts.final
+        if final.path is preparation.path:
+            return pairs_of(rows, self.prepared)
+        return pairs_again(rows, self.series, preparation, final)
 
 
 def arranged(
@@ -126,30 +157,30 @@ def arranged(
     series = treated(series, treatment.missing, columns)
     _check_length(series, choices, columns.source)
     part = parts_of(series, treatment.validation, treatment.test, whole=choices.at_end)
-    preparation, final = (
-        preparation_of(series, part, choices, columns.source)
-        if facts is None
-        else (facts.preparation, facts.final)
-    )
-    prepared = preparation.prepared(series)
+    judged = None
+    if facts is None:
+        preparation, final, judged = preparation_of(series, part, choices, columns.source)
+    else:
+        preparation, final = facts.preparation, facts.final
+    seen = series.rows if final.path is preparation.path else _without_test(part)
+    prepared = preparation.prepared(series, seen=seen)
     learnt, validation, test = (
-        pairs_of(prepared, preparation, part, one) for one in (LEARNT, VALIDATION, TEST)
+        part_rows(prepared, preparation, part, one) for one in (LEARNT, VALIDATION, TEST)
     )
-    if final is not preparation:
-        test = prepared_again(test, series, preparation, final)
     if not len(learnt.rows):
         raise RnnsimError(
             f"{columns.source}: no row that is learnt has a target; let more rows be learnt"
         )
+    pairs = pairs_of(learnt, prepared)
     if facts is None:
         facts = Facts(
             roles=roles,
             preparation=preparation,
             final=final,
             rows=(len(learnt.rows), len(validation.rows), len(test.rows)),
-            baseline=baseline(learnt, preparation.is_class),
+            baseline=baseline(pairs, preparation.is_class),
             masks_outputs=prepared.weights.shape[1] > 1,
-            simple=simple_of(series, part, preparation, treatment.season),
+            simple=simple_of(series, part, preparation, treatment.season, judged),
         )
     return Arranged(
         source=columns.source,
@@ -157,17 +188,22 @@ def arranged(
         series=series,
         part=part,
         prepared=prepared,
-        pairs=(learnt, validation, test),
+        part_rows=(learnt, validation, test),
         told="\n  ".join(
             [
                 described(columns, roles),
                 *series.notes,
                 *_whole_parts(series, part, treatment, choices),
                 *_constant_where_learnt(preparation, series),
-                *_classes_not_learnt(preparation, learnt),
+                *_classes_not_learnt(preparation, pairs),
             ]
         ),
     )
+
+
+def _without_test(part: Integers) -> int:
+    """How many rows, from the first on, have all that are not in the test."""
+    return min(in_whole_blocks(int(np.flatnonzero(part != TEST)[-1]) + 1), len(part))
 
 
 def _arranged_on_line(
@@ -181,21 +217,18 @@ def _arranged_on_line(
     prepared = preparation.prepared(series, view)
     late = np.arange(series.rows) >= series.rows // 2
     weights = prepared.weights * prepared.settled[:, None]
-    learnt = Pairs(
-        prepared.inputs, prepared.targets, prepared.base, prepared.scale, weights, series.starts,
-        np.arange(series.rows),
-    )  # fmt: skip
+    learnt = PartRows(weights, series.starts, np.arange(series.rows))
     test = learnt._replace(weights=weights * late[:, None])
-    nothing = Pairs(*(part[:0] for part in learnt))  # type: ignore[arg-type]
+    nothing = PartRows(weights[:0], learnt.resets[:0], learnt.rows[:0])
     if facts is None:
         facts = Facts(
             roles=roles, preparation=preparation, final=final, rows=(series.rows, 0, series.rows),
-            baseline=baseline(learnt, False), masks_outputs=weights.shape[1] > 1,
+            baseline=baseline(pairs_of(learnt, prepared), False), masks_outputs=weights.shape[1] > 1,
             simple=Simple(season=treatment.season or 0),
         )  # fmt: skip
     return Arranged(
         source=columns.source, facts=facts, series=series, part=np.full(series.rows, LEARNT),
-        prepared=prepared, pairs=(learnt, nothing, test),
+        prepared=prepared, part_rows=(learnt, nothing, test),
         told="\n  ".join([described(columns, roles), *series.notes]),
     )  # fmt: skip
 

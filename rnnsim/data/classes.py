@@ -50,28 +50,27 @@ def _values_and_texts(column: Column) -> list[tuple[float, str]]:
 
 
 def class_index(columns: Columns, targets: tuple[str, ...], classes: tuple[str, ...]) -> Array:
-    """The index of each row's class (rows, 1); nan where it is missing, or none of these classes."""
+    """The index of each row's class (rows,); nan where it is missing, or none of these classes."""
     of_targets = [columns.columns[name] for name in targets]
     if len(targets) > 1:
         values = np.stack([one.values for one in of_targets], axis=1)
-        index = np.where(np.isnan(values).any(axis=1), np.nan, np.nan_to_num(values).argmax(axis=1))
-        return index[:, None]
+        return np.where(np.isnan(values).any(axis=1), np.nan, np.nan_to_num(values).argmax(axis=1))
     column = of_targets[0]
     places = {name: place for place, name in enumerate(classes)}
     index = np.full(len(column.values), np.nan)
     for value, text in _values_and_texts(column):
         if text in places:
             index[column.values == value] = places[text]
-    return index[:, None]
+    return index
 
 
-def target_values(columns: Columns, roles: Roles, classes: tuple[str, ...]) -> Array:
-    """The targets (rows, k0) as numbers: those of the columns, or the index of the class."""
+def target_columns(columns: Columns, roles: Roles, classes: tuple[str, ...]) -> list[Array]:
+    """The targets as numbers, (rows,) each: those of the columns, or the index of the class."""
     if classes:
-        return class_index(columns, roles.targets, classes)
+        return [class_index(columns, roles.targets, classes)]
     for name in roles.targets:
         if columns.columns[name].kind == CATEGORY:
             raise RnnsimError(
                 f"{columns.source}: {name} holds text; as a target it is learnt by kind=class"
             )
-    return np.stack([columns.columns[name].values for name in roles.targets], axis=1)
+    return [columns.columns[name].values for name in roles.targets]

@@ -15,6 +15,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
+from rnnsim.data.row_blocks import blocks
 from rnnsim.numerics.threads import one_numpy_thread
 from rnnsim.typing import Array, Bools, Integers
 
@@ -24,7 +25,6 @@ MOST_ROWS = 10_000  # the last ones, from which coefficients are found and by wh
 MOST_REGRESSORS = 1000  # with more columns, fewer lags of all columns are taken
 NO_VARIANCE = 1e-12  # in terms of the largest number: its rounding error
 TINY = float(np.finfo(np.float64).tiny)
-BLOCK = 4096  # rows
 
 
 class Way(NamedTuple):
@@ -146,19 +146,6 @@ def judged(
     return Judged(among, np.array(errors))
 
 
-def chosen_ways(
-    regression: Regression, learnt: Bools, validation: Bools, among: tuple[Way, ...] | None = None
-) -> tuple[Way, ...]:
-    """Choose a way for each horizon: fitted to what is learnt, the one that forecasts validation best.
-
-    Parameters
-    ----------
-    regression, learnt, validation, among
-        As for :func:`judged`.
-    """
-    return judged(regression, learnt, validation, among).best()
-
-
 @one_numpy_thread()
 def fitted(regression: Regression, rows: Bools, chosen: tuple[Way, ...]) -> LinearPath:
     """Fit the coefficients by the way chosen for each horizon.
@@ -202,14 +189,15 @@ def forecasts(path: LinearPath, x: Array, starts: Bools) -> Array:
     most, m0 = len(path.weights) - 1, x.shape[1]
     base = np.empty((len(x), len(path.constant)))
     weights = np.ascontiguousarray(path.weights[::-1]).reshape((most + 1) * m0, -1)
-    for begin in range(0, len(x), BLOCK):  # which stays in the processor's cache
-        end = min(begin + BLOCK, len(x))
-        before = max(begin - most, 0)
-        centred = x[before:end] - path.centre
-        centred = np.concatenate([np.repeat(centred[:1], most - (begin - before), axis=0), centred])
+    for block in blocks(len(x)):
+        before = max(block.start - most, 0)
+        centred = x[before : block.stop] - path.centre
+        lacking = most - (block.start - before)
+        centred = np.concatenate([np.repeat(centred[:1], lacking, axis=0), centred])
         # a row and those before it are one piece of memory, the earliest first
         rows = sliding_window_view(centred.reshape(-1), (most + 1) * m0)[::m0]
-        base[begin:end] = np.ascontiguousarray(rows) @ weights + path.constant
+        np.matmul(np.ascontiguousarray(rows), weights, out=base[block])
+        base[block] += path.constant
     rows = _with_incomplete_lags(starts, most)
     window = windows(x, starts, rows, most + 1) - path.centre
     base[rows] = path.constant + np.einsum("tlm,lmk->tk", window, path.weights)

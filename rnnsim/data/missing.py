@@ -24,7 +24,8 @@ def treated(series: Series, missing: str, columns: Columns) -> Series:
     RnnsimError
         With ``error``, if a value is missing, with its place; with ``drop``, if no row is left.
     """
-    x, d = without_infinite(series.x), without_infinite(series.d)
+    x = without_infinite(series.x)
+    d = x if series.d is series.x else without_infinite(series.d)
     series = replace(series, x=x, d=d)
     if missing == "mask":
         return series

@@ -6,8 +6,10 @@ from typing import NamedTuple
 
 import numpy as np
 
+from rnnsim.data.neighbours import run_of, together
 from rnnsim.data.parts import TEST
-from rnnsim.data.preparation import Preparation, Prepared, run_of, targets_in
+from rnnsim.data.preparation import Preparation, Prepared, targets_in
+from rnnsim.data.row_blocks import total
 from rnnsim.data.series import Series
 from rnnsim.typing import Array, Bools, Integers
 
@@ -39,7 +41,22 @@ class Pairs(NamedTuple):
     rows: Integers
 
 
-def pairs_of(prepared: Prepared, preparation: Preparation, part: Integers, wanted: int) -> Pairs:
+class PartRows(NamedTuple):
+    """The rows of a part, as they count in it; as :class:`Pairs` has them.
+
+    Attributes
+    ----------
+    weights : (rows, k) or (rows, 1) array
+    resets : (rows,) bool array
+    rows : (rows,) int array
+    """
+
+    weights: Array
+    resets: Bools
+    rows: Integers
+
+
+def part_rows(prepared: Prepared, preparation: Preparation, part: Integers, wanted: int) -> PartRows:
     """The rows whose targets are in a part, and some before them, from which the state comes.
 
     A forecast belongs to the part that its target is in, also where it is made in the part before.
@@ -68,30 +85,26 @@ def pairs_of(prepared: Prepared, preparation: Preparation, part: Integers, wante
     index = np.flatnonzero(kept)
     resets = np.ones(len(index), np.bool_)
     resets[1:] = np.diff(run[index]) > 0
-    chosen: slice | Integers = index
-    if len(index) and index[-1] - index[0] + 1 == len(index):
-        chosen = slice(int(index[0]), int(index[-1]) + 1)  # views in place of copies
-    return Pairs(
-        inputs=prepared.inputs[chosen],
-        targets=prepared.targets[chosen],
-        base=prepared.base[chosen] if len(prepared.base) > 1 else prepared.base,
-        scale=prepared.scale[chosen] if len(prepared.scale) > 1 else prepared.scale,
-        weights=weights[chosen],
-        resets=resets,
-        rows=index,
-    )
+    return PartRows(weights[together(index)], resets, index)
 
 
-def prepared_again(pairs: Pairs, series: Series, before: Preparation, now: Preparation) -> Pairs:
-    """The same rows by another preparation, which differs in its linear path."""
+def pairs_of(part: PartRows, prepared: Prepared) -> Pairs:
+    """The rows of a part as they are prepared: views, where each follows the one before."""
+    rows = together(part.rows)
+    base, scale = (each[rows] if len(each) > 1 else each for each in (prepared.base, prepared.scale))
+    return Pairs(prepared.inputs[rows], prepared.targets[rows], base, scale, *part)
+
+
+def pairs_again(part: PartRows, series: Series, before: Preparation, now: Preparation) -> Pairs:
+    """The rows of a part by another preparation, which differs in its linear path."""
     chosen = np.zeros(series.rows, np.bool_)
-    chosen[pairs.rows] = True
+    chosen[part.rows] = True
     view = now.view(series.select(chosen))
     for h in range(1, max(before.choices.horizons) + 1):  # the rows of their targets, too
-        chosen[np.minimum(pairs.rows + h, series.rows - 1)] = True
+        chosen[np.minimum(part.rows + h, series.rows - 1)] = True
     truth = before.truth(series.select(chosen))
-    at = np.cumsum(chosen)[pairs.rows] - 1
-    return pairs._replace(**view._asdict(), targets=now.aims(truth[at], view))
+    at = np.cumsum(chosen)[part.rows] - 1
+    return Pairs(view.inputs, now.aims(truth[at], view), view.base, view.scale, *part)
 
 
 def baseline(learnt: Pairs, is_class: bool) -> float:
@@ -102,5 +115,6 @@ def baseline(learnt: Pairs, is_class: bool) -> float:
     if is_class:
         share = learnt.targets[learnt.weights[:, 0] > 0].mean(axis=0)
         return float(-(share[share > 0] * np.log(share[share > 0])).sum())
-    squares = (learnt.weights * np.square(learnt.targets)).sum()
-    return float(squares / max(float(learnt.weights.any(axis=1).sum()), 1.0) / 2)
+    weights, targets = learnt.weights, learnt.targets
+    squares = total(len(targets), lambda rows: (weights[rows] * np.square(targets[rows])).ravel())
+    return float(squares / max(float(weights.any(axis=1).sum()), 1.0) / 2)

@@ -19,9 +19,11 @@ from typing import NamedTuple
 import numpy as np
 
 from rnnsim.data import linear
-from rnnsim.data.linear import LinearPath, Regression
+from rnnsim.data.linear import Judged, LinearPath, Regression
 from rnnsim.data.missing import carried_forward
+from rnnsim.data.neighbours import ahead_of, ends, lagged, run_of, together
 from rnnsim.data.parts import LEARNT, VALIDATION, recent
+from rnnsim.data.row_blocks import blocks
 from rnnsim.data.scaling import Scaling, mean_and_deviation, scaling_of, unscaled
 from rnnsim.data.series import Feature, Series
 from rnnsim.typing import Array, Bools, Integers
@@ -58,10 +60,11 @@ class Prepared(NamedTuple):
 
     Attributes
     ----------
-    inputs : (rows, m) array
-    base, scale : (rows, k) or (1, k) array
+    inputs : (seen, m) array
+        Of all rows, or the first that were asked for.
+    base, scale : (seen, k) or (1, k) array
         See :class:`View`.
-    targets : (rows, k) array
+    targets : (seen, k) array
         What is learnt, scaled; 0 where a target is missing.
     weights : (rows, k) or (rows, 1) array
         1 where there is a target, else 0.
@@ -95,6 +98,11 @@ class View(NamedTuple):
     inputs: Array
     base: Array
     scale: Array
+
+    def of(self, rows: slice) -> View:
+        """The view of some of its rows."""
+        base, scale = (each if len(each) == 1 else each[rows] for each in (self.base, self.scale))
+        return View(self.inputs[rows], base, scale)
 
 
 @dataclass(frozen=True)
@@ -174,15 +182,25 @@ class Preparation:
         own = self.own
         return [o for o in range(self.n_out) if own[o % len(own)] >= 0]
 
-    def prepared(self, series: Series, view: View | None = None) -> Prepared:
-        """Prepare rows, of which there may be a view; targets that are not known yet have weight 0."""
-        view = self.view(series) if view is None else view
-        truth = self.truth(series)
-        known = np.isfinite(truth)
-        same = (known == known[:, :1]).all()
+    def prepared(self, series: Series, view: View | None = None, seen: int | None = None) -> Prepared:
+        """Prepare rows, of which there may be a view; targets that are not known yet have weight 0.
+
+        Where only the first so many are to be seen, the others have weights alone.
+        """
+        seen = series.rows if seen is None else seen
+        view = self.view(series.between(0, seen)) if view is None else view
+        targets, known = np.empty((seen, self.n_out)), np.empty((series.rows, self.n_out), np.bool_)
+        after = max(self.choices.horizons) + 1  # rows: those of the targets, and whether one ends there
+        same = True
+        for rows in blocks(series.rows, after):
+            truth = self.truth(series.between(rows.start, rows.stop + after))[: rows.stop - rows.start]
+            known[rows] = np.isfinite(truth)
+            if rows.start < seen:
+                targets[rows] = self.aims(truth[: seen - rows.start], view.of(rows))
+            same = same and bool((known[rows] == known[rows, :1]).all())
         return Prepared(
             *view,
-            targets=self.aims(truth, view),
+            targets=targets,
             weights=(known[:, :1] if same else known).astype(float),
             starts=series.starts,
             settled=self.settled(series.starts),
@@ -200,8 +218,9 @@ class Preparation:
 
     def view(self, series: Series) -> View:
         """What a network sees, and what is said without it, by rows up to each and no later one."""
-        base = self.base(series)
-        return View(self._inputs(series, base), base, self.rest.scale[None])
+        known = self.known(series)
+        base = self.base(known, series.starts)
+        return View(self._inputs(series, known, base), base, self.rest.scale[None])
 
     def aims(self, truth: Array, view: View) -> Array:
         """What a network is to say (rows, k), scaled; 0 where the truth is not known."""
@@ -214,25 +233,31 @@ class Preparation:
             return np.ones(len(starts), np.bool_)
         return np.arange(len(starts)) - linear.begin_of(starts) >= len(self.path.weights) - 1
 
-    def base(self, series: Series) -> Array:
+    def base(self, known: Array, starts: Bools) -> Array:
         """What is said without the network, in units: (rows, k), or (1, k) without a path."""
         if self.path is None:
             return self.rest.mean[None]
-        return linear.forecasts(self.path, self.known(series), series.starts)
+        return linear.forecasts(self.path, known, starts)
 
     def known(self, series: Series) -> Array:
         """The inputs (rows, m0) in units, each missing one as it was last known."""
         return carried_forward(series.x, series.starts, self.inputs_scaling.mean)
 
-    def _inputs(self, series: Series, base: Array) -> Array:
-        known = self.known(series)
-        if self.path is None:
-            parts = [self.inputs_scaling.scaled(known)]
-        else:
-            parts = [self._changes(known, series.starts), *self._last_errors(series, base)]
-        if self.indicators.any():
-            parts.append(np.isnan(series.x[:, self.indicators]).astype(float))
-        inputs = np.concatenate(parts, axis=1) if len(parts) > 1 else parts[0]
+    def _inputs(self, series: Series, known: Array, base: Array) -> Array:
+        settled, back = self.settled(series.starts), max(1, *self.choices.horizons)
+        inputs = np.empty((series.rows, self.n_in // (1 + self.choices.lags)))
+        for rows in blocks(series.rows, back):
+            begin = max(rows.start - back, 0)  # rows before these, which are looked back at
+            here = slice(begin, rows.stop)
+            piece = series.between(begin, rows.stop)
+            if self.path is None:
+                parts = [self.inputs_scaling.scaled(known[here])]
+            else:
+                errors = self._last_errors(piece, base[here], settled[here])
+                parts = [self._changes(known[here], piece.starts), *errors]
+            if self.indicators.any():
+                parts.append(np.isnan(piece.x[:, self.indicators]).astype(float))
+            np.concatenate([part[rows.start - begin :] for part in parts], axis=1, out=inputs[rows])
         return lagged(inputs, series.starts, self.choices.lags)
 
     def _changes(self, known: Array, starts: Bools) -> Array:
@@ -244,10 +269,10 @@ class Preparation:
         change[starts] = 0.0
         return np.clip(change, -MOST_SIGNAL, MOST_SIGNAL, out=change)
 
-    def _last_errors(self, series: Series, base: Array) -> list[Array]:
+    def _last_errors(self, series: Series, base: Array, settled: Bools) -> list[Array]:
         """By horizon what the path missed when last its target was known, scaled; else 0."""
         k0, followed = len(self.targets), np.array([own >= 0 for own in self.own])
-        run, settled = run_of(series.starts), self.settled(series.starts)
+        run = run_of(series.starts)
         parts = []
         for j, h in enumerate(self.choices.horizons):
             errors = np.zeros((series.rows, k0))
@@ -274,7 +299,7 @@ class Preparation:
 
 def preparation_of(
     series: Series, part: Integers, choices: Choices, source: str
-) -> tuple[Preparation, Preparation]:
+) -> tuple[Preparation, Preparation, Judged | None]:
     """Find how rows are to be prepared, in those that are learnt.
 
     Parameters
@@ -292,38 +317,49 @@ def preparation_of(
         By which the network learns, and its validation is.
     Preparation
         By which it forecasts: the coefficients of the path are then of the rows for validation, too.
+    Judged or None
+        The ways among which that of the path was chosen; None without a path.
 
     Raises
     ------
     RnnsimError
         If a column has no value where it is learnt, or its numbers are too large.
     """
-    learnt = part == LEARNT
-    names = tuple(map(str, series.features))
+    learnt = together(np.flatnonzero(part == LEARNT))
+    x, names = series.x[learnt], tuple(map(str, series.features))
     classes = series.classes
     targets = classes or series.targets
-    k = len(targets) * len(choices.horizons)
-    d = series.d[learnt]
-    rest = unscaled(k) if classes else _repeated(scaling_of(d, targets, source), len(choices.horizons))
+    of_inputs = scaling_of(x, names, source)
+    if classes:
+        rest = unscaled(len(classes) * len(choices.horizons))
+    else:
+        same = series.d is series.x
+        of_targets = of_inputs if same else scaling_of(series.d[learnt], targets, source)
+        rest = _repeated(of_targets, len(choices.horizons))
     plain = Preparation(
         features=series.features,
         targets=targets,
         is_class=bool(classes),
         choices=choices,
-        inputs_scaling=scaling_of(series.x[learnt], names, source),
-        indicators=np.isnan(series.x[learnt]).any(axis=0),
+        inputs_scaling=of_inputs,
+        indicators=np.asarray(np.isnan(x).any(axis=0)),
         rest=rest,
     )
-    return _with_path(plain, series, part) if choices.has_path and not classes else (plain, plain)
+    if classes or not choices.has_path:
+        return plain, plain, None
+    return _with_path(plain, series, part)
 
 
-def _with_path(plain: Preparation, series: Series, part: Integers) -> tuple[Preparation, Preparation]:
+def _with_path(
+    plain: Preparation, series: Series, part: Integers
+) -> tuple[Preparation, Preparation, Judged]:
     """Beside a linear path that is fitted to what is learnt, and to it and validation."""
     series, part = recent(series, part)
     x, truth = plain.known(series), plain.truth(series)
     regression = Regression(x, truth, series.starts, plain.choices.horizons, plain.own)
     learnt, validation = (targets_in(plain, series.starts, part, one) for one in (LEARNT, VALIDATION))
-    ways = linear.chosen_ways(regression, learnt, validation)
+    judged = linear.judged(regression, learnt, validation)
+    ways = judged.best()
     path = linear.fitted(regression, learnt, ways)
     rest = np.where(learnt, truth - linear.forecasts(path, x, series.starts), np.nan)
     made = replace(plain, path=path)
@@ -340,7 +376,8 @@ def _with_path(plain: Preparation, series: Series, part: Integers) -> tuple[Prep
             plain.rest.constant,
         ),
     )
-    return made, replace(made, path=linear.fitted(regression, learnt | validation, ways))
+    final = replace(made, path=linear.fitted(regression, learnt | validation, ways))
+    return made, final, judged
 
 
 def _deviation(values: Array, size: Array) -> Array:
@@ -364,48 +401,6 @@ def own_inputs(features: tuple[Feature, ...], targets: tuple[str, ...]) -> tuple
     """Of each target: which input it is, -1 where it is none."""
     places = {one.column: place for place, one in enumerate(features) if one.category is None}
     return tuple(places.get(name, -1) for name in targets)
-
-
-# --- rows before and after -----------------------------------------------------------------------------
-
-
-def run_of(starts: Bools) -> Integers:
-    """To which run, without resets, a row belongs."""
-    return np.cumsum(starts)
-
-
-def ahead_of(d: Array, starts: Bools, h: int) -> Array:
-    """d(t + h) at row t (rows, k0), nan where that is beyond the end of a sequence, or after a reset."""
-    if h == 0:
-        return d
-    out = np.full(d.shape, np.nan)
-    if h >= len(d):
-        return out
-    if not starts[1:].any():  # a single sequence
-        out[: len(d) - h] = d[h:]
-        return out
-    run = run_of(starts)
-    same = run[h:] == run[: len(run) - h]
-    out[: len(d) - h][same] = d[h:][same]
-    return out
-
-
-def lagged(values: Array, starts: Bools, lags: int) -> Array:
-    """Each row with the ``lags`` rows before it behind it, 0 where there are none in its sequence."""
-    if lags == 0:
-        return values
-    rows, columns = values.shape
-    out = np.zeros((rows, (1 + lags) * columns))
-    run = run_of(starts)
-    for lag in range(min(lags, rows - 1) + 1):
-        same = run[lag:] == run[: rows - lag]
-        out[lag:, lag * columns : (lag + 1) * columns][same] = values[: rows - lag][same]
-    return out
-
-
-def ends(starts: Bools) -> Bools:
-    """Whether a row is the last of its sequence."""
-    return np.append(starts[1:], True)
 
 
 def one_hot(index: Array, classes: int) -> Array:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from rnnsim.data.linear import (
+    Judged,
     LinearPath,
     Regression,
     Way,
@@ -118,7 +119,7 @@ def last_class(d: Array, starts: Bools, horizons: tuple[int, ...], classes: int)
 
 
 def ridge_autoregression(
-    regression: Regression, learnt: Bools, validation: Bools
+    regression: Regression, learnt: Bools, validation: Bools, already: Judged | None = None
 ) -> tuple[LinearPath, tuple[Way, ...]]:
     """The autoregression on ten lags of values, fitted to what is learnt and to validation.
 
@@ -128,8 +129,11 @@ def ridge_autoregression(
     ----------
     regression : Regression
     learnt, validation : (rows, k) bool arrays
+    already : Judged, optional
+        What was found of all ways, if it is known.
     """
-    chosen = judged(regression, learnt, validation).best(of_changes=(False,))
+    found = judged(regression, learnt, validation) if already is None else already
+    chosen = found.best(of_changes=(False,))
     return fitted(regression, learnt | validation, chosen), chosen
 
 

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from rnnsim.data.row_blocks import total
 from rnnsim.errors import RnnsimError
 from rnnsim.typing import Array, Bools
 
@@ -39,8 +40,7 @@ def scaling_of(values: Array, names: tuple[str, ...], source: str) -> Scaling:
     RnnsimError
         If a column has no value at all, or the numbers are too large, or too close.
     """
-    count = np.isfinite(values).sum(axis=0)
-    if (empty := np.flatnonzero(count == 0)).size:
+    if (empty := np.flatnonzero(_count(values) == 0)).size:
         raise RnnsimError(
             f"{source}: column {names[empty[0]]} has no value in the rows that are learnt; leave it "
             "out, or let more rows be learnt"
@@ -53,17 +53,20 @@ def scaling_of(values: Array, names: tuple[str, ...], source: str) -> Scaling:
 
 def mean_and_deviation(values: Array) -> tuple[Array, Array]:
     """Of columns (rows, columns) whose missing values are nan; 0 where there is no value."""
+    count = np.maximum(_count(values), 1)
+    mean = total(len(values), lambda rows: _known_or_0(values[rows])) / count
+    squares = total(len(values), lambda rows: np.square(_known_or_0(values[rows] - mean)))
+    return mean, np.sqrt(squares / count)
+
+
+def _known_or_0(values: Array) -> Array:
     known = np.isfinite(values)
-    count = np.maximum(known.sum(axis=0), 1)
-    left = values.copy()  # one array of the size, which is worked on in place
-    if some := not known.all():
-        left[~known] = 0
-    mean = left.sum(axis=0) / count
-    left -= mean
-    if some:
-        left[~known] = 0
-    np.square(left, out=left)
-    return mean, np.sqrt(left.sum(axis=0) / count)
+    return values if known.all() else np.where(known, values, 0)
+
+
+def _count(values: Array) -> Array:
+    """How many values of each column are known."""
+    return total(len(values), lambda rows: np.isfinite(values[rows]))
 
 
 def check_size(values: Array, names: tuple[str, ...], source: str) -> None:

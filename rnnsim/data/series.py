@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import operator
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
 
-from rnnsim.data.classes import classes_of, target_values
+from rnnsim.data.classes import classes_of, target_columns
 from rnnsim.data.columns import BOOLEAN, CATEGORY, TIME, Column, Columns
 from rnnsim.data.roles import Roles
+from rnnsim.data.row_blocks import blocks
 from rnnsim.errors import RnnsimError
 from rnnsim.typing import Array, Bools, Integers
 
@@ -45,7 +47,8 @@ class Series:
     targets : tuple of str
         The names of the target columns.
     d : (rows, k0) float64 array
-        The targets; of classes the index of the class, in one column; nan where a value is missing.
+        The targets, the same array where they are the inputs; of classes the index of the class, in
+        one column; nan where a value is missing.
     classes : tuple of str
         Of a target that is a class, their names.
     starts : (rows,) bool array
@@ -81,15 +84,25 @@ class Series:
     def rows(self) -> int:
         return len(self.starts)
 
+    def between(self, begin: int, end: int) -> Series:
+        """Some rows, as views; a sequence that begins before them has no start among them."""
+        rows = slice(begin, end)
+        return replace(
+            self, x=self.x[rows], d=self.d[rows], starts=self.starts[rows], sequence=self.sequence[rows],
+            time=None if self.time is None else self.time[rows], order=self.order[rows],
+        )  # fmt: skip
+
     def select(self, kept: Bools) -> Series:
         """The rows that are kept; a sequence begins with the first of its own."""
         begins = _begins(self.sequence[kept])
         # a reset whose row is gone is one of the row that follows
         resets = np.cumsum(self.starts)[kept]
         begins[1:] |= np.diff(resets) > 0
+        x = self.x[kept]
         return replace(
-            self, x=self.x[kept], d=self.d[kept], starts=begins, sequence=self.sequence[kept],
-            time=None if self.time is None else self.time[kept], order=self.order[kept],
+            self, x=x, d=x if self.d is self.x else self.d[kept], starts=begins,
+            sequence=self.sequence[kept], time=None if self.time is None else self.time[kept],
+            order=self.order[kept],
         )  # fmt: skip
 
 
@@ -126,15 +139,18 @@ def series_of(
     x = [_values(columns.columns[one.column], one) for one in features]
     if classes is None:
         classes = classes_of(columns, roles.targets) if roles.classes else ()
-    d = target_values(columns, roles, classes)
+    targets = target_columns(columns, roles, classes)
     sequence, time = sequence[order], None if time is None else time[order]
     starts = _begins(sequence)
     if time is not None:
         _check_steps(columns, roles.time or "", time, starts, order)
         gaps = _gaps(time, starts, roles.time or "", notes)
         starts = starts | gaps if resets_at_gaps else starts
+    inputs = _stacked(x, order)
+    are_inputs = len(x) == len(targets) and all(map(operator.is_, x, targets))
     return Series(
-        features=features, x=_stacked(x, order), targets=roles.targets, d=d[order], classes=classes,
+        features=features, x=inputs, targets=roles.targets,
+        d=inputs if are_inputs else _stacked(targets, order), classes=classes,
         starts=starts, sequence=sequence, names=named, time=time, order=order,
         time_is_number=clock is not None and clock.kind != TIME, notes=tuple(notes),
     )  # fmt: skip
@@ -178,8 +194,9 @@ def _stacked(parts: list[Array], order: Integers) -> Array:
     """Columns side by side, in this order of rows."""
     is_sorted = bool((np.diff(order) == 1).all())
     out = np.empty((len(order), len(parts)))
-    for j, part in enumerate(parts):
-        out[:, j] = part if is_sorted else part[order]
+    for rows in blocks(len(order)):
+        for j, part in enumerate(parts):
+            out[rows, j] = part[rows] if is_sorted else part[order[rows]]
     return out
 
 

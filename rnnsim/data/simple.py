@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from rnnsim.data import linear, references
-from rnnsim.data.linear import LinearPath, Regression
+from rnnsim.data.linear import Judged, LinearPath, Regression
 from rnnsim.data.parts import LEARNT, VALIDATION, recent
 from rnnsim.data.preparation import Preparation, targets_in
 from rnnsim.data.series import Series
@@ -58,7 +58,10 @@ class Simple(NamedTuple):
         return found
 
 
-def simple_of(series: Series, part: Integers, preparation: Preparation, season: int | None) -> Simple:
+def simple_of(
+    series: Series, part: Integers, preparation: Preparation, season: int | None,
+    judged: Judged | None = None,
+) -> Simple:  # fmt: skip
     """Find what simple forecasters need.
 
     Parameters
@@ -69,6 +72,8 @@ def simple_of(series: Series, part: Integers, preparation: Preparation, season: 
     preparation : Preparation
     season : int or None
         Rows; by default it is looked for.
+    judged : Judged, optional
+        What was found of the ways of a linear path, which are those of the ridge autoregression too.
     """
     is_learnt = part == LEARNT
     if preparation.is_class:
@@ -83,7 +88,7 @@ def simple_of(series: Series, part: Integers, preparation: Preparation, season: 
         preparation.known(series), preparation.truth(series), series.starts,
         preparation.choices.horizons, preparation.own,
     )  # fmt: skip
-    ridge, _ = references.ridge_autoregression(regression, learnt, validation)
+    ridge, _ = references.ridge_autoregression(regression, learnt, validation, judged)
     if season is None:
         season = references.season_of(series.d, series.starts, is_learnt)
     return Simple(season=season or 0, ridge=ridge)

@@ -335,10 +335,10 @@ class TableTask(Task, frozen=True, dict=True):
     def source(
         self, rng: np.random.Generator, batch: int, dtype: Any, *, held_out: bool = False
     ) -> TableSource:
-        return source_of(self.arranged.pairs[TEST if held_out else LEARNT], batch, dtype)
+        return source_of(self.arranged.pairs(TEST if held_out else LEARNT), batch, dtype)
 
     def validation_source(self, rng: np.random.Generator, batch: int, dtype: Any) -> TableSource:
-        return source_of(self.arranged.pairs[VALIDATION], batch, dtype)
+        return source_of(self.arranged.pairs(VALIDATION), batch, dtype)
 
     def fill(self) -> Kernel:
         return fill
@@ -372,7 +372,7 @@ class TableTask(Task, frozen=True, dict=True):
             return rows_on_line(made.series, self.found.preparation, roles, seen)
         if part != TEST:
             preparation = self.found.preparation
-        return rows_of_part(made.series, preparation, roles, made.pairs[part])
+        return rows_of_part(made.series, preparation, roles, made.pairs(part))
 
     def references(self, rows: ForecastRows) -> Mapping[str, Array]:
         preparation = rows.preparation

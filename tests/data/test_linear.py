@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rnnsim.data import linear
+from rnnsim.data import linear, row_blocks
 from rnnsim.data.linear import LinearPath, Regression, Way
-from rnnsim.data.preparation import ahead_of
+from rnnsim.data.neighbours import ahead_of
 
 
 def autoregression(seed: int, rows: int, columns: int) -> np.ndarray:
@@ -64,7 +64,7 @@ def test_the_way_is_the_one_that_forecasts_validation_best() -> None:
     x = autoregression(1, 200, 2)
     one = regression(x)
     learnt, validation = parts(one)
-    (chosen,) = linear.chosen_ways(one, learnt, validation)
+    (chosen,) = linear.judged(one, learnt, validation).best()
     errors = {}
     for way in linear.ways(one):
         said = linear.forecasts(linear.fitted(one, learnt, (way,)), x, one.starts)
@@ -80,8 +80,9 @@ def test_the_last_fifth_stands_for_validation_where_there_is_none() -> None:
     everything = np.isfinite(one.truth)
     earlier = everything & (np.arange(150) < 149 - 149 // 5)[:, None]
     nothing = np.zeros_like(everything)
-    assert linear.chosen_ways(one, everything, nothing) == linear.chosen_ways(
-        one, earlier, everything & ~earlier
+    assert (
+        linear.judged(one, everything, nothing).best()
+        == linear.judged(one, earlier, everything & ~earlier).best()
     )
 
 
@@ -116,7 +117,7 @@ def test_blocks_do_not_show(monkeypatch: pytest.MonkeyPatch) -> None:
     one = regression(x, starts=(0, 70, 71))
     path = linear.fitted(one, np.isfinite(one.truth), (Way(True, False, 0.1),))
     whole = linear.forecasts(path, x, one.starts)
-    monkeypatch.setattr(linear, "BLOCK", 7)
+    monkeypatch.setattr(row_blocks, "BLOCK", 7)
     np.testing.assert_allclose(linear.forecasts(path, x, one.starts), whole, rtol=1e-12)
     for t in (5, 69, 70, 75, 299):  # row by row, from the rows that are needed
         first = max(t - 10, naive.begin(one.starts, t))
@@ -132,7 +133,7 @@ def test_with_no_horizon_a_target_does_not_forecast_itself() -> None:
     x[:, 1] = d
     one = Regression(x, d[:, None], np.arange(200) == 0, (0,), (1,))
     learnt, validation = halves(200)
-    path = linear.fitted(one, learnt, linear.chosen_ways(one, learnt, validation))
+    path = linear.fitted(one, learnt, linear.judged(one, learnt, validation).best())
     assert not path.weights[:, 1].any()
     np.testing.assert_allclose(linear.forecasts(path, x, one.starts)[:, 0], d, atol=1e-3)
 
@@ -149,7 +150,7 @@ def test_an_input_that_is_no_target_and_targets_that_are_no_inputs() -> None:
     starts = np.arange(300) == 0
     one = Regression(x, ahead_of(d, starts, 1), starts, (1,), (-1,))
     learnt, validation = halves(300)
-    path = linear.fitted(one, learnt, linear.chosen_ways(one, learnt, validation))
+    path = linear.fitted(one, learnt, linear.judged(one, learnt, validation).best())
     said = linear.forecasts(path, x, starts)[:-1, 0]
     np.testing.assert_allclose(said, d[1:, 0], atol=1e-3)
 
@@ -160,7 +161,7 @@ def test_few_rows_constant_and_equal_columns_give_finite_forecasts(rows: int) ->
     x = np.column_stack([x, x[:, 0], 1e9 + x[:, 0]])
     one = regression(x)
     learnt, validation = parts(one)
-    path = linear.fitted(one, learnt | validation, linear.chosen_ways(one, learnt, validation))
+    path = linear.fitted(one, learnt | validation, linear.judged(one, learnt, validation).best())
     said = linear.forecasts(path, x, one.starts)
     assert np.isfinite(said).all()
     if rows == 30:

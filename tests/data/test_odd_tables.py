@@ -55,7 +55,7 @@ def test_forecasts_scale_with_numbers_of_any_other_size(size: float) -> None:
     plain, scaled = (
         linear.forecasts(
             linear.fitted(
-                given, learnt, linear.chosen_ways(given, learnt, ~learnt)
+                given, learnt, linear.judged(given, learnt, ~learnt).best()
             ), given.x, starts,
         )
         for given in (Regression(c * x, c * truth, starts, horizons, own) for c in (1.0, size))

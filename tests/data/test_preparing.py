@@ -10,6 +10,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from rnnsim.data import row_blocks
 from rnnsim.data.arranging import Arranged, Treatment, arranged, facts_as_data, facts_from, series_for
 from rnnsim.data.columns import CATEGORY, NUMBER, TIME, Column, Columns
 from rnnsim.data.missing import carried_forward, treated
@@ -112,7 +113,7 @@ def test_each_target_is_in_one_part_and_what_is_learnt_uses_no_other(
     columns, choices = case
     made = arrange(columns, AB, choices)
     counts = np.zeros((made.series.rows, len(choices.horizons)))
-    for number, pairs in enumerate(made.pairs):
+    for number, pairs in enumerate(map(made.pairs, (LEARNT, VALIDATION, TEST))):
         for row, weight in zip(
             pairs.rows, np.broadcast_to(pairs.weights, (len(pairs.rows), counts.shape[1]))
         ):
@@ -142,6 +143,50 @@ def test_facts_are_the_same_as_data_and_for_other_rows(case: tuple[Columns, Choi
     np.testing.assert_array_equal(
         again.preparation.view(series_for(without, again)).inputs, made.prepared.inputs
     )
+
+
+@given(drawn_series(), st.booleans(), st.sampled_from(["each", "end"]))
+def test_blocks_of_rows_do_not_show(
+    case: tuple[Columns, Choices], has_path: bool, target_at: str
+) -> None:
+    columns, choices = case
+    choices = choices._replace(has_path=has_path, at_end=target_at == "end" and len(columns.lengths) > 2)
+    try:
+        made = arrange(columns, AB, choices)
+    except RnnsimError:  # there may be too few targets
+        assume(False)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(row_blocks, "BLOCK", 5)
+        patch.setattr(row_blocks, "SUMMED", 5)
+        again = arrange(columns, AB, choices)
+    assert again.facts.rows == made.facts.rows
+    assert again.facts.baseline == pytest.approx(made.facts.baseline, rel=1e-9)
+    for part in (LEARNT, VALIDATION, TEST):
+        for array, other in zip(again.pairs(part), made.pairs(part)):
+            np.testing.assert_allclose(array, other, rtol=1e-8, atol=1e-8)
+    assert len(made.prepared.inputs) == made.series.rows
+    if has_path and len(columns.lengths) == 1:  # the test, which ends it, is prepared by itself
+        assert len(again.prepared.inputs) < made.series.rows
+
+
+def test_the_sum_over_rows_is_that_of_all_of_them() -> None:
+    values = np.random.default_rng(0).standard_normal((2 * row_blocks.SUMMED + 3, 2))
+    found = row_blocks.total(len(values), lambda rows: values[rows])
+    np.testing.assert_allclose(found, values.sum(axis=0), rtol=1e-9)
+    few = values[: row_blocks.SUMMED]
+    np.testing.assert_array_equal(row_blocks.total(len(few), lambda rows: few[rows]), few.sum(axis=0))
+    np.testing.assert_array_equal(row_blocks.total(0, lambda rows: values[:0]), [0, 0])
+
+
+def test_targets_that_are_the_inputs_take_no_memory_of_their_own() -> None:
+    columns = columns_of(a=np.arange(9.0), b=np.arange(9.0) ** 2)
+    same = series_of(columns, Roles(("a", "b"), ("a", "b")))
+    assert same.d is same.x
+    assert treated(same, "mask", columns).d is treated(same, "mask", columns).x
+    kept = same.select(np.arange(9) > 3)
+    assert kept.d is kept.x
+    other = series_of(columns, Roles(("a", "b"), ("b", "a")))  # the control
+    np.testing.assert_array_equal(other.d, other.x[:, ::-1])
 
 
 # --- missing values ------------------------------------------------------------------------------------
@@ -357,7 +402,7 @@ def test_targets_at_the_end_of_each_sequence() -> None:
     columns = columns_of((3, 4, 5), a=np.arange(12), label=list("uuuddddddddd"))
     made = arrange(columns, LABELS, Choices((0,), at_end=True), validation="file 1", test="file 2")
     assert np.flatnonzero(made.prepared.weights[:, 0]).tolist() == [2, 6, 11]
-    assert [len(pairs.rows) for pairs in made.pairs] == [3, 4, 5]
+    assert [len(found.rows) for found in made.part_rows] == [3, 4, 5]
 
 
 def test_one_hot_leaves_out_what_is_no_class() -> None:

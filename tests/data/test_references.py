@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from rnnsim.data import references
 from rnnsim.data.linear import Regression
-from rnnsim.data.preparation import ahead_of
+from rnnsim.data.neighbours import ahead_of
 
 ROWS = 40
 
