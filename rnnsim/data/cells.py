@@ -5,12 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterable
 from functools import lru_cache
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-import polars as pl
 
 from rnnsim.typing import Array
+
+if TYPE_CHECKING:
+    import polars as pl  # late below: what only names a style is imported with rnnsim itself
 
 # Beside text the first are missing, beside numbers and times all of these.
 SPREADSHEET_ERRORS = ("#n/a", "#ref!", "#div/0!", "#value!", "#num!", "#name?", "#null!")
@@ -107,6 +109,8 @@ def is_missing(cell: str) -> bool:
 
 def numbers(cells: pl.Series, style: Style = Style(), sentinels: Collection[str] = ()) -> Parsed:  # noqa: B008
     """Read cells of text as numbers, rounded correctly."""
+    import polars as pl
+
     read = _plainly(cells, style).cast(pl.Float64, strict=False)
     if read.null_count() == cells.null_count():
         return Parsed(without(_values(read), sentinels, style), np.empty(0, np.int64), [])
@@ -131,6 +135,8 @@ def _values(read: pl.Series) -> Array:
 
 def without(values: Array, sentinels: Collection[str], style: Style = Style()) -> Array:  # noqa: B008
     """Numbers, in place, without those that mean "missing"."""
+    import polars as pl
+
     for text in sentinels:
         for one in {Style(), style}:  # an option is written plainly, or as the file is
             read = numbers(pl.Series([text]), one)
@@ -141,6 +147,8 @@ def without(values: Array, sentinels: Collection[str], style: Style = Style()) -
 
 def _plainly(cells: pl.Series, style: Style) -> pl.Series:
     """Write numbers of a style as they are written plainly; null for what is not of the style."""
+    import polars as pl
+
     if style == Style():
         return cells
     text = pl.col("cells")
