@@ -14,7 +14,7 @@ from rnnsim.sweeps.statistics import Results, Statistics
 from rnnsim.sweeps.store import Cell, Runs
 from rnnsim.typing import Array
 
-MARKERS = "osD^vPX"
+MARKERS = "osD^vPX*"  # one more than colours, so that pairs of them do not come again soon
 MOST_PANELS = 12
 SMALL = "small"
 
