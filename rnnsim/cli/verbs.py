@@ -6,6 +6,6 @@ At its top a module imports only what its ``--help`` needs, as listing the verbs
 from __future__ import annotations
 
 VERBS = (
-    "run", "resume", "predict", "evaluate", "plot", "sweep", "compare", "rules", "tasks", "check",
-    "compile", "cache", "bench", "new-rule", "new-task", "new-network",
+    "run", "resume", "predict", "evaluate", "plot", "sweep", "summary", "compare", "rules", "tasks",
+    "check", "compile", "cache", "bench", "new-rule", "new-task", "new-network",
 )  # fmt: skip

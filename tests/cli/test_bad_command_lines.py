@@ -25,6 +25,7 @@ from rnnsim.cli import VERBS, main
 from rnnsim.compiler.environment import SETTINGS, load_numba
 from rnnsim.errors import RnnsimError
 from rnnsim.registry import installed
+from rnnsim.sweeps.store import Store
 from rnnsim.training.optimizers import OPTIMIZERS
 
 ROOT = Path(__file__).parents[2]  # a repository
@@ -84,6 +85,8 @@ KEPT = tempfile.TemporaryDirectory(prefix="rnnsim-tests-")
 with patch.object(numba.config, "DISABLE_JIT", 1):
     rnnsim.run("bptt", "delayed-xor", steps=8, hidden=2, window=4, save=KEPT.name, callback_every=4,
                callback=lambda seen: bool(seen.step >= 4))  # fmt: skip
+RESULTS = f"{KEPT.name}/results.sqlite"
+Store(Path(RESULTS)).close()
 
 # Of each verb: the words that it cannot do without, by name, and for each parameter what is wrong.
 TABLE: dict[str, tuple[dict[str, str], dict[str, list[str]]]] = {
@@ -122,6 +125,11 @@ TABLE: dict[str, tuple[dict[str, str], dict[str, list[str]]]] = {
     "sweep": (
         {"rule": "bptt", "task": "delayed-xor"},
         {**EXPERIMENT, "seeds": COUNT, "jobs": COUNT, "control": FLAG, "as_json": FLAG},
+    ),
+    "summary": (
+        {"file": RESULTS},
+        {"file": [*FOLDER, "no such file", ".", str(ROOT / "pyproject.toml")], "format": TEXT,
+         "as_json": FLAG},
     ),
     "compare": (
         {"task": "delayed-xor", "rules": "rtrl bptt"},

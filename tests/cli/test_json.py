@@ -27,6 +27,7 @@ from rnnsim.errors import RnnsimWarning
 from rnnsim.registry import installed
 from rnnsim.runs.compilation import Compilation
 from rnnsim.runs.sweeps import Incomplete, sweep
+from rnnsim.sweeps.store import Store
 from rnnsim.testing import Check, Measured
 
 pytestmark = pytest.mark.usefixtures("uncompiled")
@@ -40,6 +41,7 @@ LINES: dict[str, Sequence[str]] = {
     "predict": ("predict", "waves", "waves.csv"),
     "evaluate": ("evaluate", "waves"),
     "sweep": ("sweep", "bptt", "delayed-xor", *SMALL, "--seeds", "2", "--control"),
+    "summary": ("summary", "results.sqlite"),
     "compare": ("compare", "bptt", "rtrl", "--task", "delayed-xor", *SMALL),
     "rules": ("rules",),
     "tasks": ("tasks",),
@@ -123,6 +125,8 @@ def run_to_be_asked(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_every_verb_with_a_summary_prints_it_as_json(verb: str, monkeypatch: pytest.MonkeyPatch) -> None:
     if verb in ("predict", "evaluate"):
         run_to_be_asked(monkeypatch)
+    if verb == "summary":
+        Store(Path("results.sqlite")).close()
     result = called(verb, "--json")
     assert result.exit_code == 0, result.output
     document(result.stdout)
