@@ -42,7 +42,7 @@ SWITCHES = (
     "host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1", "window-size=1200,1000",
 )  # fmt: skip
 
-INSIDE = ("data", "about", "chrome")  # what comes from nowhere
+INSIDE = ("data", "about", "chrome", "chrome-untrusted")  # of the browser itself, as its first page is
 FAILED = 2  # how asv ends when a benchmark has failed
 
 # A project with a history: what its benchmarks find changes from commit to commit, and is known.
