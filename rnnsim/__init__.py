@@ -16,6 +16,8 @@ from rnnsim.runs.fixed_points import fixed_points
 from rnnsim.runs.loading import load
 from rnnsim.runs.result import Run
 from rnnsim.runs.running import repeat, run
+from rnnsim.sweeps.result import Sweep
+from rnnsim.sweeps.sweeping import sweep
 from rnnsim.training.forward import loss, simulate
 from rnnsim.training.gradients import gradient, gradient_function
 from rnnsim.training.learner import Learner
@@ -30,6 +32,7 @@ __all__ = [
     "RnnsimError",
     "RnnsimWarning",
     "Run",
+    "Sweep",
     "UnknownName",
     "__version__",
     "compare",
@@ -44,5 +47,6 @@ __all__ = [
     "rules",
     "run",
     "simulate",
+    "sweep",
     "tasks",
 ]

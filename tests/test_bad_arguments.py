@@ -35,7 +35,6 @@ from rnnsim.errors import RnnsimError, shown
 from rnnsim.options import Options
 from rnnsim.registry import installed
 from rnnsim.runs.comparison import Comparison
-from rnnsim.runs.sweeps import sweep
 from rnnsim.testing.checking import network_checks, rule_checks, task_checks
 from rnnsim.training.evaluation import Evaluation
 from rnnsim.training.experiment import configure
@@ -62,6 +61,7 @@ DATA = {"network": NET, "params": PARAMS, "inputs": U}
 HUGE = np.full((T, B, M), 1e300)  # too large for float32
 SMALL = {"rule": "bptt", "task": "delayed-xor", "steps": 8, "hidden": 2, "window": 4,
          "schedule": "linear"}  # fmt: skip
+CHOICES = {name: value for name, value in SMALL.items() if name not in ("rule", "task")}
 LEARNS = {name: value for name, value in SMALL.items() if name != "rule"}
 
 
@@ -100,6 +100,8 @@ with patch.object(numba.config, "DISABLE_JIT", 1):
     STOPPED = rnnsim.run(**{**SMALL, "hidden": N}, monitor="state", save=KEPT.name, callback_every=4,
                          callback=lambda seen: bool(seen.step >= 4))  # fmt: skip
     FORECASTS = rnnsim.run("bptt", Waves(), hidden=N, steps=20)
+    RESULTS = f"{KEPT.name}/results.sqlite"
+    SWEEP = rnnsim.sweep("bptt", "delayed-xor", 1, hidden=2, window=4, steps=8, file=RESULTS)
     FOUND = rnnsim.fixed_points(NET, PARAMS, np.zeros((1, N)))
     LEARNER, FUNCTION = rnnsim.Learner(NET, batch=B), rnnsim.gradient_function(NET)
 LEVEL = [*REAL, None, 0, 1, -0.5, 90]
@@ -424,16 +426,34 @@ TABLE: dict[Callable[..., Any], tuple[dict[str, Any], dict[str, list[Any]]]] = {
     ),
     COMPARISON.save: ({"path": "found.json"}, {"path": [*PATH, None, "found", "no/such/found.json"]}),
     COMPARISON.plot: ({}, {"path": [*PATH, "found", "found.xyz", "no/such/found.png"]}),
-    sweep: (
-        {**SMALL, "seeds": 1},
+    rnnsim.sweep: (
+        {**CHOICES, "rules": "bptt", "tasks": "delayed-xor", "seeds": 1},
         {
-            "rule": [*NAME, None],
-            "task": [*TASK, None],
-            "seeds": [*WHOLE, None, 0],
+            "rules": [*NAME, None, [], ["rtrl", "xyzzy"], [None], [{"name": "xyzzy"}], "bptt:h=3",
+                      {"name": "bptt", "xyzzy": 1}, {"name": "truncated-bptt", "h": []}],
+            "tasks": [*TASK, None, [], "delayed-xor:xyzzy=3"],
+            "seeds": [*WHOLE, None, 0, [], [0, 0], [1.5], [-1], "0"],
+            "grid": [*ANYTHING[:1], *ANYTHING[2:], "window", {"window": 3}, {"window": []},
+                     {"xyzzy": [1]}, {"seed": [1]}, {"window": {"low": 1, "high": 4}}, {3: [1]}],
+            "draws": [*WHOLE, 0, 3],
+            "draw_seed": [*SEED, None],
+            "tune": [*ANYTHING[:1], *ANYTHING[2:], "yes", 3, 0.1, [], [0.0], [-1.0], ["x"],
+                     {"xyzzy": 1}, {"seeds": 0}, {"rates": None, "factors": []}, {"rates": [math.nan]}],
             "control": [*TRUTH, None],
-            "jobs": [*WHOLE, None, 0],
+            "file": [*PATH, "no/such/found.sqlite", "."],
+            "retry": [*TRUTH, None],
+            "jobs": [*WHOLE, 0],
+            "executor": [*ANYTHING, 3, "dask"],
+            "dask": [*ANYTHING, 3, "", "xyzzy", "tcp://127.0.0.1:1", "\ud800", "nul\0"],
+            "batch_seconds": [*REAL, None, 0, -1, math.inf],
             "progress": [*TRUTH, None],
         },
+    ),
+    rnnsim.Sweep.load: ({"path": RESULTS}, {"path": [*PATH, None, "no/such/found.sqlite", "."]}),
+    SWEEP.summary: ({}, {"format": [*NAME, None, "html"]}),
+    SWEEP.plot: (
+        {},
+        {"path": [*PATH, "found", "found.xyz", "no/such/found.png"], "what": [*NAME, None]},
     ),
 }  # fmt: skip
 
@@ -447,9 +467,16 @@ ALIASES = {
     "folder": ("saved run", "saved learner"),
     "original": ("file of a run",),
     "u": ("inputs",),
-    "path": ("draw", "figure", "comparison"),
+    "path": ("draw", "figure", "comparison", "results"),
     "what": ("figure",),
     "rules": ("rule", "option"),
+    "tasks": ("task", "option"),
+    "seeds": ("seed",),
+    "grid": ("window", "option", "single run"),
+    "tune": ("learning rate",),
+    "file": ("results",),
+    "dask": ("Dask",),
+    "format": ("results",),
     "hidden_activation": ("activation",),
     "output_activation": ("activation",),
 }

@@ -7,6 +7,7 @@ import multiprocessing
 import pickle
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,6 @@ from rnnsim.errors import RnnsimError
 from rnnsim.network import Network
 from rnnsim.registry import installed, make_rule, make_task
 from rnnsim.runs.result import Run
-from rnnsim.runs.sweeps import sweep
 from rnnsim.training.experiment import configure
 
 pytestmark = pytest.mark.usefixtures("uncompiled")
@@ -150,5 +150,13 @@ def test_a_run_with_fast_weights_can_be_sent() -> None:
     again = there_and_back(run)
     assert again.params._fields == run.params._fields
     np.testing.assert_array_equal(again.params.W1, run.params.W1)
-    of_seeds = there_and_back(sweep("bptt", "delayed-xor", 2, steps=2))
-    assert len(of_seeds.solved_at) == 2
+
+
+def test_a_sweep_can_be_sent(tmp_path: Path) -> None:
+    """With its results; one that has a file is read from there."""
+    for file in (None, tmp_path / "found.sqlite"):
+        found = rnnsim.sweep("bptt", "delayed-xor", 2, steps=2, file=file)
+        again = there_and_back(found)
+        assert (again.path, again.cells) == (found.path, found.cells)
+        assert again.summary() == found.summary()
+        assert [sorted(curve) for *_, curve in again.curves()] == [["error", "loss", "step"]] * 2

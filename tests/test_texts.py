@@ -233,7 +233,13 @@ def wrong_command(words: list[str]) -> Complaints:
         return
     installed = registry.installed()
     known = {**installed.rules, **installed.tasks, **installed.networks, **examples()}
-    rules = [rule.partition(":") for rule in given.get("rules") or ()]  # with options: NAME:h=6,...
+    swept = given.get("what", ()) if verb == "sweep" else ()  # RULE... TASK, or a file
+    if len(swept) == 1:
+        if swept[0] != "FILE.toml" and not (ROOT / swept[0]).is_file():
+            yield f"{' '.join(words)}: no plan of a sweep is {swept[0]}"
+        return
+    several = [*(given.get("rules") or ()), *swept]
+    rules = [rule.partition(":") for rule in several]  # with options: NAME:h=6,...
     names = [given.get("rule"), given.get("task"), *(name for name, _, _ in rules),
              *(given.get("tasks") or ()), given.get("name")]  # fmt: skip
     used = ["table" if "." in name else name for name in names if name and not name.isupper()]  # a file

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import as_completed
 from contextlib import suppress
 from itertools import islice
 from typing import Any, NamedTuple
 
 from rnnsim import checks, registry
 from rnnsim.errors import NoSteadyState, RnnsimError
-from rnnsim.runs.processes import Death, in_processes
+from rnnsim.runs.processes import Died, Processes
 from rnnsim.training.experiment import configure
 from rnnsim.training.task_training import TaskTraining
 
@@ -77,16 +78,19 @@ def compile_all(tasks: Mapping[str, Sequence[str]], jobs: int = 1) -> Iterator[C
             for task in of_rule:
                 yield compile_one(rule, task)
         return
-    for (rule, of_rule), done in in_processes(_compile_rules, work, jobs):
-        if isinstance(done, Death):
-            yield from (Compilation(rule, task, 0.0, f"its process {done}") for task in of_rule)
-        else:
-            yield from done
+    with Processes(min(jobs, len(work))) as processes:
+        futures = {processes.submit(_compile_rule, *of_rule): of_rule for of_rule in work}
+        for future in as_completed(futures):
+            rule, of_rule = futures[future]
+            try:
+                yield from future.result()
+            except Died as death:
+                yield from (Compilation(rule, task, 0.0, str(death)) for task in of_rule)
 
 
-def _compile_rules(work: Sequence[tuple[str, Sequence[str]]]) -> Iterator[list[Compilation]]:
-    for rule, tasks in work:  # in one process, since a rule's tasks have many kernels in common
-        yield [compile_one(rule, task) for task in tasks]
+def _compile_rule(rule: str, tasks: Sequence[str]) -> list[Compilation]:
+    """Compile a rule for its tasks, in one process, since they have many kernels in common."""
+    return [compile_one(rule, task) for task in tasks]
 
 
 def compile_one(rule: str, task: str) -> Compilation:

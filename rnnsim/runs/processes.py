@@ -1,4 +1,8 @@
-"""Distribution of work over processes."""
+"""Worker processes behind the interface of :mod:`concurrent.futures`.
+
+One that dies costs the call that it was at, and no other: Python's own pool of processes is then broken
+as a whole.
+"""
 
 from __future__ import annotations
 
@@ -8,17 +12,16 @@ import pickle
 import signal
 import threading
 import traceback
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator
+from concurrent.futures import Executor, Future
 from contextlib import contextmanager, suppress
-from multiprocessing.connection import Connection, wait
-from typing import Any, Generic, NamedTuple, TypeVar
+from queue import Empty, SimpleQueue
+from typing import Any, NamedTuple, ParamSpec, TypeVar
 
 from rnnsim.errors import RnnsimError
 
-Item = TypeVar("Item")
-Result = TypeVar("Result")
-Work = Callable[[Sequence[Item]], Iterable[Result]]
+P = ParamSpec("P")
+R = TypeVar("R")
 
 READY = "ready"  # the first message of a worker; the others are pairs (whether it failed, what)
 OUTSIDE = ", as happens where an index is out of bounds (RNNSIM_CHECK_BOUNDS=1 names the line)"
@@ -28,113 +31,141 @@ SOON = 5.0  # seconds within which a process that has closed its connection ends
 spawn = multiprocessing.get_context("spawn")  # a forked process may use one thread only
 
 
-class Death(NamedTuple):
-    """How a process ended before its work."""
-
-    exit_status: int  # or minus the number of the signal
-
-    def __str__(self) -> str:
-        if self.exit_status >= 0:
-            return f"ended with exit status {self.exit_status}"
-        try:
-            name = signal.Signals(-self.exit_status).name
-        except ValueError:
-            name = f"signal {-self.exit_status}"
-        return f"was ended by {name}{HINTS.get(name, '')}"
+class Died(RnnsimError):
+    """A process ended before its work; the message says how."""
 
 
-def in_processes(
-    work: Work[Item, Result], items: Sequence[Item], jobs: int, at_a_time: int = 1
-) -> Iterator[tuple[Item, Result | Death]]:
-    """Do work in processes; yield each item and its result as soon as there is one.
+def how_it_ended(exit_status: int) -> str:
+    """Say how a process ended, by its exit status or minus the number of the signal."""
+    if exit_status >= 0:
+        return f"ended with exit status {exit_status}"
+    try:
+        name = signal.Signals(-exit_status).name
+    except ValueError:
+        name = f"signal {-exit_status}"
+    return f"was ended by {name}{HINTS.get(name, '')}"
 
-    A process that dies costs the item that it was at; another takes its place.
+
+class NotBegun(Died):
+    """A process could not even begin, so that another would not either."""
+
+
+class Call(NamedTuple):
+    """A function with its arguments, and where its result goes."""
+
+    future: Future[Any]
+    function: Callable[..., Any]
+    arguments: tuple[Any, ...]
+    named: dict[str, Any]
+
+
+class Processes(Executor):
+    """Calls functions in other processes, each of which begins with the first call that it gets.
+
+    The future of a call whose process dies has the exception :class:`Died`; another process takes the
+    place of that one.
 
     Parameters
     ----------
-    work : Callable
-        Takes items and yields a result for each, in their order.
-    items : sequence
-    jobs : int
-        Maximum number of processes.
-    at_a_time : int
-        Number of items that a process takes at a time.
-
-    Raises
-    ------
-    RnnsimError
-        If a process dies before it can begin. Exceptions of ``work`` are raised here too.
+    count : int
+        How many processes there are at most.
     """
-    waiting, workers = deque(items), list[_Worker[Item, Result]]()
-    try:
-        while True:
-            workers = [worker for worker in workers if worker.death is None]
-            busy = sum(bool(worker.items) for worker in workers)
-            while len(workers) < min(jobs, len(waiting) + busy):
-                workers.append(_Worker(work))
-            for worker in workers:
-                if worker.ready and not worker.items and waiting:
-                    worker.give([waiting.popleft() for _ in range(min(at_a_time, len(waiting)))])
-            if not waiting and not any(worker.items for worker in workers):
-                return
-            arrived = wait([worker.connection for worker in workers])
-            for worker in workers:
-                if worker.connection in arrived:
-                    yield from worker.results()
-                    if worker.death is not None:
-                        if worker.items:
-                            yield worker.items.popleft(), worker.death
-                        waiting.extendleft(reversed(worker.items))
+
+    def __init__(self, count: int) -> None:
+        self._calls: SimpleQueue[Call | None] = SimpleQueue()
+        self._workers: set[_Worker] = set()
+        self._ended = self._at_once = False
+        self._threads = [threading.Thread(target=self._serve, daemon=True) for _ in range(count)]
+        for thread in self._threads:
+            thread.start()
+
+    def submit(self, fn: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> Future[R]:
+        """Call a function in a process, once one is free."""
+        if self._ended:
+            raise RuntimeError("the processes have ended")
+        future: Future[R] = Future()
+        self._calls.put(Call(future, fn, args, kwargs))
+        return future
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        """End the processes, after the calls that were submitted or, if these are cancelled, at once."""
+        self._ended, self._at_once = True, cancel_futures
+        if cancel_futures:
+            with suppress(Empty):
+                while (call := self._calls.get_nowait()) is not None:
+                    call.future.cancel()
+            for worker in list(self._workers):
+                worker.end()
+        for _ in self._threads:
+            self._calls.put(None)
+        if wait:
+            for thread in self._threads:
+                thread.join()
+
+    def _serve(self) -> None:
+        """Of one process after the other, in a thread for each that there may be at once."""
+        worker: _Worker | None = None
+        while (call := self._calls.get()) is not None:
+            if not call.future.set_running_or_notify_cancel():
+                continue
+            try:
+                if worker is None:
+                    worker = _Worker()
+                    self._workers.add(worker)
+                    if self._at_once:  # it was on its way when the others were ended
                         worker.end()
-    finally:
-        for worker in workers:
+                result = worker.call(call)
+            except BaseException as error:  # noqa: BLE001 (whoever waits for the result raises it)
+                if isinstance(error, Died) and worker is not None:
+                    self._workers.discard(worker)
+                    worker.end()
+                    worker = None
+                call.future.set_exception(error)
+            else:
+                call.future.set_result(result)
+        if worker is not None:
             worker.end()
 
 
-class _Worker(Generic[Item, Result]):
-    """A process, and the items that it was given and has sent no result of."""
+class _Worker:
+    """A process that calls functions, one at a time."""
 
-    def __init__(self, work: Work[Item, Result]) -> None:
-        self.connection, other = spawn.Pipe()
-        self.items: deque[Item] = deque()
-        self.ready = False
-        self.death: Death | None = None
-        self._process = spawn.Process(target=_serve, args=(work, other), daemon=True)
+    def __init__(self) -> None:
+        self._connection, other = spawn.Pipe()
+        self._process = spawn.Process(target=_serve, args=(other,), daemon=True)
         with _interrupts_blocked():  # the process inherits that
             self._process.start()
         other.close()
+        self._begun = False
 
-    def give(self, items: list[Item]) -> None:
-        self.items.extend(items)
-        with suppress(OSError):  # it has died, which shows when its results are read
-            self.connection.send(items)
+    def call(self, call: Call) -> Any:
+        """Call a function there, and wait for its result.
 
-    def results(self) -> Iterator[tuple[Item, Result]]:
-        """Read what has arrived: results, an exception, or that the process has died."""
-        while (message := self._receive()) is not None:
-            if message == READY:
-                self.ready = True
-                continue
-            failed, what = message
-            if failed:
-                raise what
-            yield self.items.popleft(), what
-        if self.death is not None and not self.ready:
-            raise RnnsimError(f"a process {self.death} before it could begin; in a script, what calls "
-                              'for several stands under `if __name__ == "__main__":`')  # fmt: skip
-
-    def _receive(self) -> Any:
+        Raises
+        ------
+        Died
+            If the process ends before, or (:class:`NotBegun`) cannot begin.
+        """
+        message = pickle.dumps(call[1:])
         try:
-            return self.connection.recv() if self.connection.poll() else None
+            if not self._begun:
+                self._begun = self._connection.recv() == READY
+            self._connection.send_bytes(message)
+            failed, what = self._connection.recv()
         except (EOFError, OSError):
             self._process.join(SOON)
-            self.death = Death(self._process.exitcode or 0)
-            return None
+            how = how_it_ended(self._process.exitcode or 0)
+            if self._begun:
+                raise Died(f"its process {how}") from None
+            raise NotBegun(f"a process {how} before it could begin; in a script, what calls for several "
+                       'stands under `if __name__ == "__main__":`') from None  # fmt: skip
+        if failed:
+            raise what
+        return what
 
     def end(self) -> None:
         self._process.kill()
         self._process.join()
-        self.connection.close()
 
 
 @contextmanager
@@ -153,18 +184,18 @@ def _interrupts_blocked() -> Iterator[None]:
 # --- in the other process ---
 
 
-def _serve(work: Work[Item, Result], connection: Connection) -> None:
+def _serve(connection: Any) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     with suppress(EOFError, ConnectionError):  # the main process is gone
         connection.send(READY)
         while True:
-            items = connection.recv()
+            function, arguments, named = pickle.loads(connection.recv_bytes())
             try:
-                for result in work(items):
-                    connection.send((False, result))
+                message = (False, function(*arguments, **named))
             except Exception as error:  # noqa: BLE001 (raised in the main process)
-                connection.send((True, _portable(error)))
+                message = (True, _portable(error))
+            connection.send(message)
 
 
 def _end_with_parent() -> None:

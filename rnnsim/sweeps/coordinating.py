@@ -11,10 +11,10 @@ from functools import cached_property
 from typing import Any, NamedTuple
 
 from rnnsim.errors import RnnsimError, described
+from rnnsim.runs.processes import NotBegun
 from rnnsim.sweeps.batches import Run, Waiting
 from rnnsim.sweeps.cells import Planned
 from rnnsim.sweeps.places import Place
-from rnnsim.sweeps.processes import NotBegun
 from rnnsim.sweeps.store import Outcome, Store
 from rnnsim.sweeps.working import Batch, Refused, Work, carry_out, prepare, versions_here
 

@@ -12,7 +12,7 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 from rnnsim.errors import RnnsimError, shown
-from rnnsim.sweeps.processes import Processes
+from rnnsim.runs.processes import Processes
 from rnnsim.sweeps.working import differences, kind_of_machine, versions_here
 
 NO_DASK = "a Dask cluster needs dask.distributed: pip install 'rnnsim[dask]'"
@@ -104,14 +104,19 @@ class Cluster(Place):
     """
 
     def __init__(self, address: str) -> None:
+        if not isinstance(address, str) or not address:
+            raise RnnsimError(
+                f"dask is the address of a scheduler, tcp://HOST:PORT, not {shown(address)}"
+            )
         try:
             distributed: Any = import_module("distributed")
         except ImportError:
             raise RnnsimError(NO_DASK) from None
         try:
             self._client = distributed.Client(address, timeout="10s", set_as_default=False)
-        except (OSError, ValueError) as error:
-            raise RnnsimError(f"no Dask scheduler answers at {shown(address)}: {error}") from None
+        except Exception as error:  # noqa: BLE001 (of any of its ways to connect)
+            raise RnnsimError(f"no Dask scheduler answers at {shown(address)} ({error}); its address is "
+                              "tcp://HOST:PORT, as it says when it begins") from None  # fmt: skip
         self._excluded: dict[str, str] = {}
         self._known: dict[str, tuple[str, str]] = {}  # of each worker its host and processor
         self._only: WeakKeyDictionary[Any, set[str]] = WeakKeyDictionary()  # the workers of a call

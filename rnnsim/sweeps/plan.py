@@ -157,8 +157,11 @@ def check(plan: Plan) -> None:
             raise RnnsimError(f"{name} is a list of at least one, not {shown(things)}")
     seeds_of(plan)
     if taken := [name for name in OWN_OF_PLAN if name in {**plan.settings, **plan.grid}]:
-        raise RnnsimError(f"{taken[0]} is an argument of a single run, and not one of a sweep")
+        raise RnnsimError(f"{taken[0]} is an argument of a single run, and a sweep is of several; leave "
+                          "it out")  # fmt: skip
     for name, values in plan.grid.items():
+        if not isinstance(name, str):
+            raise RnnsimError(f"the names in grid are text, which {shown(name)} is not")
         _check_axis(name, values, plan.draws is not None)
     if plan.draws is not None:
         checks.whole("draws", plan.draws, 1, MOST_CELLS)
@@ -168,7 +171,7 @@ def check(plan: Plan) -> None:
         checks.whole("seeds of tune", plan.tune.seeds, 1, checks.LARGEST_SIZE)
         given = plan.tune.factors if plan.tune.rates is None else plan.tune.rates
         if not len(given):
-            raise RnnsimError("tune has no learning rates to try")
+            raise RnnsimError("tune has no learning rates to try; give at least one, or leave them out")
         for rate in given:
             checks.real("a learning rate of tune", rate, above=0)
     if plan.tune and "learning_rate" in {**plan.settings, **plan.grid}:
@@ -280,6 +283,9 @@ def _spread(thing: Any, kind: str) -> Iterator[tuple[Any, dict[str, Any]]]:
     if isinstance(thing, Mapping) and "name" in thing and isinstance(thing["name"], str):
         own = {name: values for name, values in thing.items() if name != "name"}
         axes = [values if isinstance(values, list | tuple) else [values] for values in own.values()]
+        if empty := [name for name, values in zip(own, axes) if not len(values)]:
+            raise RnnsimError(f"{empty[0]} of the {kind} {shown(thing['name'])} is a list of at least "
+                              "one value, not []")  # fmt: skip
         for values in itertools.product(*axes):
             yield thing["name"], dict(zip(own, values))
     elif kind == "rule":

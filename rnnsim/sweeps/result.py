@@ -35,7 +35,7 @@ class Sweep:
         RnnsimError
             If there is no such file, or it is another.
         """
-        return cls(Store(checks.path("the file of a sweep", path), writes=False))
+        return cls(Store(checks.path("the file of results", path), writes=False))
 
     @cached_property
     def cells(self) -> list[Cell]:

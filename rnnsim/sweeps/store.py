@@ -130,7 +130,7 @@ class Store:
         self.path = path
         with self._problems_said():
             if path is not None and not writes and not path.is_file():
-                raise RnnsimError(f"there is no file {shown_path(path)}")
+                raise RnnsimError(f"there is no file of results {shown_path(path)}")
             self._check_kind()
             self._database = sqlite3.connect(
                 ":memory:" if path is None else str(path), timeout=PATIENCE, isolation_level=None
@@ -300,6 +300,13 @@ def kept_alone(path: Path | None) -> Iterator[None]:
     if path is None:
         yield
         return
+    if not path.parent.is_dir():
+        raise RnnsimError(f"the results of the sweep cannot be kept in {shown_path(path)}: there is no "
+                          f"folder {shown_path(path.parent)}")  # fmt: skip
+    if path.is_dir():
+        raise RnnsimError(
+            f"the results of a sweep are kept in a file, and {shown_path(path)} is a folder"
+        )
     lock = files.FileLock(path.with_name(f".{path.name}.lock"))
     try:
         free = lock.acquire()

@@ -106,14 +106,16 @@ def sweep(
     """
     checks.boolean("progress", progress)
     checks.boolean("retry", retry)
+    checks.boolean("control", control)
+    checks.whole("draw_seed", draw_seed, 0)
     checks.real("batch_seconds", batch_seconds, above=0)
     plans = _plans(rules, tasks, dict(
-        seeds=seeds, settings=choices, grid=dict(grid or {}), draws=draws, draw_seed=draw_seed,
+        seeds=seeds, settings=choices, grid=_axes(grid), draws=draws, draw_seed=draw_seed,
         tune=tune, control=control,
     ))  # fmt: skip
     for plan in plans:
         check(plan)
-    path = None if file is None else checks.path("the file of a sweep", file)
+    path = None if file is None else checks.path("the file of results", file)
     with kept_alone(path), _place(jobs, executor, dask) as place:
         store = Store(path)
         if retry:
@@ -146,6 +148,14 @@ def _plans(rules: Any, tasks: Any, named: dict[str, Any]) -> list[Plan]:
 
 DEFAULTS = {"seeds": 10, "settings": {}, "grid": {}, "draws": None, "draw_seed": 0, "tune": None,
             "control": False}  # fmt: skip
+
+
+def _axes(grid: Any) -> dict[str, Any]:
+    if grid is not None and not isinstance(grid, Mapping):
+        raise RnnsimError(
+            f"grid is a mapping from names to the values that are varied, not {shown(grid)}"
+        )
+    return dict(grid or {})
 
 
 def _listed(things: Any) -> list[Any]:

@@ -123,8 +123,13 @@ TABLE: dict[str, tuple[dict[str, str], dict[str, list[str]]]] = {
          "what": TEXT},
     ),
     "sweep": (
-        {"rule": "bptt", "task": "delayed-xor"},
-        {**EXPERIMENT, "seeds": COUNT, "jobs": COUNT, "control": FLAG, "as_json": FLAG},
+        {"what": "bptt delayed-xor"},
+        {**CHOICES, "what": [*TEXT, "bptt", "sweep.toml", "bptt:h delayed-xor"], "seeds": COUNT,
+         "jobs": COUNT, "control": FLAG, "tune": FLAG, "retry": FLAG, "as_json": FLAG,
+         "grid": ["", "window", "=3", "window=", "window=x", "xyzzy=1", "seed=1", "\ud800=1", "d=nul\0",
+                  "two\nlines=1"],
+         "out": ["", "nul\0", "\ud800", ".", "no/such/found.sqlite"],
+         "dask": ["", "xyzzy", "\ud800", "nul\0", "two\nlines"]},
     ),
     "summary": (
         {"file": RESULTS},
@@ -163,8 +168,9 @@ ALIASES = {
     "plot": ("draw", "figure"),
     "plot_behaviour": ("draw", "figure"), "reference": ("rule",),
     "compare": ("git",), "save": ("run", "comparison"), "monitor_every": ("--monitor",),
-    "folder": ("saved run", "folder of a run"), "file": ("FILE",), "what": ("figure",),
-    "out": ("forecasts", "report", "figure", "draw"),
+    "folder": ("saved run", "folder of a run"), "file": ("FILE",), "what": ("figure", "sweep", "task"),
+    "grid": ("window", "option", "single run"), "dask": ("Dask",),
+    "out": ("forecasts", "results", "report", "figure", "draw"),
 }  # fmt: skip
 
 

@@ -21,7 +21,7 @@ from processes import LIMIT, run
 import rnnsim
 from rnnsim.cli import VERBS, main
 from rnnsim.registry import installed
-from rnnsim.runs.sweeps import sweep
+from rnnsim.sweeps.sweeping import sweep
 
 SMALL = ("bptt", "delayed-xor", "--optimizer", "sgd", "--hidden", "4", "--window", "6")
 
@@ -185,7 +185,7 @@ def test_a_sweep_prints_its_table_and_nothing_else() -> None:
     args = ("--steps", "3000", "--learning-rate", "0.05", "--seeds", "3", "--control", "-o", "d=1")
     result = rnnsim_("sweep", *SMALL, *args)
     assert (result.exit_code, notes(result.stderr)) == (0, ""), result.output
-    assert result.stdout.startswith("bptt on delayed-xor, 3 seeds, at most 3,000 steps; solved means: ")
+    assert result.stdout.startswith("6 runs of 2 cells: ")
     same = sweep("bptt", "delayed-xor", 3, control=True, optimizer="sgd", hidden=4, window=6, steps=3000,
                  learning_rate=0.05, d=1)  # fmt: skip
     assert result.stdout == same.summary() + "\n"
@@ -270,10 +270,10 @@ def test_on_a_terminal_a_progress_bar_shows_the_loss() -> None:
 
 @needs_terminal
 def test_on_a_terminal_a_sweep_shows_how_many_runs_are_done() -> None:
-    terminal = Terminal("sweep", *SMALL, "--steps", "20000", "--seeds", "5")
+    terminal = Terminal("sweep", *SMALL, "--steps", "20000", "--seeds", "5", "--jobs", "1")
     while terminal.read():
         pass
-    assert terminal.close().startswith("bptt on delayed-xor, 5 seeds")
+    assert terminal.close().startswith("5 runs of 1 cell: ")
     assert "/5 [" in terminal.shown
     assert terminal.shown.rstrip(" \n").endswith("\r")
 
@@ -284,7 +284,7 @@ LONG = ("--steps", str(10**12), "--learning-rate", "0")
 @needs_terminal
 @pytest.mark.parametrize(
     ("verb", "args", "shown"),
-    [("run", ["--no-stop"], "loss"), ("sweep", [], "0/100"), ("sweep", ["--jobs", "2"], "0/100")],
+    [("run", ["--no-stop"], "loss"), *(("sweep", ["--jobs", jobs], "0/10") for jobs in "12")],
 )
 def test_an_interrupt_is_one_line(verb: str, args: list[str], shown: str) -> None:
     terminal = Terminal(verb, *SMALL, *LONG, *args)

@@ -26,8 +26,8 @@ from rnnsim.compiler import kernel_files, listeners
 from rnnsim.errors import RnnsimWarning
 from rnnsim.registry import installed
 from rnnsim.runs.compilation import Compilation
-from rnnsim.runs.sweeps import Incomplete, sweep
 from rnnsim.sweeps.store import Store
+from rnnsim.sweeps.sweeping import sweep
 from rnnsim.testing import Check, Measured
 
 pytestmark = pytest.mark.usefixtures("uncompiled")
@@ -40,7 +40,7 @@ LINES: dict[str, Sequence[str]] = {
     "resume": ("resume", "run", "--steps", "70"),
     "predict": ("predict", "waves", "waves.csv"),
     "evaluate": ("evaluate", "waves"),
-    "sweep": ("sweep", "bptt", "delayed-xor", *SMALL, "--seeds", "2", "--control"),
+    "sweep": ("sweep", "bptt", "delayed-xor", *SMALL, "--seeds", "2", "--control", "--jobs", "1"),
     "summary": ("summary", "results.sqlite"),
     "compare": ("compare", "bptt", "rtrl", "--task", "delayed-xor", *SMALL),
     "rules": ("rules",),
@@ -175,18 +175,6 @@ def test_a_sweep() -> None:
     found = told(*LINES["sweep"])
     same = sweep("bptt", "delayed-xor", 2, hidden=2, window=6, steps=60, control=True)
     assert found == same.as_dict()
-
-
-def test_a_sweep_that_is_incomplete(monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(*_: Any, **__: Any) -> None:
-        raise Incomplete.of(
-            sweep("bptt", "delayed-xor", 1, hidden=2, window=6, steps=60), "1 of 2 seeds have a result"
-        )
-
-    monkeypatch.setattr("rnnsim.runs.sweeps.sweep", fail)
-    result = rnnsim_(*LINES["sweep"], "--json")
-    assert (result.exit_code, document(result.stdout)["seeds"]) == (2, 1)
-    assert result.stderr == "rnnsim: 1 of 2 seeds have a result\n"
 
 
 def test_notes_are_beside_it(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,7 +17,7 @@ from tqdm.std import tqdm
 
 import rnnsim
 from rnnsim.runs.bars import bar, in_kernel, terminal_size
-from rnnsim.runs.sweeps import sweep
+from rnnsim.sweeps.sweeping import sweep
 
 NAME, TOTAL, SAID = "rtrl on delayed-xor", 100_000, "loss 0.1234, error 0.345"
 SMALL = {"hidden": 2, "window": 6, "steps": 12}
@@ -173,7 +173,7 @@ def test_a_bar_that_is_not_to_be_shown_is_not(monkeypatch: pytest.MonkeyPatch) -
 def test_runs_sweeps_and_comparisons_show_a_bar(monkeypatch: pytest.MonkeyPatch) -> None:
     works = {
         "bptt on delayed-xor: ": lambda: rnnsim.run("bptt", "delayed-xor", **SMALL, progress=True),
-        "bptt on delayed-xor, eta": lambda: sweep("bptt", "delayed-xor", 2, **SMALL, progress=True),
+        "sweep": lambda: sweep("bptt", "delayed-xor", 2, **SMALL, progress=True),
         "comparing on delayed-xor": lambda: rnnsim.compare(
             ["bptt", "rtrl"], "delayed-xor", **SMALL, progress=True
         ),

@@ -20,7 +20,6 @@ import rnnsim
 from rnnsim.errors import RnnsimError
 from rnnsim.runs import html_tables
 from rnnsim.runs.plain_data import as_json, plain
-from rnnsim.runs.sweeps import Sweep, sweep
 from rnnsim.training.best import Best
 from rnnsim.training.evaluation import Evaluation
 from rnnsim_tasks.delayed_xor import DelayedXor
@@ -39,11 +38,6 @@ class Hostile(DelayedXor, frozen=True):
 @cache
 def run_of(task: Any = "delayed-xor", **choices: Any) -> rnnsim.Run:
     return rnnsim.run("bptt", task, **{**SMALL, **choices})
-
-
-@cache
-def a_sweep() -> Sweep:
-    return sweep("bptt", "delayed-xor", 3, control=True, **SMALL)
 
 
 @cache
@@ -129,37 +123,9 @@ def test_rates_of_parameters_are_told_one_by_one() -> None:
     found = run_of.__wrapped__(learning_rate=rates).as_dict()["settings"]["learning_rate"]
     assert set(found) == set(rates)
     assert np.max(found["U"]) == 0.5
-    of_sweep = sweep("bptt", "delayed-xor", 1, learning_rate=rates, **SMALL)
-    assert "eta of each parameter" in of_sweep.summary()
-
-
-def test_a_sweep_as_data() -> None:
-    found = a_sweep().as_dict()
-    assert json.loads(as_json(found)) == found
-    assert (found["seeds"], found["without_result"], found["never"]) == (3, [], 1.0)
-    assert found["solved_at"] == [None] * 3
-    assert found["control"]["settings"]["learning_rate"] == 0
-    assert found["control"]["control"] is None
-    part = Sweep(a_sweep().experiment, np.array([7.0, np.nan, np.inf, 9.0]), 1).as_dict()
-    assert part["solved_at"] == [7, None, None, 9]
-    assert part["without_result"] == [1]
-    assert part["quantiles"] == {"10%": 7, "median": 9, "90%": None}
-    assert (part["diverged"], part["never"]) == (1, pytest.approx(1 / 3))
-
-
-def test_a_published_figure_is_told_with_what_was_found() -> None:
-    experiment = a_sweep().experiment
-
-    class Published(DelayedXor, frozen=True):
-        name = "published"
-
-        @property
-        def published(self) -> dict[str, int]:
-            return {"bptt": 100}
-
-    of_task = replace(experiment, task=Published())
-    found = Sweep(of_task, np.array([50.0, 150.0]), 0).as_dict()["published"]
-    assert found == {"step": 100, "within": 0.5}
+    of_sweep = rnnsim.sweep("bptt", "delayed-xor", 1, learning_rate=rates, **SMALL)
+    assert (of_sweep.outcomes, of_sweep.cells[0].learning_rate) == ({"complete": 1}, None)
+    assert "learning rate" not in of_sweep.summary()
 
 
 # --- in a notebook -------------------------------------------------------------------------------------
@@ -249,9 +215,10 @@ def test_names_are_not_taken_for_html_nor_for_mathematics() -> None:
     assert "<i>\u4f60" in dict(found.rows)
     assert not {"b", "i"} & found.tags
     assert shown_picture(found)
-    swept = page(Sweep(run.experiment, np.array([3.0]), 0))
-    assert Hostile.name in swept.words
+    swept = page(rnnsim.sweep("bptt", Hostile(), 1, **SMALL))
+    assert Hostile.name in swept.rows[1]
     assert found.tags | {"div", "b", "thead"} >= swept.tags
+    assert shown_picture(swept)
     compared = page(replace(a_comparison(), rules=("<i>$\\frac{$", "rtrl")))
     assert compared.rows[1][0] == "<i>$\\frac{$"
     assert shown_picture(compared)
@@ -282,13 +249,7 @@ def test_whatever_fails_in_a_picture_is_a_line() -> None:
         assert found.tags == {"p"}
 
 
-def test_sweeps_and_comparisons_are_tables() -> None:
-    swept, cells = a_sweep(), a_sweep().cells()
-    header, row, control = page(swept).rows
-    assert header == ["", *(name for name in cells if cells[name])]
-    assert row == [swept.label, *(cell for cell in cells.values() if cell)]
-    assert control[0] == "eta = 0"
-    assert swept.title in page(swept).words
+def test_comparisons_are_tables() -> None:
     pytest.importorskip("matplotlib")
     compared = page(a_comparison())
     assert [row[0] for row in compared.rows] == ["when it leads", "bptt", "rtrl"]

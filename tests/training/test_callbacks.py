@@ -20,7 +20,7 @@ from rnnsim import registry
 from rnnsim.criterion import HeldOut
 from rnnsim.errors import RnnsimError, RnnsimWarning
 from rnnsim.registry import installed
-from rnnsim.runs.sweeps import sweep
+from rnnsim.sweeps.sweeping import sweep
 from rnnsim.training import task_training
 from rnnsim.training.callbacks import callbacks_of
 from rnnsim.training.experiment import configure

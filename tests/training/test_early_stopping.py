@@ -16,7 +16,6 @@ from rnnsim.errors import RnnsimError
 from rnnsim.network import Network
 from rnnsim.runs.reports import summary
 from rnnsim.runs.result import Run
-from rnnsim.runs.sweeps import sweep
 from rnnsim.task import Suggestion
 from rnnsim.training.experiment import configure
 from rnnsim.training.task_training import TaskTraining
@@ -140,10 +139,9 @@ def test_a_task_may_suggest_it() -> None:
     assert configure("bptt", Parts(keeps="best"), patience=0, keep_every=7).patience == 0
 
 
-def test_sweeps_and_comparisons_do_not_look() -> None:
+def test_comparisons_do_not_look() -> None:
     found = rnnsim.compare(["bptt", "rtrl"], Parts(keeps="best"), steps=30)
     assert found.experiment.keep == "last"
-    assert sweep("bptt", Parts(keeps="best"), seeds=1, steps=30).experiment.keep == "last"
 
 
 def test_the_learning_curve_shows_the_looks() -> None:
