@@ -79,21 +79,24 @@ def bind_arguments(function: Kernel, *values: Any, owner: str = "") -> Bound:
     return _held(compiled(bound, owner), map(ctypes.addressof, memories), values, memories)
 
 
-def rebind(bound: Bound, value: Any) -> Bound:
-    """Bind another value, of the same types, in place of the last one.
+def rebind(bound: Bound, *values: Any) -> Bound:
+    """Bind other values, of the same types, in place of the last ones.
+
+    The compiled kernel is the same, with what functions referred to when it was bound first.
 
     Raises
     ------
     TypeError
         If a type differs: machine code would misread it.
     """
-    *kept, last = bound.values
-    if layout_of(value) != layout_of(last):
-        raise TypeError(f"{layout_of(value)} is bound in place of {layout_of(last)}")
-    values = (*kept, value)
+    kept = len(bound.values) - len(values)
+    for value, before in zip(values, bound.values[kept:]):
+        if layout_of(value) != layout_of(before):
+            raise TypeError(f"{layout_of(value)} is bound in place of {layout_of(before)}")
+    values = bound.values[:kept] + values
     if not bound.memories:
         return _held(bound.func, values, values, ())
-    memories = (*bound.memories[:-1], memory_of(value))
+    memories = bound.memories[:kept] + tuple(map(memory_of, values[kept:]))
     return _held(bound.func, map(ctypes.addressof, memories), values, memories)
 
 

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from rnnsim.compiler.environment import is_uncompiled
-from rnnsim.compiler.fingerprint import Fingerprint, fingerprints
+from rnnsim.compiler.fingerprint import Fingerprint, fingerprint, fingerprints
 from rnnsim.compiler.references import (
     closure_of,
     is_known,
@@ -29,6 +29,9 @@ _recompiled: dict[tuple[Fingerprint, str], Any] = {}  # the user's own @njit fun
 
 def snapshot(function: Callable[..., Any]) -> tuple[types.FunctionType, Fingerprint]:
     """Copy a kernel with all that it reaches; the copy and its fingerprint."""
+    known = fingerprint(function)
+    if known in _copies:
+        return _copies[known], known
     reached = reachable_functions(function)
     root, keys = python_function(function), fingerprints(reached, reached)
     copier = _Copier(keys)

@@ -36,6 +36,7 @@ from rnnsim.version import __version__
 
 KEPT = 64  # experiments, and the kernels of which a process knows that it has them
 MOST_SAID = 2000  # characters of an error
+SHORT = 1.0  # seconds of a run for which it matters what looking up its loop takes
 
 
 class Work(NamedTuple):
@@ -133,7 +134,7 @@ def _outcome(work: Work, seed: int) -> Outcome:
 
 def _run(work: Work, experiment: Experiment) -> Outcome:
     """Carry out a run, from the allocation of its arrays to its evaluation."""
-    trainer, error = TaskTraining(experiment), ""
+    trainer, error = TaskTraining(experiment, like=_last.get(work.recipe)), ""
     try:
         for _ in trainer.chunks():
             pass
@@ -142,6 +143,9 @@ def _run(work: Work, experiment: Experiment) -> Outcome:
     except (Diverged, NoSteadyState) as ended:
         outcome = "diverged" if isinstance(ended, Diverged) else "no steady state"
         test, validation, error = NOT_EVALUATED, NOT_EVALUATED, str(ended)
+    _last.clear()
+    if trainer.seconds < SHORT:
+        _last[work.recipe] = trainer
     return Outcome(
         work.id, experiment.seed, outcome, trainer.solved_at, trainer.step, _number(test.loss),
         _number(test.score), _number(validation.loss), error=error, curve=_curve(trainer.metrics()),
@@ -169,6 +173,8 @@ def _experiment(recipe: Recipe | bytes) -> Experiment:
     return made.experiment()
 
 
+# the last run, if it was short, by its cell: it holds all of its arrays
+_last: dict[Recipe | bytes, TaskTraining] = {}
 _loaded: set[str] = set()  # the kernels that this process has
 
 
@@ -179,5 +185,6 @@ def _loaded_experiment(work: Work) -> Experiment:
         few = min(experiment.steps, experiment.window)
         with suppress(Diverged, NoSteadyState):
             _run(work, replace(experiment, steps=few))
+        _last.clear()  # fewer steps are arrays of other shapes
         _loaded.add(work.kernels)
     return experiment

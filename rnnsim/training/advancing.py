@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -85,6 +86,9 @@ class Advance:
         on, with empty memory.
     stream : Stream, optional
         The one that it will be given; for a loop that is ``tailored``, all have its shape.
+    like : Advance, optional
+        One of the same kind and sizes, whose compiled loop this one takes, with what functions referred
+        to then: looking that up takes longer than a short run.
 
     Attributes
     ----------
@@ -97,7 +101,7 @@ class Advance:
     def __init__(
         self, network: Network, rule: Rule, optimizer: Optimizer, observer: Observer,
         settings: Settings, flat_params: Array, state: State, stream: Stream | None = None,
-        before: Advance | None = None,
+        before: Advance | None = None, like: Advance | None = None,
     ) -> None:  # fmt: skip
         load_numba()
         load_blas()
@@ -105,22 +109,28 @@ class Advance:
         self.network, self.rule, self.settings = network, rule, settings
         self.training = allocate(network, rule, optimizer, observer, settings, flat_params, state)
         self._fresh = fresh_values(self.training.memory) if rule.carries else []
-        self._loop: Kernel = (  # another might find that what functions refer to has changed
-            before._loop
-            if before is not None
-            else frozen(loop_kernel(network, rule, optimizer, observer.observe))
-        )
-        loop = self._loop
-        if settings.tailored:
-            loop = specialised_loop(loop, self.training, stream)
-        if stream is None:
-            stream = empty_stream(1, settings.batch, network.n_in, network.n_out, network.dtype)
-        self._run = self._bind(loop, stream)
+        first = stream or empty_stream(1, settings.batch, network.n_in, network.n_out, network.dtype)
+        self._loop: Kernel
+        self._run: Bound
+        if like is not None:
+            self._loop, self._run = like._loop, rebind(like._run, self.training, first)
+        else:
+            self._loop = (  # another might find that what functions refer to has changed
+                before._loop
+                if before is not None
+                else frozen(loop_kernel(network, rule, optimizer, observer.observe))
+            )
+            self._run = self._bind(self._for_sizes(stream), first)
         if before is not None:
             self.training.clock.step[0] = before.step
             set_arrays(self.training.optimizer_memory, before.training.optimizer_memory)
         self._context = work_context(multiplications(network, settings.window * settings.batch))
         self.seconds = 0.0
+
+    def _for_sizes(self, stream: Stream | None) -> Kernel:
+        """The loop, for the exact sizes of all arrays if it is tailored."""
+        tailored = self.settings.tailored
+        return specialised_loop(self._loop, self.training, stream) if tailored else self._loop
 
     def _bind(self, loop: Kernel, stream: Stream) -> Bound:
         return bind_arguments(loop, self.training, stream, owner=self.rule.name)
@@ -204,10 +214,16 @@ class Forward:
         self._training = forward_training(owner, state, trajectory, params)
         rows, batch = trajectory.states.shape[:2]
         self._rule, self._clock, self._rows = owner.rule, self._training.clock, rows
-        self._run = bind_arguments(
-            owner._loop, self._training, owner._run.values[1], owner=owner.rule.name
-        )
+        self._run = self._bound(owner)
         self._context = work_context(multiplications(owner.network, rows * batch))
+
+    def _bound(self, owner: Advance) -> Bound:
+        """The owner's loop; compiled for other arrays, if it is tailored or they are of other types."""
+        stream = owner._run.values[1]
+        if not owner.settings.tailored:
+            with suppress(TypeError):
+                return rebind(owner._run, self._training, stream)
+        return bind_arguments(owner._loop, self._training, stream, owner=owner.rule.name)
 
     def run(self, stream: Stream, begin: int, end: int) -> None:
         """Run over the rows begin, ..., end - 1, as many at a time as the trajectory has."""

@@ -81,6 +81,8 @@ class TaskTraining:
         What else looks at it, in this order.
     resumable : bool
         Whether a checkpoint is kept from which the run can go on once it has ended.
+    like : TaskTraining, optional
+        One of the same experiment but for its seed, whose compiled loop this one takes.
 
     Attributes
     ----------
@@ -105,6 +107,7 @@ class TaskTraining:
         lookers: Sequence[Looker] = (),
         *,
         resumable: bool = False,
+        like: TaskTraining | None = None,
     ) -> None:
         self.experiment, self.monitors = experiment, monitors
         self._resumable = resumable
@@ -115,7 +118,7 @@ class TaskTraining:
         self._observed, self._rows = observer.memory, rows_of(experiment, resumable)
         self.curve: Curve = observer.memory.curve
         self.acting: State | None = None
-        kind: Any = Advance
+        kind: Any = partial(Advance, like=None if like is None else like.advance)
         if task.target_delay:
             self.acting = network.state(batch)
             kind, observer = partial(DelayedAdvance, self.acting, observer), watching()

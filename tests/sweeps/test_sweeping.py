@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 import pytest
 from plain_loop import Script, train
+from same_sweeps import recorded, same
 
 import rnnsim
 from rnnsim.criterion import Streak
@@ -37,23 +38,6 @@ NEVER = math.inf
 def of_role(found: Sweep, role: str = "result") -> Runs:
     ids = [cell.id for cell in found.cells if cell.role == role]
     return found.runs.of(np.isin(found.runs.cell, ids))
-
-
-def same(one: Sweep, other: Sweep) -> None:
-    """That two sweeps have the same results to the bit; seconds excepted."""
-    assert [cell._replace(id=0) for cell in one.cells] == [cell._replace(id=0) for cell in other.cells]
-    numbers = {a.id: b.id for a, b in zip(one.cells, other.cells)}
-    order = np.lexsort((one.runs.seed, [numbers[id] for id in one.runs.cell]))
-    for name in set(Runs._fields) - {"seconds", "cell"}:
-        np.testing.assert_array_equal(getattr(one.runs, name)[order], getattr(other.runs, name))
-    assert [*one.runs.cell[order]] == [{b: a for a, b in numbers.items()}[id] for id in other.runs.cell]
-    curves = {(numbers[cell], seed): curve for cell, seed, curve in one.curves()}
-    for cell, seed, curve in other.curves():
-        mine = curves.pop((cell, seed))
-        assert mine.keys() == curve.keys()
-        for name in curve:
-            np.testing.assert_array_equal(mine[name], curve[name])
-    assert not curves
 
 
 # --- what a sweep does ---
@@ -257,6 +241,15 @@ def test_other_processes_find_the_same() -> None:
     assert np.isfinite(of_role(here).solved_at).any()
 
 
+def test_a_short_run_takes_the_loop_of_its_own_cell_alone() -> None:
+    """Which is the one before, though another sweep has had a cell of the same number."""
+    for rule, activation in (("rtrl", "tanh"), ("rtrl", "relu"), ("bptt", "relu"), ("rtrl", "tanh")):
+        choices: dict[str, Any] = {**SMALL, "steps": 200, "activation": activation}
+        found = sweep(rule, "delayed-xor", 3, **choices)
+        single = [rnnsim.run(rule, "delayed-xor", seed=seed, **choices).loss for seed in range(3)]
+        assert found.runs.loss.tolist() == single
+
+
 def test_any_executor_will_do() -> None:
     class Slow:
         """Like those of submitit: its futures can only be asked."""
@@ -347,14 +340,6 @@ def start_sweep(
     script = tmp_path / "script.py"
     script.write_text(SCRIPT.format(seeds=seeds, file=str(file), jobs=jobs, choices=choices))
     return subprocess.Popen([sys.executable, str(script)], stderr=subprocess.PIPE)
-
-
-def recorded(file: Path) -> int:
-    try:
-        with sqlite3.connect(f"file:{file}?mode=ro", uri=True) as database:
-            return int(database.execute("select count(*) from runs").fetchone()[0])
-    except sqlite3.OperationalError:
-        return 0
 
 
 def children(pid: int) -> list[int]:
