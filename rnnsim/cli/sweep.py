@@ -58,8 +58,23 @@ def command(
 
     \b
         rnnsim sweep rtrl bptt delayed-xor --seeds 20 --out xor.sqlite
-        rnnsim sweep experiments.toml --dask tcp://10.0.0.1:8786
         rnnsim summary xor.sqlite
+        rnnsim sweep plan.toml --dask tcp://10.0.0.1:8786
+
+    A file has rules and tasks, and may have what follows them here:
+
+    \b
+        rules = ["rtrl", "truncated-bptt:h=6", {name = "snap", n = [1, 2]}]
+        tasks = ["delayed-xor", "adding:length=20"]
+        seeds = 10                # 0, ..., 9; or a list
+        control = true            # again with a learning rate of 0
+        [settings]                # arguments and options for all
+        steps = 20000
+        [grid]                    # every combination; draws = 40 draws some
+        window = [1, 5, 20]
+        [tune]                    # for each rule a learning rate of its own
+        factors = [0.1, 0.3, 1, 3, 10]
+        seeds = 3
     """
     from rnnsim.sweeps.sweeping import sweep
 

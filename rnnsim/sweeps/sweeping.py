@@ -103,6 +103,21 @@ def sweep(
     -----
     The same settings and seeds give the same results to the bit, wherever they are carried out on one
     kind of machine; seconds and workers excepted.
+
+    Examples
+    --------
+    Two rules with two sizes, on all cores, and then ten more seeds:
+
+    >>> choices = {"grid": {"hidden": [8, 32]}, "jobs": 8, "file": "xor.sqlite"}    # doctest: +SKIP
+    >>> rnnsim.sweep(["rtrl", "bptt"], "delayed-xor", 10, **choices)                # doctest: +SKIP
+    >>> rnnsim.sweep(["rtrl", "bptt"], "delayed-xor", 20, **choices)                # doctest: +SKIP
+
+    As 100 jobs of Slurm at a time, of ten minutes each, by submitit:
+
+    >>> slurm = submitit.AutoExecutor(folder="jobs")                                # doctest: +SKIP
+    >>> slurm.update_parameters(timeout_min=60, cpus_per_task=1)                    # doctest: +SKIP
+    >>> rnnsim.sweep("plan.toml", executor=slurm, jobs=100, batch_seconds=600,
+    ...              file="plan.sqlite")                                            # doctest: +SKIP
     """
     checks.boolean("progress", progress)
     checks.boolean("retry", retry)
