@@ -215,6 +215,11 @@ class Forecasting(Protocol):
         """The forecasts (T, H, k0) of simple methods, by name, in units; of classes probabilities."""
 
 
+def forecasts_numbers(task: Task) -> bool:
+    """Whether a task is one on the user's numbers: not one of another kind, and no classes."""
+    return isinstance(task, Forecasting) and not task.model()[1].is_class
+
+
 def called(task: Task) -> str:
     """What is worked on: the user's data by their name, or the task."""
     return task.data_name() if isinstance(task, Forecasting) else task.name

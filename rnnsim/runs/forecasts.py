@@ -12,6 +12,7 @@ from rnnsim.data import intervals
 from rnnsim.data.calibration import Calibration
 from rnnsim.data.forecast import Forecast
 from rnnsim.data.forecasting import Forecasting, ForecastRows
+from rnnsim.data.measures import Measures
 from rnnsim.data.parts import TEST, VALIDATION
 from rnnsim.errors import RnnsimError
 from rnnsim.network import Network
@@ -96,6 +97,13 @@ class Forecaster:
                       for name, values in self.task.references(rows).items()}  # fmt: skip
         return report_on(found, references, self.experiment.rule.name)
 
+    def nrmse(self) -> float:
+        """Of forecasts of the test part: the median over columns and horizons; nan of classes."""
+        found = self._forecast(self.rows(None), intervals.LEVEL, own=True)
+        rows = report_on(found, {}, self.experiment.rule.name).rows
+        of_each = [row.found.nrmse for row in rows if isinstance(row.found, Measures)]
+        return float(np.median(of_each)) if of_each else np.nan
+
     def draw(self, what: str, data: Any = None, path: str | Path | None = None) -> Any:
         """Draw one of ``FIGURES``, and save it if ``path`` is given; a figure of matplotlib.
 
@@ -147,13 +155,15 @@ class Forecaster:
         return rows.calibration(self._outputs(rows))
 
 
-def calibration_of_run(
+def forecaster_of_run(
     experiment: Experiment, params: Params, best: Best | None, said: Array | None
-) -> Calibration | None:
-    """What the validation part says of a run that has ended; None if it forecasts no numbers."""
+) -> Forecaster | None:
+    """What forecasts by a run that has ended; None if the run is of another task."""
     if not isinstance(experiment.task, Forecasting):
         return None
-    return Forecaster(experiment, params if best is None else best.params, None, said).validated()
+    found = Forecaster(experiment, params if best is None else best.params, None, said)
+    found.calibration = found.validated()
+    return found
 
 
 def outputs_of(network: Network, params: Params, inputs: Array, resets: Array) -> Array:

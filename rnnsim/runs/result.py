@@ -17,7 +17,7 @@ from rnnsim.errors import RnnsimError, reports_memory
 from rnnsim.runs import provenance, reports, run_file, run_folder
 from rnnsim.runs.answers import Answers
 from rnnsim.runs.carrying_out import Around, carry_out
-from rnnsim.runs.forecasts import calibration_of_run
+from rnnsim.runs.forecasts import forecaster_of_run
 from rnnsim.runs.keeping import kept_alone
 from rnnsim.runs.provenance import Provenance
 from rnnsim.runs.run_folder import with_prefix
@@ -290,6 +290,7 @@ def result_of(trainer: TaskTraining, outcome: str = "stopped", made: Provenance 
     else:
         checkpoint = trainer.checkpoint() if outcome == "running" else trainer.at_end
     params, ended, said = trainer.params, outcome != "running", trainer.said
+    forecaster = forecaster_of_run(experiment, params, trainer.best, said) if ended else None
     return Run(
         experiment=experiment,
         params=params,
@@ -303,7 +304,7 @@ def result_of(trainer: TaskTraining, outcome: str = "stopped", made: Provenance 
         checkpoint=checkpoint,
         provenance=made or Provenance(),
         recorded=trainer.monitors.recorded if trainer.monitors else None,
-        calibration=calibration_of_run(experiment, params, trainer.best, said) if ended else None,
+        calibration=None if forecaster is None else forecaster.calibration,
         said=said,
     )
 

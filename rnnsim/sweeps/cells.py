@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from rnnsim.data.forecasting import called
+from rnnsim.data.forecasting import called, forecasts_numbers
 from rnnsim.errors import RnnsimError
 from rnnsim.rule import Rule
 from rnnsim.runs.comparing import labels
@@ -21,6 +21,7 @@ from rnnsim.training.as_data import OWN
 from rnnsim.training.experiment import Experiment, configure_from
 from rnnsim.typing import Array
 
+NRMSE = "nRMSE"  # root mean squared error over the standard deviation
 OF_SIZE = ("hidden", "initial_weights")  # by which no kernel is compiled anew
 
 
@@ -114,7 +115,7 @@ def planned(
     cell = Cell(
         0, place, role, recipe.label, rule, task, _varied(recipe, experiment),
         rate if isinstance(rate, float) else None, experiment.steps, meaning,
-        experiment.task.published.get(experiment.rule.name), choice, data, experiment.task.score,
+        experiment.task.published.get(experiment.rule.name), choice, data, _score(experiment.task),
     )  # fmt: skip
     key = _key([role, recipe.label, data, meaning], arrays)
     return Planned(recipe, cell, key, _kernels(data, meaning)), experiment
@@ -140,6 +141,11 @@ def _varied(recipe: Recipe, experiment: Experiment) -> dict[str, Any]:
 
 def _plain(value: Any) -> Any:
     return value if isinstance(value, bool | int | float | str) else str(value)
+
+
+def _score(task: Task) -> str:
+    """What the score is called: of numbers of the user's own, it is that of the forecasts."""
+    return NRMSE if forecasts_numbers(task) else task.score
 
 
 def name_of_task(task: Task) -> str:

@@ -24,11 +24,13 @@ from safetensors.numpy import save
 
 from rnnsim import registry
 from rnnsim.compiler.machine import described_processor
+from rnnsim.data.forecasting import forecasts_numbers
 from rnnsim.errors import Diverged, NoSteadyState, RnnsimError, described
 from rnnsim.numerics.threads import one_thread
+from rnnsim.runs.forecasts import forecaster_of_run
 from rnnsim.sweeps.cells import Recipe
 from rnnsim.sweeps.store import Outcome
-from rnnsim.training.evaluation import NOT_EVALUATED, TEST, VALIDATION
+from rnnsim.training.evaluation import NOT_EVALUATED, TEST, VALIDATION, Evaluation
 from rnnsim.training.experiment import Experiment
 from rnnsim.training.task_training import TaskTraining
 from rnnsim.typing import Array
@@ -139,7 +141,7 @@ def _run(work: Work, experiment: Experiment) -> Outcome:
         for _ in trainer.chunks():
             pass
         outcome = _how_it_ended(trainer)
-        test, validation = trainer.evaluate_kept(TEST), trainer.evaluate_kept(VALIDATION)
+        test, validation = _tested(trainer), trainer.evaluate_kept(VALIDATION)
     except (Diverged, NoSteadyState) as ended:
         outcome = "diverged" if isinstance(ended, Diverged) else "no steady state"
         test, validation, error = NOT_EVALUATED, NOT_EVALUATED, str(ended)
@@ -150,6 +152,22 @@ def _run(work: Work, experiment: Experiment) -> Outcome:
         work.id, experiment.seed, outcome, trainer.solved_at, trainer.step, _number(test.loss),
         _number(test.score), _number(validation.loss), error=error, curve=_curve(trainer.metrics()),
     )  # fmt: skip
+
+
+def _tested(trainer: TaskTraining) -> Evaluation:
+    """Loss and score on test data.
+
+    Of numbers of the user's own, those of the forecasts: the mean squared error over the variance of the
+    test part, and its root. What the network learns of them is scaled, and no other network's may be
+    scaled alike.
+    """
+    experiment = trainer.experiment
+    if not forecasts_numbers(experiment.task):
+        return trainer.evaluate_kept(TEST)
+    forecaster = forecaster_of_run(experiment, trainer.params, trainer.best, trainer.said)
+    assert forecaster is not None
+    nrmse = forecaster.nrmse()
+    return Evaluation(nrmse**2, nrmse)
 
 
 def _how_it_ended(trainer: TaskTraining) -> str:

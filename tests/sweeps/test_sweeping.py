@@ -250,6 +250,29 @@ def test_a_short_run_takes_the_loop_of_its_own_cell_alone() -> None:
         assert found.runs.loss.tolist() == single
 
 
+@pytest.mark.parametrize("on_line", [False, True])
+def test_of_numbers_of_ones_own_the_forecasts_are_scored(on_line: bool) -> None:
+    """As by the run itself: not what the network learns of them, which is scaled."""
+    rows = np.cumsum(np.random.default_rng(0).normal(size=(300, 2)), 0)
+    choices: dict[str, Any] = {"hidden": 3, "on_line": on_line, "ahead": [1, 3]}
+    found = sweep("rtrl", rows, 2, **choices)
+    assert found.cells[0].score == "nRMSE"
+    for seed, loss, score in zip(found.runs.seed, found.runs.loss, found.runs.score):
+        report = rnnsim.run("rtrl", rows, seed=int(seed), **choices).evaluate()
+        own = [row.found.nrmse for row in report.rows if row.forecaster == "rtrl"]
+        assert len(own) == 4
+        assert score == np.median(own)
+        assert loss == pytest.approx(np.median(own) ** 2, rel=1e-12)
+
+
+def test_classes_of_ones_own_have_their_accuracy() -> None:
+    """The control."""
+    rows = {"u": np.arange(300.0) % 7, "said": np.where(np.arange(300) % 7 > 3, "high", "low")}
+    found = sweep("bptt", rows, 1, hidden=3, target="said", steps=50)
+    single = rnnsim.run("bptt", rows, hidden=3, target="said", steps=50)
+    assert (found.cells[0].score, found.runs.score[0]) == ("accuracy", single.held_out.score)
+
+
 def test_any_executor_will_do() -> None:
     class Slow:
         """Like those of submitit: its futures can only be asked."""
