@@ -194,14 +194,19 @@ class Advance:
 def forward_training(
     owner: Advance, state: State, trajectory: Trajectory, params: Params | None = None
 ) -> Training:
-    """The arrays of a loop that runs another state forward, with the same parameters or others."""
+    """The arrays of a loop that runs another state forward, with the same parameters or others.
+
+    Its gradient, which is 0, is not that of the last window, which monitors see.
+    """
     rule, now, (rows, batch) = owner.rule, owner.training, trajectory.states.shape[:2]
     memory = now.memory
     if type(rule).learn is not Rule.learn:  # its forward pass may use its memory
         memory = rule.memory(owner.network, batch, rows, np.random.default_rng(0))
+    flat_grad = aligned_zeros(now.flat_grad.shape, now.flat_grad.dtype)
     return now._replace(
         plan=now.plan._replace(learns=False, steps=rows), clock=new_clock(), state=state,
         params=now.params if params is None else params, trajectory=trajectory, memory=memory,
+        flat_grad=flat_grad, grad=owner.network.kernel_params(flat_grad),
     )  # fmt: skip
 
 

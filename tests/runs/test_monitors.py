@@ -100,6 +100,15 @@ def test_names_and_functions_agree() -> None:
 
 
 @uncompiled
+def test_the_gradient_is_the_same_after_a_look_at_validation_data() -> None:
+    """The network runs over them between a window and the monitors, at the same steps."""
+    plain = recorded("grad", monitor_every=10)["grad"]
+    looked = recorded("grad", monitor_every=10, keep="best", keep_every=10)["grad"]
+    assert abs(plain).max(axis=1).min() > 0
+    assert np.array_equal(looked, plain)
+
+
+@uncompiled
 def test_records_are_made_at_the_ends_of_windows() -> None:
     assert recorded("state", window=4, monitor_every=10)[STEP].tolist() == [12, 20, 32, 40]
     assert len(recorded("state", steps=400)[STEP]) == 100  # by default a hundredth of the run
