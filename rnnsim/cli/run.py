@@ -48,8 +48,8 @@ class RunCommand(click.Command):
     "--monitor",
     multiple=True,
     metavar="NAME",
-    help="Record this while it learns: params, grad, state, spectral-radius, params.W, ...; with --save "
-    "all of it is kept; may be repeated.",
+    help="Record this while it learns: params, grad, state, grad-norm, spectral-radius, params.W, ...; "
+    "with --save all of it is kept; may be repeated.",
 )
 @click.option("--monitor-every", type=int, metavar="N", help="Steps between records.")
 @click.option("--config", metavar="FILE", help="Repeat the run of this file (run.toml); RULE, TASK and "

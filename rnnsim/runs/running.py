@@ -139,7 +139,8 @@ def run(
         What to record into ``metrics`` while the network learns: names, or a mapping from a name of
         yours to a name or a function. A function is given a :class:`~rnnsim.training.seen.Seen`
         (``step``, ``params``, ``grad``, ``state``, ``network``; arrays that cannot be written to), and
-        returns a number or an array. The names are ``params``, ``grad``, ``state``,
+        returns a number or an array. The names are ``params``, ``grad``, ``state``, ``grad-norm`` (the
+        norm of the whole gradient, then that of each of its arrays, in order, before it is clipped),
         ``spectral-radius`` (of W), and those of single arrays: ``params.W``, ``grad.b``. The run is the
         same to the bit without them.
     monitor_every : int, optional

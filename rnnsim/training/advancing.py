@@ -271,6 +271,7 @@ def allocate(
         params=network.kernel_params(flat_params),
         flat_grad=flat_grad,
         grad=network.kernel_params(flat_grad),
+        clipping=np.ones(1),
         scales=scales,
         previous=np.zeros_like(scales),
         state=state,

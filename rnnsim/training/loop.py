@@ -66,6 +66,7 @@ class Training(NamedTuple):
     params: Params  # the same numbers as views
     flat_grad: Array  # (n_params,)
     grad: Params  # the same numbers as views
+    clipping: Array  # (1,) by what the last gradient was multiplied, or 1
     scales: Array  # (n_params,) of the learning rate, or none
     previous: Array  # (n_params,) workspace, or none
     state: State
@@ -120,8 +121,8 @@ def loop_kernel(network: Network, rule: Rule, optimizer: Optimizer, observe: Ker
     @kernel(allocates=False)
     def loop(training: Training, stream: Stream, until: int) -> int:
         """Compiled without reference counting, which would cost as much as a small network's step."""
-        (plan, clock, flat_params, params, flat_grad, grad, scales, previous, state, trajectory,
-         memory, optimizer_memory, observed) = training  # fmt: skip
+        (plan, clock, flat_params, params, flat_grad, grad, clipping, scales, previous, state,
+         trajectory, memory, optimizer_memory, observed) = training  # fmt: skip
         while clock.step[0] < until and clock.row[0] < clock.filled[0]:
             row, held, step = clock.row[0], clock.held[0], clock.step[0]
             length = window_length(plan, clock, stream)
@@ -141,7 +142,7 @@ def loop_kernel(network: Network, rule: Rule, optimizer: Optimizer, observe: Ker
             if plan.mean:
                 divide(flat_grad, weight_of(stream, row, length))
             remember(scales, flat_params, flat_grad, previous)
-            clip_norm(flat_grad, plan.clip)
+            clipping[0] = clip_norm(flat_grad, plan.clip)
             rate = plan.rate * factor(plan.schedule, step)
             if plan.decay > 0:
                 decay(flat_params, rate * plan.decay)

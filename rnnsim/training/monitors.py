@@ -22,7 +22,8 @@ from rnnsim.typing import Array
 
 TIMES = 100  # that monitors look in a run of as many steps as it may have
 STEP = "monitor_step"  # among the metrics: the steps at which they looked
-PARTS = ("params", "grad", "state", "spectral-radius")
+NORMS = "grad-norm"  # the norms of the gradient
+PARTS = ("params", "grad", "state", NORMS, "spectral-radius")
 RADIUS_OF = "W"  # the parameter whose spectral radius it is
 
 
@@ -203,6 +204,8 @@ def named(name: str, network: Network) -> Monitor:
             raise RnnsimError(f"monitor spectral-radius is that of {RADIUS_OF}, a square matrix, which "
                               f"a {network.kind} network must have")  # fmt: skip
         return spectral_radius
+    if part == NORMS:
+        return grad_norms
     return partial(array_of, part, array) if dot else partial(all_of, part)
 
 
@@ -218,6 +221,16 @@ def array_of(part: str, array: str, seen: Seen) -> Array:
     """One array of the parameters or of the gradient."""
     found: Array = getattr(getattr(seen, part), array)
     return found
+
+
+def grad_norms(seen: Seen) -> Array:
+    """The norm of the whole gradient, then that of each of its arrays, in order: (1 + arrays,).
+
+    As it was before it was clipped, which would make the norm of a large gradient that of any other.
+    """
+    norms = np.array([np.linalg.norm(array) for array in seen.grad], float)
+    with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
+        return np.array([np.linalg.norm(norms), *norms]) / seen.clipping
 
 
 def spectral_radius(seen: Seen) -> float:

@@ -187,13 +187,20 @@ def make_optimizer(optimizer: str | Optimizer, options: Mapping[str, Any]) -> Op
 
 
 @kernel(allocates=False)
-def clip_norm(grad: Array, largest: float) -> None:
-    """Scale a gradient down to the norm ``largest`` if it exceeds it [Pascanu et al. 2013]."""
+def clip_norm(grad: Array, largest: float) -> float:
+    """Scale a gradient down to the norm ``largest`` if it exceeds it [Pascanu et al. 2013].
+
+    Returns
+    -------
+    float
+        By what it was multiplied.
+    """
     if math.isinf(largest):
-        return
+        return 1.0
     square = sum_of_squares(grad)
     if not square > largest * largest:
-        return
+        return 1.0
+    top = 1.0
     if math.isinf(square):  # the squares overflow, perhaps not the entries: divide by the largest first
         top = 0.0
         for i in range(grad.size):
@@ -204,6 +211,7 @@ def clip_norm(grad: Array, largest: float) -> None:
     factor = largest / math.sqrt(square)
     for i in range(grad.size):
         grad[i] *= factor
+    return factor / top
 
 
 @kernel(allocates=False, reassociates=True)

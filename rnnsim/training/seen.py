@@ -23,6 +23,8 @@ class Seen:
         The parameters after the last update.
     grad : NamedTuple of arrays
         The gradient by which that was made: of the last window, clipped if the run clips.
+    clipping : float
+        By what the gradient was multiplied when it was clipped; 1 if it was not.
     state : (B, N) array
         state(t), where the B sequences are; with delayed targets, the state that acts.
     network : Network
@@ -35,6 +37,7 @@ class Seen:
     step: int
     params: Params
     grad: Params
+    clipping: float
     state: Array
     network: Network
     experiment: Experiment
@@ -65,7 +68,8 @@ def looks_at(experiment: Experiment, training: Training, acting: State) -> Show:
     params, grads = network.views(flat), network.views(grad)
 
     def show(step: int, ended: bool, metrics: Callable[[], dict[str, Array]]) -> Seen:
-        return Seen(step, params, grads, state, network, experiment, ended, metrics)
+        clipping = float(training.clipping[0])
+        return Seen(step, params, grads, clipping, state, network, experiment, ended, metrics)
 
     return show
 

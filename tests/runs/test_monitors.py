@@ -109,6 +109,32 @@ def test_the_gradient_is_the_same_after_a_look_at_validation_data() -> None:
 
 
 @uncompiled
+def test_the_norms_are_those_of_the_gradient_and_of_each_of_its_arrays() -> None:
+    names = ["grad-norm", "grad", "grad.U", "grad.c"]
+    found = recorded(names, monitor_every=10, clip=math.inf)
+    norms, grad = found["grad-norm"], found["grad"]
+    assert norms.shape == (4, 1 + 5)  # of W, U, b, V and c
+    np.testing.assert_allclose(norms[:, 0], np.sqrt((grad**2).sum(axis=1)), rtol=1e-13)
+    np.testing.assert_allclose(norms[:, 2], np.sqrt((found["grad.U"] ** 2).sum(axis=(1, 2))), rtol=1e-13)
+    np.testing.assert_allclose(norms[:, 5], abs(found["grad.c"][:, 0]), rtol=1e-13)
+    assert norms.max() > 0
+    assert not np.allclose(norms[:, 1], norms[:, 2])  # the control: W's is another
+
+
+@uncompiled
+def test_the_norms_are_those_before_clipping() -> None:
+    """With a learning rate of 0 the gradients of a run that clips are the same ones, scaled down."""
+    still = {"monitor_every": 1, "learning_rate": 0.0}
+    free = recorded("grad-norm", clip=math.inf, **still)["grad-norm"]
+    bound = float(np.median(free[:, 0]))
+    clipped = recorded(["grad-norm", "grad"], clip=bound, **still)
+    np.testing.assert_allclose(clipped["grad-norm"], free, rtol=1e-12)
+    own = np.linalg.norm(clipped["grad"], axis=1)
+    np.testing.assert_allclose(own, np.minimum(free[:, 0], bound), rtol=1e-12)
+    assert (own < 0.9 * free[:, 0]).any()  # the control: some are clipped, by far
+
+
+@uncompiled
 def test_records_are_made_at_the_ends_of_windows() -> None:
     assert recorded("state", window=4, monitor_every=10)[STEP].tolist() == [12, 20, 32, 40]
     assert len(recorded("state", steps=400)[STEP]) == 100  # by default a hundredth of the run
