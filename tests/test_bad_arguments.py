@@ -331,7 +331,8 @@ TABLE: dict[Callable[..., Any], tuple[dict[str, Any], dict[str, list[Any]]]] = {
     ),
     RUN.plot: (
         {}, {"path": [*PATH, "curve", "curve.xyz", "no/such/curve.png"], "behaviour": [*TRUTH, None],
-             "what": [*NAME, None], "data": [*ANYTHING, 3, "xyzzy"]},
+             "what": [*NAME, None], "data": [*ANYTHING, 3, "xyzzy"],
+             "beside": [3, "run", None, [3], [None], object(), {"run": 3}], "steps": [*WHOLE, 0, 1, 60]},
     ),
     RUN.plot_behaviour: (
         {}, {"path": [*PATH, "curve"], "steps": [*WHOLE, None, 0, 1]},

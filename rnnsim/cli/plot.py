@@ -1,34 +1,58 @@
-"""``rnnsim plot``: draw a figure of a run."""
+"""``rnnsim plot``: draw a figure of runs."""
 
 from __future__ import annotations
 
+from contextlib import ExitStack
+
 import click
 
-from rnnsim.cli.forecasting import RUN, loaded, rows_of
+from rnnsim.cli.forecasting import loaded, rows_of
 from rnnsim.cli.summary import draw_sweep, is_results
 
 
 @click.command("plot")
-@RUN
-@click.argument("file", metavar="[FILE]", required=False)
+@click.argument("runs", metavar="RUN... [FILE]", nargs=-1, required=True)
 @click.option("--out", metavar="FILE", required=True, help="Where to draw it (.png, .svg, .pdf).")
-@click.option("--what", metavar="NAME", help="curve, behaviour, forecast, errors or confusion; by "
-              "default forecast where FILE is given, else curve.")  # fmt: skip
-def command(folder: str, file: str | None, out: str, what: str | None) -> None:
-    """Draw a figure of RUN, a folder, into a file; or of a sweep, whose file of results is given.
+@click.option("--what", metavar="NAME", help="One of the figures above; by default forecast where FILE "
+              "is given, else curve.")  # fmt: skip
+@click.option("--steps", type=int, metavar="N", help="Steps of held-out data to draw; by default 60, or "
+              "200 of trajectories.")  # fmt: skip
+def command(runs: tuple[str, ...], out: str, what: str | None, steps: int | None) -> None:
+    """Draw a figure of RUN, a folder, into a file; the learning curves of several in one.
 
-    forecast, errors (by horizon, beside simple methods) and confusion (of classes) are for runs on your
-    own data: of forecasts from the rows of FILE, or else of the test part of the data of RUN. Of a
-    sweep there are curves, rates (what came of each learning rate) and solved (share over time).
+    \b
+    Of learning:
+      curve         loss and score over the steps
+      gradients     norms of the gradient over the steps (run --monitor grad-norm)
+    Of the network:
+      weights       matrices, their distributions, eigenvalues, singular values
+    Of what it does on held-out data:
+      behaviour     inputs, hidden activity as an image, outputs and targets
+      trajectories  the path of the state in the plane of its principal components
+      fast-weights  the fast weights over time, below the events
+    Of forecasts of your own data, from the rows of FILE or else its test part:
+      forecast      forecasts with their intervals, and the truth
+      errors        errors by horizon, beside those of simple methods
+      confusion     which class was held to be which
     """
     from rnnsim.runs.figures import figure_type
 
     figure_type(out)
-    if file is None and is_results(folder):
-        draw_sweep(folder, out, what)
+    if len(runs) == 1 and is_results(runs[0]):
+        draw_sweep(runs[0], out, what)
         return
-    data = rows_of(file)
+    folders, data = _sorted_out(runs)
     if what is None:
-        what = "curve" if file is None else "forecast"
-    with loaded(folder) as run:
-        run.plot(out, what=what, data=data)
+        what = "curve" if data is None else "forecast"
+    with ExitStack() as opened:
+        first, *others = [opened.enter_context(loaded(folder)) for folder in folders]
+        first.plot(out, what=what, data=rows_of(data), beside=others, steps=steps)
+
+
+def _sorted_out(words: tuple[str, ...]) -> tuple[tuple[str, ...], str | None]:
+    """The folders of runs, and the file of rows, if the last word is one and not a run."""
+    from rnnsim.runs.run_folder import holds_run
+
+    if len(words) > 1 and not holds_run(words[-1]):
+        return words[:-1], words[-1]
+    return words, None

@@ -10,13 +10,14 @@ from rnnsim import checks
 from rnnsim.data import intervals
 from rnnsim.data.calibration import Calibration
 from rnnsim.data.forecasting import Forecasting
-from rnnsim.errors import RnnsimError, reports_memory
-from rnnsim.runs import figures
+from rnnsim.errors import RnnsimError, reports_memory, shown
+from rnnsim.runs import behaviour_figures, drawing
 from rnnsim.runs.forecast_reports import Report
-from rnnsim.runs.forecasts import FIGURES, Forecaster
+from rnnsim.runs.forecasts import Forecaster
 from rnnsim.training.best import Best
 from rnnsim.training.experiment import Experiment
 from rnnsim.training.forward import simulate
+from rnnsim.training.monitors import Recorded
 from rnnsim.typing import Array, Inputs, Params
 
 
@@ -29,6 +30,8 @@ class Answers:
     steps: int
     metrics: dict[str, Array]
     best: Best | None
+    recorded: Recorded | None
+    folder: Path | None
     calibration: Calibration | None
     said: Array | None
 
@@ -140,21 +143,34 @@ class Answers:
     # --- drawn ---
 
     def plot(
-        self, path: str | Path | None = None, *, behaviour: bool = False, what: str = "curve",
-        data: Any = None,
+        self, path: str | Path | None = None, *, behaviour: bool = False, what: str = drawing.CURVE,
+        data: Any = None, beside: Any = (), steps: int | None = None,
     ) -> Any:  # fmt: skip
         """Draw the learning curve or another figure, and save it if ``path`` is given.
 
         Parameters
         ----------
         path : path, optional
+            A file that ends in .png, .svg or .pdf.
         behaviour : bool
-            Whether to draw what the trained network does instead (:meth:`plot_behaviour`).
-        what : "curve", "behaviour", "forecast", "errors" or "confusion"
-            The last three are of forecasts of the user's own data: them beside the truth, their errors
-            by horizon beside those of simple methods, and which class was held to be which.
+            The same as ``what="behaviour"``.
+        what : str
+            Of the learning: ``curve``, loss and score over the steps; ``gradients``, the norms of the
+            gradient over the steps (of runs with ``monitor="grad-norm"``).
+            Of the network: ``weights``, the matrices with their distributions, eigenvalues and singular
+            values.
+            Of what it does on held-out data: ``behaviour``, inputs, hidden activity (or fast weights)
+            as an image, outputs and targets; ``trajectories``, the path of the state in the plane of
+            its first two principal components; ``fast-weights``, these over time as lines.
+            Of forecasts of the user's own data: ``forecast``, them beside the truth; ``errors``, by
+            horizon beside those of simple methods; ``confusion``, which class was held to be which.
         data : optional
             What to forecast from; by default the test part of the data of the run.
+        beside : Run or sequence of Run
+            Other runs, whose learning curves are drawn in the same figure. Runs that differ by their
+            seed alone have one colour, and a thick line for their median.
+        steps : int, optional
+            Steps of held-out data to draw; by default 60, or 200 of ``trajectories``.
 
         Returns
         -------
@@ -163,23 +179,19 @@ class Answers:
         Raises
         ------
         RnnsimError
-            If matplotlib is not installed, the file cannot be written, or there is no such figure.
+            If matplotlib is not installed, the file cannot be written, there is no such figure, or it
+            is not one of this run.
         """
         wanted = "behaviour" if checks.boolean("behaviour", behaviour) else what
-        if checks.known_name("figure", wanted, ("curve", "behaviour", *FIGURES)) in FIGURES:
-            return self.forecaster().draw(wanted, data, path)
-        if data is not None:
-            raise RnnsimError(f"data is for the figures {', '.join(FIGURES)}; that of the {wanted} "
-                              "takes none")  # fmt: skip
-        if wanted == "behaviour":
-            return self.plot_behaviour(path)
-        return figures.learning_curve(self.experiment, self.metrics, self.solved_at, path)
+        others = [beside] if isinstance(beside, Answers) else beside
+        if not isinstance(others, list | tuple) or not all(isinstance(o, Answers) for o in others):
+            raise RnnsimError(f"beside is a run, or a list of runs, not {shown(beside)}")
+        return drawing.draw(self, wanted, path, data=data, beside=others, steps=steps)
 
-    def plot_behaviour(self, path: str | Path | None = None, steps: int = 60) -> Any:
-        """Draw what the trained network does on held-out data, and save it if ``path`` is given.
-
-        The inputs are at the top, below them the state over time as an image (the fast weights of a
-        fast-weight network), and at the bottom outputs and targets.
+    def plot_behaviour(
+        self, path: str | Path | None = None, steps: int = behaviour_figures.STEPS
+    ) -> Any:
+        """Draw what the trained network does on held-out data: ``plot`` with ``what="behaviour"``.
 
         Parameters
         ----------
@@ -192,4 +204,4 @@ class Answers:
         -------
         matplotlib.figure.Figure
         """
-        return figures.behaviour(self.experiment, self.params, self.steps, path, shown=steps)
+        return behaviour_figures.behaviour(self, path, steps=steps)

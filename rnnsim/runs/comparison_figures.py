@@ -1,8 +1,6 @@
-"""The figure of a comparison of rules, by matplotlib (:mod:`rnnsim.runs.figures`).
+"""The figure of a comparison of rules, in the style of all figures (:mod:`rnnsim.runs.figures`).
 
-Each rule has a colour and a line style, so that lines differ in print and for the colour-blind: the
-colours are those of M. Okabe and K. Ito (*Color universal design*, 2008), from dark to light. Numbers
-stand in the cells of the matrix.
+Each rule has a colour and a line style. Numbers stand in the cells of the matrix.
 """
 
 from __future__ import annotations
@@ -15,15 +13,12 @@ from typing import Any
 import numpy as np
 
 from rnnsim.data.forecasting import called
-from rnnsim.runs.figures import as_text, figure_type, saved
+from rnnsim.runs.figures import BESIDE, COLOURS, SMALL, STYLES, as_text, figure_type, saved
 from rnnsim.training.experiment import Experiment
 from rnnsim.training.following import mean_over
 from rnnsim.typing import Array
 
-COLOURS = ("#000000", "#D55E00", "#0072B2", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
-STYLES = ("-", "--", "-.", ":", (0, (8, 2, 1, 2, 1, 2)), (0, (1, 3)))
 PARTS = 64  # points of a line: neighbours are merged, as single windows fluctuate
-SMALL = "small"
 
 
 def draw(
@@ -109,6 +104,6 @@ def merged(values: Array, merge: Any) -> Array:
 def draw_floors(axes: Any, floors: Any) -> None:
     """Draw losses that tell what was learnt, with their names."""
     for name, loss in floors.items():
-        axes.axhline(loss, color="0.45", ls=(0, (1, 2)), lw=1)
+        axes.axhline(loss, color=BESIDE, ls=(0, (1, 2)), lw=1)
         axes.annotate(name, (1, loss), xycoords=("axes fraction", "data"), xytext=(3, 0), va="center",
                       textcoords="offset points", fontsize=SMALL, color="0.3")  # fmt: skip

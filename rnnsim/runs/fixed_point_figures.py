@@ -1,7 +1,6 @@
-"""The figure of a network's fixed points, by matplotlib (:mod:`rnnsim.runs.figures`).
+"""The figure of a network's fixed points, in the style of all figures (:mod:`rnnsim.runs.figures`).
 
-A number of unstable directions has a marker and a colour, so that they differ in grey print and for the
-colour-blind; the colours are those of M. Okabe and K. Ito (*Color universal design*, 2008).
+A number of unstable directions has a marker and a colour.
 """
 
 from __future__ import annotations
@@ -11,10 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from rnnsim.runs.figures import MOST_SHOWN, figure_type, saved
+from rnnsim.numerics.principal_components import principal_plane
+from rnnsim.runs.figures import COLOURS, MOST_SHOWN, figure_type, saved
 from rnnsim.typing import Array, Integers
 
-MARKERS = (("o", "#000000"), ("^", "#D55E00"), ("s", "#0072B2"), ("D", "#009E73"), ("X", "#CC79A7"))
+MARKERS = tuple(zip("o^sDX", COLOURS))
 LINE = 0.06  # half the length of an unstable direction, as a part of the figure's extent
 
 
@@ -46,20 +46,20 @@ def draw(
     figure = figure_type(path)(figsize=(7, 5.75), layout="constrained")
     axes = figure.subplots()
     cloud = states if trajectory is None else trajectory.reshape(-1, states.shape[1])
-    centre, plane, shares = principal_plane(cloud.astype(np.float64))
-    points = (states - centre) @ plane
+    plane = principal_plane(cloud)
+    points = plane.of(states)
     if trajectory is not None:
         steps = max(2, MOST_SHOWN // trajectory.shape[1])
-        for line in ((trajectory[:steps] - centre) @ plane).swapaxes(0, 1):
+        for line in plane.of(trajectory[:steps]).swapaxes(0, 1):
             axes.plot(line[:, 0], line[:, 1], color="0.8", lw=0.5, zorder=1)
-    half = LINE * (np.ptp((cloud - centre) @ plane[:, 0]) or 1.0)
+    half = LINE * (np.ptp(plane.of(cloud)[:, 0]) or 1.0)
     for k in np.flatnonzero(unstable == 1):
-        ends = np.outer((-half, half), leading_direction(jacobians[k]) @ plane) + points[k]
+        ends = np.outer((-half, half), leading_direction(jacobians[k]) @ plane.directions) + points[k]
         axes.plot(ends[:, 0], ends[:, 1], color=MARKERS[1][1], lw=1.2, zorder=2)
     draw_points(axes, points, unstable)
     axes.set_aspect("equal", adjustable="datalim")
-    axes.set(xlabel=f"first principal component ({shares[0]:.0%} of the variance)",
-             ylabel=f"second ({shares[1]:.0%})")  # fmt: skip
+    axes.set(xlabel=f"first principal component ({plane.shares[0]:.0%} of the variance)",
+             ylabel=f"second ({plane.shares[1]:.0%})")  # fmt: skip
     figure.legend(loc="outside lower center", ncols=2, frameon=False)
     return saved(figure, path)
 
@@ -76,21 +76,6 @@ def draw_points(axes: Any, points: Array, unstable: Integers) -> None:
         filled = {"color": colour} if dimension == 0 else {"facecolor": "white", "edgecolor": colour}
         axes.scatter(those[:, 0], those[:, 1], marker=marker, s=46, lw=1.4, zorder=3 + dimension,
                      label=f"{what}: {len(those):,}", **filled)  # fmt: skip
-
-
-def principal_plane(states: Array) -> tuple[Array, Array, Array]:
-    """Give the mean (n,), the first two principal components (n, 2), and their shares of the variance.
-
-    Each component's largest entry is positive. Of a single unit, the second is zero.
-    """
-    centre = states.mean(axis=0)
-    variances, directions = np.linalg.eigh(np.cov(states.T, bias=True).reshape(2 * (states.shape[1],)))
-    plane, shares = np.zeros((len(centre), 2)), np.zeros(2)
-    for i, k in enumerate(range(len(centre) - 1, max(-1, len(centre) - 3), -1)):
-        largest = np.argmax(np.abs(directions[:, k]))
-        plane[:, i] = directions[:, k] * np.sign(directions[largest, k])
-        shares[i] = variances[k] / max(variances.sum(), np.finfo(float).tiny)
-    return centre, plane, np.maximum(shares, 0)
 
 
 def leading_direction(J: Array) -> Array:

@@ -1,7 +1,4 @@
-"""Figures of forecasts, by matplotlib (:mod:`rnnsim.runs.figures`).
-
-Lines differ in colour and in style, for print and for the colour-blind, as those of a comparison.
-"""
+"""Figures of forecasts, in the style of all figures (:mod:`rnnsim.runs.figures`)."""
 
 from __future__ import annotations
 
@@ -14,15 +11,23 @@ import numpy as np
 from rnnsim.data import stamps
 from rnnsim.data.forecast import Forecast
 from rnnsim.errors import RnnsimError
-from rnnsim.runs.comparison_figures import COLOURS, SMALL, STYLES
-from rnnsim.runs.figures import as_text, figure_type, saved
+from rnnsim.runs.figures import (
+    COLOURS,
+    MAIN,
+    MARKERS,
+    OTHER,
+    SMALL,
+    STYLES,
+    as_text,
+    figure_type,
+    saved,
+)
 from rnnsim.runs.forecast_reports import NAMES, Report, Row
 from rnnsim.typing import Array
 
 SHOWN = 300  # rows: so many can be told apart
 MOST_PANELS = 12
-TRUTH, NEAR, FAR = COLOURS[0], COLOURS[2], COLOURS[1]
-MARKERS = "osD^vPX"
+TRUTH, NEAR, FAR = COLOURS[0], MAIN, OTHER
 MOST_WRITTEN = 12  # classes: the cells of more would not hold their numbers
 
 
@@ -217,7 +222,7 @@ def _draw_by_horizon(axes: Any, rows: list[Row], what: str) -> None:
 
 def _draw_bars(axes: Any, rows: list[Row], what: str) -> None:
     values = [getattr(row.found, what) for row in rows]
-    colours = [COLOURS[2], *["0.7"] * (len(rows) - 1)]
+    colours = [MAIN, *["0.7"] * (len(rows) - 1)]
     axes.barh(range(len(rows)), np.nan_to_num(values), color=colours, edgecolor="black", lw=0.8)
     for i, value in enumerate(values):
         text = f" {value:.3g}" if np.isfinite(value) else " none"

@@ -13,7 +13,7 @@ from rnnsim.data.calibration import Calibration
 from rnnsim.data.forecasting import Forecasting
 from rnnsim.errors import RnnsimError
 from rnnsim.options import Options
-from rnnsim.runs import figures, forecast_summaries, html_tables
+from rnnsim.runs import curve_figures, forecast_summaries, html_tables
 from rnnsim.runs.advice import what_to_try, worse_end
 from rnnsim.runs.forecast_reports import Report
 from rnnsim.runs.plain_data import plain
@@ -232,9 +232,7 @@ def as_html(run: Reported) -> str:
     beside = forecasts._repr_html_() if isinstance(forecasts, Report) else ""
     if not len(run.metrics["step"]):
         return html_tables.pairs([*rows, ("learning curve", "no step with a target yet")]) + beside
-    curve = html_tables.picture(
-        lambda: figures.learning_curve(experiment, run.metrics, run.solved_at), "learning curve"
-    )
+    curve = html_tables.picture(lambda: curve_figures.learning_curve(run), "learning curve")
     return html_tables.pairs(rows) + beside + curve
 
 

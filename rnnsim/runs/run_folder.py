@@ -77,6 +77,14 @@ def write(path: Path, contents: Contents, *, durable: bool = True) -> None:
     folders.write(path, {**texts, folders.ARRAYS: arrays}, "run", durable=durable)
 
 
+def holds_run(folder: str | os.PathLike[str]) -> bool:
+    """Whether a folder looks like that of a run."""
+    try:
+        return (checks.path("the folder of a run", folder) / FILE).is_file()
+    except (RnnsimError, OSError, ValueError):  # ValueError: a name that no file can have
+        return False
+
+
 def read(folder: str | os.PathLike[str]) -> Contents:
     """Read the folder of a run.
 

@@ -7,16 +7,13 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from rnnsim.errors import RnnsimError
-from rnnsim.runs.comparison_figures import COLOURS, STYLES
-from rnnsim.runs.figures import as_text, figure_type
+from rnnsim.runs.figures import COLOURS, MARKERS, SMALL, STYLES, as_text, figure_type
 from rnnsim.sweeps.ranking import sorting_keys
 from rnnsim.sweeps.statistics import Results, Statistics
 from rnnsim.sweeps.store import Cell, Runs
 from rnnsim.typing import Array
 
-MARKERS = "osD^vPX*"  # one more than colours, so that pairs of them do not come again soon
 MOST_PANELS = 12
-SMALL = "small"
 
 Curves = Callable[[Sequence[int]], Iterable[tuple[int, int, Mapping[str, Array]]]]
 Panels = Mapping[str, list[int]]  # by title, the places of cells

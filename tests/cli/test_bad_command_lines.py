@@ -118,9 +118,9 @@ TABLE: dict[str, tuple[dict[str, str], dict[str, list[str]]]] = {
          "as_json": FLAG},
     ),
     "plot": (
-        {"folder": KEPT.name, "out": "figure.png"},
-        {"folder": [*FOLDER, "no such folder", "."], "file": [*FOLDER, "no such file"], "out": FIGURE,
-         "what": TEXT},
+        {"runs": KEPT.name, "out": "figure.png"},
+        {"runs": [*FOLDER, "no such folder", "."], "out": FIGURE, "what": TEXT,
+         "steps": [*COUNT, "1", "60"]},
     ),
     "sweep": (
         {"what": "bptt delayed-xor"},
@@ -171,6 +171,7 @@ ALIASES = {
     "folder": ("saved run", "folder of a run"), "file": ("FILE",), "what": ("figure", "sweep", "task"),
     "grid": ("window", "option", "single run"), "dask": ("Dask",),
     "out": ("forecasts", "results", "report", "figure", "draw"),
+    "runs": ("saved run", "folder of a run"),
 }  # fmt: skip
 
 

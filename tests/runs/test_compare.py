@@ -21,7 +21,8 @@ from rnnsim.registry import installed
 from rnnsim.rule import Rule
 from rnnsim.runs.comparing import labels, rule_of
 from rnnsim.runs.comparison import Comparison
-from rnnsim.runs.comparison_figures import COLOURS, draw_lines
+from rnnsim.runs.comparison_figures import draw_lines
+from rnnsim.runs.figures import COLOURS
 from rnnsim.training.experiment import configure
 from rnnsim.training.following import LedTraining, Still, written_by_rules
 from rnnsim.training.observing import losses_at, new_curve

@@ -21,7 +21,7 @@ pytest.importorskip("matplotlib")
 pytestmark = pytest.mark.usefixtures("uncompiled")  # short runs: compiling would only take time
 
 STEPS = 60
-LANE = 1.25  # how far the outputs lie apart in the figure
+LANE = 1.25  # how far the outputs lie apart in the figure, in spans of their targets
 
 
 @cache
@@ -93,7 +93,8 @@ def test_the_figure_has_a_panel_for_events_state_and_output(which: str) -> None:
     assert titles == ["events", "fast weights" if fast else "state", "output (line) and target (dots)"]
     task = run.experiment.task
     assert labels(upper) == list(task.input_names)
-    assert labels(lower) == list(task.output_names)
+    names = [lower.get_ylabel()] if task.n_out == 1 else labels(lower)
+    assert names == list(task.output_names)
     np.testing.assert_array_equal(image(upper), held_out(run).inputs[-STEPS:, 0])
 
 
@@ -119,12 +120,13 @@ def test_outputs_and_targets_lie_in_lanes(which: str) -> None:
     stream, lower = held_out(run), panels(run)[2]
     outputs = simulated(run, stream).outputs
     assert len(lower.lines) == 3 * run.experiment.task.n_out  # each a base line, the output, the targets
+    asked = np.flatnonzero(stream.mask[-STEPS:, 0])
+    lane = LANE * max(np.ptp(stream.targets[-STEPS:, 0][asked], axis=0))
     for o in range(run.experiment.task.n_out):
         line, dots = lower.lines[3 * o + 1], lower.lines[3 * o + 2]
-        np.testing.assert_allclose(line.get_ydata() + LANE * o, outputs[-STEPS:, 0, o], atol=1e-9)
-        asked = np.flatnonzero(stream.mask[-STEPS:, 0])
+        np.testing.assert_allclose(line.get_ydata() + lane * o, outputs[-STEPS:, 0, o], atol=1e-9)
         np.testing.assert_array_equal(dots.get_xdata(), asked)
-        np.testing.assert_allclose(dots.get_ydata() + LANE * o, stream.targets[-STEPS:, 0, o][asked])
+        np.testing.assert_allclose(dots.get_ydata() + lane * o, stream.targets[-STEPS:, 0, o][asked])
 
 
 def test_fast_weights_are_named_by_the_units_they_join() -> None:

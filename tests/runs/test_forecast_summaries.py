@@ -144,7 +144,7 @@ def test_data_are_called_by_their_file(tmp_path: Path) -> None:
     run = rnnsim.run("bptt", path, **SMALL)
     assert run.summary().startswith("bptt on two waves.csv, seed 0: ")
     assert run.as_dict()["data"]["source"] == "two waves.csv"
-    assert run.plot().get_suptitle() == "bptt on two waves.csv"
+    assert run.plot().get_suptitle() == f"bptt on two waves.csv, {run.steps} steps"
     assert run.plot(what="forecast").get_suptitle().startswith("bptt on two waves.csv")
     assert run.plot(what="forecast", data=waves()).get_suptitle().startswith("bptt on other rows")
     many: Any = configure("bptt", f"{path}, {path}").task

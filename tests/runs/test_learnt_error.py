@@ -9,7 +9,6 @@ import pytest
 
 import rnnsim
 from rnnsim.data.learnt_error import learnt_error
-from rnnsim.runs import figures
 
 pytestmark = pytest.mark.usefixtures("uncompiled")
 ROWS = 60
@@ -28,7 +27,7 @@ def still(**options: Any) -> rnnsim.Run:
 
 def curves(run: rnnsim.Run) -> tuple[Any, dict[str, np.ndarray]]:
     pytest.importorskip("matplotlib")
-    figure = figures.learning_curve(run.experiment, run.metrics, run.solved_at)
+    figure = run.plot()
     return figure, {line.get_label(): np.asarray(line.get_ydata(), float)
                     for line in figure.axes[0].lines}  # fmt: skip
 
