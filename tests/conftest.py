@@ -21,11 +21,14 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from rnnsim.compiler.bounds import checked
+from rnnsim.registry import installed
 
 HOLD_ASSERTS = ("cases", "fast_weight_cases", "naive_fast_weights", "plain_loop")  # but no tests
 pytest.register_assert_rewrite(*HOLD_ASSERTS)
 
 CACHE_DIR = "RNNSIM_CACHE_DIR"
+FEW_HELD_OUT = ("delayed-xor", "flip-flop", "n-bit-memory", "reber", "steady-state-xor",
+                "variable-binding")  # fmt: skip
 AT_MOST = 1200  # seconds for a test; the longest take some tens of them on a busy machine
 
 JIT = not numba.config.DISABLE_JIT
@@ -265,3 +268,10 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         terminalreporter.section("learning, over seeds")
         for line in sorted(lines):
             terminalreporter.write_line(line)
+
+
+@pytest.fixture
+def few_held_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Judge runs on few held-out data, which takes less time where nothing is compiled."""
+    for name in FEW_HELD_OUT:
+        monkeypatch.setattr(installed().tasks[name].thing, "held_out_shape", lambda self: (20, 1))

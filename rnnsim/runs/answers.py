@@ -155,8 +155,8 @@ class Answers:
         behaviour : bool
             The same as ``what="behaviour"``.
         what : str
-            Of the learning: ``curve``, loss and score over the steps; ``gradients``, the norms of the
-            gradient over the steps (of runs with ``monitor="grad-norm"``).
+            Of the learning: ``curve``, loss, score and monitors over the steps; ``gradients``, the norms
+            of the gradient over the steps (of runs with ``monitor="grad-norm"``).
             Of the network: ``weights``, the matrices with their distributions, eigenvalues and singular
             values.
             Of what it does on held-out data: ``behaviour``, inputs, hidden activity (or fast weights)
@@ -167,8 +167,9 @@ class Answers:
         data : optional
             What to forecast from; by default the test part of the data of the run.
         beside : Run or sequence of Run
-            Other runs, whose learning curves are drawn in the same figure. Runs that differ by their
-            seed alone have one colour, and a thick line for their median.
+            Other runs, which are drawn in the same figure: their ``curve``, where runs that differ by
+            their seed alone are one line, their median, in a band between the quartiles; ``gradients``
+            likewise; ``trajectories`` in the plane that fits the states of all.
         steps : int, optional
             Steps of held-out data to draw; by default 60, or 200 of ``trajectories``.
 

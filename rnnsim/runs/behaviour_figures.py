@@ -1,53 +1,49 @@
-"""Figures of what a trained network does on held-out data: its behaviour, fast weights, trajectories."""
+"""Figures of what a trained network does on held-out data: its behaviour, its fast weights."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from itertools import cycle
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
 from rnnsim import checks
-from rnnsim.data.forecasting import Forecasting
+from rnnsim.data.forecasting import Forecasting, softmax
 from rnnsim.errors import RnnsimError, reports_memory
+from rnnsim.network import Network
 from rnnsim.numerics.principal_components import principal_plane
 from rnnsim.runs.figures import (
-    BESIDE,
-    COLOURS,
     MAIN,
     MEDIUM,
     MOST_NAMED,
     MOST_SHOWN,
     OTHER,
-    SEQUENTIAL,
     SMALL,
-    STYLES,
     as_text,
     draw_image,
     figure_type,
+    look,
     saved,
     title_of,
 )
+from rnnsim.runs.telling_apart import Told
 from rnnsim.training.evaluation import plain_forward, run_held_out
 from rnnsim.training.experiment import Experiment
 from rnnsim.typing import Array, Bools, Params
 
-STEPS, STEPS_IN_PLANE = 60, 200  # that are shown by default
+STEPS = 60  # that are shown by default
 ROW = 0.22  # inches of a row of an image with its name
-LANE = 1.25  # how far outputs lie apart, in the span of what they are to say
+LANE = 1.4  # how far outputs lie apart, in the span of what they are to say
 MOST_LINES = 14  # fast weights drawn as lines
 MANY = 300  # steps from which points are small
 FAST, ENTERING = "fast-weight", "entering"  # of the kind of a network, and of the state that it reads
 
 
-class Trained(Protocol):
+class Trained(Told, Protocol):
     """What is drawn of a run: attributes of :class:`~rnnsim.runs.result.Run`."""
 
-    experiment: Experiment
     params: Params
-    steps: int
 
 
 class Behaviour(NamedTuple):
@@ -59,6 +55,7 @@ class Behaviour(NamedTuple):
     states : (T, N) array
         The state from which the output of each step was read.
     outputs, targets : (T, k) array
+        Probabilities where the loss takes outputs for logits.
     asked : (T, k) bool array
         Whether there is a target.
     begins : (T,) bool array
@@ -77,10 +74,11 @@ class Behaviour(NamedTuple):
 
 
 @reports_memory
-def behaviour_of(run: Trained, steps: int) -> Behaviour:
+def behaviour_of(run: Trained, steps: int, seed: int | None = None) -> Behaviour:
     """Run a trained network over held-out data, of which the last steps are shown.
 
-    As many steps before them are run too; of the user's own data all of the test part.
+    As many steps before them are run too; of the user's own data all of the test part. Other data are
+    those of a seed, by default that of the run.
 
     Raises
     ------
@@ -94,7 +92,8 @@ def behaviour_of(run: Trained, steps: int) -> Behaviour:
     if isinstance(task, Forecasting):
         rows = task.held_out_shape()[0]
     forward_pass = plain_forward(network, experiment.rule.settler() if task.steady else None)
-    stream, trajectory = run_held_out(network, run.params, task, experiment.seed, rows, 1, forward_pass)
+    seed = experiment.seed if seed is None else seed
+    stream, trajectory = run_held_out(network, run.params, task, seed, rows, 1, forward_pass)
     filled = len(trajectory.states)
     if filled < 2:
         raise RnnsimError(f"a figure of held-out data needs two steps at least; there are {filled}")
@@ -105,10 +104,26 @@ def behaviour_of(run: Trained, steps: int) -> Behaviour:
     asked = np.repeat(stream.mask[last, 0, None] > 0, task.n_out, axis=1)
     if stream.masks_outputs[0]:
         asked &= stream.output_mask[last, 0] > 0
+    outputs = probabilities(network) or (lambda outputs: outputs)
     return Behaviour(
-        stream.inputs[last, 0], states[last, 0], stream.outputs[last, 0], stream.targets[last, 0],
-        asked, begins, network.state_names(task.input_names, task.output_names),
+        stream.inputs[last, 0], states[last, 0], outputs(stream.outputs[last, 0]),
+        stream.targets[last, 0], asked, begins,
+        network.state_names(task.input_names, task.output_names),
     )  # fmt: skip
+
+
+def probabilities(network: Network) -> Callable[[Array], Array] | None:
+    """What makes probabilities of a network's outputs, if its loss takes them for logits."""
+    loss = getattr(network, "loss", None)
+    return PROBABILITIES.get(loss) if isinstance(loss, str) else None
+
+
+def logistic(logits: Array) -> Array:
+    """The probability of each output alone."""
+    return np.asarray((1 + np.tanh(logits / 2)) / 2)
+
+
+PROBABILITIES = {"softmax-cross-entropy": softmax, "logistic-cross-entropy": logistic}
 
 
 # --- inputs, state, outputs ---------------------------------------------------------------------------
@@ -154,13 +169,15 @@ def behaviour(run: Trained, path: str | Path | None = None, *, steps: int = STEP
         title += f", {n} units in the order of their parts in the first principal component"
     image = draw_image(middle, states, names)
     label = "fast weight" if is_fast else "state"
-    figure.colorbar(image, ax=middle, pad=0.01, aspect=_shape(n), label=label)
+    _draw_scale(figure, middle, image, n, label)
     draw_answers(lower, found, task.output_names)
     middle.set_title(title, loc="left", fontsize=MEDIUM)
-    scaled = ", scaled" if isinstance(task, Forecasting) else ""
-    lower.set_title(f"output (line) and target (dots){scaled}", loc="left", fontsize=MEDIUM)
-    lower.set_xlabel(_time(run.experiment))
-    figure.suptitle(f"{title_of(run.experiment, run.steps)} of learning; held-out data", fontsize=MEDIUM)
+    scale = ", scaled" if isinstance(task, Forecasting) else ""
+    if probabilities(network) is not None:
+        scale = ", probabilities"
+    lower.set_title(f"output (line) and target (dots){scale}", loc="left", fontsize=MEDIUM)
+    lower.set_xlabel(time_of(run.experiment))
+    figure.suptitle(f"{title_of(run)} of learning; held-out data", fontsize=MEDIUM)
     return saved(figure, path)
 
 
@@ -169,12 +186,16 @@ def _rows(n: int) -> float:
     return min(max(n, 2), 12) + (0.5 * max(0, n - 12) if n <= MOST_NAMED else 2)
 
 
-def _shape(n: int) -> float:
-    """How many times as high as wide the bar of colours beside an image of n rows is."""
-    return max(8.0, 2 * _rows(n))
+def _draw_scale(figure: Any, axes: Any, image: Any, n: int, label: str) -> None:
+    """Draw the bar of colours beside an image of n rows, with no more numbers than have room."""
+    from matplotlib.ticker import MaxNLocator
+
+    ticks = MaxNLocator(nbins=min(int(_rows(n)), 8), steps=[1, 2, 2.5, 5, 10])
+    figure.colorbar(image, ax=axes, pad=0.01, aspect=max(8.0, 2 * _rows(n)), label=label, ticks=ticks)
 
 
-def _time(experiment: Experiment) -> str:
+def time_of(experiment: Experiment) -> str:
+    """What a step of held-out data is."""
     if isinstance(experiment.task, Forecasting):
         return "row"
     return "pattern" if experiment.task.steady else "time step"
@@ -185,7 +206,7 @@ def draw_inputs(figure: Any, axes: Any, inputs: Array, names: Sequence[str]) -> 
     image = draw_image(axes, inputs, names, "Greys")
     are_events = bool(np.isin(inputs, (0, 1)).all())
     if not are_events:
-        figure.colorbar(image, ax=axes, pad=0.01, aspect=_shape(len(names)), label="input")
+        _draw_scale(figure, axes, image, len(names), "input")
     axes.set_title("events" if are_events else "inputs", loc="left", fontsize=MEDIUM)
 
 
@@ -249,81 +270,13 @@ def fast_weights(run: Trained, path: str | Path | None = None, *, steps: int = S
     figure = Figure(figsize=(9, 4.4 + ROW * height), layout="constrained")
     upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=[ROW * height, 3])
     draw_inputs(figure, upper, found.inputs, task.input_names)
-    for i, colour, style in zip(which, cycle(COLOURS), cycle(STYLES)):
-        lower.step(range(len(found.states)), found.states[:, i], where="mid", color=colour, ls=style,
-                   lw=1.4, label=as_text(found.names[i]))  # fmt: skip
+    for line, i in enumerate(which):
+        lower.step(range(len(found.states)), found.states[:, i], where="mid", lw=1.4,
+                   label=as_text(found.names[i]), **look(line, "ls"))  # fmt: skip
     n = len(found.names)
     most = f", the {len(which)} of {n} that vary most" if len(which) < n else ""
     lower.set_title(f"fast weights{most}", loc="left", fontsize=MEDIUM)
-    lower.set(xlabel=_time(experiment), ylabel="fast weight")
+    lower.set(xlabel=time_of(experiment), ylabel="fast weight")
     figure.legend(loc="outside lower center", ncols=3, fontsize=SMALL, frameon=False)
-    figure.suptitle(f"{title_of(experiment, run.steps)} of learning; held-out data", fontsize=MEDIUM)
+    figure.suptitle(f"{title_of(run)} of learning; held-out data", fontsize=MEDIUM)
     return saved(figure, path)
-
-
-# --- trajectories in the plane ------------------------------------------------------------------------
-
-
-def trajectories(run: Trained, path: str | Path | None = None, *, steps: int = STEPS_IN_PLANE) -> Any:
-    """Draw the path of the state over held-out data in the plane of its first two principal components.
-
-    The colour is time: since the state began anew, where it does. A ring marks each beginning. Steady
-    states, which follow from no state before, are points of one colour.
-
-    Parameters
-    ----------
-    run, path, steps
-        As for :func:`behaviour`.
-
-    Returns
-    -------
-    matplotlib.figure.Figure
-
-    Raises
-    ------
-    RnnsimError
-        If the state is a single number, matplotlib is not installed, or the file cannot be written.
-    """
-    Figure, experiment = figure_type(path), run.experiment
-    if experiment.network.n_state < 2:
-        raise RnnsimError("the figure trajectories needs a state of two numbers at least; this network "
-                          "has one")  # fmt: skip
-    found = behaviour_of(run, steps)
-    plane = principal_plane(found.states)
-    points, shares = plane.of(found.states), plane.shares
-    figure = Figure(figsize=(6, 5), layout="constrained")
-    axes = figure.subplots()
-    if experiment.task.steady:
-        axes.scatter(*points.T, color=MAIN, s=20)
-    else:
-        _draw_paths(figure, axes, points, found.begins, _time(experiment))
-    axes.set(xlabel=f"principal component 1 ({shares[0]:.0%} of the variance)",
-             ylabel=f"principal component 2 ({shares[1]:.0%})")  # fmt: skip
-    axes.axhline(0, color=BESIDE, lw=0.4, zorder=0)
-    axes.axvline(0, color=BESIDE, lw=0.4, zorder=0)
-    figure.suptitle(f"{title_of(experiment, run.steps)}; held-out data", fontsize=MEDIUM)
-    return saved(figure, path)
-
-
-def _ages(begins: Bools) -> Array:
-    """Steps since the last beginning."""
-    t = np.arange(len(begins))
-    return np.asarray(t - np.maximum.accumulate(np.where(begins, t, 0)))
-
-
-def _draw_paths(figure: Any, axes: Any, points: Array, begins: Bools, time: str) -> None:
-    """Draw the states as points, with lines to those that follow from them, and mark the beginnings."""
-    from matplotlib.collections import LineCollection
-
-    ages, follows, several = _ages(begins), np.flatnonzero(~begins), begins.sum() > 1
-    pieces = np.stack([points[follows - 1], points[follows]], axis=1)
-    lines = LineCollection(list(pieces), cmap=SEQUENTIAL, lw=0.8, alpha=0.8)
-    lines.set_array(ages[follows])
-    lines.set_clim(0, max(ages.max(), 1))
-    axes.add_collection(lines)
-    dots = axes.scatter(*points.T, c=ages, cmap=SEQUENTIAL, s=5 if len(points) > MANY else 14, zorder=3,
-                          lw=0, vmin=0, vmax=max(ages.max(), 1))  # fmt: skip
-    axes.scatter(*points[begins].T, s=60, facecolors="none", edgecolors=OTHER, lw=1.5, zorder=4,
-                 label=f"{begins.sum()} beginnings" if several else "first step")  # fmt: skip
-    figure.legend(loc="outside lower center", fontsize=SMALL, frameon=False)
-    figure.colorbar(dots, ax=axes, label=f"{time} since the state began anew" if several else time)

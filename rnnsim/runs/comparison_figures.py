@@ -6,14 +6,13 @@ Each rule has a colour and a line style. Numbers stand in the cells of the matri
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import cycle
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from rnnsim.data.forecasting import called
-from rnnsim.runs.figures import BESIDE, COLOURS, SMALL, STYLES, as_text, figure_type, saved
+from rnnsim.runs.figures import BESIDE, SMALL, as_text, figure_type, look, saved
 from rnnsim.training.experiment import Experiment
 from rnnsim.training.following import mean_over
 from rnnsim.typing import Array
@@ -82,15 +81,15 @@ def draw_lines(axes: Any, step: Array, values: Array) -> list[Any]:
     """Draw values (seeds, points, R) over time: the mean of each rule as a line, and its range."""
     lines = []
     step, values = merged(step[None, :, None], np.max)[0, :, 0], merged(values, mean_over)
-    for i, (colour, style) in zip(range(values.shape[2]), zip(cycle(COLOURS), cycle(STYLES))):
+    for i in range(values.shape[2]):
         of_rule = values[:, :, i]
         mean = mean_over(of_rule, 0)
         shown = np.isfinite(mean)
-        (line,) = axes.plot(step[shown], mean[shown], color=colour, ls=style, lw=1.5)
+        (line,) = axes.plot(step[shown], mean[shown], lw=1.5, **look(i, "ls"))
         lines.append(line)
         if len(of_rule) > 1 and shown.any():
             low, high = np.nanmin(of_rule[:, shown], axis=0), np.nanmax(of_rule[:, shown], axis=0)
-            axes.fill_between(step[shown], low, high, color=colour, alpha=0.12, lw=0)
+            axes.fill_between(step[shown], low, high, color=line.get_color(), alpha=0.12, lw=0)
     return lines
 
 

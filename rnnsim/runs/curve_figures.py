@@ -1,129 +1,73 @@
-"""Figures over the steps of learning: the learning curves of runs, and the norms of a gradient."""
+"""Figures over the steps of learning, of one run or several: learning curves, norms of the gradient."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import partial
-from itertools import cycle
+import math
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from textwrap import wrap
+from typing import Any
 
 import numpy as np
 
-from rnnsim.data.forecasting import called
-from rnnsim.data.learnt_error import LearntError, learnt_error
 from rnnsim.errors import RnnsimError
-from rnnsim.network import Network
+from rnnsim.runs.curves import (
+    WHOLE,
+    Learnt,
+    Quantity,
+    baselines_of,
+    error_of,
+    gradients_of,
+    losses_of,
+    monitors_of,
+    norms_of,
+)
 from rnnsim.runs.figures import (
     BESIDE,
-    COLOURS,
     EVENT,
     MAIN,
     MEDIUM,
     OTHER,
     SMALL,
-    STYLES,
     as_text,
+    draw_spread,
     figure_type,
+    look,
     saved,
-    scale_by,
+    scale_of_lines,
     title_of,
 )
+from rnnsim.runs.spreads import spread_of
 from rnnsim.runs.telling_apart import Group, groups_of
-from rnnsim.training import best
-from rnnsim.training.experiment import Experiment
-from rnnsim.training.monitors import NORMS, STEP, Recorded
-from rnnsim.typing import Array
+from rnnsim.training.monitors import NORMS
 
-SIZE = (5.5, 4.5)  # inches: about the width of a column of print, in which text stays readable
-PARTS = 64  # points of a median: neighbours are merged, as single windows fluctuate
-WHOLE = "all"  # how the norm of the whole gradient is called
+WIDTH, PANEL, LEGEND = 5.5, 1.7, 1.1  # inches: about a column of print, in which text stays readable
+MOST_PANELS = 8
+LONGEST, LONGEST_ABOVE = 26, 40  # letters of a line beside a panel, and beside the first of one run
+LEVEL: dict[str, Any] = {"color": BESIDE, "ls": (0, (1, 2)), "lw": 1.2}  # of what stays as it is
 TIME = "time step"
-
-
-class Learnt(Protocol):
-    """What is drawn of a run: attributes of :class:`~rnnsim.runs.result.Run`."""
-
-    experiment: Experiment
-    metrics: dict[str, Array]
-    solved_at: int | None
-    steps: int
-    folder: Path | None
 
 
 # --- learning curves ----------------------------------------------------------------------------------
 
-Line = tuple[Array, Array]  # steps and values
 
+def learning_curves(runs: Sequence[Learnt], path: str | Path | None = None) -> Any:
+    """Draw the learning curves of runs: loss, loss on validation data, score, monitors.
 
-class Panel(NamedTuple):
-    """What is drawn of runs in a panel.
+    Of monitors the norm of the gradient is drawn, and those that recorded one number each time. One run
+    has both losses in a panel, the baseline, and the step at which it was solved. Of the user's own
+    numbers it is the error in the target's unit, or beside that of the linear path, and what the
+    network learns, which is scaled, on a second axis.
 
-    Attributes
-    ----------
-    label : str
-    line : Callable
-        The steps and values of a run; None where it has none.
-    is_score : bool
-        Whether they are scores, and not losses.
-    """
-
-    label: str
-    line: Callable[[Learnt], Line | None]
-    is_score: bool = False
-
-
-def panels_of(runs: Sequence[Learnt]) -> list[Panel]:
-    """The panels of runs: loss, loss on validation data, and score.
-
-    In place of the first two, errors where they are of one kind in all runs; then there is no score,
-    which would be the same.
-    """
-    errors = [_error(run) for run in runs]
-    error = errors[0]
-    if error is not None and all(e is not None and e.label == error.label for e in errors):
-        return [Panel(error.label, partial(_line, converted=True)),
-                Panel("error on validation data", partial(_line_of_looks, converted=True))]  # fmt: skip
-    scores = {run.experiment.task.score for run in runs}
-    score = scores.pop() if len(scores) == 1 else "score"
-    return [Panel("loss per target", _line), Panel("loss on validation data", _line_of_looks),
-            Panel(score, _line_of_scores, is_score=True)]  # fmt: skip
-
-
-def _line(run: Learnt, converted: bool = False) -> Line:
-    return run.metrics["step"], _converted(run, run.metrics["loss"], converted)
-
-
-def _line_of_looks(run: Learnt, converted: bool = False) -> Line | None:
-    if best.STEP not in run.metrics:
-        return None
-    return run.metrics[best.STEP], _converted(run, run.metrics[best.LOSS], converted)
-
-
-def _line_of_scores(run: Learnt) -> Line:
-    return run.metrics["step"], run.metrics[run.experiment.task.score]
-
-
-def _error(run: Learnt) -> LearntError | None:
-    return learnt_error(run.experiment.task, run.experiment.network)
-
-
-def _converted(run: Learnt, losses: Array, to_errors: bool) -> Array:
-    error = _error(run) if to_errors else None
-    return losses if error is None else np.asarray(error.at(losses))
-
-
-def learning_curve(run: Learnt, path: str | Path | None = None) -> Any:
-    """Draw loss and score over the steps, with the baseline and the step at which it was solved.
-
-    Of the user's own numbers it is the error in the target's unit, or beside that of the linear path,
-    and what the network learns, which is scaled, on a second axis.
+    Of several, each quantity has a panel, and each run a line. Runs that differ by their seed alone are
+    one line, their median, in a band between the quartiles (:func:`rnnsim.runs.spreads.spread_of`). A
+    star marks where a run solved its task.
 
     Parameters
     ----------
-    run : Learnt
-        Its ``metrics`` are ``step``, ``loss``, and the task's score under its name; the loss on
-        validation data, if there is one.
+    runs : sequence of Learnt
+        Their ``metrics`` are ``step``, ``loss``, and the task's score under its name; the loss on
+        validation data, if there is one; and what monitors recorded.
     path : path, optional
         Where to save the figure.
 
@@ -136,174 +80,60 @@ def learning_curve(run: Learnt, path: str | Path | None = None) -> Any:
     RnnsimError
         If matplotlib is not installed, or the file cannot be written.
     """
-    figure = figure_type(path)(figsize=SIZE, layout="constrained")
-    loss, validation, *score = panels_of([run])
-    upper, *lower = figure.subplots(1 + len(score), 1, sharex=True, squeeze=False)[:, 0]
+    if len(runs) == 1:
+        return _curves_of_one(runs[0], path)
+    every, note = _shown([*losses_of(runs), *monitors_of(runs)], runs)
+    figure, panels = _side_by_side(every, runs, path, note)
+    _draw_baselines(panels[0], runs)
+    return _finished(figure, panels, path, solved=any(run.solved_at is not None for run in runs))
+
+
+def _curves_of_one(run: Learnt, path: str | Path | None) -> Any:
+    loss, validation, *others = [*losses_of([run]), *monitors_of([run])]
+    others, note = _shown(others, [run])
+    figure, (upper, *lower) = _panels(1 + len(others), path, first=1.6)
     looks = ({"color": MAIN, "label": "while it learns"},
              {"color": OTHER, "ls": "--", "label": "validation data"})  # fmt: skip
-    for panel, look in zip((loss, validation), looks):
-        if (line := panel.line(run)) is not None:
-            upper.plot(*line, lw=1.2, **look)
-    scale_by(upper, [np.asarray(line.get_ydata()) for line in upper.lines])
+    for quantity, how in zip((loss, validation), looks):
+        if (curve := quantity.curve(run)) is not None:
+            upper.plot(curve.step, curve.values, lw=1.2, **how)
+    scale_of_lines(upper)
     _draw_baselines(upper, [run])
-    upper.set_ylabel(as_text(loss.label))
-    if (error := _error(run)) is not None:
+    _name(upper, loss.label, LONGEST_ABOVE)
+    if (error := error_of(run)) is not None:
         learnt = upper.secondary_yaxis("right", functions=(error.loss, error.at))
-        learnt.set_ylabel("loss per target, of what is learnt, scaled", fontsize=SMALL)
-        upper.yaxis.label.set_fontsize(SMALL)  # it is long
-    for axes, panel in zip(lower, score):
-        axes.plot(*_line_of_scores(run), color=MAIN, lw=1.2)
-        axes.set_ylabel(as_text(panel.label))
+        _name(learnt, "loss per target, of what is learnt, scaled", LONGEST_ABOVE)
+    for axes, quantity in zip(lower, others):
+        _draw_group(axes, Group("", [run]), quantity, {"color": MAIN}, star=False)
+        _finish_panel(axes, quantity)
     if run.solved_at is not None:
         for axes in (upper, *lower):
             axes.axvline(run.solved_at, color=EVENT, ls="-.", lw=1.5,
                          label=f"solved at step {run.solved_at:,}")  # fmt: skip
-    (lower or [upper])[-1].set_xlabel(TIME)
-    figure.legend(*upper.get_legend_handles_labels(), loc="outside lower center", ncols=2,
-                  fontsize=SMALL, frameon=False)  # fmt: skip
-    figure.suptitle(title_of(run.experiment, run.steps), fontsize=MEDIUM)
-    return saved(figure, path)
-
-
-def learning_curves(runs: Sequence[Learnt], path: str | Path | None = None) -> Any:
-    """Draw the learning curves of several runs: loss, loss on validation data if any, and score.
-
-    Runs that differ by their seed alone have one colour and thin lines; a thick one is their median, as
-    long as all of them learn (:func:`median_of`). A star marks where a run solved its task.
-
-    Parameters
-    ----------
-    runs : sequence of runs
-    path : path, optional
-
-    Returns
-    -------
-    matplotlib.figure.Figure
-
-    Raises
-    ------
-    RnnsimError
-        As :func:`learning_curve`.
-    """
-    Figure = figure_type(path)
-    panels = [panel for panel in panels_of(runs) if any(panel.line(run) for run in runs)]
-    groups = groups_of(runs)
-    width, height = SIZE
-    height += 1.5 * (len(panels) - 2) + 0.2 * len(groups)
-    figure = Figure(figsize=(width, height), layout="constrained")
-    every = figure.subplots(len(panels), 1, sharex=True, squeeze=False)[:, 0]
-    for panel, axes in zip(panels, every):
-        for group, colour, style in zip(groups, cycle(COLOURS), cycle(STYLES)):
-            _draw_group(axes, group, panel, {"color": colour, "ls": style})
-        if not panel.is_score:
-            scale_by(axes, [np.asarray(line.get_ydata()) for line in axes.lines])
-        axes.set_ylabel(as_text(panel.label))
-    _draw_baselines(every[0], runs)
-    every[-1].set_xlabel(TIME)
-    handles, labels = every[0].get_legend_handles_labels()
-    if any(run.solved_at is not None for run in runs):
-        handles += every[0].plot([], [], "*", color=BESIDE, ms=9)
-        labels.append("solved")
-    figure.legend(handles, labels, loc="outside lower center", fontsize=SMALL, frameon=False,
-                  ncols=1 if max(map(len, labels), default=0) > 30 else 2)  # fmt: skip
-    figure.suptitle(as_text(_in_common(runs)), fontsize=MEDIUM)
-    return saved(figure, path)
-
-
-def _draw_group(axes: Any, group: Group[Learnt], panel: Panel, style: Mapping[str, Any]) -> None:
-    """Draw runs that differ by their seed alone."""
-    curves = [(run, *line) for run in group.runs if (line := panel.line(run)) is not None]
-    several, label = len(group.runs) > 1, as_text(group.label)
-    thin = {"lw": 0.6, "alpha": 0.4} if several else {"lw": 1.4, "label": label}
-    for run, step, values in curves:
-        axes.plot(step, values, **style, **thin)
-        if run.solved_at is not None and len(values):
-            axes.plot(run.solved_at, np.interp(run.solved_at, step, values), "*", color=style["color"],
-                      ms=9, mec="white", mew=0.5, zorder=4)  # fmt: skip
-    if several and curves:
-        median = median_of([(step, values) for _, step, values in curves])
-        axes.plot(*median, **style, lw=2.2, zorder=3, label=f"{label} and their median")
-
-
-def median_of(curves: Sequence[tuple[Array, Array]]) -> tuple[Array, Array]:
-    """The median of curves, in parts of the steps that all of them have gone.
-
-    A part is a number of points of the coarsest curve, of which there are at most ``PARTS``. A curve's
-    value is its mean over the part.
-
-    Parameters
-    ----------
-    curves : sequence of pairs of (points,) arrays
-        Steps in rising order, and values.
-
-    Returns
-    -------
-    steps, values : (parts,) array
-        The last steps of parts.
-    """
-    end = min((step[-1] if len(step) else -1) for step, _ in curves)
-    at = min((step[step <= end] for step, _ in curves), key=len)
-    if not len(at):
-        return at, at.astype(float)
-    ends = np.array([part[-1] for part in np.array_split(at, min(PARTS, len(at)))])
-    means = []
-    for step, values in curves:
-        part = np.searchsorted(ends, step)
-        within = part < len(ends)
-        sums = np.bincount(part[within], values[within], len(ends))
-        with np.errstate(invalid="ignore"):
-            means.append(sums / np.bincount(part[within], minlength=len(ends)))
-    return ends, median_without_gaps(means)
-
-
-def median_without_gaps(values: Sequence[Array]) -> Array:
-    """The median of each column, without those that are nan; nan where all are."""
-    array = np.array(values)
-    some = ~np.isnan(array).all(axis=0)
-    found = np.full(array.shape[1], np.nan)
-    found[some] = np.nanmedian(array[:, some], axis=0)
-    return found
+    figure.suptitle(title_of(run) + note, fontsize=MEDIUM)
+    return _finished(figure, [upper, *lower], path)
 
 
 def _draw_baselines(axes: Any, runs: Sequence[Learnt]) -> None:
-    """Draw what is reached without learning, if that is one thing for all runs of a panel of losses."""
-    (loss, *_), found = panels_of(runs), set()
-    for run in runs:
-        error, baseline = _error(run), run.experiment.task.baseline
-        if error is None or loss.label != error.label:
-            found.add(("best constant answer", baseline))
-        else:
-            found.add((f"{error.alone}, where it is learnt", float(error.at(baseline))))
+    """Draw what is reached without learning, if that is one thing for all runs."""
+    found = baselines_of(runs)
     if len(found) == 1:
         ((label, value),) = found
-        axes.axhline(value, color=BESIDE, ls=(0, (1, 2)), lw=1.2, label=label)
-
-
-def _in_common(runs: Sequence[Learnt]) -> str:
-    """What runs have in common, for the title."""
-    rules = {run.experiment.rule.name for run in runs}
-    tasks = {called(run.experiment.task) for run in runs}
-    most = max(run.steps for run in runs)
-    what = f"{rules.pop()} on " if len(rules) == 1 and len(tasks) == 1 else ""
-    where = tasks.pop() if len(tasks) == 1 else f"{len(tasks)} tasks"
-    return f"{what}{where}, {len(runs)} runs of up to {most:,} steps"
+        axes.axhline(value, **LEVEL, label=label)
 
 
 # --- norms of the gradient ----------------------------------------------------------------------------
 
 
-class Monitored(Learnt, Protocol):
-    """The same with what its monitors are."""
-
-    recorded: Recorded | None
-
-
-def gradient_norms(run: Monitored, path: str | Path | None = None) -> Any:
+def gradient_norms(runs: Sequence[Learnt], path: str | Path | None = None) -> Any:
     """Draw the norm of the gradient over the steps: of the whole, and of the array of each parameter.
+
+    Of one run they are in one panel, of several in a panel each, where seeds are drawn together as in
+    :func:`learning_curves`.
 
     Parameters
     ----------
-    run : Monitored
+    runs : sequence of Learnt
         With the monitor ``grad-norm``, ``grad``, or those of single arrays, such as ``grad.W``. The
         first is of gradients before they are clipped, the others are of clipped ones.
     path : path, optional
@@ -315,53 +145,130 @@ def gradient_norms(run: Monitored, path: str | Path | None = None) -> Any:
     Raises
     ------
     RnnsimError
-        If it has no such monitor, matplotlib is not installed, or the file cannot be written.
+        If one has no such monitor, matplotlib is not installed, or the file cannot be written.
     """
-    Figure = figure_type(path)
-    experiment, norms, clip = run.experiment, norms_of(run), run.experiment.clip
-    if not norms:
-        raise RnnsimError(f"this run did not record gradients; one with --monitor {NORMS} "
-                          f'(monitor="{NORMS}") does')  # fmt: skip
-    figure = Figure(figsize=SIZE, layout="constrained")
-    axes, step = figure.subplots(), run.metrics[STEP]
-    looks = zip(cycle(COLOURS[1:]), cycle(STYLES[1:]))
-    for name, values in norms.items():
-        whole = name == WHOLE
-        colour, style = (COLOURS[0], STYLES[0]) if whole else next(looks)
-        some = values > 0  # a window without targets has no gradient
-        axes.plot(step[some], values[some], color=colour, ls=style, lw=2 if whole else 1.2,
-                  zorder=3 if whole else 2, label=as_text(name))  # fmt: skip
-    scale_by(axes, [values[values > 0] for values in norms.values()])
-    if np.isfinite(clip):
-        axes.axhline(clip, color=BESIDE, ls=(0, (1, 2)), lw=1.2, label=f"clipped at {clip:g}")
+    for run in runs:
+        if not norms_of(run):
+            which = "this run" if len(runs) == 1 or run.folder is None else f"the run {run.folder}"
+            raise RnnsimError(f"{which} did not record gradients; one with --monitor {NORMS} "
+                              f'(monitor="{NORMS}") does')  # fmt: skip
+    if len(runs) == 1:
+        return _norms_of_one(runs[0], path)
+    every, note = _shown(gradients_of(runs), runs)
+    named = [each._replace(label=f"norm of the gradient\n({each.label})") for each in every]
+    figure, panels = _side_by_side(named, runs, path, note)
+    clips = {run.experiment.clip for run in runs}
+    if len(clips) == 1 and every[0].label == WHOLE:
+        _draw_clip(panels[0], clips.pop())
+    return _finished(figure, panels, path)
+
+
+def _norms_of_one(run: Learnt, path: str | Path | None) -> Any:
+    figure, (axes,) = _panels(1, path, first=2)
+    quantities, norms = gradients_of([run]), norms_of(run)
+    others = 0
+    for quantity in quantities:
+        whole, curve = quantity.label == WHOLE, quantity.curve(run)
+        assert curve is not None
+        others += not whole
+        axes.plot(curve.step, curve.values, **look(0 if whole else others, "ls"), lw=2 if whole else 1.2,
+                  zorder=3 if whole else 2, label=as_text(quantity.label))  # fmt: skip
+    scale_of_lines(axes)
+    _draw_clip(axes, run.experiment.clip)
     left = "" if all((values > 0).all() for values in norms.values()) else "\n(where it is not 0)"
-    axes.set(xlabel=TIME, ylabel=f"norm of a window's gradient{left}")
-    figure.legend(loc="outside lower center", ncols=4, fontsize=SMALL, frameon=False)
-    figure.suptitle(title_of(experiment, run.steps), fontsize=MEDIUM)
-    return saved(figure, path)
+    _name(axes, f"norm of a window's gradient{left}", LONGEST_ABOVE)
+    figure.suptitle(title_of(run), fontsize=MEDIUM)
+    return _finished(figure, [axes], path, columns=4)
 
 
-def norms_of(run: Monitored) -> dict[str, Array]:
-    """What monitors recorded of the norm of the gradient: of the whole, and by parameter."""
-    network, found = run.experiment.network, dict[str, Array]()
-    for name, what in run.recorded.given.items() if run.recorded is not None else ():
-        values = run.metrics[name]
-        if what == NORMS:
-            found |= dict(zip((WHOLE, *network.shapes), values.T))
-        elif what == "grad":
-            found |= _norms_of_all(network, values)
-        elif isinstance(what, str) and what.startswith("grad."):
-            found[what.removeprefix("grad.")] = _norms(values)
-    return found
+def _draw_clip(axes: Any, clip: float) -> None:
+    if np.isfinite(clip):
+        axes.axhline(clip, **LEVEL, label=f"clipped at {clip:g}")
 
 
-def _norms_of_all(network: Network, values: Array) -> dict[str, Array]:
-    """Of records (R, P) of the whole gradient."""
-    arrays = [network.views(row) for row in values]
-    return {WHOLE: _norms(values)} | {
-        name: _norms([getattr(each, name) for each in arrays]) for name in network.shapes
+# --- panels -------------------------------------------------------------------------------------------
+
+
+def _shown(every: list[Quantity], runs: Sequence[Learnt]) -> tuple[list[Quantity], str]:
+    """The quantities that are drawn, of those that some run has, and what the title says of others."""
+    some = [each for each in every if any(each.curve(run) is not None for run in runs)]
+    left = len(some) - MOST_PANELS
+    return some[:MOST_PANELS], f"\n{left} more are not drawn" if left > 0 else ""
+
+
+def _panels(number: int, path: str | Path | None, first: float = 1.0) -> tuple[Any, list[Any]]:
+    """A figure with panels below one another; the first is as many times as high as the others."""
+    height = LEGEND + PANEL * (number - 1 + first)
+    figure = figure_type(path)(figsize=(WIDTH, height), layout="constrained")
+    heights = [first] + [1.0] * (number - 1)
+    return figure, [*figure.subplots(number, 1, sharex=True, squeeze=False, height_ratios=heights)[:, 0]]
+
+
+def _side_by_side(
+    every: Sequence[Quantity], runs: Sequence[Learnt], path: str | Path | None, note: str
+) -> tuple[Any, list[Any]]:
+    """Draw the curves of several runs: a panel for each quantity, a line for each group of runs."""
+    groups = groups_of(runs)
+    figure, panels = _panels(len(every), path)
+    width, height = figure.get_size_inches()
+    figure.set_size_inches(width, height + 0.1 * len(groups))
+    for quantity, axes in zip(every, panels):
+        for i, group in enumerate(groups):
+            _draw_group(axes, group, quantity, look(i, "ls"))
+        _finish_panel(axes, quantity)
+    if any(len(group.runs) > 1 for group in groups):
+        note = "\nmedian and quartiles over seeds; a run that ends early keeps its last value" + note
+    figure.suptitle(title_of(*runs) + note, fontsize=MEDIUM)
+    return figure, panels
+
+
+def _draw_group(
+    axes: Any, group: Group[Learnt], quantity: Quantity, how: dict[str, Any], star: bool = True
+) -> None:
+    """Draw runs that differ by their seed alone."""
+    curves = [curve for run in group.runs if (curve := quantity.curve(run)) is not None]
+    if not curves:
+        return
+    label = as_text(group.label)
+    if len(group.runs) == 1:
+        step, values = curves[0].step, curves[0].values
+        axes.plot(step, values, lw=1.4, label=label, **how)
+    else:
+        step, spread = spread_of(curves)
+        values = spread[1]
+        draw_spread(axes, step, spread, lw=1.8, label=label, **how)
+    at = [run.solved_at for run in group.runs if run.solved_at is not None]
+    if star and at and len(step):
+        axes.plot(at, np.interp(at, step, values), "*", color=how["color"], ms=9, mec="white", mew=0.5,
+                  zorder=4)  # fmt: skip
+
+
+def _finish_panel(axes: Any, quantity: Quantity) -> None:
+    if not quantity.is_score:
+        scale_of_lines(axes)
+    _name(axes, quantity.label)
+
+
+def _name(axes: Any, label: str, longest: int = LONGEST) -> None:
+    """Name a panel's values, in several lines of about one length if need be."""
+    lines = list[str]()
+    for part in label.split("\n"):
+        width = math.ceil(len(part) / math.ceil(len(part) / longest))
+        lines += wrap(part, min(longest, width + 3))
+    axes.set_ylabel(as_text("\n".join(lines)), fontsize=SMALL if len(lines) > 1 else MEDIUM)
+
+
+def _finished(
+    figure: Any, panels: Sequence[Any], path: str | Path | None, columns: int = 2, solved: bool = False
+) -> Any:
+    """Name the axis of time, set the legend, and save the figure."""
+    panels[-1].set_xlabel(TIME)
+    named = {
+        label: handle for axes in panels for handle, label in zip(*axes.get_legend_handles_labels())
     }
-
-
-def _norms(records: Iterable[Array]) -> Array:
-    return np.array([np.linalg.norm(record) for record in records])
+    if solved:
+        (named["solved"],) = panels[0].plot([], [], "*", color=BESIDE, ms=9)
+    figure.legend([*named.values()], [*named], loc="outside lower center", fontsize=SMALL, frameon=False,
+                  ncols=1 if max(map(len, named), default=0) > 40 else columns,
+                  handlelength=3)  # fmt: skip
+    return saved(figure, path)

@@ -8,30 +8,31 @@ from typing import Any, Protocol
 
 from rnnsim import checks
 from rnnsim.errors import RnnsimError
-from rnnsim.runs import behaviour_figures, curve_figures, weight_figures
+from rnnsim.runs import behaviour_figures, curve_figures, trajectory_figures, weight_figures
 from rnnsim.runs.behaviour_figures import Trained
-from rnnsim.runs.curve_figures import Monitored
+from rnnsim.runs.curves import Learnt
 from rnnsim.runs.forecasts import FIGURES, Forecaster
 
 
-class Drawn(Monitored, Trained, Protocol):
+class Drawn(Learnt, Trained, Protocol):
     """What is drawn of a run: attributes of :class:`~rnnsim.runs.result.Run`."""
 
     def forecaster(self) -> Forecaster: ...
 
 
 CURVE = "curve"
-OF_RUN: dict[str, Callable[..., Any]] = {
-    CURVE: curve_figures.learning_curve,
-    "weights": weight_figures.weights,
+OF_SEVERAL: dict[str, Callable[..., Any]] = {
+    CURVE: curve_figures.learning_curves,
     "gradients": curve_figures.gradient_norms,
+    "trajectories": trajectory_figures.trajectories,
 }
-OF_HELD_OUT: dict[str, Callable[..., Any]] = {  # so many steps of held-out data
+OF_ONE: dict[str, Callable[..., Any]] = {
+    "weights": weight_figures.weights,
     "behaviour": behaviour_figures.behaviour,
-    "trajectories": behaviour_figures.trajectories,
     "fast-weights": behaviour_figures.fast_weights,
 }
-KINDS = (*OF_RUN, *OF_HELD_OUT, *FIGURES)
+OF_HELD_OUT = ("behaviour", "trajectories", "fast-weights")  # so many steps of held-out data
+KINDS = (*OF_SEVERAL, *OF_ONE, *FIGURES)
 
 
 def draw(
@@ -53,17 +54,16 @@ def draw(
     checks.known_name("figure", what, KINDS)
     if data is not None and what not in FIGURES:
         raise RnnsimError(f"data is for the figures {_listed(FIGURES)}; that of the {what} takes none")
-    if beside and what != CURVE:
-        raise RnnsimError(f"the figure {what} is of one run; {CURVE} is the one that may be of several")
+    if beside and what not in OF_SEVERAL:
+        raise RnnsimError(f"the figure {what} is of one run; {_listed(OF_SEVERAL)} may be of several")
     if steps is not None and what not in OF_HELD_OUT:
         raise RnnsimError(f"steps is for the figures {_listed(OF_HELD_OUT)}; {what} takes none")
+    given = {} if steps is None else {"steps": steps}
     if what in FIGURES:
         return run.forecaster().draw(what, data, path)
-    if beside:
-        return curve_figures.learning_curves([run, *beside], path)
-    if what in OF_HELD_OUT:
-        return OF_HELD_OUT[what](run, path, **({} if steps is None else {"steps": steps}))
-    return OF_RUN[what](run, path)
+    if what in OF_SEVERAL:
+        return OF_SEVERAL[what]([run, *beside], path, **given)
+    return OF_ONE[what](run, path, **given)
 
 
 def _listed(names: Any) -> str:

@@ -21,7 +21,7 @@ import numpy as np
 from rnnsim import checks, files
 from rnnsim.data.forecasting import called
 from rnnsim.errors import RnnsimError, shown_path
-from rnnsim.training.experiment import Experiment
+from rnnsim.runs.telling_apart import Told
 from rnnsim.typing import Array
 
 FORMATS = ("png", "svg", "pdf")
@@ -30,7 +30,7 @@ AS_TEXT: Any = {"svg.fonttype": "none", "pdf.fonttype": 42}  # text can be searc
 
 COLOURS = ("#000000", "#D55E00", "#0072B2", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
 STYLES = ("-", "--", "-.", ":", (0, (8, 2, 1, 2, 1, 2)), (0, (1, 3)))
-MARKERS = "osD^vPX*"  # one more than colours, so that pairs of them do not come again soon
+MARKERS = "osD^vPX*"
 MAIN, OTHER, EVENT, BESIDE = COLOURS[2], COLOURS[1], COLOURS[3], "0.45"
 SEQUENTIAL, DIVERGING = "viridis", "PuOr"
 SMALL, MEDIUM = "small", "medium"
@@ -89,9 +89,47 @@ def as_text(name: str) -> str:
     return name.replace("$", r"\$")
 
 
-def title_of(experiment: Experiment, steps: int) -> str:
-    """What a figure of a run is of: rule, task and steps."""
-    return as_text(f"{experiment.rule.name} on {called(experiment.task)}, {steps:,} steps")
+def title_of(*runs: Told) -> str:
+    """What a figure of runs is of: rule and task, as far as they have them in common, and steps."""
+    rules = {run.experiment.rule.name for run in runs}
+    tasks = {called(run.experiment.task) for run in runs}
+    what = f"{rules.pop()} on " if len(rules) == 1 and len(tasks) == 1 else ""
+    where = tasks.pop() if len(tasks) == 1 else f"{len(tasks)} tasks"
+    number = "" if len(runs) == 1 else f"{len(runs)} runs of up to "
+    return as_text(f"{what}{where}, {number}{max(run.steps for run in runs):,} steps")
+
+
+# --- lines --------------------------------------------------------------------------------------------
+
+
+def look(i: int, *names: str) -> dict[str, Any]:
+    """How the i-th of several lines looks: its ``color``, and its line style ``ls`` or ``marker``.
+
+    Colours, styles and markers are of different numbers, so that pairs of them do not come again soon.
+    """
+    every = {"color": COLOURS, "ls": STYLES, "marker": MARKERS}
+    return {name: every[name][i % len(every[name])] for name in ("color", *names)}
+
+
+def draw_spread(axes: Any, places: Array, spread: Array, **how: Any) -> Any:
+    """Draw a median as a line, and a band between the quartiles; give the line.
+
+    Parameters
+    ----------
+    axes : matplotlib.axes.Axes
+    places : (P,) array
+    spread : (3, P) array
+        The lower quartile, the median, the upper quartile; they may be infinite. Such a median is not
+        drawn, and such an upper quartile up to the largest of the numbers.
+    **how
+        Of the line, with its ``color``.
+    """
+    low, middle, high = (np.where(np.isfinite(values), values, np.nan) for values in spread)
+    finite = spread[np.isfinite(spread)]
+    high[np.isposinf(spread[2])] = finite.max() if finite.size else np.nan
+    (line,) = axes.plot(places, middle, **how)
+    axes.fill_between(places, low, high, color=how["color"], alpha=0.15, lw=0)
+    return line
 
 
 # --- axes ---------------------------------------------------------------------------------------------
@@ -99,10 +137,22 @@ def title_of(experiment: Experiment, steps: int) -> str:
 
 def scale_by(axes: Any, values: Iterable[Array]) -> None:
     """Make the vertical scale logarithmic where all values are positive and differ by much."""
+    from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
+
     every = np.concatenate([np.zeros(0), *values])
     every = every[np.isfinite(every)]
-    if every.size and every.min() > 0 and every.max() >= WIDE * every.min():
-        axes.set_yscale("log")
+    if not every.size or every.min() <= 0 or every.max() < WIDE * every.min():
+        return
+    axes.set_yscale("log")
+    if every.max() < WIDE * WIDE * every.min():  # one power of ten would be little to read it by
+        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axes.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+        axes.yaxis.set_minor_formatter(NullFormatter())
+
+
+def scale_of_lines(axes: Any) -> None:
+    """Make the vertical scale logarithmic by the lines that are drawn."""
+    scale_by(axes, [np.asarray(line.get_ydata(), float) for line in axes.lines])
 
 
 def draw_image(axes: Any, values: Array, names: Sequence[str], sequential: str = SEQUENTIAL) -> Any:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +13,11 @@ from rnnsim.errors import RnnsimError
 from rnnsim.runs.figures import (
     COLOURS,
     MAIN,
-    MARKERS,
     OTHER,
     SMALL,
-    STYLES,
     as_text,
     figure_type,
+    look,
     saved,
 )
 from rnnsim.runs.forecast_reports import NAMES, Report, Row
@@ -212,9 +210,9 @@ def errors(report: Report, title: str, path: str | Path | None = None) -> Any:
 
 def _draw_by_horizon(axes: Any, rows: list[Row], what: str) -> None:
     names = [*dict.fromkeys(row.forecaster for row in rows)]
-    for name, colour, style, marker in zip(names, cycle(COLOURS), cycle(STYLES), cycle(MARKERS)):
+    for i, name in enumerate(names):
         own = sorted((row.horizon, getattr(row.found, what)) for row in rows if row.forecaster == name)
-        axes.plot(*zip(*own), color=colour, ls=style, marker=marker, ms=4, lw=1.5, label=as_text(name))
+        axes.plot(*zip(*own), ms=4, lw=1.5, label=as_text(name), **look(i, "ls", "marker"))
     axes.set_xticks(sorted({row.horizon for row in rows}))
     axes.set_xlabel("rows ahead")
     axes.set_ylim(bottom=0)

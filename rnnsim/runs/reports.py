@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any, Protocol
 
 import msgspec
@@ -15,6 +14,7 @@ from rnnsim.errors import RnnsimError
 from rnnsim.options import Options
 from rnnsim.runs import curve_figures, forecast_summaries, html_tables
 from rnnsim.runs.advice import what_to_try, worse_end
+from rnnsim.runs.curves import Learnt
 from rnnsim.runs.forecast_reports import Report
 from rnnsim.runs.plain_data import plain
 from rnnsim.runs.provenance import Provenance, versions
@@ -41,19 +41,14 @@ SETTINGS = (
 )
 
 
-class Reported(Protocol):
+class Reported(Learnt, Protocol):
     """What is told of a run: attributes of :class:`~rnnsim.runs.result.Run`."""
 
-    experiment: Experiment
-    solved_at: int | None
-    steps: int
     seconds: float
     held_out: Evaluation
-    metrics: dict[str, Array]
     best: Best | None
     outcome: str
     provenance: Provenance
-    folder: Path | None
     calibration: Calibration | None
 
     @property
@@ -232,7 +227,7 @@ def as_html(run: Reported) -> str:
     beside = forecasts._repr_html_() if isinstance(forecasts, Report) else ""
     if not len(run.metrics["step"]):
         return html_tables.pairs([*rows, ("learning curve", "no step with a target yet")]) + beside
-    curve = html_tables.picture(lambda: curve_figures.learning_curve(run), "learning curve")
+    curve = html_tables.picture(lambda: curve_figures.learning_curves([run]), "learning curve")
     return html_tables.pairs(rows) + beside + curve
 
 

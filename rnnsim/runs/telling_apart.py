@@ -16,7 +16,7 @@ from rnnsim.training.schedules import NAMES
 
 SETTINGS = ("learning_rate", "window", "batch", "clip", "weight_decay", "reduction", "criterion",
             "stop", "tailored", "keep", "keep_every", "patience", "steps")  # fmt: skip
-OWNERS = ("name", "rule", "task", "network", "init", "optimizer", "setting")  # the main ones first
+OWNERS = ("name", "rule", "task", "network", "optimizer", "setting")  # the main ones first
 BARE = ("rule", "task", "network")  # said without their names
 
 Key = tuple[str, str]  # what has an option, and the option
@@ -28,6 +28,7 @@ class Told(Protocol):
 
     experiment: Experiment
     folder: Path | None
+    steps: int
 
 
 R = TypeVar("R", bound=Told)
@@ -79,6 +80,17 @@ def groups_of(runs: Sequence[R]) -> list[Group[R]]:
     return found
 
 
+def names_of(runs: Sequence[Told]) -> list[str]:
+    """Name each run by what it differs by from the others: the seed and, if need be, its folder too."""
+    labels = _differences([_facts(run.experiment) for run in runs])
+    if len({run.experiment.seed for run in runs}) > 1:
+        labels = [(*label, f"seed {run.experiment.seed}") for label, run in zip(labels, runs)]
+    return [
+        _named(label, *((_place(run, i),) if labels.count(label) > 1 else ()))
+        for i, (label, run) in enumerate(zip(labels, runs))
+    ]
+
+
 def _named(label: tuple[str, ...], *more: str) -> str:
     return ", ".join([*label, *more])
 
@@ -119,8 +131,8 @@ def _facts(experiment: Experiment) -> Facts:
         facts["network", "units"] = str(network.n_state)
     else:
         facts["network", "hidden"] = str(sized.hidden)
-        facts |= {("network", name): _text(value) for name, value in sized.options.items()}
-    facts |= {("init", name): _text(value) for name, value in experiment.init.items()}
+        given = {**type(network).choices.defaults(), **sized.options, **experiment.init}
+        facts |= {("network", name): _text(value) for name, value in given.items()}
     facts["name", "dtype"] = network.dtype.name
     facts["name", "optimizer"] = experiment.optimizer.name
     facts |= _options("optimizer", experiment.optimizer)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -13,16 +12,13 @@ from rnnsim.network import Network
 from rnnsim.runs.behaviour_figures import FAST, Trained
 from rnnsim.runs.figures import (
     BESIDE,
-    COLOURS,
     MAIN,
-    MARKERS,
     MEDIUM,
-    OTHER,
     SMALL,
-    STYLES,
     as_text,
     colours_of,
     figure_type,
+    look,
     saved,
     scale_by,
     title_of,
@@ -76,7 +72,7 @@ def weights(run: Trained, path: str | Path | None = None) -> Any:
         axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.25), fontsize=SMALL, frameon=False,
                     ncols=4 if max(map(len, of)) < 6 else 1, columnspacing=1, handletextpad=0.4,
                     handlelength=1.5)  # fmt: skip
-    figure.suptitle(title_of(run.experiment, run.steps), fontsize=MEDIUM)
+    figure.suptitle(title_of(run), fontsize=MEDIUM)
     return saved(figure, path)
 
 
@@ -131,9 +127,9 @@ def _draw_matrices(
 
 def _draw_vectors(axes: Any, vectors: Mapping[str, Array]) -> None:
     """Draw biases by unit."""
-    for (name, vector), colour, marker in zip(vectors.items(), cycle(COLOURS), cycle(MARKERS)):
-        axes.plot(np.arange(len(vector)), vector, color=colour, ls="none", marker=marker, ms=4,
-                  label=as_text(name))  # fmt: skip
+    for i, (name, vector) in enumerate(vectors.items()):
+        axes.plot(np.arange(len(vector)), vector, ls="none", ms=4, label=as_text(name),
+                  **look(i, "marker"))  # fmt: skip
     axes.axhline(0, color=BESIDE, lw=0.8, zorder=0)
     whole_numbers(axes.xaxis, max(map(len, vectors.values())))
     axes.set(xlabel="unit", ylabel="bias")
@@ -144,10 +140,9 @@ def _draw_spectra(axes: Any, spectra: Mapping[str, Array]) -> None:
     """Draw eigenvalues in the complex plane, with the unit circle."""
     angles = np.linspace(0, 2 * np.pi, 200)
     axes.plot(np.cos(angles), np.sin(angles), color=BESIDE, lw=0.8)
-    colours = cycle((MAIN, OTHER, *COLOURS[3:]))
-    for (name, values), colour, marker in zip(spectra.items(), colours, cycle(MARKERS)):
-        axes.plot(values.real, values.imag, color=colour, ls="none", marker=marker, ms=4, mfc="none",
-                  label=as_text(name))  # fmt: skip
+    for i, (name, values) in enumerate(spectra.items()):
+        axes.plot(values.real, values.imag, ls="none", ms=4, mfc="none", label=as_text(name),
+                  **look(i, "marker"))  # fmt: skip
     axes.set(xlabel="real part", ylabel="imaginary part")
     axes.set_aspect("equal", adjustable="datalim")
     axes.set_title("eigenvalues", fontsize=MEDIUM)
@@ -156,13 +151,11 @@ def _draw_spectra(axes: Any, spectra: Mapping[str, Array]) -> None:
 def _draw_singular_values(axes: Any, matrices: Mapping[str, Array]) -> None:
     """Draw the singular values of each matrix, the largest first."""
     every = []
-    for (name, matrix), colour, style, marker in zip(
-        matrices.items(), cycle(COLOURS), cycle(STYLES), cycle(MARKERS)
-    ):
+    for i, (name, matrix) in enumerate(matrices.items()):
         values = np.linalg.svd(matrix.astype(float), compute_uv=False)
         values = values[values > LEAST * values[0]]
-        axes.plot(np.arange(1, len(values) + 1), values, color=colour, ls=style, marker=marker, ms=3,
-                  lw=1, label=as_text(name))  # fmt: skip
+        axes.plot(np.arange(1, len(values) + 1), values, ms=3, lw=1, label=as_text(name),
+                  **look(i, "ls", "marker"))  # fmt: skip
         every.append(values)
     scale_by(axes, every)
     whole_numbers(axes.xaxis, max(map(len, every)), first=1)

@@ -6,7 +6,6 @@ colour-blind. Where a rule has several settings in a panel, that which did best 
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -16,18 +15,17 @@ import numpy as np
 
 from rnnsim import checks
 from rnnsim.errors import RnnsimError
-from rnnsim.runs.figures import figure_type, saved
+from rnnsim.runs.figures import draw_spread, figure_type, saved, scale_by, scale_of_lines
+from rnnsim.runs.spreads import Curve, spread_of
 from rnnsim.sweeps import statistics
 from rnnsim.sweeps.panels import Curves, Data, Line, Sheet, best_of, lines_of, of_several, panels_of
 from rnnsim.sweeps.ranking import has_criterion, identity
-from rnnsim.sweeps.statistics import DIVERGED, MEDIAN, QUANTILES, between, ratio
+from rnnsim.sweeps.statistics import DIVERGED, MEDIAN, QUANTILES, ratio
 from rnnsim.sweeps.store import OUTCOMES, Cell, Runs
 from rnnsim.typing import Array
 
-POINTS = 100  # of a learning curve
-WIDE = 10  # how many times the least value the greatest is, where a scale is logarithmic
 PIXELS = (880, 560)  # in a notebook
-QUARTILES = [list(QUANTILES).index(name) for name in ("q25", "q75")]
+QUARTILES = [list(QUANTILES).index(name) for name in ("q25", "median", "q75")]
 
 
 def draw(
@@ -74,14 +72,11 @@ def draw_curves(data: Data) -> Any:
     drawn = list[Line]()
     for title, (axes,) in sheet.axes.items():
         for line in lines_of(data, panels[title]):
-            steps, (low, middle, high) = spread_of_curves(data, best_of(data, line.places))
-            look = sheet.look(line.rule, "ls")
-            (handle,) = axes.plot(steps, _finite(middle), lw=1.5, **look)
-            axes.fill_between(steps, _finite(low), _up_to_the_largest(high, middle, low),
-                              color=look["color"], alpha=0.15, lw=0)  # fmt: skip
+            spread = spread_of_curves(data, best_of(data, line.places))
+            handle = draw_spread(axes, *spread, lw=1.5, **sheet.look(line.rule, "ls"))
             sheet.name(line.rule, handle)
             drawn.append(line)
-        _scale(axes)
+        scale_of_lines(axes)
         axes.set(xlabel="time step", ylabel="loss per target")
     return sheet.finish(
         "learning curves: median and quartiles over the seeds",
@@ -91,56 +86,15 @@ def draw_curves(data: Data) -> Any:
 
 
 def spread_of_curves(data: Data, place: int) -> tuple[Array, Array]:
-    """The steps (P,) and the quartiles and median (3, P) of the loss of a cell over its seeds.
-
-    Between points, curves are linear. Beyond its end a run has its last loss, or inf if it diverged.
-    """
+    """The steps (P,) and the quartiles and median (3, P) of the loss of a cell over its seeds."""
     id, runs = data.cells[place].id, data.runs
     own = (runs.cell == id) & np.isin(runs.outcome, [OUTCOMES.index(name) for name in DIVERGED])
     diverged = set(runs.seed[own].tolist())
-    curves = [
-        (seed, curve["step"].astype(float), curve["loss"])
+    return spread_of(
+        Curve(curve["step"], curve["loss"], seed in diverged)
         for _, seed, curve in data.curves([id])
-        if len(curve.get("step", ()))
-    ]
-    if not curves:
-        return np.zeros(0), np.zeros((3, 0))
-    first, last = min(step[0] for _, step, _ in curves), max(step[-1] for _, step, _ in curves)
-    grid = np.linspace(first, last, POINTS if last > first else 1)
-    values = np.array([_carried(grid, step, loss, seed in diverged) for seed, step, loss in curves])
-    return grid, np.array([_quantile(values, q) for q in (0.25, 0.5, 0.75)])
-
-
-def _carried(grid: Array, step: Array, loss: Array, diverged: bool) -> Array:
-    known = np.isfinite(loss)
-    if not known.any():
-        return np.full(len(grid), np.inf)
-    return np.interp(grid, step[known], loss[known], right=np.inf if diverged else None)
-
-
-def _quantile(values: Array, q: float) -> Array:
-    """A quantile over the first axis, of numbers that may be infinite."""
-    ordered, at = np.sort(values, axis=0), q * (len(values) - 1)
-    return between(ordered[math.floor(at)], ordered[math.ceil(at)], np.array(at % 1))
-
-
-def _finite(values: Array) -> Array:
-    return np.where(np.isfinite(values), values, np.nan)
-
-
-def _up_to_the_largest(high: Array, *others: Array) -> Array:
-    """An upper end of a band, which may be infinite, by the largest number in its place."""
-    finite = [values[np.isfinite(values)] for values in (high, *others)]
-    largest = max((float(values.max()) for values in finite if values.size), default=np.nan)
-    return np.where(np.isinf(high), largest, high)
-
-
-def _scale(axes: Any) -> None:
-    """A logarithmic scale of losses, if all are above 0 and some much larger than others."""
-    drawn = np.concatenate([line.get_ydata() for line in axes.lines] or [np.zeros(0)])
-    drawn = drawn[np.isfinite(drawn)]
-    if drawn.size and drawn.min() > 0 and drawn.max() > WIDE * drawn.min():
-        axes.set_yscale("log")
+        if "step" in curve
+    )
 
 
 # --- learning rates -----------------------------------------------------------------------------------
@@ -167,7 +121,7 @@ def draw_rates(data: Data) -> Any:
             _draw_rates(data, sheet, upper, line, loss)
             for axes in lower:
                 _draw_rates(data, sheet, axes, line, data.found.share_solved[:, None])
-        _scale(upper)
+        scale_by(upper, [loss[line.places, MEDIAN] for line in panels[title]])
         upper.set(ylabel="validation loss" if validated else "loss on test data", xscale="log")
         for axes in lower:
             axes.set(ylabel="share solved", ylim=(-0.04, 1.04), xscale="log")
@@ -198,16 +152,16 @@ def _draw_rates(data: Data, sheet: Sheet, axes: Any, line: Line, values: Array) 
     look = sheet.look(line.rule, "ls", "marker")
     rates = np.array([data.cells[i].learning_rate for i in line.places])
     own = values[line.places]
-    middle = own[:, MEDIAN] if own.shape[1] > 1 else own[:, 0]
-    (handle,) = axes.plot(rates, _finite(middle), lw=1.2, ms=4.5, **look)
-    sheet.name(line.rule, handle)
-    if own.shape[1] > 1:
-        low, high = own[:, QUARTILES[0]], own[:, QUARTILES[1]]
-        axes.fill_between(rates, _finite(low), _up_to_the_largest(high, middle, low),
-                          color=look["color"], alpha=0.12, lw=0)  # fmt: skip
+    if own.shape[1] == 1:
+        middle = own[:, 0]
+        (handle,) = axes.plot(rates, middle, lw=1.2, ms=4.5, **look)
+    else:
+        middle = own[:, MEDIAN]
+        handle = draw_spread(axes, rates, own[:, QUARTILES].T, lw=1.2, ms=4.5, **look)
         lost = np.isinf(middle)
         axes.plot(rates[lost], np.full(lost.sum(), 0.97), "x", color=look["color"], ms=6,
                   transform=axes.get_xaxis_transform())  # fmt: skip
+    sheet.name(line.rule, handle)
     chosen = np.isfinite(middle) & (rates == (_chosen_rate(data, line) or 0.0))
     axes.plot(rates[chosen], middle[chosen], "o", color=look["color"], ms=11, mfc="none", mew=1.5)
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from rnnsim.errors import RnnsimError
-from rnnsim.runs.figures import COLOURS, MARKERS, SMALL, STYLES, as_text, figure_type
+from rnnsim.runs.figures import MEDIUM, SMALL, as_text, figure_type, look
 from rnnsim.sweeps.ranking import sorting_keys
 from rnnsim.sweeps.statistics import Results, Statistics
 from rnnsim.sweeps.store import Cell, Runs
@@ -99,22 +99,18 @@ class Sheet:
         for at, title in enumerate(shown):
             row, column = divmod(at, columns)
             own = [grid[row * below + i, column] for i in range(below)]
-            own[0].set_title(as_text(title), fontsize="medium")
+            own[0].set_title(as_text(title), fontsize=MEDIUM)
             self.axes[title] = own
         for at in range(len(shown), rows * columns):
             row, column = divmod(at, columns)
             for i in range(below):
                 grid[row * below + i, column].set_axis_off()
-        self._looks = {
-            rule: {"color": COLOURS[i % len(COLOURS)], "ls": STYLES[i % len(STYLES)],
-                   "marker": MARKERS[i % len(MARKERS)]}
-            for i, rule in enumerate(dict.fromkeys(rules))
-        }  # fmt: skip
+        self._numbers = {rule: i for i, rule in enumerate(dict.fromkeys(rules))}
         self._handles: dict[str, Any] = {}
 
     def look(self, rule: str, *names: str) -> dict[str, Any]:
         """The colour of a rule, and its line style or marker."""
-        return {name: self._looks[rule][name] for name in ("color", *names)}
+        return look(self._numbers[rule], *names)
 
     def name(self, label: str, handle: Any) -> None:
         """Let a line stand in the legend, once."""
@@ -124,7 +120,7 @@ class Sheet:
         """Set the legend and the title, and give the figure."""
         if self.left_out:
             notes = (*notes, f"{self.left_out} more tasks are not drawn")
-        self.figure.suptitle("\n".join([title, *notes]), fontsize="medium")
+        self.figure.suptitle("\n".join([title, *notes]), fontsize=MEDIUM)
         self.figure.legend(
             list(self._handles.values()), [as_text(label) for label in self._handles],
             loc="outside lower center", ncols=min(len(self._handles), 4), frameon=False, fontsize=SMALL,

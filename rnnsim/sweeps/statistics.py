@@ -12,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from rnnsim.criterion import HIGHER_IS_BETTER
+from rnnsim.numerics.quantiles import between
 from rnnsim.sweeps.store import OUTCOMES, WITHOUT_RESULT, Cell, Runs
 from rnnsim.typing import Array, Bools
 
@@ -144,14 +145,6 @@ def statistics(cells: Sequence[Cell], runs: Runs, results: Results | None = None
         validation_loss=over_seeds(found.validation_loss),
         score=over_seeds(found.score),
     )
-
-
-def between(low: Array, high: Array, weight: Array) -> Array:
-    """From ``low`` (weight 0) to ``high`` (weight 1); both may be infinite."""
-    with np.errstate(invalid="ignore"):
-        inside = low + weight * (high - low)
-    inside = np.where(np.isinf(low), low, inside)  # inf - inf, and -inf + inf
-    return np.where((weight == 0) | (low == high), low, inside)
 
 
 def ratio(part: Array, whole: Array) -> Array:

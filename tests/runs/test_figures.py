@@ -21,7 +21,7 @@ pytest.importorskip("matplotlib")
 pytestmark = pytest.mark.usefixtures("uncompiled")  # short runs: compiling would only take time
 
 STEPS = 60
-LANE = 1.25  # how far the outputs lie apart in the figure, in spans of their targets
+LANE = 1.4  # how far the outputs lie apart in the figure, in spans of their targets
 
 
 @cache
@@ -76,6 +76,11 @@ def short_run(which: str) -> rnnsim.Run:
     return train(rule, task, **choices)
 
 
+def says_logits(run: rnnsim.Run) -> bool:
+    loss = getattr(run.experiment.network, "loss", None)
+    return isinstance(loss, str) and loss == "softmax-cross-entropy"
+
+
 def simulated(run: rnnsim.Run, stream: Stream) -> Any:
     steady = run.experiment.task.steady
     resets = {} if steady else {"resets": stream.resets}
@@ -90,7 +95,8 @@ def test_the_figure_has_a_panel_for_events_state_and_output(which: str) -> None:
     upper, middle, lower = panels(run)
     fast = run.experiment.network.kind == "fast-weight"
     titles = [axes.get_title(loc="left") for axes in (upper, middle, lower)]
-    assert titles == ["events", "fast weights" if fast else "state", "output (line) and target (dots)"]
+    output = "output (line) and target (dots)" + (", probabilities" if says_logits(run) else "")
+    assert titles == ["events", "fast weights" if fast else "state", output]
     task = run.experiment.task
     assert labels(upper) == list(task.input_names)
     names = [lower.get_ylabel()] if task.n_out == 1 else labels(lower)
@@ -119,6 +125,8 @@ def test_outputs_and_targets_lie_in_lanes(which: str) -> None:
     run = short_run(which)
     stream, lower = held_out(run), panels(run)[2]
     outputs = simulated(run, stream).outputs
+    if says_logits(run):
+        outputs = np.exp(outputs) / np.exp(outputs).sum(axis=-1, keepdims=True)
     assert len(lower.lines) == 3 * run.experiment.task.n_out  # each a base line, the output, the targets
     asked = np.flatnonzero(stream.mask[-STEPS:, 0])
     lane = LANE * max(np.ptp(stream.targets[-STEPS:, 0][asked], axis=0))

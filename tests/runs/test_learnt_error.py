@@ -67,7 +67,9 @@ def test_that_of_several_outputs_is_relative(options: dict[str, Any]) -> None:
     run = still(**options)
     figure, lines = curves(run)
     without = "the linear path alone" if options.get("linear") else "the mean of the learnt part"
-    assert figure.axes[0].get_ylabel() == f"root mean squared error / that of {without}"
+    assert (
+        figure.axes[0].get_ylabel().replace("\n", " ") == f"root mean squared error / that of {without}"
+    )
     assert (lines[f"{without}, where it is learnt"] == 1).all()
     assert run.experiment.task.floors == {without: run.experiment.task.baseline}
     if "ahead" not in options and not options.get(
@@ -79,7 +81,10 @@ def test_that_of_several_outputs_is_relative(options: dict[str, Any]) -> None:
 def test_scales_that_change_on_line_have_no_unit() -> None:
     run = rnnsim.run("rtrl", waves()["a"], hidden=2, on_line=True, steps=20)
     figure, _ = curves(run)
-    assert figure.axes[0].get_ylabel() == "root mean squared error / that of the linear path alone"
+    assert (
+        figure.axes[0].get_ylabel().replace("\n", " ")
+        == "root mean squared error / that of the linear path alone"
+    )
 
 
 def test_classes_and_other_tasks_have_their_loss() -> None:

@@ -1,253 +1,29 @@
-"""Figures of one or several runs, read back: curves, weights, gradients, fast weights, trajectories.
-
-What a network does is computed again in plain NumPy.
-"""
+"""Figures of runs, read back: weights and fast weights; what all have in common; the command line."""
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from pathlib import Path
 from typing import Any
 
-import naive
-import naive_gru
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from hypothesis import given
-from hypothesis import strategies as st
-from hypothesis.extra.numpy import arrays
-from task_streams import draw
+from drawn_runs import by_title, held_out, legend, lines, states_again, train
+from made_sweeps import cell, complete, curve, made
 
 import rnnsim
 from rnnsim.cli import main
-from rnnsim.data.learnt_error import learnt_error
 from rnnsim.errors import RnnsimError
-from rnnsim.numerics.principal_components import principal_plane
-from rnnsim.registry import installed
-from rnnsim.runs import behaviour_figures, curve_figures, drawing, figures
-from rnnsim.runs.telling_apart import groups_of
+from rnnsim.runs import behaviour_figures, drawing, figures
+from rnnsim.sweeps import figures as sweeps
+from rnnsim.sweeps.result import Sweep
 
 pytest.importorskip("matplotlib")
 pytestmark = pytest.mark.usefixtures("uncompiled", "few_held_out")
 
-SMALL: dict[str, Any] = {"hidden": 4, "steps": 60, "stop": False}
-TASKS = ("delayed-xor", "flip-flop", "n-bit-memory", "reber", "steady-state-xor", "variable-binding")
-
-
-@pytest.fixture
-def few_held_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Judge runs on few held-out data, which takes less time where nothing is compiled."""
-    for name in TASKS:
-        monkeypatch.setattr(installed().tasks[name].thing, "held_out_shape", lambda self: (20, 1))
-
-
-def train(rule: str = "rtrl", task: str = "delayed-xor", **choices: Any) -> rnnsim.Run:
-    return rnnsim.run(rule, task, **{**SMALL, **choices})
-
-
-def lines(axes: Any) -> dict[str, Any]:
-    return {line.get_label(): line for line in axes.get_lines()}
-
-
-def legend(figure: Any) -> list[str]:
-    (shown,) = figure.legends
-    return [text.get_text() for text in shown.get_texts()]
-
-
-def held_out(run: rnnsim.Run, steps: int) -> Any:
-    rows = max(2 * steps, run.experiment.task.episode_length or 0)
-    return draw(run.experiment.task, rows, 1, [run.experiment.seed, 2], plain=True, held_out=True)
-
-
-def states_again(run: rnnsim.Run, steps: int) -> tuple[np.ndarray, np.ndarray]:
-    """The states of the last steps of held-out data in plain NumPy, and where they begin anew."""
-    stream, params, network = held_out(run, steps), run.params._asdict(), run.experiment.network
-    zeros = np.zeros((1, network.n_state))
-    data = naive.Data(stream.inputs, stream.targets, stream.mask, stream.resets, zeros, zeros)
-    if network.kind == "gru":
-        states = naive_gru.run(params, data)
-    else:
-        states = np.zeros((len(stream.inputs), 1, network.n_state))
-        x = zeros[0]
-        for t, u in enumerate(stream.inputs[:, 0]):
-            x = zeros[0] if stream.resets[t, 0] else x
-            a = params["W"] @ x + params["U"] @ u + params["b"]
-            x = states[t, 0] = (1 - network.leak) * x + network.leak * np.tanh(a)
-    begins = stream.resets[-steps:, 0].copy()
-    begins[0] = True
-    return states[-steps:, 0], begins
-
-
-# --- curves of several runs ----------------------------------------------------------------------------
-
-
-def test_the_curve_of_one_run_is_that_of_its_metrics() -> None:
-    run = train(keep="best", keep_every=20)
-    figure = run.plot()
-    upper, lower = figure.axes
-    drawn = lines(upper)
-    np.testing.assert_array_equal(drawn["while it learns"].get_xydata().T,
-                                  [run.metrics["step"], run.metrics["loss"]])  # fmt: skip
-    np.testing.assert_array_equal(drawn["validation data"].get_ydata(), run.metrics["validation_loss"])
-    np.testing.assert_array_equal(lower.lines[0].get_ydata(), run.metrics["error"])
-    assert (upper.get_ylabel(), lower.get_ylabel(), lower.get_xlabel()) == (
-        "loss per target", "error", "time step")  # fmt: skip
-    assert figure.get_suptitle() == "rtrl on delayed-xor, 60 steps"
-    assert len({line.get_color() for line in upper.lines}) == len(upper.lines) == 3
-    assert len({str(line._dash_pattern) for line in upper.lines}) == 3
-
-
-def test_several_runs_have_their_curves_in_one_figure() -> None:
-    one, other = train(), train("truncated-bptt", keep="best", keep_every=20)
-    figure = one.plot(beside=other)
-    loss, validation, score = figure.axes
-    assert [axes.get_ylabel() for axes in figure.axes] == [
-        "loss per target", "loss on validation data", "error"]  # fmt: skip
-    for run in (one, other):
-        name = run.experiment.rule.name
-        line = lines(loss)[name]
-        np.testing.assert_array_equal(line.get_xydata().T, [run.metrics["step"], run.metrics["loss"]])
-        np.testing.assert_array_equal(lines(score)[name].get_ydata(), run.metrics["error"])
-    np.testing.assert_array_equal(lines(validation)["truncated-bptt"].get_ydata(),
-                                  other.metrics["validation_loss"])  # fmt: skip
-    assert "rtrl" not in lines(validation)
-    assert legend(figure) == ["rtrl", "truncated-bptt", "best constant answer"]
-    assert figure.get_suptitle() == "delayed-xor, 2 runs of up to 60 steps"
-
-
-def test_several_runs_on_the_user_s_numbers_are_drawn_in_their_unit() -> None:
-    data = {"a": np.sin(np.arange(60) / 3)}
-    runs = [rnnsim.run("bptt", data, hidden=2, steps=40, seed=seed) for seed in (0, 1)]
-    other = rnnsim.run("bptt", {"a": 3 * data["a"]}, hidden=2, steps=40, window=8)
-    figure = runs[0].plot(beside=[runs[1], other])
-    errors, validation = figure.axes
-    assert errors.get_ylabel() == "root mean squared error of a"
-    assert validation.get_ylabel() == "error on validation data"
-    for run, line in zip((runs[0], runs[1]), errors.lines):
-        error = learnt_error(run.experiment.task, run.experiment.network)
-        assert error is not None
-        np.testing.assert_array_equal(line.get_ydata(), error.at(run.metrics["loss"]))
-    xor = train()
-    figure = runs[0].plot(beside=xor)
-    assert figure.axes[0].get_ylabel() == "loss per target"
-    np.testing.assert_array_equal(figure.axes[0].lines[0].get_ydata(), runs[0].metrics["loss"])
-
-
-def test_seeds_have_one_colour_and_a_median() -> None:
-    runs = [train(seed=seed) for seed in range(3)]
-    figure = runs[0].plot(beside=runs[1:])
-    *thin, median, baseline = figure.axes[0].lines
-    assert len(thin) == 3
-    assert len({line.get_color() for line in (*thin, median)}) == 1
-    assert median.get_linewidth() > 3 * thin[0].get_linewidth()
-    for run, line in zip(runs, thin):
-        np.testing.assert_array_equal(line.get_ydata(), run.metrics["loss"])
-    expected = np.median([run.metrics["loss"] for run in runs], axis=0)
-    assert len(expected) <= curve_figures.PARTS
-    np.testing.assert_allclose(median.get_ydata(), expected, rtol=1e-13)
-    assert legend(figure) == ["3 seeds and their median", "best constant answer"]
-    assert baseline.get_ydata()[0] == runs[0].experiment.task.baseline
-
-
-def test_a_star_marks_where_a_run_solved_its_task() -> None:
-    run, other = train(), train(seed=1)
-    at, loss = (run.metrics[name][-3] for name in ("step", "loss"))
-    solved = dataclasses.replace(run, solved_at=int(at))
-    figure = solved.plot(beside=other)
-    stars = [line for line in figure.axes[0].lines if line.get_marker() == "*" and len(line.get_xdata())]
-    assert [star.get_xydata().tolist() for star in stars] == [[[at, loss]]]
-    assert legend(figure)[-1] == "solved"
-    assert "solved" not in legend(run.plot(beside=other))
-
-
-def test_the_scale_is_logarithmic_where_positive_values_differ_by_much() -> None:
-    figure = figures.figure_type()()
-    for values, scale in [
-        ([0.01, 1.0], "log"), ([0.5, 1.0], "linear"), ([0.0, 1.0], "linear"),
-        ([-1.0, 100.0], "linear"), ([np.nan, 0.01, 1.0], "log"), ([], "linear"),
-    ]:  # fmt: skip
-        axes = figure.add_subplot()
-        figures.scale_by(axes, [np.array(values)])
-        assert axes.get_yscale() == scale, values
-
-
-@given(
-    arrays(float, (3, 130), elements=st.floats(0, 1)), st.integers(1, 130),
-    st.lists(st.sampled_from([1, 2, 4]), min_size=3, max_size=3),
-)  # fmt: skip
-def test_the_median_is_that_of_means_over_the_same_steps(
-    values: np.ndarray, shortest: int, merged: list[int]
-) -> None:
-    """Curves of steps 1, 2, ..., of which one is cut short, and points of several steps each."""
-    curves = []
-    for i, (row, every) in enumerate(zip(values, merged)):
-        last = (shortest if i == 0 else 130) // every * every
-        if last == 0:
-            return
-        curves.append((np.arange(every, last + 1, every), row[:last].reshape(-1, every).mean(axis=1)))
-    step, found = curve_figures.median_of(curves)
-    if not len(step):  # the shortest has ended before the first point of another
-        assert curves[0][0][-1] < max(points[0] for points, _ in curves)
-        return
-    assert step[-1] <= min(points[-1] for points, _ in curves)
-    begin = 0
-    for end, value in zip(step, found):
-        parts = [y[(x > begin) & (x <= end)] for x, y in curves]
-        means = [part.mean() for part in parts if len(part)]
-        assert value == pytest.approx(np.median(means), abs=1e-12)
-        begin = end
-
-
-# --- what tells runs apart -----------------------------------------------------------------------------
-
-
-def labels_of(*runs: rnnsim.Run) -> list[str]:
-    return [group.label for group in groups_of(runs)]
-
-
-def test_runs_are_named_by_what_they_differ_by(tmp_path: Path) -> None:
-    few = {"steps": 8, "window": 4}
-    run = train("bptt", **few)
-    assert labels_of(run) == [""]
-    assert labels_of(run, train("rtrl", **few)) == ["bptt", "rtrl"]
-    assert labels_of(run, train("bptt", "flip-flop", **few)) == ["delayed-xor", "flip-flop"]
-    assert labels_of(run, train("bptt", network="gru", **few)) == ["recurrent", "gru"]
-    assert labels_of(run, train("bptt", **few, hidden=3)) == ["hidden=4", "hidden=3"]
-    assert labels_of(run, train("bptt", **few, learning_rate=0.5))[1] == "learning_rate=0.5"
-    assert labels_of(run, train("bptt", **few, leak=0.5))[1] == "leak=0.5"
-
-
-def test_options_are_said_only_of_the_runs_that_they_tell_apart() -> None:
-    few = {"steps": 8, "window": 4}
-    one, other = (train("truncated-bptt", h=h, h_prime=4, **few) for h in (4, 8))
-    found = labels_of(train("rtrl", **few), one, other)
-    assert found == ["rtrl", "truncated-bptt, h=4", "truncated-bptt, h=8"]
-    assert labels_of(train("rtrl", **few), one) == ["rtrl", "truncated-bptt"]
-
-
-def test_seeds_are_put_together_and_said_where_they_differ_otherwise() -> None:
-    few = {"steps": 8, "window": 4}
-    seeds = [train("bptt", seed=seed, **few) for seed in (0, 1)]
-    assert labels_of(*seeds) == ["2 seeds"]
-    assert labels_of(*seeds, train("rtrl", seed=1, **few)) == ["bptt, 2 seeds", "rtrl, seed 1"]
-
-
-def test_runs_that_differ_by_nothing_are_named_by_their_folders(tmp_path: Path) -> None:
-    few = {"steps": 8, "window": 4}
-    for name in ("one", "other"):
-        train("bptt", **few, save=tmp_path / name)
-    runs = [rnnsim.load(tmp_path / name) for name in ("one", "other")]
-    assert labels_of(*runs) == [str(tmp_path / "one"), str(tmp_path / "other")]
-    assert labels_of(train("bptt", **few), train("bptt", **few)) == ["run 1", "run 2"]
-
 
 # --- weights -------------------------------------------------------------------------------------------
-
-
-def by_title(figure: Any) -> dict[str, Any]:
-    return {axes.get_title(): axes for axes in figure.axes if axes.get_title()}
 
 
 def test_weights_are_images_about_0_with_their_distributions() -> None:
@@ -321,49 +97,6 @@ def test_a_fast_weight_network_has_no_spectrum() -> None:
     assert [*by_title(run.plot(what="weights"))] == ["W1 (3 by 3)", "singular values"]
 
 
-# --- gradients -----------------------------------------------------------------------------------------
-
-
-def test_the_norms_of_gradients_are_those_that_monitors_recorded(tmp_path: Path) -> None:
-    choices = {"monitor_every": 10, "window": 10, "clip": 2.0}
-    run = train("bptt", monitor="grad-norm", save=tmp_path / "run", **choices)
-    norms = run.metrics["grad-norm"]
-    for each in (run, rnnsim.load(tmp_path / "run")):
-        figure = each.plot(what="gradients")
-        drawn = lines(figure.axes[0])
-        assert [*drawn] == ["all", "W", "U", "b", "V", "c", "clipped at 2"]
-        for i, name in enumerate(["all", "W", "U", "b", "V", "c"]):
-            np.testing.assert_array_equal(drawn[name].get_xdata(), run.metrics["monitor_step"])
-            np.testing.assert_array_equal(drawn[name].get_ydata(), norms[:, i])
-        assert figure.axes[0].get_ylabel() == "norm of a window's gradient"
-    whole = train("bptt", monitor=["grad", "params"], **choices)
-    drawn = lines(whole.plot(what="gradients").axes[0])
-    np.testing.assert_allclose(drawn["all"].get_ydata(), np.linalg.norm(whole.metrics["grad"], axis=1))
-    np.testing.assert_allclose(
-        drawn["W"].get_ydata(), np.linalg.norm(whole.metrics["grad"][:, :16], axis=1)
-    )
-    single = train("bptt", monitor={"mine": "grad.b"}, **choices)
-    drawn = lines(single.plot(what="gradients").axes[0])
-    assert [*drawn] == ["b", "clipped at 2"]
-    np.testing.assert_allclose(drawn["b"].get_ydata(), np.linalg.norm(single.metrics["mine"], axis=1))
-
-
-def test_gradients_of_0_are_left_out_and_the_figure_says_so() -> None:
-    run = train(monitor="grad-norm", monitor_every=1, clip=math.inf)
-    norms = run.metrics["grad-norm"][:, 0]
-    assert 0 < (norms == 0).sum() < len(norms)  # steps without targets
-    (axes,) = run.plot(what="gradients").axes
-    np.testing.assert_array_equal(lines(axes)["all"].get_ydata(), norms[norms > 0])
-    assert axes.get_ylabel().endswith("(where it is not 0)")
-    assert "clipped" not in " ".join(lines(axes))
-
-
-@pytest.mark.parametrize("monitor", [None, "params", {"own": lambda seen: 1.0}])
-def test_a_run_without_such_a_monitor_is_told_which_there_is(monitor: Any) -> None:
-    with pytest.raises(RnnsimError, match="did not record gradients; one with --monitor grad-norm"):
-        train(monitor=monitor).plot(what="gradients")
-
-
 # --- fast weights --------------------------------------------------------------------------------------
 
 
@@ -398,82 +131,6 @@ def test_of_many_fast_weights_those_are_drawn_that_vary_most() -> None:
     variances = np.sort(np.asarray(image).var(axis=1))[::-1]
     np.testing.assert_allclose(np.sort(drawn.var(axis=1))[::-1], variances[: len(drawn)], atol=1e-15)
     assert lower.get_title(loc="left") == f"fast weights, the 14 of {n} that vary most"
-
-
-# --- trajectories --------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("rule", "task", "choices"),
-    [
-        ("rtrl", "delayed-xor", {}),
-        ("bptt", "n-bit-memory", {"network": "gru"}),
-        ("bptt", "reber", {}),
-        ("bptt", "delayed-xor", {"leak": 0.5}),
-    ],
-)
-def test_trajectories_are_states_in_the_plane_of_two_principal_components(
-    rule: str, task: str, choices: dict[str, Any]
-) -> None:
-    run = train(rule, task, **choices)
-    states, begins = states_again(run, 50)
-    figure = run.plot(what="trajectories", steps=50)
-    axes, bar = figure.axes
-    path, points, rings = axes.collections
-    variances, directions = np.linalg.eigh(np.cov(states.T))
-    largest = directions[:, [-1, -2]]
-    largest = largest * np.sign(largest[abs(largest).argmax(axis=0), [0, 1]])
-    plane = (states - states.mean(axis=0)) @ largest
-    np.testing.assert_allclose(points.get_offsets(), plane, atol=1e-9)
-    np.testing.assert_allclose(rings.get_offsets(), plane[begins], atol=1e-9)
-    expected = [plane[t - 1 : t + 1] for t in range(50) if not begins[t]]
-    np.testing.assert_allclose(path.get_segments(), expected, atol=1e-9)
-    shares = variances[::-1] / variances.sum()
-    assert axes.get_xlabel() == f"principal component 1 ({shares[0]:.0%} of the variance)"
-    assert axes.get_ylabel() == f"principal component 2 ({shares[1]:.0%})"
-    age, ages = 0, []
-    for anew in begins:
-        age = 0 if anew else age + 1
-        ages.append(age)
-    np.testing.assert_array_equal(points.get_array(), ages)
-    several = begins.sum() > 1
-    assert several == (task == "reber")
-    assert bar.get_ylabel() == ("time step since the state began anew" if several else "time step")
-    assert legend(figure) == [f"{begins.sum()} beginnings" if several else "first step"]
-
-
-def test_the_trajectory_of_a_fast_weight_network_is_that_of_its_fast_weights() -> None:
-    run = rnnsim.run("fast-weights-1", "variable-binding", steps=60, stop=False)
-    image = np.asarray(run.plot_behaviour(steps=40).axes[1].images[0].get_array()).T
-    points = run.plot(what="trajectories", steps=40).axes[0].collections[1].get_offsets()
-    found = points - points.mean(axis=0)
-    variances = np.linalg.eigvalsh(np.cov(image.T))[::-1][:2]
-    np.testing.assert_allclose(np.cov(found.T), np.diag(variances), atol=1e-12)
-    assert variances[0] > 0
-
-
-def test_steady_states_are_points_without_lines() -> None:
-    run = rnnsim.run("recurrent-backprop", "steady-state-xor", steps=8)
-    figure = run.plot(what="trajectories", steps=12)
-    (axes,) = figure.axes
-    (points,) = axes.collections
-    assert points.get_offsets().shape == (12, 2)
-
-
-@given(arrays(float, st.tuples(st.integers(1, 9), st.integers(1, 5)), elements=st.floats(-9, 9)))
-def test_the_principal_plane_keeps_as_much_of_the_variance_as_a_plane_can(states: np.ndarray) -> None:
-    plane = principal_plane(states)
-    total, N = states.var(axis=0).sum(), states.shape[1]
-    covariance = np.cov(states.T, bias=True).reshape(N, N)
-    most = np.append(np.sort(np.linalg.eigvalsh(covariance))[::-1], 0)[:2]
-    np.testing.assert_allclose(plane.of(states).var(axis=0), most, atol=1e-9 * max(1, total))
-    np.testing.assert_allclose(plane.of(states).mean(axis=0), 0, atol=1e-9)
-    if total > 1e-6:
-        np.testing.assert_allclose(plane.shares, most / total, atol=1e-9)
-    found = [direction for direction in plane.directions.T if direction.any()]
-    assert len(found) == min(2, *states.shape)
-    np.testing.assert_allclose(np.array(found) @ np.array(found).T, np.eye(len(found)), atol=1e-9)
-    assert all(direction[abs(direction).argmax()] > 0 for direction in found)
 
 
 # --- what all of them have -----------------------------------------------------------------------------
@@ -511,7 +168,7 @@ def test_lines_can_be_told_apart_without_their_colours() -> None:
     assert abs(greys[6] - greys[0]) > 100  # the first two lines of the same style
 
 
-@pytest.mark.parametrize("what", [*drawing.OF_RUN, *drawing.OF_HELD_OUT])
+@pytest.mark.parametrize("what", [*drawing.OF_SEVERAL, *drawing.OF_ONE])
 def test_text_stays_text_in_an_svg(what: str, tmp_path: Path) -> None:
     is_fast = what == "fast-weights"
     run = (rnnsim.run("fast-weights-1", "flip-flop", steps=20) if is_fast
@@ -523,11 +180,28 @@ def test_text_stays_text_in_an_svg(what: str, tmp_path: Path) -> None:
     assert (tmp_path / "figure.png").read_bytes().startswith(b"\x89PNG")
 
 
+@pytest.mark.parametrize("loss", ["softmax-cross-entropy", "logistic-cross-entropy", "squared-error"])
+def test_outputs_are_drawn_as_probabilities_where_the_loss_takes_them_for_logits(loss: str) -> None:
+    run = train("bptt", "reber", loss=loss)
+    states, _ = states_again(run, 30)
+    y = states @ run.params.V.T + run.params.c
+    said = {
+        "softmax-cross-entropy": np.exp(y) / np.exp(y).sum(axis=1, keepdims=True),
+        "logistic-cross-entropy": 1 / (1 + np.exp(-y)), "squared-error": y,
+    }  # fmt: skip
+    axes = run.plot_behaviour(steps=30).axes[2]
+    drawn = [line for line in axes.lines if len(line.get_xdata()) == 30 and line.get_marker() == "None"]
+    lane = behaviour_figures.LANE  # targets are 0 and 1
+    found = np.array([line.get_ydata() + lane * i for i, line in enumerate(drawn)]).T
+    np.testing.assert_allclose(found, said[loss], atol=1e-12)
+    assert axes.get_title(loc="left").endswith(", probabilities") == (loss != "squared-error")
+
+
 def test_what_a_figure_cannot_be_of_is_refused() -> None:
     run, other = train(), train(seed=1)
     for arguments, message in [
         ({"what": "curv"}, "no figure is called 'curv'; did you mean curve"),
-        ({"what": "weights", "beside": other}, "weights is of one run; curve is the one"),
+        ({"what": "weights", "beside": other}, "weights is of one run; curve, gradients, traj"),
         ({"what": "forecast", "beside": [other]}, "forecast is of one run"),
         ({"what": "weights", "data": [1]}, "data is for the figures forecast, errors, confusion"),
         ({"what": "curve", "steps": 5}, "steps is for the figures behaviour, trajectories, fast-w"),
@@ -550,11 +224,12 @@ def rnnsim_(*args: str) -> Any:
 
 @pytest.fixture
 def folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Two runs, ``one`` and ``other``, in the current folder, and rows of data."""
+    """Two runs, ``one`` and ``other``, in the current folder, rows of data, and results of a sweep."""
     monkeypatch.chdir(tmp_path)
     train(save="one")
     train(save="other", seed=1)
     Path("rows.csv").write_text("a,b\n1,2\n")
+    made((cell(), [complete(curve=curve(0.5, 0.1))]), path=Path("sweep.sqlite"))._store.close()
     return tmp_path
 
 
@@ -562,12 +237,14 @@ def test_the_command_line_draws_one_run_or_several(folders: Path) -> None:
     for args, name in [
         (("one",), "curve.svg"), (("one", "other"), "curves.svg"),
         (("one", "--what", "trajectories", "--steps", "20"), "plane.svg"),
+        (("sweep.sqlite",), "sweep.svg"),
     ]:  # fmt: skip
         result = rnnsim_(*args, "--out", name)
         assert (result.exit_code, result.output) == (0, ""), result.output
-    assert "2 seeds and their median" in Path("curves.svg").read_text()
+    assert ">2 seeds<" in Path("curves.svg").read_text()
     assert "2 seeds" not in Path("curve.svg").read_text()
     assert "principal component 1" in Path("plane.svg").read_text()
+    assert "median and quartiles over the seeds" in Path("sweep.svg").read_text()
 
 
 @pytest.mark.parametrize(
@@ -582,6 +259,10 @@ def test_the_command_line_draws_one_run_or_several(folders: Path) -> None:
         (("one", "--what", "gradients"), "--monitor grad-norm"),
         (("one", "--what", "weight"), "did you mean fast-weights or weights"),
         (("one", "--steps", "20"), "steps is for the figures"),
+        (("sweep.sqlite", "one"), "sweep.sqlite holds a sweep; the figure of one takes no other runs"),
+        (("one", "sweep.sqlite"), "sweep.sqlite holds a sweep"),
+        (("sweep.sqlite", "--steps", "20"), "no rows, and no --steps"),
+        (("sweep.sqlite", "--what", "curve"), "did you mean curves"),
     ],
 )
 def test_bad_command_lines_are_refused_in_a_line(
@@ -597,8 +278,9 @@ def test_bad_command_lines_are_refused_in_a_line(
 def test_the_help_names_every_figure_and_so_does_the_docstring() -> None:
     text = rnnsim_("--help").output
     assert len(drawing.KINDS) == 9
-    for name in drawing.KINDS:
-        (line,) = [line for line in text.splitlines() if line.split()[:1] == [name]]
-        assert len(line.split()) > 3
-        assert f"``{name}``" in (rnnsim.Run.plot.__doc__ or "")
+    for kinds, method in ((drawing.KINDS, rnnsim.Run.plot), (sweeps.FIGURES, Sweep.plot)):
+        for name in kinds:
+            (line,) = [line for line in text.splitlines() if line.split()[:1] == [name]]
+            assert len(line.split()) > 3
+            assert f"``{name}``" in (method.__doc__ or "")
     assert not [line for line in text.splitlines() if line.split()[:1] == ["weight"]]  # the control

@@ -18,7 +18,7 @@ from scipy import stats
 from rnnsim.sweeps.paired import EXACT, holm, signed_rank
 from rnnsim.sweeps.ranking import BY_LOSS, BY_STEPS, Ranking, ranking
 from rnnsim.sweeps.result import Sweep
-from rnnsim.sweeps.statistics import QUANTILES, Statistics, between, results_of, statistics
+from rnnsim.sweeps.statistics import QUANTILES, Statistics, results_of, statistics
 
 NO_STEADY_STATE = {"outcome": "no steady state", "error": "it did not settle"}
 LOSSES = st.one_of(st.floats(0, 1e6), st.sampled_from([0.0, 0.5, 1.0]))
@@ -126,12 +126,6 @@ def test_runs_of_other_cells_are_left_out() -> None:
     sweep = made((cell(0, role="trial"), [solved(1)]), (cell(1), [solved(2)]))
     assert statistics(sweep.cells[1:], sweep.runs).solved_at[0].tolist() == [2.0] * 5
     assert statistics([], sweep.runs).runs.size == 0
-
-
-def test_between_infinite_ends() -> None:
-    low, high = np.array([-np.inf, 1, np.inf, -np.inf]), np.array([1, np.inf, np.inf, np.inf])
-    assert between(low, high, np.full(4, 0.5)).tolist() == [-np.inf, np.inf, np.inf, -np.inf]
-    assert between(low, high, np.zeros(4)).tolist() == low.tolist()
 
 
 # --- the paired test ----------------------------------------------------------------------------------
