@@ -35,6 +35,7 @@ MAIN, OTHER, EVENT, BESIDE = COLOURS[2], COLOURS[1], COLOURS[3], "0.45"
 SEQUENTIAL, DIVERGING = "viridis", "PuOr"
 SMALL, MEDIUM = "small", "medium"
 MOST_NAMED = 40  # rows of an image: the names of more would overlap
+HAIR = "\u200a"  # the narrowest space
 WIDE = 10  # how many times the least value the greatest is, where a scale is logarithmic
 
 
@@ -85,8 +86,12 @@ def saved(figure: Any, path: str | Path | None) -> Any:
 
 
 def as_text(name: str) -> str:
-    """A name as matplotlib takes it, which would read mathematics between two dollars."""
-    return name.replace("$", r"\$")
+    """A name as matplotlib takes it.
+
+    It would read mathematics between two dollars, and leave out of legends what begins with an
+    underscore.
+    """
+    return (HAIR if name.startswith("_") else "") + name.replace("$", r"\$")
 
 
 def title_of(*runs: Told) -> str:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from pathlib import Path
-from typing import Generic, NamedTuple, Protocol, TypeVar
+from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
 import msgspec
+import numpy as np
 
 from rnnsim.data.forecasting import called
 from rnnsim.errors import shown, shown_path
@@ -16,11 +17,12 @@ from rnnsim.training.schedules import NAMES
 
 SETTINGS = ("learning_rate", "window", "batch", "clip", "weight_decay", "reduction", "criterion",
             "stop", "tailored", "keep", "keep_every", "patience", "steps")  # fmt: skip
-OWNERS = ("name", "rule", "task", "network", "optimizer", "setting")  # the main ones first
-BARE = ("rule", "task", "network")  # said without their names
+OWNERS = ("name", "rule", "task", "found", "network", "optimizer", "setting")  # the main ones first
+BARE = ("rule", "task", "network", "data")  # said without their names
 
 Key = tuple[str, str]  # what has an option, and the option
 Facts = Mapping[Key, str]
+DATA: Key = ("found", "data")
 
 
 class Told(Protocol):
@@ -62,7 +64,7 @@ def groups_of(runs: Sequence[R]) -> list[Group[R]]:
     list of Group
         In the order of their first runs.
     """
-    labels = _differences([_facts(run.experiment) for run in runs])
+    labels = _differences(_facts_of(runs))
     numbered: dict[tuple[str, ...], list[int]] = {}
     for i, label in enumerate(labels):
         numbered.setdefault(label, []).append(i)
@@ -82,7 +84,7 @@ def groups_of(runs: Sequence[R]) -> list[Group[R]]:
 
 def names_of(runs: Sequence[Told]) -> list[str]:
     """Name each run by what it differs by from the others: the seed and, if need be, its folder too."""
-    labels = _differences([_facts(run.experiment) for run in runs])
+    labels = _differences(_facts_of(runs))
     if len({run.experiment.seed for run in runs}) > 1:
         labels = [(*label, f"seed {run.experiment.seed}") for label, run in zip(labels, runs)]
     return [
@@ -116,11 +118,32 @@ def _differences(facts: Sequence[Facts]) -> list[tuple[str, ...]]:
 
 def _said(key: Key, value: str) -> str:
     owner, option = key
-    return value if owner == "name" and option in BARE else f"{option}={value}"
+    return value if option in BARE and owner in ("name", "found") else f"{option}={value}"
 
 
-def _facts(experiment: Experiment) -> Facts:
-    """Everything that determines a run but its seed, as text; the main things come first."""
+def _facts_of(runs: Sequence[Told]) -> list[Facts]:
+    """Everything that determines each run but its seed, as text; the main things come first.
+
+    Data under one name are numbered where tasks did not find the same in them.
+    """
+    found = [_comparable(run.experiment.task.facts) for run in runs]
+    numbers = {each: f"data {i + 1}" for i, each in enumerate(dict.fromkeys(found))}
+    return [_facts(run.experiment) | {DATA: numbers[each]} for run, each in zip(runs, found)]
+
+
+def _comparable(value: Any) -> Hashable:
+    """Mappings, sequences and arrays as something that is equal where they are."""
+    if isinstance(value, Mapping):
+        return tuple(sorted((name, _comparable(each)) for name, each in value.items()))
+    if isinstance(value, list | tuple):
+        return tuple(map(_comparable, value))
+    if isinstance(value, np.ndarray):
+        return (value.shape, repr(value.tolist()))  # as text, nan is equal to nan
+    return repr(value)
+
+
+def _facts(experiment: Experiment) -> dict[Key, str]:
+    """All of the experiment but what the task found in data."""
     rule, task, network, sized = experiment.rule, experiment.task, experiment.network, experiment.sized
     schedule = experiment.schedule
     facts: dict[Key, str] = {

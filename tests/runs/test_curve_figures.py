@@ -104,6 +104,14 @@ def test_seeds_are_one_line_their_median_in_a_band_between_the_quartiles() -> No
     assert not different.axes[0].collections
 
 
+def test_names_that_begin_with_an_underscore_are_in_the_legend(tmp_path: Path) -> None:
+    """Matplotlib leaves such labels out."""
+    runs = [train(save=tmp_path / name) for name in ("one", "other")]
+    named = [dataclasses.replace(run, folder=Path(f"_{i}")) for i, run in enumerate(runs)]
+    found = legend(named[0].plot(beside=named[1]))
+    assert [name.strip("\u200a") for name in found] == ["_0", "_1", "best constant answer"]
+
+
 def test_each_monitor_of_single_numbers_has_a_panel() -> None:
     monitor = {"radius": "spectral-radius", "norms": "grad-norm", "weights": "params.W"}
     run, other = train(monitor=monitor, monitor_every=1), train("truncated-bptt")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 from drawn_runs import train
 
@@ -63,3 +64,13 @@ def test_each_of_several_runs_has_a_name_of_its_own() -> None:
     assert names_of([train("rtrl", **few), seeds[0]]) == ["rtrl", "bptt"]
     assert names_of([train("rtrl", **few), seeds[1], seeds[1]]) == [
         "rtrl, seed 0", "bptt, seed 1, run 2", "bptt, seed 1, run 3"]  # fmt: skip
+
+
+def test_seeds_on_different_data_are_not_put_together(tmp_path: Path) -> None:
+    """Tables in memory have one name; what the task found in them is not the same."""
+    waves = np.sin(np.arange(60) / 3)
+    runs = [rnnsim.run("bptt", {"a": each}, hidden=2, steps=4, window=4, seed=seed)
+            for each, seed in ((waves, 0), (3 * waves, 1), (waves, 2))]  # fmt: skip
+    assert labels_of(*runs) == ["data 1, 2 seeds", "data 2, seed 1"]
+    runs[2].save(tmp_path / "run")
+    assert labels_of(runs[0], rnnsim.load(tmp_path / "run")) == ["2 seeds"]
