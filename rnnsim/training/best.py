@@ -16,6 +16,7 @@ from rnnsim.training.sequences import set_arrays
 from rnnsim.typing import Array, Params
 
 STEP, LOSS = "validation_step", "validation_loss"  # among the metrics
+ROWS = 1024  # that are run over at once: their states stay in the processor's cache
 KEPT = {STEP: "validation.step", LOSS: "validation.loss"}  # among the arrays of a run's folder
 
 
@@ -61,7 +62,7 @@ class Validation:
         self._stream, self._rows = held_out_data(network, task, experiment.seed, rows, batch, VALIDATION)
         self._weight = float(self._stream.mask[: self._rows].sum())
         self._begin, self._state = network.state(batch), network.state(batch)
-        trajectory = network.trajectory(self._rows, batch)
+        trajectory = network.trajectory(min(self._rows, ROWS), batch)
         self._forward = advance.forward_pass(self._state, trajectory)
 
     @property

@@ -17,6 +17,7 @@ from rnnsim.network import Network
 from rnnsim.runs.reports import summary
 from rnnsim.runs.result import Run
 from rnnsim.task import Suggestion
+from rnnsim.training import best
 from rnnsim.training.experiment import configure
 from rnnsim.training.task_training import TaskTraining
 
@@ -60,6 +61,18 @@ def run(**choices: Any) -> Run:
     return rnnsim.run("bptt", Script(), **{**WORSE, "keep": "best", **choices})
 
 
+@pytest.mark.parametrize("rule", ["bptt", "rtrl", "truncated-bptt"])
+def test_validation_data_may_be_run_over_in_pieces(
+    rule: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = rnnsim.run(rule, Parts(), **WORSE, keep="best")
+    monkeypatch.setattr(best, "ROWS", 7)  # of 30
+    pieces = rnnsim.run(rule, Parts(), **WORSE, keep="best")
+    assert len(set(whole.metrics["validation_loss"])) > 5  # or nothing is compared
+    for name, recorded in whole.metrics.items():
+        np.testing.assert_allclose(recorded, pieces.metrics[name], rtol=1e-13)  # products are rounded
+
+
 # --- when it ends --------------------------------------------------------------------------------------
 
 
@@ -68,13 +81,13 @@ def test_it_ends_after_so_many_looks_without_an_improvement(patience: int) -> No
     whole, early = run(), run(patience=patience)
     steps, losses = whole.metrics["validation_step"], whole.metrics["validation_loss"]
     np.testing.assert_array_equal(steps, np.arange(0, 401, 8))
-    best = np.minimum.accumulate(losses)
+    least = np.minimum.accumulate(losses)
     since = [i - int(np.argmin(losses[: i + 1])) for i in range(len(losses))]
     last = since.index(patience)
     assert 0 < last < len(losses) - 1  # or nothing is shown
     assert (early.steps, early.outcome) == (steps[last], "stopped early")
     assert early.best is not None
-    assert (early.best.step, early.best.loss) == (steps[last - patience], best[last])
+    assert (early.best.step, early.best.loss) == (steps[last - patience], least[last])
     for name in ("validation_step", "validation_loss"):
         np.testing.assert_array_equal(early.metrics[name], whole.metrics[name][: last + 1])
     looks = f"{patience} looks" if patience > 1 else "1 look"
