@@ -13,7 +13,7 @@ import pytest
 
 from rnnsim import registry
 from rnnsim.criterion import Criterion, Never
-from rnnsim.data.arranging import Arranged, Facts, Treatment, arranged, series_for
+from rnnsim.data.arranging import Arranged, Facts, Treatment, arranged, rows_in, series_for
 from rnnsim.data.columns import CATEGORY, NUMBER, TIME, Column, Columns, Reading
 from rnnsim.data.forecasting import ForecastRows, rows_of, rows_of_part
 from rnnsim.data.pairs import Pairs
@@ -132,7 +132,7 @@ class Waves(Task, frozen=True):
 @cache
 def arranged_of(task: Waves) -> Arranged:
     choices = Choices(tuple(task.ahead), lags=1)
-    return arranged(table(task.seed, task.holes), task.roles, choices, Treatment(), None)
+    return arranged(rows_in(table(task.seed, task.holes), task.roles, Treatment()), choices, Treatment())
 
 
 def register(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -138,9 +138,42 @@ class Arranged:
         return pairs_again(rows, self.series, preparation, final)
 
 
-def arranged(
-    columns: Columns, roles: Roles, choices: Choices, treatment: Treatment, facts: Facts | None
-) -> Arranged:
+class Rows(NamedTuple):
+    """What columns become; they themselves, which take as much memory, are not needed any more.
+
+    Attributes
+    ----------
+    source : str
+    roles : Roles
+    series : Series
+    told : str
+        What a user should know of the columns.
+    """
+
+    source: str
+    roles: Roles
+    series: Series
+    told: str
+
+
+def rows_in(columns: Columns, roles: Roles, treatment: Treatment, facts: Facts | None = None) -> Rows:
+    """Put the rows of data in order, and treat values that are missing, for a new model or by its facts.
+
+    Raises
+    ------
+    RnnsimError
+        If the data cannot be used so; the message says what would do.
+    """
+    if facts is None:
+        series = series_of(columns, roles, resets_at_gaps=treatment.resets_at_gaps)
+    else:
+        series = series_for(columns, facts, treatment.resets_at_gaps)
+    series = treated(series, treatment.missing, columns)
+    told = "\n  ".join([described(columns, roles), *series.notes])
+    return Rows(columns.source, roles, series, told)
+
+
+def arranged(rows: Rows, choices: Choices, treatment: Treatment, facts: Facts | None = None) -> Arranged:
     """Arrange data for a model: a new one, or by the facts of one that there is.
 
     Raises
@@ -148,18 +181,14 @@ def arranged(
     RnnsimError
         If the data cannot be used so; the message says what would do.
     """
+    source, roles, series, told = rows
+    _check_length(series, choices, source)
     if choices.on_line:
-        return _arranged_on_line(columns, roles, choices, treatment, facts)
-    if facts is None:
-        series = series_of(columns, roles, resets_at_gaps=treatment.resets_at_gaps)
-    else:
-        series = series_for(columns, facts, treatment.resets_at_gaps)
-    series = treated(series, treatment.missing, columns)
-    _check_length(series, choices, columns.source)
+        return _arranged_on_line(rows, choices, treatment, facts)
     part = parts_of(series, treatment.validation, treatment.test, whole=choices.at_end)
     judged = None
     if facts is None:
-        preparation, final, judged = preparation_of(series, part, choices, columns.source)
+        preparation, final, judged = preparation_of(series, part, choices, source)
     else:
         preparation, final = facts.preparation, facts.final
     seen = series.rows if final.path is preparation.path else _without_test(part)
@@ -168,9 +197,7 @@ def arranged(
         part_rows(prepared, preparation, part, one) for one in (LEARNT, VALIDATION, TEST)
     )
     if not len(learnt.rows):
-        raise RnnsimError(
-            f"{columns.source}: no row that is learnt has a target; let more rows be learnt"
-        )
+        raise RnnsimError(f"{source}: no row that is learnt has a target; let more rows be learnt")
     pairs = pairs_of(learnt, prepared)
     if facts is None:
         facts = Facts(
@@ -183,7 +210,7 @@ def arranged(
             simple=simple_of(series, part, preparation, treatment.season, judged),
         )
     return Arranged(
-        source=columns.source,
+        source=source,
         facts=facts,
         series=series,
         part=part,
@@ -191,8 +218,7 @@ def arranged(
         part_rows=(learnt, validation, test),
         told="\n  ".join(
             [
-                described(columns, roles),
-                *series.notes,
+                told,
                 *_whole_parts(series, part, treatment, choices),
                 *_constant_where_learnt(preparation, series),
                 *_classes_not_learnt(preparation, pairs),
@@ -207,13 +233,11 @@ def _without_test(part: Integers) -> int:
 
 
 def _arranged_on_line(
-    columns: Columns, roles: Roles, choices: Choices, treatment: Treatment, facts: Facts | None
+    rows: Rows, choices: Choices, treatment: Treatment, facts: Facts | None
 ) -> Arranged:
     """All rows are learnt once, as they come; the second half of their forecasts is the test."""
-    series = series_of(columns, roles, resets_at_gaps=treatment.resets_at_gaps)
-    series = treated(series, treatment.missing, columns)
-    _check_length(series, choices, columns.source)
-    preparation, final, view = on_line_preparation(series, choices, columns.source)
+    source, roles, series, told = rows
+    preparation, final, view = on_line_preparation(series, choices, source)
     prepared = preparation.prepared(series, view)
     late = np.arange(series.rows) >= series.rows // 2
     weights = prepared.weights * prepared.settled[:, None]
@@ -227,9 +251,9 @@ def _arranged_on_line(
             simple=Simple(season=treatment.season or 0),
         )  # fmt: skip
     return Arranged(
-        source=columns.source, facts=facts, series=series, part=np.full(series.rows, LEARNT),
+        source=source, facts=facts, series=series, part=np.full(series.rows, LEARNT),
         prepared=prepared, part_rows=(learnt, nothing, test),
-        told="\n  ".join([described(columns, roles), *series.notes]),
+        told=told,
     )  # fmt: skip
 
 

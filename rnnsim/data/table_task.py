@@ -16,10 +16,12 @@ from rnnsim.criterion import Criterion, HeldOut, Never
 from rnnsim.data.arranging import (
     Arranged,
     Facts,
+    Rows,
     Treatment,
     arranged,
     facts_as_data,
     facts_from,
+    rows_in,
     series_for,
 )
 from rnnsim.data.columns import Columns
@@ -146,7 +148,7 @@ class TableTask(Task, frozen=True, dict=True):
             found: Arranged = cached[1]
             return found
         facts = self.__dict__.get("facts_kept")
-        made = _arranged(self, stamp) if facts is None else self._arrange(self.read(), facts)
+        made = _arranged(self, stamp) if facts is None else self._arrange(facts)
         self.__dict__["arranged_at"] = stamp, made
         return made
 
@@ -196,17 +198,21 @@ class TableTask(Task, frozen=True, dict=True):
             key=self.key, na=self.na,
         )  # fmt: skip
 
-    def _arrange(self, columns: Columns, facts: Facts | None) -> Arranged:
+    def _arrange(self, facts: Facts | None) -> Arranged:
+        treatment = Treatment(
+            self.missing, self.gaps == "reset", self.validation, self.test, self.season
+        )
+        rows = self._rows(self.read(), treatment, facts)
+        choices = self._choices(rows.roles) if facts is None else facts.preparation.choices
+        return arranged(rows, choices, treatment, facts)
+
+    def _rows(self, columns: Columns, treatment: Treatment, facts: Facts | None) -> Rows:
         roles = self._roles(columns) if facts is None else facts.roles
-        choices = self._choices(roles) if facts is None else facts.preparation.choices
         if self.gaps == "reset" and roles.time is None:
             raise RnnsimError(
                 "gaps=reset needs a column of time, by which gaps are found; name it by time="
             )
-        treatment = Treatment(
-            self.missing, self.gaps == "reset", self.validation, self.test, self.season
-        )
-        return arranged(columns, roles, choices, treatment, facts)
+        return rows_in(columns, roles, treatment, facts)
 
     def _roles(self, columns: Columns) -> Roles:
         asked = Asked(self.inputs, self.target, self.time, self.sequence, self.kind)
@@ -398,4 +404,4 @@ def _stamp(path: str) -> tuple[int, int]:
 
 @lru_cache(maxsize=4)
 def _arranged(task: TableTask, stamp: tuple[int, int]) -> Arranged:
-    return task._arrange(task.read(), None)
+    return task._arrange(None)

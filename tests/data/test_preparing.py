@@ -11,7 +11,15 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from rnnsim.data import row_blocks
-from rnnsim.data.arranging import Arranged, Treatment, arranged, facts_as_data, facts_from, series_for
+from rnnsim.data.arranging import (
+    Arranged,
+    Treatment,
+    arranged,
+    facts_as_data,
+    facts_from,
+    rows_in,
+    series_for,
+)
 from rnnsim.data.columns import CATEGORY, NUMBER, TIME, Column, Columns
 from rnnsim.data.missing import carried_forward, treated
 from rnnsim.data.parts import LEARNT, TEST, VALIDATION, parts_of
@@ -42,7 +50,8 @@ def columns_of(lengths: tuple[int, ...] = (), **values: Any) -> Columns:
 
 
 def arrange(columns: Columns, roles: Roles, choices: Choices | None = None, **given: Any) -> Arranged:
-    return arranged(columns, roles, choices or Choices((1,)), Treatment(**given), None)
+    treatment = Treatment(**given)
+    return arranged(rows_in(columns, roles, treatment), choices or Choices((1,)), treatment)
 
 
 AB = Roles(("a", "b"), ("b",))

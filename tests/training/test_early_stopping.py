@@ -62,9 +62,7 @@ def run(**choices: Any) -> Run:
 
 
 @pytest.mark.parametrize("rule", ["bptt", "rtrl", "truncated-bptt"])
-def test_validation_data_may_be_run_over_in_pieces(
-    rule: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_validation_data_may_be_run_over_in_pieces(rule: str, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = rnnsim.run(rule, Parts(), **WORSE, keep="best")
     monkeypatch.setattr(best, "ROWS", 7)  # of 30
     pieces = rnnsim.run(rule, Parts(), **WORSE, keep="best")
