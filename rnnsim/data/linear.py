@@ -198,7 +198,7 @@ def forecasts(path: LinearPath, x: Array, starts: Bools) -> Array:
         rows = sliding_window_view(centred.reshape(-1), (most + 1) * m0)[::m0]
         np.matmul(np.ascontiguousarray(rows), weights, out=base[block])
         base[block] += path.constant
-    rows = _with_incomplete_lags(starts, most)
+    rows = np.flatnonzero(~has_lags(starts, most))
     window = windows(x, starts, rows, most + 1) - path.centre
     base[rows] = path.constant + np.einsum("tlm,lmk->tk", window, path.weights)
     return base
@@ -225,8 +225,14 @@ def windows(x: Array, starts: Bools, rows: Integers, length: int) -> Array:
     return found
 
 
-def _with_incomplete_lags(starts: Bools, most: int) -> Integers:
-    return np.flatnonzero(np.arange(len(starts)) - begin_of(starts) < most)
+def has_lags(starts: Bools, lags: int) -> Bools:
+    """Whether a row has so many rows before it in its sequence."""
+    begins = starts.copy()
+    begins[:1] = True
+    lacks = np.zeros(len(starts), np.bool_)
+    for lag in range(min(lags, len(starts))):
+        lacks[lag:] |= begins[: len(begins) - lag]
+    return ~lacks
 
 
 # --- one regression ------------------------------------------------------------------------------------

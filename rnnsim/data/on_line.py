@@ -57,7 +57,7 @@ class OnLinePreparation(Preparation):
         return MOST
 
     def settled(self, starts: Bools) -> Bools:
-        return np.arange(len(starts)) - linear.begin_of(starts) > LAGS
+        return linear.has_lags(starts, LAGS + 1)
 
     def follow(self, series: Series, view: View, outputs: Array) -> Array:
         """How far what the network said (rows, k) was to be followed at each row."""

@@ -8,7 +8,7 @@ import numpy as np
 
 from rnnsim.data.neighbours import run_of, together
 from rnnsim.data.parts import TEST
-from rnnsim.data.preparation import Preparation, Prepared, targets_in
+from rnnsim.data.preparation import Preparation, Prepared, horizons_in
 from rnnsim.data.row_blocks import total
 from rnnsim.data.series import Series
 from rnnsim.typing import Array, Bools, Integers
@@ -70,9 +70,10 @@ def part_rows(prepared: Prepared, preparation: Preparation, part: Integers, want
     wanted : int
         LEARNT, VALIDATION or TEST.
     """
-    inside = targets_in(preparation, prepared.starts, part, wanted)
+    inside = horizons_in(preparation, prepared.starts, part, wanted)
     single = prepared.weights.shape[1] == 1 and (inside == inside[:, :1]).all()
-    weights = prepared.weights * (inside[:, :1] if single else inside)
+    of_targets = inside[:, :1] if single else np.repeat(inside, len(preparation.targets), axis=1)
+    weights = prepared.weights * of_targets
     if wanted != TEST:
         weights = weights * prepared.settled[:, None]
     counted = weights.any(axis=1)

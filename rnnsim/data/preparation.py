@@ -231,7 +231,7 @@ class Preparation:
         """Whether the path had all its lags at a row; before, what it leaves is not learnt."""
         if self.path is None or self.path_begins:
             return np.ones(len(starts), np.bool_)
-        return np.arange(len(starts)) - linear.begin_of(starts) >= len(self.path.weights) - 1
+        return linear.has_lags(starts, len(self.path.weights) - 1)
 
     def base(self, known: Array, starts: Bools) -> Array:
         """What is said without the network, in units: (rows, k), or (1, k) without a path."""
@@ -388,9 +388,14 @@ def _deviation(values: Array, size: Array) -> Array:
 
 def targets_in(preparation: Preparation, starts: Bools, part: Integers, wanted: int) -> Bools:
     """Whether the targets (rows, k) of rows are in a part."""
+    inside = horizons_in(preparation, starts, part, wanted)
+    return np.repeat(inside, len(preparation.targets), axis=1)
+
+
+def horizons_in(preparation: Preparation, starts: Bools, part: Integers, wanted: int) -> Bools:
+    """Whether the rows (rows, H) that so many rows later are forecast are in a part."""
     inside = (part == wanted).astype(float)[:, None]
-    of_horizon = [ahead_of(inside, starts, h) for h in preparation.choices.horizons]
-    return np.repeat(np.hstack(of_horizon) == 1, len(preparation.targets), axis=1)
+    return np.hstack([ahead_of(inside, starts, h) for h in preparation.choices.horizons]) == 1
 
 
 def _repeated(scaling: Scaling, times: int) -> Scaling:

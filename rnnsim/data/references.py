@@ -168,5 +168,6 @@ def _autocorrelation(d: Array, starts: Bools, learnt: Bools) -> tuple[Array, int
     if not moves.any():
         return np.zeros(0), 0
     spectrum = np.fft.rfft(changes[:, moves] / size[moves], 2 * len(rows), axis=0)
-    products = np.fft.irfft(np.square(np.abs(spectrum)), 2 * len(rows), axis=0)[: len(rows)]
-    return np.asarray(products.mean(axis=1) / len(rows)), len(rows)  # of long lags less: noise
+    power = np.square(np.abs(spectrum)).mean(axis=1)
+    products = np.fft.irfft(power, 2 * len(rows))[: len(rows)]
+    return np.asarray(products / len(rows)), len(rows)  # of long lags less: noise
