@@ -46,19 +46,22 @@ def forecast_lines(folder: str, file: str, level: float, save: str | None) -> No
 @contextmanager
 def _text(file: str, reading: Reading) -> Iterator[TextIO]:
     """The lines of a file, in the encoding that its run says, or its first bytes."""
-    from rnnsim.data.blocks import TextSource, encoding_of
+    from rnnsim.data.blocks import TextSource, encoding_of, unpacked
 
     name = "standard input" if file == STDIN else shown_path(file)
     encoding = reading.encoding or "utf-8"
     try:
         if file == STDIN:
-            if reading.encoding and isinstance(sys.stdin, io.TextIOWrapper):
-                sys.stdin.reconfigure(encoding=encoding)
-            yield sys.stdin
+            arrives = getattr(sys.stdin, "buffer", None)  # none where something stands in for it
+            yield (
+                sys.stdin
+                if arrives is None
+                else io.TextIOWrapper(unpacked(arrives), encoding, newline="")
+            )
             return
         encoding = encoding_of(TextSource(name, Path(file)), reading.encoding)
-        with open(file, encoding=encoding, newline="") as text:
-            yield text
+        with open(file, "rb") as lines:
+            yield io.TextIOWrapper(unpacked(lines), encoding, newline="")
     except IsADirectoryError:
         raise RnnsimError(f"{name} is a folder; --learn reads the lines of a file, or of - (standard "
                           "input)") from None  # fmt: skip

@@ -9,7 +9,7 @@ import re
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 
@@ -37,10 +37,13 @@ class TextSource(NamedTuple):
     name : str
         For messages.
     content : Path or bytes
+    line : str
+        What its lines are called.
     """
 
     name: str
     content: Path | bytes
+    line: str = "line"
 
     def open(self) -> BinaryIO:
         """Open it for reading from its beginning."""
@@ -63,7 +66,7 @@ def encoding_of(source: TextSource, given: str) -> str:
                 f"no encoding is called {shown(given)}; utf-8 and latin-1 are two"
             ) from None
     with source.open() as file:
-        start = _piece(source, _unpacked(file), SAMPLE)
+        start = _piece(source, unpacked(file), SAMPLE)
     for mark, encoding in MARKS:
         if start.startswith(mark):
             return encoding
@@ -82,10 +85,11 @@ def _piece(source: TextSource, file: BinaryIO, size: int) -> bytes:
         raise RnnsimError(f"{source.name} is broken: {error}") from None
 
 
-def _unpacked(file: BinaryIO) -> BinaryIO:
-    start = file.read(2)
-    file.seek(0)
-    return gzip.GzipFile(fileobj=file) if start == b"\x1f\x8b" else file  # type: ignore[return-value]
+def unpacked(file: BinaryIO) -> BinaryIO:
+    """A file as it is, or what is compressed in it; what arrives in a pipe is taken as it arrives."""
+    buffered: Any = file if hasattr(file, "peek") else io.BufferedReader(file)  # type: ignore[type-var]
+    packed = buffered.peek(2).startswith(b"\x1f\x8b")
+    return gzip.GzipFile(fileobj=buffered) if packed else buffered  # type: ignore[no-any-return]
 
 
 def decoded(
@@ -103,9 +107,9 @@ def decoded(
     decoder = codecs.getincrementaldecoder(encoding)()
     rest = b""
     with source.open() as file:
-        unpacked = _unpacked(file)
+        plain = unpacked(file)
         while True:
-            piece = _piece(source, unpacked, size or BLOCK)
+            piece = _piece(source, plain, size or BLOCK)
             if encoding != "utf-8" or not piece.isascii():
                 text = decoder.decode(piece, final=not piece)
                 piece, ended = text.encode(), not piece

@@ -91,7 +91,7 @@ class _TextFile:
     def place(self, row: int) -> str:
         """Tell where a row is."""
         at = self.starts[bisect.bisect_right([start.row for start in self.starts], row) - 1]
-        return f"line {at.lines.at(row - at.row)}"
+        return f"{self.source.line} {at.lines.at(row - at.row)}"
 
     def read(self) -> Table:
         """Read all rows; again, where what a column is turns out only late."""

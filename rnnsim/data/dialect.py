@@ -87,6 +87,8 @@ def dialect_of(file: str, text: str, options: Reading) -> Dialect:
         If that is not certain; the message says which option decides it.
     """
     raw = text.split("\n")
+    if said := separator_said(raw[0]):
+        options, raw[0] = options._replace(separator=options.separator or said), ""
     comment = options.comment or comment_in(raw)
     separator = _separator(file, raw, comment, options)
     lines = list(cells_of(raw, separator, comment))
@@ -104,7 +106,7 @@ def dialect_of(file: str, text: str, options: Reading) -> Dialect:
         header = [f"x{i + 1}" for i in range(width)]
     units = []
     if rows and options.header != "no" and (units := _units(rows)):
-        if names := _of_two_lines(header, units):
+        if names := of_two_lines(header, units):
             header, units = names, []
             notes.append(f"lines {at} and {rows[0].number} hold the names of columns together")
         else:
@@ -148,8 +150,6 @@ def _separator(file: str, lines: Sequence[str], comment: str, options: Reading) 
     """Tell what is between columns: what divides nearly all lines into as many."""
     if options.separator:
         return _given_separator(options.separator)
-    if (named := re.fullmatch(r"sep=(.)", lines[0].strip())) is not None:
-        return named[1]
     for separator in ("\t", ";", "|", ",", SPACE):
         _, some = _after_titles(list(cells_of(lines[:ROWS], separator, comment)))
         width = _width(some)
@@ -162,6 +162,12 @@ def _separator(file: str, lines: Sequence[str], comment: str, options: Reading) 
             continue  # words of text
         return separator
     return NOTHING
+
+
+def separator_said(line: str) -> str:
+    """What a first line of Excel's own, ``sep=;``, says is between columns; empty for any other line."""
+    found = re.fullmatch(r"\ufeff?\"?sep=(.)\"?", line.rstrip("\r\n"), re.IGNORECASE)
+    return found[1] if found else ""
 
 
 def _given_separator(said: str) -> str:
@@ -297,13 +303,14 @@ def _units(rows: list[Line]) -> list[str]:
     return [cell.strip("[]()") for cell in first]
 
 
-def _of_two_lines(above: list[str], below: list[str]) -> list[str]:
+def of_two_lines(above: list[str], below: list[str]) -> list[str]:
     """The names of columns of which the upper line names groups; none if each has a name of its own.
 
     The name of a group is above each of its columns, or above the first, with blanks beside it.
     """
     alike = [cell for cell in above if cell]
-    if len(above) != len(below) or any(map(_is_unit, below)):
+    there = [cell for cell in below if cell]
+    if len(above) != len(below) or sum(map(_is_unit, there)) > len(there) / 2:  # min may be a name
         return []
     several = len(set(alike)) < len(alike) or any(not cell for cell in above[1:])
     groups = [next((cell for cell in reversed(above[: i + 1]) if cell), "") for i in range(len(above))]

@@ -124,13 +124,13 @@ def _workbook(path: Path, options: Reading, progress: Progress | None) -> Table:
         book = fastexcel.read_excel(path)
         if options.sheet and options.sheet not in book.sheet_names:
             raise UnknownName(f"{path.name}: {nearest('sheet', options.sheet, book.sheet_names)}")
-        sheet = book.load_sheet(options.sheet or 0, header_row=None, dtypes="string")
-        cells = pl.DataFrame(sheet)
+        sheet = book.load_sheet(options.sheet or 0, header_row=None, skip_rows=0, dtypes="string")
+        cells = pl.DataFrame(sheet).with_columns(pl.all().str.replace_all(r"\s*\n\s*", " "))
     except (fastexcel.FastExcelError, pl.exceptions.PolarsError) as error:
         raise _not_read(path, error) from None
     text = cells.write_csv(include_header=False, quote_style="necessary")
     plain = options._replace(separator=",", decimal=options.decimal or ".", encoding="utf-8")
-    table = read_text(TextSource(path.name, text.encode()), plain)
+    table = read_text(TextSource(path.name, text.encode(), "row"), plain)
     table.options = EVERYWHERE | {"header", "comment", "sheet"}
     if len(book.sheet_names) > 1 and not options.sheet:
         found = f"it is the first of {len(book.sheet_names)} sheets, {book.sheet_names[0]}"

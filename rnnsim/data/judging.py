@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Sequence, Sized
 
 import numpy as np
 import polars as pl
@@ -22,7 +22,7 @@ from rnnsim.data.columns import (
     YEARS,
     Column,
 )
-from rnnsim.data.times import EPOCH, dates_as_numbers, epoch_of, read_times
+from rnnsim.data.times import EPOCH, dates_as_numbers, epoch_of, others_among_times, read_times
 from rnnsim.errors import shown
 from rnnsim.typing import Array
 
@@ -79,10 +79,11 @@ def column_of_text(
         if not cells.str.contains(LEADING_ZEROS).any():
             return Column(name, NUMBER, parsed.values)
         return _category(name, _without(cells, NOT_THERE, sentinels), IDENTIFIERS)
-    times = read_times(_without(cells, MISSING, sentinels))
+    dated = _without(cells, MISSING, sentinels)
+    times = read_times(dated)
     if times is not None:
         return Column(name, TIME, times.seconds, remark=TIME_STAMPS, form=times.form, note=times.note)
-    if trouble := _trouble(name, parsed, place):
+    if trouble := _trouble(name, parsed, place) or _trouble_of_times(name, dated, place):
         return Column(name, CATEGORY, *_indices(_without(cells, NOT_THERE, sentinels)), trouble=trouble)
     return _category(name, _without(cells, NOT_THERE, sentinels))
 
@@ -139,10 +140,29 @@ def _trouble(name: str, parsed: Parsed, place: Place) -> str:
     if int(np.count_nonzero(~np.isnan(parsed.values))) <= others and not written_otherwise:
         return ""
     more = f" (and {others - 1} more)" if others > 1 else ""
-    remedy = f"na={text} takes it as missing"
+    remedy = _totals(first, parsed.values) + f"na={text} takes it as missing"
     if "," in text:
         remedy = "decimal=, says that decimals have a comma"
     return f"{where}{more} is no number, as the others are; {remedy}, inputs= leaves the column out"
+
+
+def _trouble_of_times(name: str, cells: pl.Series, place: Place) -> str:
+    """Why a column is none of times: most of its cells are."""
+    others = others_among_times(cells)
+    if not others:
+        return ""
+    first, text = others[0], cells[others[0]]
+    remedy = _totals(first, cells) + f"na={text} takes it as missing"
+    more = f" (and {len(others) - 1} more)" if len(others) > 1 else ""
+    return (
+        f"{place(first)}, column {name}: {shown(text)}{more} is no time, as the others are; {remedy}, "
+        "inputs= leaves the column out"
+    )
+
+
+def _totals(row: int, rows: Sized) -> str:
+    """The remedy for a last row, whose other numbers may be those of all rows together."""
+    return "delete the row if it holds totals, " if row == len(rows) - 1 else ""
 
 
 # --- from numbers --------------------------------------------------------------------------------------

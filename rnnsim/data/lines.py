@@ -10,7 +10,14 @@ from typing import NamedTuple
 from rnnsim.data.blocks import is_comment
 from rnnsim.data.cells import Style, is_number, number_in
 from rnnsim.data.columns import Reading
-from rnnsim.data.dialect import SPACE, comment_in, separator_in, style_in
+from rnnsim.data.dialect import (
+    SPACE,
+    comment_in,
+    of_two_lines,
+    separator_in,
+    separator_said,
+    style_in,
+)
 from rnnsim.data.roles import Roles
 from rnnsim.data.tables import named_apart
 from rnnsim.data.times import rewritten
@@ -50,7 +57,7 @@ def lines_of(
     Parameters
     ----------
     text : iterable of str
-        Lines; the first has the names of the columns, unless ``header`` is no.
+        Lines; the first has the names of the columns, or the first two, unless ``header`` is no.
     roles : Roles
         The columns that a model needs, and how they were written where it was learnt. Those of targets
         and of the time may be absent.
@@ -70,9 +77,14 @@ def lines_of(
     first = next(kept, "")
     if not first:
         raise RnnsimError(f"{source} has no lines; the first must be the names of the columns")
-    separator = separator_in(first, options.separator)
+    if said := separator_said(first):
+        first = next(kept, "")
+    separator = separator_in(first, options.separator or said)
     names, ahead = _header(first, kept.above, separator, options.header == "no")
-    for name in [*roles.inputs, *([roles.sequence] if roles.sequence else [])]:
+    needed = [*roles.inputs, *([roles.sequence] if roles.sequence else [])]
+    if not {*needed} <= {*names} and options.header != "no":
+        names = _of_two_lines(first, next(kept, ""), separator) or names
+    for name in needed:
         if name not in names:
             raise UnknownName(f"{source}: {nearest('column', name, names)}")
     used = [name for name in dict.fromkeys([*roles.inputs, *roles.targets]) if name in names]
@@ -144,6 +156,12 @@ def _header(first: str, above: str, separator: str, without: bool) -> tuple[list
         if len(names) == len(cells) and not any(map(is_number, names)):
             cells, ahead = names, [first]
     return named_apart(cells, [False] * len(cells))[0], ahead
+
+
+def _of_two_lines(above: str, below: str, separator: str) -> list[str]:
+    """The names of the columns that two lines hold together; none if they do not."""
+    cells = [next(_cells([line], separator), []) for line in (above, below)]
+    return of_two_lines(*cells)
 
 
 def _cells(lines: Iterable[str], separator: str) -> Iterator[list[str]]:

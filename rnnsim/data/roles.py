@@ -34,6 +34,7 @@ MANY = 12  # columns; of more those are not listed that are like their neighbour
 DATE_PARTS = re.compile(
     r"(?i)quarter|qtr|month|mon?|week|day|dy|doy|hour|hr|minute|quartal|monat|woche|tag|stunde"
 )
+NONE = "no"  # in place of the name of a column of time: there is none
 LONGEST = 32  # characters of a name in it
 
 
@@ -80,6 +81,7 @@ class Asked(NamedTuple):
     inputs, target : str or sequence of str
         Names; in one text with commas between them, one with a comma in it in quotes.
     time, sequence : str
+        Names; ``no`` as the time, where no column is called so, is none.
     kind : "auto", "number" or "class"
         What the target is.
     ahead : int
@@ -189,20 +191,20 @@ def _known(columns: Columns, names: Sequence[str], option: str) -> list[str]:
 
 def _place_of(columns: Columns, asked: Asked, used: Sequence[str]) -> tuple[str | None, str | None]:
     """The columns of time and of sequences."""
-    for option, name in (("time", asked.time), ("sequence", asked.sequence)):
+    has_none = asked.time == NONE and NONE not in columns.columns
+    time, sequence = "" if has_none else asked.time, asked.sequence or None
+    for option, name in (("time", time), ("sequence", sequence)):
         if name:
             _known(columns, [name], option)
-    if asked.time:
-        column = columns.columns[asked.time]
-        if column.kind not in (TIME, NUMBER):
-            raise RnnsimError(
-                f"{columns.source}: the column {asked.time} is no time, but {_called(column)}; dates "
-                f"are read as 2020-12-31, 31.12.2020, 12/31/2020 and the like"
-            )
-    if asked.time and asked.time == asked.sequence:
-        raise RnnsimError(f"{asked.time} is named as time and as sequence; they are two columns")
-    if asked.time:
-        return asked.time, asked.sequence or None
+    if time and columns.columns[time].kind not in (TIME, NUMBER):
+        raise RnnsimError(
+            f"{columns.source}: the column {time} is no time, but {_called(columns.columns[time])}; "
+            "dates are read as 2020-12-31, 31.12.2020, 12/31/2020 and the like"
+        )
+    if time and time == sequence:
+        raise RnnsimError(f"{time} is named as time and as sequence; they are two columns")
+    if time or has_none:
+        return time or None, sequence
     found = [name for name, column in columns.columns.items() if column.kind == TIME]
     counted = (TIME_STAMPS, YEARS)
     found += [
@@ -210,10 +212,10 @@ def _place_of(columns: Columns, asked: Asked, used: Sequence[str]) -> tuple[str 
         for name, column in columns.columns.items()
         if column.kind == NUMBER and column.remark in counted
     ]
-    free = [name for name in found if name not in used and name != asked.sequence]
-    if free and parts_of_date(columns, free[0], asked.sequence):
-        return None, asked.sequence or None
-    return (free[0] if free else None), asked.sequence or None
+    free = [name for name in found if name not in used and name != sequence]
+    if not free or parts_of_date(columns, free[0], asked.sequence):
+        return None, sequence
+    return free[0], sequence
 
 
 def parts_of_date(columns: Columns, year: str, sequence: str = "") -> tuple[str, ...]:

@@ -68,7 +68,7 @@ class TableTask(Task, frozen=True, dict=True):
     data: Annotated[Any, about("the data, in place of a file (from Python)")] = None
     inputs: Annotated[Names, about("input columns, comma-separated (default: those of numbers)")] = ""
     target: Annotated[Names, about("target columns, comma-separated (default: the inputs)")] = ""
-    time: Annotated[str, about("the column that tells the time (default: found)")] = ""
+    time: Annotated[str, about("the column that tells the time, or no (default: found)")] = ""
     sequence: Annotated[str, about("the column whose value tells the sequence of a row")] = ""
     kind: Annotated[
         Literal["auto", "number", "class"], about("of the target: auto: text and booleans are classes")

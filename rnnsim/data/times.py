@@ -33,6 +33,8 @@ MONTHS = (
 CLOCKS = ("%H:%M:%S%.f", "%H:%M", "%I:%M:%S %p", "%I:%M %p", "%I:%M:%S%p", "%I:%M%p")
 QUARTER = re.compile(r"(\d{4})[- ]?[Qq]([1-4])|[Qq]([1-4])[- /]?(\d{4})")
 QUARTERS = "quarters"
+WEEK = re.compile(r"(\d{4})-?W(\d\d)(?:-?([1-7]))?")
+WEEKS = "weeks"  # of ISO 8601
 EPOCH = {
     "epoch seconds": 1.0,
     "epoch milliseconds": 1e3,
@@ -105,10 +107,22 @@ def read_times(cells: pl.Series) -> Times | None:
     return Times(seconds, shown, note)
 
 
+def others_among_times(cells: pl.Series) -> list[int]:
+    """The rows, in their order, that are no times, if most are times, of one form."""
+    there = cells.drop_nulls()
+    for form in forms_of(there[0]) if len(there) else ():
+        others = np.flatnonzero((_seconds(cells, form).is_null() & cells.is_not_null()).to_numpy())
+        if len(others) < len(there) / 2:
+            return [int(row) for row in others]
+    return []
+
+
 def forms_of(cell: str) -> list[str]:
     """The forms that a time may have that is written like this one."""
     if QUARTER.fullmatch(cell):
         return [QUARTERS]
+    if WEEK.fullmatch(cell):
+        return [WEEKS]
     if re.fullmatch(r"\d{8}T\d{6}Z?", cell):
         return ["%Y%m%dT%H%M%S" + "%#z" * cell.endswith("Z")]
     parts = _PARTS.fullmatch(cell)
@@ -141,6 +155,10 @@ def _seconds(cells: pl.Series, form: str) -> pl.Series:
         month = quarter.cast(pl.Int32) * 3 - 2
         text = pl.format("{}-{}-01", year, month)
         return _seconds(pl.select(pl.when(year.is_not_null()).then(text)).to_series(), "%Y-%m-%d")
+    if form == WEEKS:  # those that name no day begin with their Monday
+        year, week, day = (cells.str.extract(f"^{WEEK.pattern}$", i) for i in (1, 2, 3))
+        text = pl.format("{}-{}-{}", year, week, day.fill_null("1"))
+        return _seconds(pl.select(pl.when(week.is_not_null()).then(text)).to_series(), "%G-%V-%u")
     if form.startswith(("%H", "%I")):
         cells, form = pl.select(pl.lit("1970-01-01 ") + cells).to_series(), f"%Y-%m-%d {form}"
     if form in MONTHS:
@@ -162,6 +180,8 @@ def written(seconds: float, form: str = "") -> str:
     moment = datetime.fromtimestamp(seconds, UTC)
     if form == QUARTERS:
         return f"{moment.year}Q{(moment.month + 2) // 3}"
+    if form == WEEKS:
+        return moment.strftime("%G-W%V" + "-%u" * (moment.weekday() > 0))
     if not form:
         form = "%Y-%m-%d" if seconds % 86400 == 0 else "%Y-%m-%d %H:%M:%S"
     return moment.strftime(form)

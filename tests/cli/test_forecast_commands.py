@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import gzip
 import io
 import json
 import os
@@ -123,6 +124,10 @@ def test_lines_are_answered_from_a_file_and_from_standard_input(run: rnnsim.Run)
     text = as_text(table(3, rows=12))
     said = printed("predict", "run", "-", "--learn", input=text)
     assert said == printed("predict", "run", "new.csv", "--learn")
+    packed = gzip.compress(text.encode())
+    assert said == printed("predict", "run", "-", "--learn", input=packed)
+    Path("new.csv.gz").write_bytes(packed)
+    assert said == printed("predict", "run", "new.csv.gz", "--learn")
     rows = [*csv.DictReader(io.StringIO(said))]
     assert [row["day"] for row in rows][:2] == ["2020-09-13", "2020-09-14"]
     first = run.predict("new.csv").values[0]

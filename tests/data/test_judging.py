@@ -96,6 +96,9 @@ TIMES: dict[str, tuple[list[str], list[float], str]] = {
     "months": (["1970-01", "1970-02"], [0, 31 * DAY], "%Y-%m"),
     "named months": (["Jan 1970", "Feb 1970"], [0, 31 * DAY], "%b %Y"),
     "quarters": (["1970Q1", "1970Q2"], [0, 90 * DAY], "quarters"),
+    "weeks": (["1970-W02", "1970-W03"], [4 * DAY, 11 * DAY], "weeks"),
+    "weeks of two years": (["1976W53", "1977W01"], [2552 * DAY, 2559 * DAY], "weeks"),
+    "days of weeks": (["1970-W02-1", "1970-W02-3"], [4 * DAY, 6 * DAY], "weeks"),
     "afternoon": (["1/1/1970 1:00 PM", "1/1/1970 2:00 PM"], [13 * 3600, 14 * 3600], "%m/%d/%Y %I:%M %p"),
     "times of day": (["01:00", "01:15"], [3600, 4500], "%H:%M"),
     "in one word": (["19700101T010000", "19700101T020000"], [3600, 7200], "%Y%m%dT%H%M%S"),
@@ -154,6 +157,15 @@ def test_a_date_that_can_be_read_in_two_ways_is_said(tmp_path: Path) -> None:
          "number, as the others are; na=red takes it as missing, inputs= leaves the column out"),
         (['"2,5"', "1.5", '"3,5"'], "t.csv, line 2, column a: '2,5' (and 1 more) is no number, as the "
          "others are; decimal=, says that decimals have a comma, inputs= leaves the column out"),
+        (["5", "6", "7", "Total"], "t.csv, line 5, column a: 'Total' is no number, as the others are; "
+         "delete the row if it holds totals, na=Total takes it as missing, inputs= leaves the column "
+         "out"),
+        (["2020-01-01", "2020-01-02", "Total"], "t.csv, line 4, column a: 'Total' is no time, as the "
+         "others are; delete the row if it holds totals, na=Total takes it as missing, inputs= leaves "
+         "the column out"),
+        (["2020-01-01", "soon", "2020-01-32", "NA", "2020-01-05", "2020-01-06", "2020-01-07"],
+         "t.csv, line 3, column a: 'soon' (and 1 more) is no time, as the others are; na=soon takes it "
+         "as missing, inputs= leaves the column out"),
         (["1.5", '"2,5"', "7"], "t.csv, line 3, column a: '2,5' is no number, as the others are; "
          "decimal=, says that decimals have a comma, inputs= leaves the column out"),
     ],

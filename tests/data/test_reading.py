@@ -15,6 +15,7 @@ import pandas as pd
 import polars as pl
 import pyarrow as pa
 import pytest
+import xlsxwriter
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.io import savemat
@@ -364,6 +365,29 @@ def test_files_of_other_formats(tmp_path: Path, name: str) -> None:
     renamed = tmp_path / "other.csv"  # what it is is told by what it holds
     (tmp_path / name).rename(renamed)
     check_frame(read(renamed))
+
+
+def test_rows_of_a_sheet_are_told_as_excel_numbers_them(tmp_path: Path) -> None:
+    path = tmp_path / "t.xlsx"
+    with xlsxwriter.Workbook(path) as book:
+        sheet = book.add_worksheet()
+        sheet.write(1, 1, "Made by hand\nin two lines")
+        for row, cells in enumerate([("a\nb", "c"), (1.5, 2), (2, 7), (4, 1), ("Total", 10)], 4):
+            sheet.write_row(row, 1, cells)
+    found = read(path)
+    assert [*found.columns] == ["a b", "c"]
+    assert found.columns["a b"].trouble.startswith("t.xlsx, row 9, column a b: 'Total' is no number")
+
+
+def test_what_excel_says_of_separators_is_no_title(tmp_path: Path) -> None:
+    for begin in ("sep=|\n", '"sep=|"\r\n', "\ufeffSEP=|\n"):
+        (tmp_path / "t.csv").write_text(begin + "a|b\n1,5|2\n2,5|7\n")
+        found = read(tmp_path / "t.csv")
+        assert (column(found, "a"), found.notes) == ([1.5, 2.5], ())
+    (tmp_path / "t.csv").write_text("sep=|\na;b\n1;2\n2;7\n")
+    assert column(read(tmp_path / "t.csv", Reading(separator=";")), "b") == [2, 7]
+    (tmp_path / "t.csv").write_text("sep=;\na;b\n1;2\nred;x\n4;7\n5;6\n")
+    assert read(tmp_path / "t.csv").columns["a"].trouble.startswith("t.csv, line 4, ")
 
 
 def test_sheets_and_keys(tmp_path: Path) -> None:

@@ -161,6 +161,17 @@ def test_without_any_input() -> None:
         roles_of(read({"x": [1.5, 2, 4], "e": [np.nan] * 3}), Asked(inputs="e"))
 
 
+def test_there_may_be_no_time() -> None:
+    data = {"day": ["2020-01-03", "2020-01-01", "2020-01-02"], "a": [1.5, 2, 4]}
+    assert roles_of(read(data)).time == "day"
+    roles = roles_of(read(data), Asked(time="no"))
+    assert (roles.time, roles.inputs, roles.left_out) == (None, ("a",), {"day": "time stamps"})
+    named = {"no" if name == "day" else name: values for name, values in data.items()}
+    assert roles_of(read(named), Asked(time="no")).time == "no"  # a column that is called so
+    with pytest.raises(RnnsimError, match="no column is called 'none'"):
+        roles_of(read(data), Asked(time="none"))
+
+
 def test_trouble_is_of_whoever_uses_the_column(tmp_path: Path) -> None:
     path = tmp_path / "t.csv"
     path.write_text("a,b\n1.5,5%\n2,6%\n4,7%\n")

@@ -373,6 +373,18 @@ def test_lines_without_a_header_are_read_where_the_data_had_none() -> None:
     assert [(line.cells, line.number) for line in named] == [({"x1": "4", "x2": "3"}, 2)]
 
 
+def test_two_lines_may_hold_the_names_as_in_a_file() -> None:
+    roles = Roles(("North max", "South max"), ("North max",), time="day")
+    text = ["sep=;\n", ";North;;South\n", "day;max;min;max\n", "d1;1;2;3\n", "d2;4;5;6\n"]
+    read = [*lines_of(text, roles, "a pipe")]
+    assert [(line.cells, line.time, line.number) for line in read] == [
+        ({"North max": "1", "South max": "3"}, "d1", 4),
+        ({"North max": "4", "South max": "6"}, "d2", 5),
+    ]
+    with pytest.raises(RnnsimError, match="no column is called 'North max'"):
+        [*lines_of(["day;max;min;max\n", "d1;1;2;3\n"], roles, "a pipe")]
+
+
 @pytest.mark.parametrize(
     ("text", "error"),
     [
