@@ -46,25 +46,21 @@ def forecast_lines(folder: str, file: str, level: float, save: str | None) -> No
 @contextmanager
 def _text(file: str, reading: Reading) -> Iterator[TextIO]:
     """The lines of a file, in the encoding that its run says, or its first bytes."""
-    from rnnsim.data.blocks import TextSource, encoding_of, unpacked
+    from rnnsim.data.blocks import WESTERN_BYTES, TextSource, encoding_of, unpacked
 
     name = "standard input" if file == STDIN else shown_path(file)
-    encoding = reading.encoding or "utf-8"
+    encoding, errors = reading.encoding or "utf-8", "strict" if reading.encoding else WESTERN_BYTES
     try:
-        if file == STDIN:
-            arrives = getattr(sys.stdin, "buffer", None)  # none where something stands in for it
-            yield (
-                sys.stdin
-                if arrives is None
-                else io.TextIOWrapper(unpacked(arrives), encoding, newline="")
-            )
-            return
-        encoding = encoding_of(TextSource(name, Path(file)), reading.encoding)
-        with open(file, "rb") as lines:
-            yield io.TextIOWrapper(unpacked(lines), encoding, newline="")
+        if file != STDIN:
+            encoding = encoding_of(TextSource(name, Path(file)), reading.encoding)
+            with open(file, "rb") as lines:
+                yield io.TextIOWrapper(unpacked(lines), encoding, errors, newline="")
+        elif (arrives := getattr(sys.stdin, "buffer", None)) is not None:
+            yield io.TextIOWrapper(unpacked(arrives), encoding, errors, newline="")
+        else:  # something stands in for it
+            yield sys.stdin
     except IsADirectoryError:
         raise RnnsimError(f"{name} is a folder; --learn reads the lines of a file, or of - (standard "
                           "input)") from None  # fmt: skip
     except UnicodeDecodeError:
-        raise RnnsimError(f"{name} is not in {encoding}; --learn reads lines in the encoding= of the "
-                          "run, or UTF-8") from None  # fmt: skip
+        raise RnnsimError(f"{name} is not in {encoding}, the encoding= of the run") from None

@@ -35,6 +35,7 @@ class Arriving:
         self._room = PAST + preparation.choices.lags + max(preparation.choices.horizons)
         self._values: dict[str, list[float]] = {}
         self._sequence = ""
+        self._time: float | None = None
 
     def add(self, line: Line) -> bool:
         """Take one more row; whether it is the first of its sequence.
@@ -42,9 +43,14 @@ class Arriving:
         Raises
         ------
         RnnsimError
-            If a cell holds no number, and should.
+            If a cell holds no number, and should, or the row is not after the one before.
         """
         first = not self._values or line.sequence != self._sequence
+        before, self._time = None if first else self._time, _moment(line.time)
+        if before is not None and self._time is not None and self._time <= before:
+            raise RnnsimError(f"{self.source}, line {line.number}: {self.roles.time} is {line.time}, "
+                              "which is not after the row before; rows are to come in the order of "
+                              "time")  # fmt: skip
         if first:
             self._values, self._sequence = {name: [] for name in line.cells}, line.sequence
         for name, cell in line.cells.items():
@@ -77,6 +83,16 @@ class Arriving:
             raise RnnsimError(f"{self.source}, line {line.number}: {name} is {shown(cell)}; it must be "
                               "a number, or empty where it is missing")  # fmt: skip
         return value
+
+
+def _moment(time: str) -> float | None:
+    """A time as tables of forecasts have it, as a number; None if it is none."""
+    with contextlib.suppress(ValueError):
+        return float(time)
+    with contextlib.suppress(ValueError):
+        moment = np.datetime64(time, "us")
+        return None if np.isnat(moment) else float(moment.astype(np.int64))
+    return None
 
 
 def _texts_of(roles: Roles, preparation: Preparation) -> dict[str, tuple[str, ...]]:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import codecs
+import contextlib
 import gzip
 import io
 import re
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, BinaryIO, NamedTuple, cast
 
 import numpy as np
 
@@ -24,6 +25,7 @@ MARKS = (  # the longer ones first
     (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"),
 )  # fmt: skip
 WESTERN = ("cp1252", "latin-1")  # what is tried after UTF-8
+WESTERN_BYTES = "rnnsim.western"  # lines that arrive are read so where they are no UTF-8
 MOST_IN_QUOTES = 64  # lines over which a cell in quotes may go
 
 Progress = Callable[[int], None]  # how many bytes have been read
@@ -87,9 +89,23 @@ def _piece(source: TextSource, file: BinaryIO, size: int) -> bytes:
 
 def unpacked(file: BinaryIO) -> BinaryIO:
     """A file as it is, or what is compressed in it; what arrives in a pipe is taken as it arrives."""
-    buffered: Any = file if hasattr(file, "peek") else io.BufferedReader(file)  # type: ignore[type-var]
+    buffered: Any = file if hasattr(file, "peek") else io.BufferedReader(file)
     packed = buffered.peek(2).startswith(b"\x1f\x8b")
-    return gzip.GzipFile(fileobj=buffered) if packed else buffered  # type: ignore[no-any-return]
+    found: Any = gzip.GzipFile(fileobj=buffered) if packed else buffered
+    return cast(BinaryIO, found)
+
+
+def _western(error: UnicodeError) -> tuple[str, int]:
+    """What bytes that are no UTF-8 are in the encodings that a file of them is read in."""
+    assert isinstance(error, UnicodeDecodeError)
+    piece = error.object[error.start : error.end]
+    for encoding in WESTERN:
+        with contextlib.suppress(UnicodeDecodeError):
+            return piece.decode(encoding), error.end
+    raise error
+
+
+codecs.register_error(WESTERN_BYTES, _western)
 
 
 def decoded(

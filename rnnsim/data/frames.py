@@ -25,6 +25,7 @@ CACHED = 512  # rows that are turned into columns at a time
 
 def is_frame(given: Any) -> bool:
     """Whether something is a frame or a series that narwhals knows."""
+    given = _with_names_apart(given)[0]
     return nw.from_native(given, pass_through=True, allow_series=True) is not given or isinstance(
         given, nw.DataFrame | nw.LazyFrame | nw.Series
     )
@@ -38,32 +39,42 @@ def table_of_frame(given: Any, options: Reading, source: str = "") -> Table:
     RnnsimError
         If a column holds what is neither numbers, times nor text.
     """
-    frame = nw.from_native(given, allow_series=True)
     source = source or f"the {type(given).__name__}"
+    given, names = _with_names_apart(given)
+    frame = nw.from_native(given, allow_series=True)
     if isinstance(frame, nw.Series):
         frame = frame.alias(str(frame.name or f"{UNNAMED}1")).to_frame()
     if isinstance(frame, nw.LazyFrame):
         frame = frame.collect()
     series = [frame.get_column(name) if isinstance(name, str) else frame[:, i]
               for i, name in enumerate(frame.columns)]  # fmt: skip
-    names = [str(name) for name in frame.columns]
     index = _index(nw.to_native(frame))
-    if index is not None:
-        names, series = [str(index.name or "index"), *names], [index, *series]
+    names = [*(str(one.name or "index") for one in index), *map(str, names or frame.columns)]
+    series = [*index, *series]
     names, notes = named_apart(names, [False] * len(names))
     columns = [_column(name, each, options, source) for name, each in zip(names, series)]
     return Table(source, columns, len(frame), notes)
 
 
-def _index(native: Any) -> Any:
-    """The index of a frame of pandas as a series, unless it only counts the rows."""
+def _with_names_apart(given: Any) -> tuple[Any, list[Any]]:
+    """A frame of pandas of which several columns have one name, with others; and the names it had."""
+    names = [*getattr(given, "columns", ())] if hasattr(given, "set_axis") else []
+    if len(set(names)) == len(names):
+        return given, []
+    return given.set_axis([f"{i}" for i in range(len(names))], axis=1), names
+
+
+def _index(native: Any) -> list[Any]:
+    """The index of a frame of pandas as series, one a level, unless it only counts the rows."""
     index = nw.maybe_get_index(nw.from_native(native, pass_through=True, allow_series=True))
-    if index is None or type(index).__name__ in ("RangeIndex", "MultiIndex"):
-        return None
-    counts = index.name is None and getattr(index.dtype, "kind", "") in "iu"
-    if counts:
-        return None
-    return nw.from_native(index.to_series(), series_only=True)
+    if index is None:
+        return []
+    if index.nlevels > 1:
+        levels = [index.get_level_values(i) for i in range(index.nlevels)]
+    else:
+        counts = index.name is None and getattr(index.dtype, "kind", "") in "iu"
+        levels = [] if counts else [index]
+    return [nw.from_native(level.to_series(), series_only=True) for level in levels]
 
 
 def _column(name: str, series: nw.Series[Any], options: Reading, source: str) -> Column:
@@ -94,6 +105,7 @@ def _column(name: str, series: nw.Series[Any], options: Reading, source: str) ->
 
 def _of_objects(name: str, values: Sequence[Any], options: Reading, source: str) -> Column:
     """A column of objects of Python: numbers, times or text."""
+    values = [getattr(value, "start_time", value) for value in values]  # pandas.Period
     there = [value for value in values if not _is_none(value)]
     for kinds, to in ((bool, float), ((int, float, np.number), float), ((datetime, date), _seconds)):
         if there and all(isinstance(value, kinds) for value in there):

@@ -395,7 +395,8 @@ def targets_in(preparation: Preparation, starts: Bools, part: Integers, wanted: 
 def horizons_in(preparation: Preparation, starts: Bools, part: Integers, wanted: int) -> Bools:
     """Whether the rows (rows, H) that so many rows later are forecast are in a part."""
     inside = (part == wanted).astype(float)[:, None]
-    return np.hstack([ahead_of(inside, starts, h) for h in preparation.choices.horizons]) == 1
+    of_horizon = [ahead_of(inside, starts, h) for h in preparation.choices.horizons]
+    return np.asarray(np.hstack(of_horizon) == 1)
 
 
 def _repeated(scaling: Scaling, times: int) -> Scaling:

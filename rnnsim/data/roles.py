@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,6 +17,7 @@ from rnnsim.data.columns import (
     CONSTANT,
     EMPTY,
     NUMBER,
+    ROW_NUMBERS,
     TIME,
     TIME_STAMPS,
     YEARS,
@@ -23,6 +25,7 @@ from rnnsim.data.columns import (
     Columns,
     is_one_hot,
 )
+from rnnsim.data.judging import judged
 from rnnsim.errors import RnnsimError, UnknownName, nearest, shown
 
 Names = str | Sequence[str]
@@ -126,6 +129,7 @@ def roles_of(columns: Columns, asked: Asked = Asked()) -> Roles:  # noqa: B008
     """
     if asked.kind not in ("auto", "number", "class"):
         raise RnnsimError(f"kind is auto, number or class, not {shown(asked.kind)}")
+    columns = _by_sequence(columns, asked.sequence)
     by_name = columns.columns
     inputs = _known(columns, names_in(asked.inputs, list(by_name)), "inputs")
     targets = _known(columns, names_in(asked.target, list(by_name)), "target")
@@ -178,6 +182,23 @@ def roles_of(columns: Columns, asked: Asked = Asked()) -> Roles:  # noqa: B008
     form = by_name[time].form if time and by_name[time].kind == TIME else ""
     return Roles(tuple(inputs), tuple(targets), time, sequence, left_out, classes, notes, units, form,
                  columns.style)  # fmt: skip
+
+
+def _by_sequence(columns: Columns, sequence: str) -> Columns:
+    """The columns, with numbers called what they are in each sequence: its row numbers, its time."""
+    if sequence not in columns.columns:
+        return columns
+    of = columns.columns[sequence].values
+    order = np.argsort(of, kind="stable")
+    lengths = np.diff(np.flatnonzero(np.diff(of[order], prepend=np.nan, append=np.nan))).tolist()
+    found = {}
+    for name, column in columns.columns.items():
+        if column.kind == NUMBER and not column.remark and name != sequence:
+            there = judged(column._replace(values=column.values[order]), lengths)
+            if there.kind == NUMBER and there.remark in (ROW_NUMBERS, TIME_STAMPS):
+                column = column._replace(remark=there.remark)
+        found[name] = column
+    return replace(columns, columns=found)
 
 
 def _known(columns: Columns, names: Sequence[str], option: str) -> list[str]:

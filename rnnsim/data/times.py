@@ -156,9 +156,9 @@ def _seconds(cells: pl.Series, form: str) -> pl.Series:
         text = pl.format("{}-{}-01", year, month)
         return _seconds(pl.select(pl.when(year.is_not_null()).then(text)).to_series(), "%Y-%m-%d")
     if form == WEEKS:  # those that name no day begin with their Monday
-        year, week, day = (cells.str.extract(f"^{WEEK.pattern}$", i) for i in (1, 2, 3))
-        text = pl.format("{}-{}-{}", year, week, day.fill_null("1"))
-        return _seconds(pl.select(pl.when(week.is_not_null()).then(text)).to_series(), "%G-%V-%u")
+        of_year, week, day = (cells.str.extract(f"^{WEEK.pattern}$", i) for i in (1, 2, 3))
+        dated = pl.format("{}-{}-{}", of_year, week, day.fill_null("1"))
+        return _seconds(pl.select(pl.when(week.is_not_null()).then(dated)).to_series(), "%G-%V-%u")
     if form.startswith(("%H", "%I")):
         cells, form = pl.select(pl.lit("1970-01-01 ") + cells).to_series(), f"%Y-%m-%d {form}"
     if form in MONTHS:

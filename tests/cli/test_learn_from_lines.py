@@ -93,9 +93,12 @@ def test_the_encoding_is_that_of_the_run(tmp_path: Path, monkeypatch: pytest.Mon
     assert "Wärme" in table("predict", "run", "-", "--learn", input=text.encode("latin-1"))[0]
     rnnsim.run("rtrl", "t.csv", hidden=2, window=1, steps=20, save="other")
     for args, given in ((("t.csv",), {}), (("-",), {"input": text.encode("latin-1")})):
-        result = CliRunner().invoke(main, ["predict", "other", *args, "--learn"], **given)
-        assert result.exit_code == 2
-        assert "is not in utf-8; --learn reads lines in the encoding= of the run" in result.stderr
+        assert "Wärme" in table("predict", "other", *args, "--learn", **given)[0]  # as a file is read
+    Path("t.csv").write_text(text.replace("ä", "ae"))
+    rnnsim.run("rtrl", "t.csv", encoding="ascii", hidden=2, window=1, steps=20, save="ascii")
+    result = CliRunner().invoke(main, ["predict", "ascii", "-", "--learn"], input=text.encode("latin-1"))
+    assert result.exit_code == 2
+    assert "standard input is not in ascii, the encoding= of the run" in result.stderr
     Path("wide.csv").write_text(text, encoding="utf-16")  # which its first bytes tell
     assert "Wärme" in table("predict", "other", "wide.csv", "--learn")[0]
 

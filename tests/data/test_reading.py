@@ -440,6 +440,25 @@ def test_frames(frame: Any) -> None:
     check_frame(read(frame))
 
 
+def test_an_index_of_several_levels_and_names_that_repeat_are_columns() -> None:
+    frame = pd.DataFrame({"x": [1.5, 2, 4, 5]})
+    days = pd.to_datetime(["2020-01-01", "2020-01-02"])
+    found = read(frame.set_axis(pd.MultiIndex.from_product([["u", "v"], days], names=["site", "day"])))
+    assert [(name, one.kind) for name, one in found.columns.items()] == [
+        ("site", "category"), ("day", "time"), ("x", "number"),
+    ]  # fmt: skip
+    assert column(found, "site") == [0, 0, 1, 1]
+    twice = read(pd.concat([frame, frame + 1], axis=1))
+    assert (column(twice, "x"), column(twice, "x.1")) == ([1.5, 2, 4, 5], [2.5, 3, 5, 6])
+    assert twice.notes == ("there are several columns 'x': one is now 'x.1'",)
+
+
+def test_periods_are_times() -> None:
+    frame = pd.DataFrame({"x": [1.5, 2, 4]}, index=pd.period_range("1970-01", periods=3, freq="M"))
+    found = read(frame).columns["index"]
+    assert (found.kind, found.values.tolist()) == ("time", [0, 31 * 86400, 59 * 86400])
+
+
 def test_arrays() -> None:
     x = np.array([[1.5, 2], [3, 4], [5, 5]])
     assert {name: column(read(x), name) for name in ("x1", "x2")} == {"x1": [1.5, 3, 5], "x2": [2, 4, 5]}

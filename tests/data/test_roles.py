@@ -161,6 +161,17 @@ def test_without_any_input() -> None:
         roles_of(read({"x": [1.5, 2, 4], "e": [np.nan] * 3}), Asked(inputs="e"))
 
 
+@pytest.mark.parametrize("interleaved", [False, True])
+def test_rows_are_counted_and_time_goes_on_in_each_sequence(interleaved: bool) -> None:
+    data = {"id": np.repeat(["u", "v"], 5), "step": np.tile(np.arange(5), 2),
+            "t": np.tile(np.arange(5) * 0.1, 2), "x": np.arange(10.0) ** 2}  # fmt: skip
+    order = np.argsort(np.tile(np.arange(5), 2), kind="stable") if interleaved else np.arange(10)
+    found = read({name: values[order] for name, values in data.items()})
+    roles = roles_of(found, Asked(sequence="id"))
+    assert (roles.inputs, roles.time, roles.left_out) == (("x",), "t", {"step": "row numbers"})
+    assert roles_of(found).inputs == ("step", "t", "x")  # of one sequence they are neither
+
+
 def test_there_may_be_no_time() -> None:
     data = {"day": ["2020-01-03", "2020-01-01", "2020-01-02"], "a": [1.5, 2, 4]}
     assert roles_of(read(data)).time == "day"

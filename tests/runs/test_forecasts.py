@@ -20,7 +20,7 @@ from rnnsim.data import intervals
 from rnnsim.data.arriving import Arriving
 from rnnsim.data.columns import Reading
 from rnnsim.data.forecast import Forecast
-from rnnsim.data.lines import lines_of
+from rnnsim.data.lines import Line, lines_of
 from rnnsim.data.parts import TEST, VALIDATION
 from rnnsim.data.roles import Roles
 from rnnsim.errors import RnnsimError, UnknownName
@@ -351,6 +351,21 @@ def test_a_sequence_begins_where_its_name_changes() -> None:
     assert [rows.add(line) for line in read] == [True, False, True, False]
     assert rows.columns().columns["high"].values.tolist() == [7, 8]
     assert rows.columns().lengths == (2,)
+
+
+@pytest.mark.parametrize(
+    ("times", "refused"), [(["2020-01-02", "2020-01-03", "2020-01-01"], 2), (["1", "2", "10"], None),
+                           (["10", "2"], 1), (["3", "3"], 1), (["", "3", "soon", "1"], None)],
+)  # fmt: skip
+def test_rows_are_to_arrive_in_the_order_of_time(times: list[str], refused: int | None) -> None:
+    roles, made = task_of(run_of()).model()
+    rows = Arriving(roles._replace(time="day"), made, "a pipe")
+    lines = [Line(time, "", {"high": "1", "low": "2"}, i + 2) for i, time in enumerate(times)]
+    for line in lines[:refused]:
+        rows.add(line)
+    if refused:
+        with pytest.raises(RnnsimError, match=f"^a pipe, line {refused + 2}: day is {times[refused]}, "):
+            rows.add(lines[refused])
 
 
 def test_rows_that_arrive_are_read_as_people_write_them() -> None:
