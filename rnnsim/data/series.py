@@ -144,7 +144,7 @@ def series_of(
     starts = _begins(sequence)
     if time is not None:
         _check_steps(columns, roles.time or "", time, starts, order)
-        gaps = _gaps(time, starts, roles.time or "", notes)
+        gaps = _gaps(time, starts, roles.time or "", resets_at_gaps, notes)
         starts = starts | gaps if resets_at_gaps else starts
     inputs = _stacked(x, order)
     are_inputs = len(x) == len(targets) and all(map(operator.is_, x, targets))
@@ -259,7 +259,7 @@ def _check_steps(
         )
 
 
-def _gaps(time: Array, starts: Bools, name: str, notes: list[str]) -> Bools:
+def _gaps(time: Array, starts: Bools, name: str, resets: bool, notes: list[str]) -> Bools:
     """Where steps of time are missing."""
     gaps = np.zeros(len(time), np.bool_)
     steps, inside = np.diff(time), ~starts[1:]
@@ -270,8 +270,8 @@ def _gaps(time: Array, starts: Bools, name: str, notes: list[str]) -> Bools:
     if gaps.any():
         places = "one place" if gaps.sum() == 1 else f"{int(gaps.sum()):,} places"
         longest = float(steps[inside].max()) / usual
+        what = "a new sequence begins there" if resets else "gaps=reset begins a new sequence there"
         notes.append(
-            f"{name} leaves out steps at {places}; the longest gap is {longest:.3g} "
-            "steps long; gaps=reset begins a new sequence there"
+            f"{name} leaves out steps at {places}; the longest gap is {longest:.3g} steps long; {what}"
         )
     return gaps

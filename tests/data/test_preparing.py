@@ -342,6 +342,7 @@ def test_a_gap_in_time_is_said_and_may_be_a_reset() -> None:
     assert kept.starts.sum() == 1
     reset = series_of(columns, roles, resets_at_gaps=True)
     assert np.flatnonzero(reset.starts).tolist() == [0, 4]
+    assert reset.notes[0].endswith("6 steps long; a new sequence begins there")
     months = np.datetime64("2020-01") + np.arange(10)  # 28 to 31 days
     assert series_of(columns_of(t=months, a=np.arange(10), b=np.arange(10)), roles).notes == ()
     with pytest.raises(RnnsimError, match=r", row 1 \(from 0\): two rows of one sequence have the "
