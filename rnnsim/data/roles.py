@@ -25,7 +25,6 @@ from rnnsim.data.columns import (
     Columns,
     is_one_hot,
 )
-from rnnsim.data.judging import judged
 from rnnsim.errors import RnnsimError, UnknownName, nearest, shown
 
 Names = str | Sequence[str]
@@ -186,6 +185,8 @@ def roles_of(columns: Columns, asked: Asked = Asked()) -> Roles:  # noqa: B008
 
 def _by_sequence(columns: Columns, sequence: str) -> Columns:
     """The columns, with numbers called what they are in each sequence: its row numbers, its time."""
+    from rnnsim.data.judging import judged  # late: it needs polars, which runs on other tasks do not
+
     if sequence not in columns.columns:
         return columns
     of = columns.columns[sequence].values
