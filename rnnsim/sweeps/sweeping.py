@@ -130,12 +130,13 @@ def sweep(
     ))  # fmt: skip
     for plan in plans:
         check(plan)
+    wanted = _wanted(plans)
     path = None if file is None else checks.path("the file of results", file)
     with kept_alone(path), _place(jobs, executor, dask) as place:
         store = Store(path)
         if retry:
             store.forget(WITHOUT_RESULT)
-        _carry_out(plans, store, place, batch_seconds, progress)
+        _carry_out(wanted, store, place, batch_seconds, progress)
     found = Sweep(store)
     if set(found.outcomes) <= set(WITHOUT_RESULT):
         raise RnnsimError(f"none of the {len(found.runs.cell):,} runs has a result: "
@@ -250,9 +251,8 @@ def _wanted(plans: list[Plan]) -> list[Wanted]:
     return found
 
 
-def _carry_out(plans: list[Plan], store: Store, place: Place, seconds: float, progress: bool) -> None:
+def _carry_out(wanted: list[Wanted], store: Store, place: Place, seconds: float, progress: bool) -> None:
     """Try learning rates where they are to be chosen, and then carry out the cells of the results."""
-    wanted = _wanted(plans)
     tried = {each.place: each.trials for each in wanted if each.trials is not None}
     total = sum(len(trial.cells) * len(trial.seeds) for trial in tried.values())
     total += sum(len(seeds_of(each.plan)) * (1 + each.plan.control) for each in wanted)

@@ -401,6 +401,14 @@ def test_results_that_are_there_stay(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 
 @pytest.mark.usefixtures("uncompiled")
+def test_a_plan_that_cannot_be_used_leaves_no_file(tmp_path: Path) -> None:
+    for wrong in ({"rules": "rtlr"}, {"hidden": 0}, {"grid": {"xyzzy": [1]}}):
+        with pytest.raises(RnnsimError):
+            sweep(**{"rules": "rtrl", "tasks": "delayed-xor", "file": tmp_path / "a.sqlite", **wrong})
+        assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.usefixtures("uncompiled")
 def test_failed_runs_are_tried_again_where_one_asks(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
