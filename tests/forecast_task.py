@@ -13,8 +13,9 @@ import pytest
 
 from rnnsim import registry
 from rnnsim.criterion import Criterion, Never
-from rnnsim.data.arranging import Arranged, Facts, Treatment, arranged, rows_in, series_for
+from rnnsim.data.arranging import Arranged, Treatment, arranged, rows_in, series_for
 from rnnsim.data.columns import CATEGORY, NUMBER, TIME, Column, Columns, Reading
+from rnnsim.data.facts import Facts
 from rnnsim.data.forecasting import ForecastRows, rows_of, rows_of_part
 from rnnsim.data.pairs import Pairs
 from rnnsim.data.parts import LEARNT, TEST, VALIDATION

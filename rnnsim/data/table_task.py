@@ -15,16 +15,14 @@ from rnnsim import checks
 from rnnsim.criterion import Criterion, HeldOut, Never
 from rnnsim.data.arranging import (
     Arranged,
-    Facts,
     Rows,
     Treatment,
     arranged,
-    facts_as_data,
-    facts_from,
     rows_in,
     series_for,
 )
 from rnnsim.data.columns import Columns
+from rnnsim.data.facts import Facts, facts_as_data, facts_from
 from rnnsim.data.forecasting import ForecastRows, rows_of, rows_of_part, rows_on_line
 from rnnsim.data.given import KEPT, Given
 from rnnsim.data.learnt_error import alone

@@ -10,7 +10,8 @@ import pytest
 
 from rnnsim.data.columns import Columns
 from rnnsim.data.reading import read
-from rnnsim.data.roles import Asked, as_categories, described, names_in, roles_of
+from rnnsim.data.role_table import described
+from rnnsim.data.roles import Asked, as_categories, names_in, roles_of
 from rnnsim.errors import RnnsimError, UnknownName
 
 ROWS = 6
