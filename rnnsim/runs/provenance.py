@@ -84,6 +84,11 @@ def versions(experiment: Experiment) -> dict[str, str]:
     }
 
 
+def plugin_versions(experiment: Experiment) -> dict[str, str]:
+    """Of the packages of the rule, the task and the network that are not rnnsim's own."""
+    return {name: said for name, said in versions(experiment).items() if name not in PROGRAMS}
+
+
 def _processor() -> str:
     found = re.search(r"^model name\s*: (.+)$", described_processor(), re.MULTILINE)
     return found[1].strip() if found else platform.processor() or platform.machine()

@@ -9,15 +9,18 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import msgspec
+import numpy as np
 
 from rnnsim.data.forecasting import called, forecasts_numbers
 from rnnsim.errors import RnnsimError
 from rnnsim.rule import Rule
 from rnnsim.runs.comparing import labels
+from rnnsim.runs.provenance import plugin_versions
 from rnnsim.runs.run_file import file_of
 from rnnsim.sweeps.store import Cell
 from rnnsim.task import Task
 from rnnsim.training.as_data import OWN
+from rnnsim.training.checkpoints import digests
 from rnnsim.training.experiment import Experiment, configure_from
 from rnnsim.typing import Array
 
@@ -80,6 +83,8 @@ class Planned:
         By which it is found again.
     kernels : str
         Cells for which it is the same are compiled alike.
+    data : str
+        A digest of the user's data that the task is of; nothing where it makes its own.
     problem : str
         Why it cannot be carried out.
     """
@@ -88,6 +93,7 @@ class Planned:
     cell: Cell
     key: str
     kernels: str = ""
+    data: str = ""
     problem: str = ""
 
 
@@ -107,9 +113,7 @@ def planned(
         if type(error) is not RnnsimError:
             raise
         return _refused(recipe, place, role, str(error)), None
-    arrays: dict[str, Array] = {}
-    data = msgspec.to_builtins(file_of(experiment, arrays))
-    del data["settings"]["seed"]
+    data = _as_data(experiment)
     meaning, rate = str(experiment.criterion), experiment.learning_rate
     rule, task = labels([experiment.rule])[0], name_of_task(experiment.task)
     cell = Cell(
@@ -117,8 +121,45 @@ def planned(
         rate if isinstance(rate, float) else None, experiment.steps, meaning,
         experiment.task.published.get(experiment.rule.name), choice, data, _score(experiment.task),
     )  # fmt: skip
-    key = _key([role, recipe.label, data, meaning], arrays)
-    return Planned(recipe, cell, key, _kernels(data, meaning)), experiment
+    key = _key([role, recipe.label, data, meaning])
+    return Planned(recipe, cell, key, _kernels(data, meaning), data["data"]), experiment
+
+
+def _as_data(experiment: Experiment) -> dict[str, Any]:
+    """Everything that determines a run but its seed, with a digest in place of each array."""
+    arrays: dict[str, Array] = {}
+    data: dict[str, Any] = msgspec.to_builtins(file_of(experiment, arrays))
+    del data["settings"]["seed"]
+    data |= {"data": digest_of_data(experiment.task), "plugins": plugin_versions(experiment)}
+    if experiment.params is not None:
+        params = {name: {"array": name} for name in arrays if name.startswith("initial.")}
+        data["settings"]["params"] = {"array": _key(_with_digests(params, arrays))}
+    found: dict[str, Any] = _with_digests(data, arrays)
+    return found
+
+
+def _with_digests(value: Any, arrays: Mapping[str, Array]) -> Any:
+    if isinstance(value, Mapping):
+        if value.keys() == {"array"} and value["array"] in arrays:
+            array = arrays[value["array"]]
+            content = hashlib.blake2b(array.tobytes(), digest_size=16).hexdigest()
+            return {"array": f"{array.dtype} {array.shape} {content}"}
+        return {name: _with_digests(part, arrays) for name, part in value.items()}
+    return [_with_digests(part, arrays) for part in value] if isinstance(value, list) else value
+
+
+def digest_of_data(task: Task) -> str:
+    """A digest of the user's data, of all parts; nothing if the task makes its own.
+
+    A file may change and keep its name, or be another on another machine.
+    """
+    if not task.takes_data:
+        return ""
+    parts: list[Any] = []
+    for held_out in (False, True):
+        parts.append(task.source(np.random.default_rng(0), 1, np.float64, held_out=held_out))
+    parts.append(task.validation_source(np.random.default_rng(0), 1, np.float64))
+    return _key([digests(part) for part in parts])
 
 
 def _refused(recipe: Recipe, place: int, role: str, problem: str) -> Planned:
@@ -126,12 +167,14 @@ def _refused(recipe: Recipe, place: int, role: str, problem: str) -> Planned:
     shown = {name: _plain(value) for name, value in varied.items()}
     cell = Cell(0, place, role, recipe.label, *recipe.names, shown, None, 0, "", None, None, {})
     about = [*cell._replace(place=0), {name: repr(value) for name, value in recipe.choices.items()}]
-    return Planned(recipe, cell, _key(about, {}), problem=problem)
+    return Planned(recipe, cell, _key(about), problem=problem)
 
 
 def _varied(recipe: Recipe, experiment: Experiment) -> dict[str, Any]:
     """What the plan varies, but for what the names of rule and task say already, and the rate."""
-    said = {"learning_rate", *experiment.rule.defaults(), *experiment.task.defaults()}
+    task = experiment.task
+    of_task = ("data",) if task.takes_data else task.defaults()  # of data, the name says no option
+    said = {"learning_rate", *experiment.rule.defaults(), *of_task}
     return {
         name: _plain(recipe.choices[name])
         for name in recipe.varied
@@ -161,12 +204,8 @@ def _name(thing: Any) -> str:
     return thing if isinstance(thing, str) else str(getattr(thing, "name", type(thing).__name__))
 
 
-def _key(data: Any, arrays: Mapping[str, Array]) -> str:
-    digest = hashlib.blake2b(json.dumps(data, sort_keys=True, default=str).encode())
-    for name in sorted(arrays):
-        digest.update(f"{name} {arrays[name].dtype} {arrays[name].shape}".encode())
-        digest.update(arrays[name].tobytes())
-    return digest.hexdigest()[:32]
+def _key(data: Any) -> str:
+    return hashlib.blake2b(json.dumps(data, sort_keys=True, default=str).encode()).hexdigest()[:32]
 
 
 def _kernels(data: Mapping[str, Any], meaning: str) -> str:
@@ -178,7 +217,7 @@ def _kernels(data: Mapping[str, Any], meaning: str) -> str:
     else:
         parts[3] = {name: value for name, value in network.items() if name not in OF_SIZE}
         parts.append([settings.get(name) for name in ("schedule", "reduction", "keep")])
-    return hashlib.blake2b(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()[:32]
+    return _key(parts)
 
 
 def check_kept(cell: Planned) -> None:

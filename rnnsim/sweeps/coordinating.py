@@ -94,11 +94,11 @@ class Coordinator:
             self._count(len(job.seeds))
 
     def _work(self, job: Job) -> Work:
-        recipe = job.planned.recipe
+        recipe, kernels, data = job.planned.recipe, job.planned.kernels, job.planned.data
         if self._place.is_here:
-            return Work(job.id, recipe, job.planned.kernels)
+            return Work(job.id, recipe, kernels, data)
         try:
-            return Work(job.id, pickle.dumps(recipe), job.planned.kernels)
+            return Work(job.id, pickle.dumps(recipe), kernels, data)
         except (pickle.PicklingError, AttributeError, TypeError, RnnsimError) as error:
             raise RnnsimError(f"this sweep cannot be sent to other processes ({error}); use jobs=1, or "
                               "names and options in place of what is made") from None  # fmt: skip

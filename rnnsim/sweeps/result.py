@@ -10,6 +10,7 @@ from rnnsim import checks
 from rnnsim.runs import html_tables
 from rnnsim.runs.plain_data import plain
 from rnnsim.sweeps import figures, summaries, tables
+from rnnsim.sweeps.differing import told_apart
 from rnnsim.sweeps.store import Cell, Runs, Store
 
 
@@ -39,8 +40,11 @@ class Sweep:
 
     @cached_property
     def cells(self) -> list[Cell]:
-        """All settings, also those in which learning rates were tried."""
-        return self._store.cells()
+        """All settings, also those in which learning rates were tried.
+
+        Where some differ by more than their plan varies, ``varied`` has that too.
+        """
+        return told_apart(self._store.cells())
 
     @cached_property
     def runs(self) -> Runs:

@@ -7,9 +7,10 @@ may read meanwhile. Tables:
     The settings, each with its place in the plan. ``role`` is ``result``, ``control`` (a learning rate
     of 0) or ``trial`` (one of the learning rates that are tried), ``rule`` and ``task`` are names with
     the options that are not the defaults, ``varied`` (JSON) the other choices that the plan varies.
-    ``experiment`` (JSON) is everything that determines a run but its seed, as in the file of a run.
-    ``key`` is a hash of the two, by which a cell is found again. ``choice`` (JSON) says how the learning
-    rate was chosen, ``published`` is the step of a published figure, ``score`` the name of the task's.
+    ``experiment`` (JSON) is everything that determines a run but its seed, as in the file of a run,
+    with digests in place of arrays and of the user's data, and the versions of plugins. ``key`` is a
+    hash of the two, by which a cell is found again. ``choice`` (JSON) says how the learning rate was
+    chosen, ``published`` is the step of a published figure, ``score`` the name of the task's.
 ``runs``
     Of each cell and seed: how it ended (``outcome``), when it was solved, the steps done, loss and score
     on test data, the loss on validation data, seconds, the worker, and what went wrong.

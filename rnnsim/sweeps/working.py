@@ -24,11 +24,11 @@ from safetensors.numpy import save
 
 from rnnsim import registry
 from rnnsim.compiler.machine import described_processor
-from rnnsim.data.forecasting import forecasts_numbers
+from rnnsim.data.forecasting import called, forecasts_numbers
 from rnnsim.errors import Diverged, NoSteadyState, RnnsimError, described
 from rnnsim.numerics.threads import one_thread
 from rnnsim.runs.forecasts import forecaster_of_run
-from rnnsim.sweeps.cells import Recipe
+from rnnsim.sweeps.cells import Recipe, digest_of_data
 from rnnsim.sweeps.store import Outcome
 from rnnsim.training.evaluation import NOT_EVALUATED, TEST, VALIDATION, Evaluation
 from rnnsim.training.experiment import Experiment
@@ -47,6 +47,12 @@ class Work(NamedTuple):
     id: int
     recipe: Recipe | bytes
     kernels: str
+    data: str = ""  # the digest of the data of which it is planned
+
+    @property
+    def alike(self) -> tuple[Recipe | bytes, str]:
+        """What is the same for runs that differ by nothing but their seed."""
+        return self.recipe, self.data
 
 
 class Batch(NamedTuple):
@@ -136,7 +142,10 @@ def _outcome(work: Work, seed: int) -> Outcome:
 
 def _run(work: Work, experiment: Experiment) -> Outcome:
     """Carry out a run, from the allocation of its arrays to its evaluation."""
-    trainer, error = TaskTraining(experiment, like=_last.get(work.recipe)), ""
+    if work.data and digest_of_data(experiment.task) != work.data:
+        raise RnnsimError(f"the data {called(experiment.task)} are not those of which this sweep was "
+                          "planned: they have changed, or are others on this machine")  # fmt: skip
+    trainer, error = TaskTraining(experiment, like=_last.get(work.alike)), ""
     try:
         for _ in trainer.chunks():
             pass
@@ -147,7 +156,7 @@ def _run(work: Work, experiment: Experiment) -> Outcome:
         test, validation, error = NOT_EVALUATED, NOT_EVALUATED, str(ended)
     _last.clear()
     if trainer.seconds < SHORT:
-        _last[work.recipe] = trainer
+        _last[work.alike] = trainer
     return Outcome(
         work.id, experiment.seed, outcome, trainer.solved_at, trainer.step, _number(test.loss),
         _number(test.score), _number(validation.loss), error=error, curve=_curve(trainer.metrics()),
@@ -186,19 +195,20 @@ def _curve(metrics: Mapping[str, Array]) -> bytes:
 
 
 @lru_cache(maxsize=KEPT)
-def _experiment(recipe: Recipe | bytes) -> Experiment:
+def _experiment(recipe: Recipe | bytes, data: str) -> Experiment:
+    """The experiment of a recipe; another one for other ``data``, which may be under the same name."""
     made: Recipe = pickle.loads(recipe) if isinstance(recipe, bytes) else recipe
     return made.experiment()
 
 
 # the last run, if it was short, by its cell: it holds all of its arrays
-_last: dict[Recipe | bytes, TaskTraining] = {}
+_last: dict[tuple[Recipe | bytes, str], TaskTraining] = {}
 _loaded: set[str] = set()  # the kernels that this process has
 
 
 def _loaded_experiment(work: Work) -> Experiment:
     """The experiment of a cell, with its kernels in this process, so that they count for no run."""
-    experiment = _experiment(work.recipe)
+    experiment = _experiment(*work.alike)
     if work.kernels not in _loaded:
         few = min(experiment.steps, experiment.window)
         with suppress(Diverged, NoSteadyState):
