@@ -69,12 +69,13 @@ class Coordinator:
         there = self._store.done()
         self._refuse([job for job in jobs if job.planned.problem], there)
         jobs = [job for job in jobs if not job.planned.problem]
-        left = [
+        runs = [
             Run(job.id, seed, job.planned.kernels, job.planned.cell.steps)
             for job in jobs
             for seed in job.seeds
             if (job.id, seed) not in there
         ]
+        left = list(dict.fromkeys(runs))  # several rates have one control
         self._count(sum(len(job.seeds) for job in jobs) - len(left))
         if not left:
             return

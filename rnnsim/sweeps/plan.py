@@ -174,8 +174,14 @@ def check(plan: Plan) -> None:
             raise RnnsimError("tune has no learning rates to try; give at least one, or leave them out")
         for rate in given:
             checks.real("a learning rate of tune", rate, above=0)
-    if plan.tune and "learning_rate" in {**plan.settings, **plan.grid}:
+    if plan.tune and gives_rate(plan):
         raise RnnsimError("learning_rate is given, and tune is to choose it; leave one of them out")
+
+
+def gives_rate(plan: Plan) -> bool:
+    """Whether a plan has a learning rate, for all or for a rule or a task of its own."""
+    own = [thing for thing in (*plan.rules, *plan.tasks) if isinstance(thing, Mapping)]
+    return any("learning_rate" in choices for choices in (plan.settings, plan.grid, *own))
 
 
 def _check_axis(name: str, values: Any, drawn: bool) -> None:

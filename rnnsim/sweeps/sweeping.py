@@ -17,7 +17,7 @@ from rnnsim.sweeps.places import Cluster, Here, OwnProcesses, Place
 from rnnsim.sweeps.plan import Plan, check, plans_of, recipes, seeds_of, tune_of
 from rnnsim.sweeps.result import Sweep
 from rnnsim.sweeps.store import WITHOUT_RESULT, Store, kept_alone
-from rnnsim.sweeps.tuning import Trials, chosen, trials, tuning
+from rnnsim.sweeps.tuning import Trials, check_seeds, chosen, trials, tuning
 
 SECONDS = 1.5  # that a batch takes: what it costs to send one is then a hundredth or less
 
@@ -239,6 +239,8 @@ def _wanted(plans: list[Plan]) -> list[Wanted]:
     found, problems = list[Wanted](), list[str]()
     for plan in plans:
         tune = tuning(plan)
+        if tune is not None:
+            check_seeds(plan, tune)
         for recipe in recipes(plan):
             tried = None if tune is None else trials(recipe, len(found), tune)
             wanted = Wanted(plan, recipe, len(found), tried if isinstance(tried, Trials) else None)

@@ -3,7 +3,8 @@
 Each rule tries as many rates, with as many seeds, as every other. They are seeds of their own: what they
 draw is no data of the results. Where runs end once the task is solved, the rate is chosen by which most
 of them solve it, in the fewest steps in the median; otherwise, and among equals, by the median of the
-loss on validation data. Nothing is chosen by test data.
+loss on validation data, or, where each row is forecast and then learnt, in the first half of them.
+Nothing is chosen by test data.
 """
 
 from __future__ import annotations
@@ -17,11 +18,14 @@ import numpy as np
 from rnnsim import checks
 from rnnsim.errors import RnnsimError
 from rnnsim.sweeps.cells import Planned, Recipe, planned
-from rnnsim.sweeps.plan import Plan, Tune
+from rnnsim.sweeps.plan import Plan, Tune, gives_rate, seeds_of
+from rnnsim.sweeps.ranking import BY_STEPS, has_criterion
 from rnnsim.sweeps.store import Runs
 from rnnsim.typing import Array
 
 FIRST_SEED = 1_000_000  # of those with which rates are tried
+BY_LOSS = "median validation loss"
+BY_NOTHING = "taking the first where no loss was finite"
 
 
 @dataclass(frozen=True)
@@ -52,10 +56,27 @@ def tuning(plan: Plan) -> Tune | None:
     if isinstance(plan.tune, Tune):
         return plan.tune
     if plan.tune is None:
-        own = [rule for rule in plan.rules if isinstance(rule, Mapping)]
-        given = any("learning_rate" in choices for choices in (plan.settings, plan.grid, *own))
-        return Tune() if len(plan.rules) > 1 and not given else None
+        return Tune() if len(plan.rules) > 1 and not gives_rate(plan) else None
     return Tune() if plan.tune else None
+
+
+def check_seeds(plan: Plan, tune: Tune) -> None:
+    """Refuse seeds of the results with which learning rates are tried.
+
+    Raises
+    ------
+    RnnsimError
+        If there are such.
+    """
+    both = set(seeds_of(plan)).intersection(seeds_of_trials(tune))
+    if both:
+        raise RnnsimError(f"seed {min(both):,} is one of those by which learning rates are chosen, "
+                          f"{FIRST_SEED:,} and so on; let the results have others")  # fmt: skip
+
+
+def seeds_of_trials(tune: Tune) -> range:
+    """The seeds with which each learning rate is tried."""
+    return range(FIRST_SEED, FIRST_SEED + checks.whole("seeds of tune", tune.seeds, 1))
 
 
 def trials(recipe: Recipe, place: int, tune: Tune) -> Trials | Planned:
@@ -64,11 +85,16 @@ def trials(recipe: Recipe, place: int, tune: Tune) -> Trials | Planned:
     Raises
     ------
     RnnsimError
-        If the task suggests a rate for each parameter, and no rates are given.
+        If the task suggests a rate for each parameter, and no rates are given; or there is nothing by
+        which one could be chosen.
     """
     found, experiment = planned(recipe, place, "result")
     if experiment is None:
         return found
+    task = experiment.task
+    if not (task.kept_outputs or all(task.validation_shape()) or has_criterion(found.cell)):
+        raise RnnsimError(f"{found.cell.task} has no validation rows, by which learning rates are "
+                          "chosen; give validation=, or learning_rate, or tune = false")  # fmt: skip
     if tune.rates is not None:
         rates = [float(rate) for rate in tune.rates]
     else:
@@ -77,21 +103,21 @@ def trials(recipe: Recipe, place: int, tune: Tune) -> Trials | Planned:
                               "rates to try: tune = {rates = [...]}")  # fmt: skip
         rates = [experiment.learning_rate * factor for factor in tune.factors]
     cells = [planned(recipe.at(rate), place, "trial")[0] for rate in dict.fromkeys(rates)]
-    last = FIRST_SEED + checks.whole("seeds of tune", tune.seeds, 1)
-    return Trials(recipe, place, cells, range(FIRST_SEED, last))
+    return Trials(recipe, place, cells, seeds_of_trials(tune))
 
 
 def chosen(trials: Trials, ids: Sequence[int], runs: Runs) -> tuple[Recipe, Mapping[str, Any]]:
     """Choose the rate by what came of the trials; the recipe with it, and what is said of the choice."""
     rates = [cell.recipe.choices["learning_rate"] for cell in trials.cells]
-    measures = [_measure(runs, id) for id in ids]
+    own = runs.of(np.isin(runs.seed, trials.seeds))  # a file may hold more, of another budget
+    measures = [_measure(own, id) for id in ids]
     best = min(range(len(rates)), key=lambda i: measures[i])
-    solved = any(-unsolved[0] > 0 for unsolved in measures)
+    by = BY_LOSS if np.isfinite(measures[best][2]) else BY_NOTHING
     order = sorted(range(len(rates)), key=lambda i: rates[i])
     choice = {
         "rates": rates,
         "seeds": len(trials.seeds),
-        "by": "share solved, then median steps to solve" if solved else "median validation loss",
+        "by": BY_STEPS if measures[best][0] < 0 else by,
         "solved": [-measure[0] for measure in measures],
         "solved_at": [_finite(measure[1]) for measure in measures],
         "validation_loss": [_finite(measure[2]) for measure in measures],

@@ -195,11 +195,12 @@ def curve_metrics(curve: Curve, steps: int, score: str) -> dict[str, Array]:
     }
 
 
-def late_evaluation(curve: Curve, steps: int) -> Evaluation:
-    """Loss and score per target in the second half of so many steps."""
+def half_evaluation(curve: Curve, steps: int, *, late: bool) -> Evaluation:
+    """Loss and score per target in one half of so many steps, the first or the second."""
     every = int(curve.every[0])
-    late = slice(steps // (2 * every), -(-steps // every))
+    middle = steps // (2 * every)
+    half = slice(middle, -(-steps // every)) if late else slice(0, middle)
     with np.errstate(invalid="ignore"):
-        loss = curve.loss[late].sum() / np.float64(curve.weight[late].sum())
-        score = curve.score[late].sum() / np.float64(curve.targets[late].sum())
+        loss = curve.loss[half].sum() / np.float64(curve.weight[half].sum())
+        score = curve.score[half].sum() / np.float64(curve.targets[half].sum())
     return Evaluation(float(loss), float(score))

@@ -26,7 +26,7 @@ from rnnsim.training.loop_arrays import (
     set_loop_arrays,
 )
 from rnnsim.training.monitors import Monitors
-from rnnsim.training.observing import Curve, curve_metrics, late_evaluation, recording, watching
+from rnnsim.training.observing import Curve, curve_metrics, half_evaluation, recording, watching
 from rnnsim.training.seen import Seen, looks_at
 from rnnsim.training.sequences import generators_in
 from rnnsim.training.task_rows import rows_of
@@ -304,12 +304,12 @@ class TaskTraining:
     ) -> Evaluation:
         """Evaluate the network on a part of the data, with its present parameters or others.
 
-        By default with the task's score. Where outputs count as they were made, it is the second half
-        of the learning curve.
+        By default with the task's score. Where outputs count as they were made, the second half of the
+        learning curve is the test, and the first is what choices are made by.
         """
         experiment = self.experiment
-        if experiment.task.kept_outputs and part == TEST:
-            return late_evaluation(self.curve, self.step)
+        if experiment.task.kept_outputs and part in (TEST, VALIDATION):
+            return half_evaluation(self.curve, self.step, late=part == TEST)
         return evaluate(
             experiment.network, params or self.params, experiment.task, experiment.seed,
             score or experiment.task.score, self._forward_pass, part,

@@ -80,11 +80,10 @@ def test_the_best_parameters_are_evaluated_where_they_are_kept(tmp_path: Path) -
         run = rnnsim.run("bptt", str(file), seed=seed, **options)
         assert run.best is not None
         assert found.runs.validation_loss[seed] == pytest.approx(run.best.loss, rel=1e-12)
-        if run.best.step < run.steps:
-            assert found.runs.loss[seed] != run.loss  # of the last ones
-        again = rnnsim.run("bptt", str(file), seed=seed, **{**options, "steps": max(run.best.step, 1)})
-        if run.best.step > 0:
-            assert found.runs.loss[seed] == pytest.approx(again.loss, rel=1e-9)
+        steps = max(run.best.step, 1)  # the linear path alone may do best: nothing is learnt then
+        again = rnnsim.run("bptt", str(file), seed=seed, **{**options, "steps": steps})
+        own = [row.found.nrmse for row in again.evaluate().rows if row.forecaster == "bptt"]
+        assert found.runs.score[seed] == pytest.approx(np.median(own), rel=1e-9)
 
 
 @pytest.mark.usefixtures("uncompiled")
