@@ -191,8 +191,8 @@ class Cluster(Place):
         return begun + [self._submit([address], function, *arguments) for address in others.values()]
 
     def refused(self, worker: str, why: str) -> None:
-        self._usable()  # it has come since the last look, and is left out from now on
-        if not self._excluded:
+        # if it has come since the last look, it is left out from now on
+        if not self._usable() or not self._excluded:
             super().refused(worker, why)
 
     def close(self) -> None:

@@ -141,6 +141,22 @@ def test_a_worker_with_other_versions_is_left_out(cluster: Cluster, tmp_path: Pa
     assert {int(name.rpartition(":")[2]) for name in workers_of(found)} == {right.pid}
 
 
+def test_where_no_worker_is_left_that_can_be_used_a_sweep_ends(cluster: Cluster, tmp_path: Path) -> None:
+    """It does not send its runs for ever to those that refuse them."""
+    (tmp_path / "older").mkdir()
+    (tmp_path / "older/sitecustomize.py").write_text(OLDER)
+    right = cluster.worker()
+    cluster.worker(PYTHONPATH=str(tmp_path / "older"))
+    file = tmp_path / "found.sqlite"
+    process = cluster.sweep(file, 12)
+    wait_for(lambda: recorded(file) >= 2, "a result")
+    right.send_signal(signal.SIGKILL)
+    process.wait(SECONDS)
+    assert process.returncode == 2
+    assert "has numba 0.1" in cluster.log.read_text()
+    assert 2 <= recorded(file) < 12
+
+
 def workers_of(found: rnnsim.Sweep) -> set[str]:
     import sqlite3
 
