@@ -43,10 +43,16 @@ class Coordinator:
         How long a batch is to take.
     show : Callable
         Is given how many runs are done.
+    again : sequence of str
+        Runs that ended so are carried out again.
     """
 
-    def __init__(self, store: Store, place: Place, seconds: float, show: Callable[[int], Any]) -> None:
+    def __init__(
+        self, store: Store, place: Place, seconds: float, show: Callable[[int], Any],
+        again: Sequence[str] = (),
+    ) -> None:  # fmt: skip
         self._store, self._place, self._seconds, self._show = store, place, seconds, show
+        self._again = again
         self._works: dict[int, Work] = {}
         self._prepared: set[str] = set()
         self._deaths: Counter[tuple[int, int]] = Counter()
@@ -66,7 +72,7 @@ class Coordinator:
             If they cannot be sent to workers, a worker has other versions and cannot be left out, or no
             worker can begin.
         """
-        there = self._store.done()
+        there = self._store.done(but=self._again)
         self._refuse([job for job in jobs if job.planned.problem], there)
         jobs = [job for job in jobs if not job.planned.problem]
         runs = [
@@ -79,6 +85,7 @@ class Coordinator:
         self._count(sum(len(job.seeds) for job in jobs) - len(left))
         if not left:
             return
+        self._store.add_versions(self._versions)
         wanted = {run.cell for run in left}
         self._works |= {job.id: self._work(job) for job in jobs if job.id in wanted}
         self._prepare(wanted)

@@ -122,12 +122,12 @@ def plans_of(path: Path) -> list[Plan]:
 
 def _merged(common: Mapping[str, Any], part: Mapping[str, Any]) -> dict[str, Any]:
     """What holds for all experiments of a file, and what one of them says in its place."""
-    return {
-        name: {**common[name], **part[name]}
-        if name in common and name in part and name in ("settings", "grid")
-        else part.get(name, common.get(name))
-        for name in {**common, **part}
-    }
+    found = {**common, **part}
+    for name in ("settings", "grid"):
+        tables = [given[name] for given in (common, part) if name in given]
+        if len(tables) == 2 and all(isinstance(table, dict) for table in tables):
+            found[name] = {**tables[0], **tables[1]}
+    return found
 
 
 def _plan(tables: Mapping[str, Any]) -> Plan:
@@ -203,8 +203,8 @@ def _check_axis(name: str, values: Any, drawn: bool) -> None:
 
 def seeds_of(plan: Plan) -> list[int]:
     """The seeds of the results."""
-    if isinstance(plan.seeds, list | tuple | range):
-        found = [checks.whole("a seed", seed, 0) for seed in plan.seeds]
+    if isinstance(plan.seeds, list | tuple | range | np.ndarray):
+        found = [checks.whole("a seed", seed, 0) for seed in _unarrayed(plan.seeds)]
         if not found or len(set(found)) < len(found):
             raise RnnsimError(f"seeds are different whole numbers, at least one, not {shown(found)}")
         return found
@@ -294,6 +294,9 @@ def _spread(thing: Any, kind: str) -> Iterator[tuple[Any, dict[str, Any]]]:
                               "one value, not []")  # fmt: skip
         for values in itertools.product(*axes):
             yield thing["name"], dict(zip(own, values))
+    elif kind == "rule" and isinstance(thing, Mapping):
+        raise RnnsimError(f"a rule with choices of its own has a name, as in "
+                          f'{{name = "snap", n = [1, 2]}}; not {shown(thing)}')  # fmt: skip
     elif kind == "rule":
         yield (rule_of(thing) if isinstance(thing, str) and ":" in thing else thing), {}
     else:

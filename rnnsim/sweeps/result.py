@@ -67,7 +67,7 @@ class Sweep:
 
     @cached_property
     def _summary(self) -> summaries.Summary:
-        return summaries.summary(self.cells, self.runs, self._store.problems())
+        return summaries.summary(self.cells, self.runs, self._store.problems(), self._store.versions())
 
     def summary(self, format: str = "text") -> str:
         """Format what the runs come to: a row for each cell of the results and its control.
@@ -98,8 +98,9 @@ class Sweep:
             learning rates were chosen; ``cells``, a list of what :meth:`summary` has as CSV, with
             ``varied`` and ``choice`` (how the learning rate was chosen); quantiles of steps are None
             also where so many runs never solved the task, and those of losses where so many diverged;
-            ``test``, what the p-values are of; ``mean_rank`` of each rule over ``mean_rank_tasks``; and
-            ``problems``, why runs have no result.
+            ``test``, what the p-values are of; ``mean_rank`` of each rule over ``mean_rank_tasks``;
+            ``problems``, why runs have no result; and ``versions``, those of what changed its version
+            between runs.
         """
         found: dict[str, Any] = plain(summaries.as_dict(self._summary))
         return found

@@ -133,9 +133,8 @@ class Store:
             if path is not None and not writes and not path.is_file():
                 raise RnnsimError(f"there is no file of results {shown_path(path)}")
             self._check_kind()
-            self._database = sqlite3.connect(
-                ":memory:" if path is None else str(path), timeout=PATIENCE, isolation_level=None
-            )
+            name = ":memory:" if path is None else str(path.absolute())  # a file may be called so
+            self._database = sqlite3.connect(name, timeout=PATIENCE, isolation_level=None)
             if content:
                 self._database.deserialize(content)
             self._begin(writes)
@@ -174,13 +173,14 @@ class Store:
     def _together(self) -> Iterator[None]:
         """Write all of it or nothing."""
         with self._problems_said():
-            self._database.execute("begin immediate")
             try:
+                self._database.execute("begin immediate")
                 yield
+                self._database.execute("commit")
             except BaseException:
-                self._database.execute("rollback")
+                if self._database.in_transaction:  # SQLite may have ended it, where the disk is full
+                    self._database.execute("rollback")
                 raise
-            self._database.execute("commit")
 
     def close(self) -> None:
         self._database.close()
@@ -220,16 +220,15 @@ class Store:
                     (outcome.cell, outcome.seed, curve),
                 )
 
-    def forget(self, outcomes: Sequence[str]) -> None:
-        """Take out the runs that ended so."""
-        marks = ", ".join("?" * len(outcomes))
-        with self._together():
-            self._database.execute(f"delete from runs where outcome in ({marks})", tuple(outcomes))
-
-    def say(self, name: str, value: str) -> None:
-        """Write down something about the whole sweep."""
-        with self._together():
-            self._database.execute("insert or replace into about values (?, ?)", (name, value))
+    def add_versions(self, versions: Mapping[str, str]) -> None:
+        """Write down by which versions runs are carried out."""
+        known = self.versions()
+        if versions not in known:
+            with self._together():
+                self._database.execute(
+                    "insert or replace into about values ('versions', ?)",
+                    (json.dumps([*known, dict(versions)]),),
+                )
 
     # --- reading ---
 
@@ -239,16 +238,23 @@ class Store:
             found = self._database.execute("select value from about where name = ?", (name,)).fetchone()
         return str(found[0]) if found else ""
 
+    def versions(self) -> list[dict[str, str]]:
+        """By which versions of Python, libraries and plugins runs were carried out, in this order."""
+        found: list[dict[str, str]] = json.loads(self.about("versions") or "[]")
+        return found
+
     def cells(self) -> list[Cell]:
         """All cells, in the order of the plan."""
         with self._problems_said():
             rows = self._database.execute(f"select {CELL} from cells order by place, id").fetchall()
         return [Cell(*map(_of_column, Cell._fields, row)) for row in rows]
 
-    def done(self) -> set[tuple[int, int]]:
-        """The cells and seeds of the runs that are there."""
+    def done(self, but: Sequence[str] = ()) -> set[tuple[int, int]]:
+        """The cells and seeds of the runs that are there, but for those that ended in some ways."""
+        marks = ", ".join("?" * len(but))
+        command = f"select cell, seed from runs where outcome not in ({marks})"
         with self._problems_said():
-            return set(self._database.execute("select cell, seed from runs").fetchall())
+            return set(self._database.execute(command, tuple(but)).fetchall())
 
     def runs(self) -> Runs:
         """What came of all runs, by cell and seed."""

@@ -57,6 +57,8 @@ class Summary(NamedTuple):
     ranks : Ranking
     problems : list
         Why runs have no result: the outcome, the error and how often, the most frequent first.
+    versions : mapping
+        The versions of what changed its version between runs.
     """
 
     rows: list[Row]
@@ -65,11 +67,13 @@ class Summary(NamedTuple):
     trials: int
     ranks: Ranking
     problems: list[Problem]
+    versions: Mapping[str, list[str]]
 
 
 def summary(
-    cells: Sequence[Cell], runs: Runs, problems: Iterable[tuple[int, int, str, str]] = ()
-) -> Summary:
+    cells: Sequence[Cell], runs: Runs, problems: Iterable[tuple[int, int, str, str]] = (),
+    versions: Sequence[Mapping[str, str]] = (),
+) -> Summary:  # fmt: skip
     """Summarise the runs of a sweep.
 
     Parameters
@@ -79,6 +83,8 @@ def summary(
     runs : Runs
     problems : iterable of tuple
         The cell, the seed, the outcome and the error of each run for which something is said.
+    versions : sequence of mapping
+        By which they were carried out, one after another.
     """
     shown = _in_order(cells)
     results = results_of(shown, runs)
@@ -89,8 +95,15 @@ def summary(
     return Summary(
         _rows(shown, found, ranks), list(dict.fromkeys(name for cell in shown for name in cell.varied)),
         outcomes_of(of_rows), len(runs.cell) - len(of_rows.cell), ranks,
-        [(*problem, count) for problem, count in lost.most_common()],
+        [(*problem, count) for problem, count in lost.most_common()], _changed(versions),
     )  # fmt: skip
+
+
+def _changed(versions: Sequence[Mapping[str, str]]) -> dict[str, list[str]]:
+    """The different versions of each of those that have several."""
+    names = dict.fromkeys(name for each in versions for name in each)
+    found = {name: list(dict.fromkeys(each.get(name, "none") for each in versions)) for name in names}
+    return {name: several for name, several in found.items() if len(several) > 1}
 
 
 def as_dict(summary: Summary) -> dict[str, Any]:
@@ -114,6 +127,7 @@ def as_dict(summary: Summary) -> dict[str, Any]:
             {"outcome": outcome, "error": error, "runs": count}
             for outcome, error, count in summary.problems
         ],
+        "versions": {name: list(several) for name, several in summary.versions.items()},
     }
 
 

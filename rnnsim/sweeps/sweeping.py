@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from rnnsim import checks
-from rnnsim.errors import RnnsimError, reports_memory, shown
+from rnnsim.errors import RnnsimError, UnknownName, reports_memory, shown
 from rnnsim.runs.bars import bar
 from rnnsim.sweeps.cells import Planned, Recipe, check_kept, planned
 from rnnsim.sweeps.coordinating import Coordinator, Job
@@ -134,9 +134,8 @@ def sweep(
     path = None if file is None else checks.path("the file of results", file)
     with kept_alone(path), _place(jobs, executor, dask) as place:
         store = Store(path)
-        if retry:
-            store.forget(WITHOUT_RESULT)
-        _carry_out(wanted, store, place, batch_seconds, progress)
+        again = WITHOUT_RESULT if retry else ()
+        _carry_out(wanted, store, place, batch_seconds, progress, again)
     found = Sweep(store)
     if set(found.outcomes) <= set(WITHOUT_RESULT):
         raise RnnsimError(f"none of the {len(found.runs.cell):,} runs has a result: "
@@ -155,15 +154,21 @@ def _plans(rules: Any, tasks: Any, named: dict[str, Any]) -> list[Plan]:
     if not str(rules).endswith(".toml"):
         raise RnnsimError(f"the file of a sweep ends in .toml, which {shown(str(rules))} does not; to "
                           "sweep over a rule, give a task, too")  # fmt: skip
-    given = {name: value for name, value in named.items() if value != DEFAULTS[name]}
-    if given:
-        raise RnnsimError(f"{next(iter(given))} is given, and there is a file that says what is done: "
+    named = {**named.pop("settings"), **named}
+    if given := [name for name, value in named.items() if not _is_default(name, value)]:
+        raise RnnsimError(f"{given[0]} is given, and there is a file that says what is done: "
                           "write it there")  # fmt: skip
     return plans_of(Path(rules))
 
 
-DEFAULTS = {"seeds": 10, "settings": {}, "grid": {}, "draws": None, "draw_seed": 0, "tune": None,
+DEFAULTS = {"seeds": 10, "grid": {}, "draws": None, "draw_seed": 0, "tune": None,
             "control": False}  # fmt: skip
+
+
+def _is_default(name: str, value: Any) -> bool:
+    """Whether this is what an argument is where it is not given; a setting is always given."""
+    default = DEFAULTS.get(name)
+    return name in DEFAULTS and type(value) is type(default) and bool(value == default)
 
 
 def _axes(grid: Any) -> dict[str, Any]:
@@ -242,10 +247,11 @@ def _wanted(plans: list[Plan]) -> list[Wanted]:
         if tune is not None:
             check_seeds(plan, tune)
         for recipe in recipes(plan):
-            tried = None if tune is None else trials(recipe, len(found), tune)
-            wanted = Wanted(plan, recipe, len(found), tried if isinstance(tried, Trials) else None)
-            first = tried if isinstance(tried, Planned) else None
-            problem = first.problem if first else "" if tried else wanted.cells()[0].problem
+            with _own_options_explained(plan):
+                tried = None if tune is None else trials(recipe, len(found), tune)
+                wanted = Wanted(plan, recipe, len(found), tried if isinstance(tried, Trials) else None)
+                first = tried if isinstance(tried, Planned) else None
+                problem = first.problem if first else "" if tried else wanted.cells()[0].problem
             problems += [problem] if problem else []
             found.append(wanted)
     if len(problems) == len(found):
@@ -253,13 +259,29 @@ def _wanted(plans: list[Plan]) -> list[Wanted]:
     return found
 
 
-def _carry_out(wanted: list[Wanted], store: Store, place: Place, seconds: float, progress: bool) -> None:
+@contextmanager
+def _own_options_explained(plan: Plan) -> Iterator[None]:
+    """Say where an option stands that one of several rules or tasks has alone."""
+    try:
+        yield
+    except UnknownName as error:
+        several = len(plan.rules) + len(plan.tasks) > 2
+        if several and any(f"'{name}'" in str(error) for name in (*plan.grid, *plan.settings)):
+            raise UnknownName(f"{error}; an option of one rule or task alone stands with it: "
+                              'snap:n=2, or {name = "snap", n = [1, 2]}') from None  # fmt: skip
+        raise
+
+
+def _carry_out(
+    wanted: list[Wanted], store: Store, place: Place, seconds: float, progress: bool,
+    again: Sequence[str],
+) -> None:  # fmt: skip
     """Try learning rates where they are to be chosen, and then carry out the cells of the results."""
     tried = {each.place: each.trials for each in wanted if each.trials is not None}
     total = sum(len(trial.cells) * len(trial.seeds) for trial in tried.values())
     total += sum(len(seeds_of(each.plan)) * (1 + each.plan.control) for each in wanted)
     with bar(total, "sweep", "runs", shown=progress) as show:
-        coordinator = Coordinator(store, place, seconds, show)
+        coordinator = Coordinator(store, place, seconds, show, again)
         jobs = {at: _jobs(store, trial.cells, trial.seeds) for at, trial in tried.items()}
         coordinator.carry_out([job for of_trial in jobs.values() for job in of_trial])
         runs = store.runs() if tried else None

@@ -111,10 +111,11 @@ def formatted(summary: Summary, format: str) -> str:
 
 def as_csv(summary: Summary) -> str:
     """All numbers as they are, with the choices that vary in columns of their own."""
-    cells = [
-        {"role": row.cell.role, **dict.fromkeys(summary.varied), **row.cell.varied, **row.numbers}
-        for row in summary.rows
-    ]
+    cells = []
+    for row in summary.rows:
+        settings = {**dict.fromkeys(summary.varied), **row.cell.varied}
+        named = {_heading(name, {*row.numbers, "role"}): value for name, value in settings.items()}
+        cells.append({"role": row.cell.role, **named, **row.numbers})
     file = io.StringIO()
     writer = csv.DictWriter(file, list(cells[0]) if cells else ["role"], lineterminator="\n")
     writer.writeheader()
@@ -153,6 +154,9 @@ def head(summary: Summary) -> list[str]:
     counts = ", ".join(f"{count:,} {name}" for name, count in summary.outcomes.items())
     total, cells = sum(summary.outcomes.values()), len(summary.rows)
     lines = [f"{_many(total, 'run')} of {_many(cells, 'cell')}" + (f": {counts}." if counts else ".")]
+    if summary.versions:
+        changed = "; ".join(f"{name} {', '.join(each)}" for name, each in summary.versions.items())
+        lines.append(f"Not all runs are by the same versions, and may differ by that: {changed}.")
     lines += _of_rates(summary)
     if any(row.numbers["results"] > 1 for row in summary.rows):
         lines.append("Medians, with quartiles in brackets, are over seeds; a run that does not solve "

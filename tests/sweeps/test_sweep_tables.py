@@ -62,6 +62,15 @@ def test_the_table() -> None:
     ]  # fmt: skip
 
 
+def test_no_setting_is_lost_to_a_column_of_its_name() -> None:
+    """A plugin's option may be called p, or the loss of a network be varied."""
+    found = made((cell(varied={"p": 0.5, "criterion": "strict", "loss": "squared", "role": 3}),
+                  [complete()]))  # fmt: skip
+    (row,) = csv.DictReader(io.StringIO(found.summary("csv")))
+    assert (row["p (setting)"], row["criterion (setting)"], row["loss"]) == ("0.5", "strict", "squared")
+    assert (row["p"], row["role"], row["role (setting)"]) == ("", "result", "3")
+
+
 def test_what_was_done_stands_above_and_what_went_wrong_below() -> None:
     text = " ".join(several().summary().split())
     above, _, below = text.partition("| rule")

@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from made_sweeps import cell as made_cell
 from plain_loop import Script, train
 from same_sweeps import recorded, same
 
@@ -24,9 +25,10 @@ import rnnsim
 from rnnsim.criterion import Streak
 from rnnsim.errors import RnnsimError, UnknownName
 from rnnsim.registry import make_rule
-from rnnsim.sweeps import working
+from rnnsim.sweeps import coordinating, working
+from rnnsim.sweeps.plan import Plan, seeds_of
 from rnnsim.sweeps.result import Sweep
-from rnnsim.sweeps.store import OUTCOMES, Runs
+from rnnsim.sweeps.store import OUTCOMES, Outcome, Runs, Store
 from rnnsim.sweeps.sweeping import sweep
 
 CRITERION = Streak(0.25, 20)  # which some of the seeds meet
@@ -421,9 +423,12 @@ def test_failed_runs_are_tried_again_where_one_asks(
 
     monkeypatch.setattr(working, "TaskTraining", failing)
     assert sweep("rtrl", "delayed-xor", 3, file=file, **TINY).outcomes["failed"] == 1
+    assert sweep("bptt", "delayed-xor", 2, file=file, **TINY).outcomes["failed"] == 2
     monkeypatch.setattr(working, "TaskTraining", real)
-    assert sweep("rtrl", "delayed-xor", 3, file=file, **TINY).outcomes["failed"] == 1
-    assert sweep("rtrl", "delayed-xor", 3, file=file, retry=True, **TINY).outcomes == {"complete": 3}
+    assert sweep("rtrl", "delayed-xor", 3, file=file, **TINY).outcomes["failed"] == 2
+    assert sweep("rtrl", "delayed-xor", 3, file=file, retry=True, **TINY).outcomes == {
+        "complete": 4, "failed": 1  # that is of another plan
+    }  # fmt: skip
 
 
 @pytest.mark.usefixtures("uncompiled")
@@ -461,6 +466,83 @@ def test_what_is_registered_nowhere_is_not_kept_in_a_file(tmp_path: Path) -> Non
         sweep("bptt", "delayed-xor", 1, file=tmp_path / "a.sqlite", criterion=CRITERION, **TINY)
 
 
+def test_a_disk_that_is_full_is_said_and_what_was_written_stays(tmp_path: Path) -> None:
+    """Also where SQLite ends the transaction itself, so that there is none to roll back."""
+    store = Store(tmp_path / "a.sqlite")
+    curve = bytes(10_000)
+    (id,) = store.add_cells([("key", made_cell())])
+    store.add([Outcome(id, 0, "complete", curve=curve)])
+    store._database.execute("pragma cache_size = 1")  # so that it writes in the middle
+    (pages,) = store._database.execute("pragma page_count").fetchone()
+    store._database.execute(f"pragma max_page_count = {pages + 2}")
+    with pytest.raises(RnnsimError, match="cannot be read or written: database or disk is full"):
+        store.add(Outcome(id, seed, "complete", curve=curve) for seed in range(1, 50))
+    assert not store._database.in_transaction
+    assert store.done() == Store(tmp_path / "a.sqlite", writes=False).done() == {(id, 0)}
+
+
+@pytest.mark.parametrize("at", ["begin", "commit"])
+def test_an_interrupt_leaves_no_transaction_open(tmp_path: Path, at: str) -> None:
+    """After which nobody else could write."""
+    store = Store(tmp_path / "a.sqlite")
+    (id,) = store.add_cells([("key", made_cell())])
+    real = store._database
+
+    class Interrupted:
+        def execute(self, command: str, *given: Any) -> Any:
+            if command == "commit" == at:
+                raise KeyboardInterrupt
+            found = real.execute(command, *given)
+            if command.startswith(at):
+                raise KeyboardInterrupt
+            return found
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(real, name)
+
+    store._database = Interrupted()  # type: ignore[assignment]
+    with pytest.raises(KeyboardInterrupt):
+        store.add([Outcome(id, 0, "complete")])
+    assert not real.in_transaction
+    Store(tmp_path / "a.sqlite").add([Outcome(id, 1, "complete")])
+    assert Store(tmp_path / "a.sqlite").done() == {(id, 1)}
+
+
+@pytest.mark.usefixtures("uncompiled")
+def test_results_are_kept_in_a_file_whatever_it_is_called(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in (":memory:", "a b?mode=ro#%41.sqlite", "file:x.sqlite", "'\".sqlite"):
+        sweep("rtrl", "delayed-xor", 1, file=name, **TINY)
+        assert (tmp_path / name).is_file()
+        assert len(Sweep.load(name).runs.cell) == 1
+
+
+@pytest.mark.usefixtures("uncompiled")
+def test_it_is_said_where_runs_are_by_several_versions(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file, here = tmp_path / "a.sqlite", working.versions_here()
+    sweep("rtrl", "delayed-xor", 1, file=file, **TINY)
+    assert "same versions" not in Sweep.load(file).summary()
+    for module in (working, coordinating):
+        monkeypatch.setattr(module, "versions_here", lambda: here | {"numba": "0.1"})
+    again = sweep("rtrl", "delayed-xor", 1, file=file, **TINY)
+    assert "same versions" not in again.summary()  # nothing was run
+    found = sweep("rtrl", "delayed-xor", 2, file=file, **TINY)
+    said = f"Not all runs are by the same versions, and may differ by that: numba {here['numba']}, 0.1."
+    assert said in " ".join(found.summary().split())
+    assert found.as_dict()["versions"] == {"numba": [here["numba"], "0.1"]}
+    assert "% Not all runs" in found.summary("latex")
+
+
+def test_seeds_may_be_an_array() -> None:
+    assert seeds_of(Plan(["rtrl"], ["adding"], np.array([3, 1]))) == [3, 1]
+    with pytest.raises(RnnsimError, match="seeds are different whole numbers"):
+        seeds_of(Plan(["rtrl"], ["adding"], np.array([3, 3])))
+
+
 def test_every_outcome_is_one_that_is_known(tmp_path: Path) -> None:
     found = sweep("rtrl", "delayed-xor", 1, file=tmp_path / "a.sqlite", **TINY)
     assert found.runs.outcome.tolist() == [OUTCOMES.index("complete")]
@@ -496,8 +578,10 @@ def test_a_file_says_what_is_done(tmp_path: Path) -> None:
     same(found, Sweep.load(tmp_path / "found.sqlite"))
     with pytest.raises(RnnsimError, match="seeds is given, and there is a file that says what is done"):
         sweep(file, seeds=3)
-    with pytest.raises(RnnsimError, match=r"steps is given|settings is given"):
+    with pytest.raises(RnnsimError, match=r"steps is given, and there is a file"):
         sweep(file, steps=3)
+    with pytest.raises(RnnsimError, match=r"seeds is given, and there is a file"):
+        sweep(file, seeds=np.arange(3))
 
 
 WRONG = {
@@ -513,6 +597,11 @@ WRONG = {
     "rules = ['rtrl']\ntasks = ['adding']\nsettings = {seed = 1}": "seed is an argument of a single run",
     "rules = ['rtrl']\ntasks = ['adding']\nsettings = {stepps = 1}": "no option .* is called 'stepps'",
     "rules = ['rtlr']\ntasks = ['adding']": "did you mean rtrl",
+    "rules = [{n = 1}]\ntasks = ['adding']": "a rule with choices of its own has a name",
+    "settings = {steps = 5}\n[[experiments]]\nsettings = 3": "settings: expected a table",
+    "rules = ['rtrl', 'snap']\ntasks = ['adding']\ntune = false\ngrid = {n = [1, 2]}": (
+        "an option of one rule or task alone stands with it: snap:n=2"
+    ),
     "experiments = 3": "experiments are tables",
     "rules = [": "no file of a sweep",
 }
