@@ -19,6 +19,8 @@ FIRST = (DATA, "task", "rule", "network", "optimizer", "settings.steps", "settin
 LAST = "settings.keep"  # with which defaults change
 DERIVED = ("task.facts.", "task.options.data.")  # from the data, of which there is a digest
 
+OPTIONS, PATH = "task.options.", "task.options.path"
+
 Leaves = Mapping[str, Any]
 
 
@@ -57,11 +59,21 @@ def told_apart(cells: Sequence[Cell]) -> list[Cell]:
     return [_with_settings(cell, paths.get((cell.label, cell.task), ()), shown) for cell in cells]
 
 
+def name_with_settings(cell: Cell) -> str:
+    """The task of a cell, with those of its settings that make it another task: of data, and which.
+
+    Their losses cannot be compared; of a task that makes its data, the name says its options.
+    """
+    options = cell.experiment.get("task", {}).get("options", {})
+    own = [f"{name}={value}" for name, value in cell.varied.items() if name in {DATA, *options}]
+    return ", ".join([cell.task, *own])
+
+
 def _with_settings(cell: Cell, paths: Iterable[str], shown: _Shown) -> Cell:
     if not paths or not cell.experiment:
         return cell
     own = dict(_leaves(cell.experiment))
-    more = {_name(path): shown.value(path, own[path]) for path in paths if path in own}
+    more = {_name(path): shown.value(path, own) for path in paths if path in own}
     return cell._replace(varied={**more, **cell.varied})
 
 
@@ -105,16 +117,28 @@ def _name(path: str) -> str:
     return owner if not rest or rest == "name" else rest.rpartition(".")[2]
 
 
+def _is_plain_table(value: Any) -> bool:
+    """Whether it is a table of plain values, and no digest of an array."""
+    is_table = isinstance(value, Mapping) and value.keys() != {"array"}
+    return is_table and all(isinstance(part, PLAIN) for part in value.values())
+
+
 class _Shown:
     """Values as they are shown: which one it is, where it is long, such as an array."""
 
     def __init__(self) -> None:
         self._numbers: dict[str, dict[str, int]] = {}
 
-    def value(self, path: str, value: Any) -> Any:
+    def value(self, path: str, leaves: Leaves) -> Any:
+        value, among = leaves[path], path
         if path != DATA and isinstance(value, PLAIN):
             return value
         if isinstance(value, list) and all(isinstance(part, PLAIN) for part in value):
             return ",".join(map(str, value))
-        numbers = self._numbers.setdefault(path, {})
+        if _is_plain_table(value):
+            return ",".join(f"{name}={part}" for name, part in value.items())
+        if path == DATA:  # as they are prepared, which depends on options
+            options = {name: leaves[name] for name in leaves if name.startswith(OPTIONS)}
+            among += _text({name: options[name] for name in options if name != PATH})
+        numbers = self._numbers.setdefault(among, {})
         return numbers.setdefault(_text(value), len(numbers) + 1)

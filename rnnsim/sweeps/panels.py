@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from rnnsim.errors import RnnsimError
 from rnnsim.runs.figures import MEDIUM, SMALL, as_text, figure_type, look
+from rnnsim.sweeps.differing import name_with_settings
 from rnnsim.sweeps.ranking import sorting_keys
 from rnnsim.sweeps.statistics import Results, Statistics
 from rnnsim.sweeps.store import Cell, Runs
@@ -60,7 +61,8 @@ def panels_of(data: Data, places: Sequence[int], lacking: str) -> Panels:
     found: dict[str, list[int]] = {}
     for i in places:
         cell = data.cells[i]
-        found.setdefault(f"{cell.label}\n{cell.task}" if cell.label else cell.task, []).append(i)
+        task = name_with_settings(cell)
+        found.setdefault(f"{cell.label}\n{task}" if cell.label else task, []).append(i)
     if not found:
         raise RnnsimError(lacking)
     return found

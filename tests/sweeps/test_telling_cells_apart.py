@@ -146,6 +146,32 @@ def test_a_summary_names_what_differs() -> None:
     assert "| leak |" in found.summary()
 
 
+def test_different_data_have_panels_of_their_own() -> None:
+    """Of settings of one task the best is drawn, and losses on other data are no better or worse."""
+    pytest.importorskip("matplotlib")
+    found = sweep(BOTH, [rows(0), rows(1)], 1, grid={"ahead": [1, 3], "batch": [1, 2]}, **TINY)
+    titles = [axes.get_title() for axes in found.plot().axes]
+    assert sorted(filter(None, titles)) == [
+        f"the array, data={data}, ahead={ahead}" for data in (1, 2) for ahead in (1, 3)
+    ]
+    assert {"data": 2, "ahead": 3, "batch": 1} in varied(found)
+
+
+def test_files_of_one_name_in_different_folders_are_told_apart(tmp_path: Path) -> None:
+    files = []
+    for i in range(2):
+        (tmp_path / str(i)).mkdir()
+        files.append(write(tmp_path / str(i) / "a.csv", rows(i)))
+    assert [each["data"] for each in varied(sweep("rtrl", files, 1, **TINY))] == [1, 2]
+
+
+def test_learning_rates_of_parameters_are_settings() -> None:
+    rates = [{"W": 0.1}, {"W": 0.2, "b": np.array([0.1, 0.2])}]
+    found = sweep("rtrl", "delayed-xor", 1, grid={"learning_rate": rates}, **TINY)
+    assert varied(found) == [{"learning_rate": "W=0.1"}, {"learning_rate": 1}]
+    assert "| W=0.1 |" in " ".join(found.summary().split())
+
+
 def test_tasks_that_make_their_data_have_no_digest() -> None:
     cell, experiment = planned(Recipe("rtrl", "delayed-xor", {}), 0, "result")
     assert experiment is not None
