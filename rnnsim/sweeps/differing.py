@@ -48,7 +48,7 @@ def told_apart(cells: Sequence[Cell]) -> list[Cell]:
     leaves: dict[int, Leaves] = {}
     paths: dict[tuple[str, str], dict[str, None]] = {}  # of each task, in their order
     for (label, task, *_), group in alike.items():
-        if len({_text(cells[i].experiment) for i in group}) > 1:
+        if len({repr(cells[i].experiment) for i in group}) > 1:
             leaves |= {i: dict(_leaves(cells[i].experiment)) for i in group}
             paths.setdefault((label, task), {}).update(
                 dict.fromkeys(_telling([leaves[i] for i in group]))
@@ -81,7 +81,10 @@ def _telling(leaves: Sequence[Leaves]) -> list[str]:
     """The paths by which some cells differ."""
     found, labels = list[str](), [""] * len(leaves)
     for path in sorted(dict.fromkeys(path for own in leaves for path in own), key=_place):
-        with_it = [label + _text(own.get(path)) for label, own in zip(labels, leaves)]
+        values = [repr(own.get(path)) for own in leaves]
+        if len(set(values)) == 1:
+            continue
+        with_it = [label + value for label, value in zip(labels, values)]
         if len(set(with_it)) > len(set(labels)):
             found.append(path)
             labels = with_it
