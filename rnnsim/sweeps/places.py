@@ -5,6 +5,7 @@ A place takes functions with arguments and gives futures, as :class:`concurrent.
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import Future
 from importlib import import_module
@@ -108,15 +109,7 @@ class Cluster(Place):
             raise RnnsimError(
                 f"dask is the address of a scheduler, tcp://HOST:PORT, not {shown(address)}"
             )
-        try:
-            distributed: Any = import_module("distributed")
-        except ImportError:
-            raise RnnsimError(NO_DASK) from None
-        try:
-            self._client = distributed.Client(address, timeout="10s", set_as_default=False)
-        except Exception as error:  # noqa: BLE001 (of any of its ways to connect)
-            raise RnnsimError(f"no Dask scheduler answers at {shown(address)} ({error}); its address is "
-                              "tcp://HOST:PORT, as it says when it begins") from None  # fmt: skip
+        self._client = _connected(address)
         self._excluded: dict[str, str] = {}
         self._known: dict[str, tuple[str, str]] = {}  # of each worker its host and processor
         self._only: WeakKeyDictionary[Any, set[str]] = WeakKeyDictionary()  # the workers of a call
@@ -197,6 +190,24 @@ class Cluster(Place):
 
     def close(self) -> None:
         self._client.close()
+
+
+def _connected(address: str) -> Any:
+    """A client of the scheduler at an address."""
+    try:
+        distributed: Any = import_module("distributed")
+    except ImportError:
+        raise RnnsimError(NO_DASK) from None
+    why = ""
+    try:
+        return distributed.Client(address, timeout="10s", set_as_default=False)
+    except Exception as error:  # noqa: BLE001 (of any of its ways to connect)
+        why = str(error)
+    # A client that failed closes itself when it is collected, which takes a lock: if that happens while
+    # another client begins, in the same thread, both wait for ever.
+    gc.collect()
+    raise RnnsimError(f"no Dask scheduler answers at {shown(address)} ({why}); its address is "
+                      "tcp://HOST:PORT, as it says when it begins")  # fmt: skip
 
 
 def _introduced() -> tuple[dict[str, str], tuple[str, str]]:

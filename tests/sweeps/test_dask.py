@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import re
@@ -9,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+import weakref
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -168,6 +170,28 @@ def workers_of(found: rnnsim.Sweep) -> set[str]:
 def test_a_cluster_without_workers_is_refused(cluster: Cluster) -> None:
     with pytest.raises(RnnsimError, match=r"has no workers; start some by `dask worker tcp://"):
         rnnsim.sweep("rtrl", "delayed-xor", 2, dask=cluster.address, **SMALL)
+
+
+def test_clients_that_failed_keep_no_other_from_beginning(monkeypatch: pytest.MonkeyPatch) -> None:
+    """None is left to be collected while another begins, where it would wait for that one's lock."""
+    import distributed
+
+    failed: list[weakref.ref[Any]] = []
+    begin = distributed.Client.__init__
+
+    def recorded(self: Any, *given: Any, **named: Any) -> None:
+        failed.append(weakref.ref(self))
+        begin(self, *given, **named)
+
+    monkeypatch.setattr(distributed.Client, "__init__", recorded)
+    gc.disable()
+    try:
+        for address in ("xyzzy", "nul\0", "tcp://127.0.0.1:1"):
+            with pytest.raises(RnnsimError, match="no Dask scheduler answers"):
+                rnnsim.sweep("rtrl", "delayed-xor", 2, dask=address, **SMALL)
+        assert [client() for client in failed] == [None] * 3
+    finally:
+        gc.enable()
 
 
 def test_without_dask_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
