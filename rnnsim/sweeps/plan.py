@@ -295,7 +295,7 @@ def _spread(thing: Any, kind: str) -> Iterator[tuple[Any, dict[str, Any]]]:
         for values in itertools.product(*axes):
             yield thing["name"], dict(zip(own, values))
     elif kind == "rule" and isinstance(thing, Mapping):
-        raise RnnsimError(f"a rule with choices of its own has a name, as in "
+        raise RnnsimError(f"a rule with choices of its own needs a name, as in "
                           f'{{name = "snap", n = [1, 2]}}; not {shown(thing)}')  # fmt: skip
     elif kind == "rule":
         yield (rule_of(thing) if isinstance(thing, str) and ":" in thing else thing), {}

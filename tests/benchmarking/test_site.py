@@ -284,7 +284,14 @@ def test_a_foreign_script_is_noticed_and_refused(browser: WebDriver, site: Path,
     script = '<script src="http://elsewhere.invalid/chart.js"></script>'
     (tmp_path / "broken.html").write_text(page.replace("</body>", f"{script}</body>"))
     browser.get((tmp_path / "broken.html").as_uri())
-    assert foreign(requests(browser), tmp_path.as_uri()) == ["http://elsewhere.invalid/chart.js"]
+    asked: list[str] = []
+
+    def are_noticed(_: WebDriver) -> list[str]:
+        asked.extend(requests(browser))  # which may come after the page is shown
+        return foreign(asked, tmp_path.as_uri())
+
+    found = WebDriverWait(browser, 60).until(are_noticed)
+    assert found == ["http://elsewhere.invalid/chart.js"]
     assert any("Content Security Policy" in entry["message"] for entry in browser.get_log("browser"))
 
 

@@ -597,7 +597,7 @@ WRONG = {
     "rules = ['rtrl']\ntasks = ['adding']\nsettings = {seed = 1}": "seed is an argument of a single run",
     "rules = ['rtrl']\ntasks = ['adding']\nsettings = {stepps = 1}": "no option .* is called 'stepps'",
     "rules = ['rtlr']\ntasks = ['adding']": "did you mean rtrl",
-    "rules = [{n = 1}]\ntasks = ['adding']": "a rule with choices of its own has a name",
+    "rules = [{n = 1}]\ntasks = ['adding']": "a rule with choices of its own needs a name",
     "settings = {steps = 5}\n[[experiments]]\nsettings = 3": "settings: expected a table",
     "rules = ['rtrl', 'snap']\ntasks = ['adding']\ntune = false\ngrid = {n = [1, 2]}": (
         "an option of one rule or task alone stands with it: snap:n=2"
