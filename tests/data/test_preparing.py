@@ -11,16 +11,9 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from rnnsim.data import row_blocks
-from rnnsim.data.arranging import (
-    Arranged,
-    Treatment,
-    arranged,
-    facts_as_data,
-    facts_from,
-    rows_in,
-    series_for,
-)
+from rnnsim.data.arranging import Arranged, Treatment, arranged, rows_in, series_for
 from rnnsim.data.columns import CATEGORY, NUMBER, TIME, Column, Columns
+from rnnsim.data.facts import facts_as_data, facts_from
 from rnnsim.data.missing import carried_forward, treated
 from rnnsim.data.parts import LEARNT, TEST, VALIDATION, parts_of
 from rnnsim.data.preparation import Choices, one_hot
