@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from rnnsim import checks, registry
 from rnnsim.errors import NoSteadyState, RnnsimError
-from rnnsim.runs.processes import Died, Processes
+from rnnsim.runs.processes import Died, NotBegun, Processes
 from rnnsim.training.experiment import configure
 from rnnsim.training.task_training import TaskTraining
 
@@ -84,6 +84,8 @@ def compile_all(tasks: Mapping[str, Sequence[str]], jobs: int = 1) -> Iterator[C
             rule, of_rule = futures[future]
             try:
                 yield from future.result()
+            except NotBegun:
+                raise
             except Died as death:
                 yield from (Compilation(rule, task, 0.0, str(death)) for task in of_rule)
 

@@ -102,6 +102,10 @@ class Processes(Executor):
             for thread in self._threads:
                 thread.join()
 
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        """End the processes: at once after an exception, such as that of Ctrl-C."""
+        self.shutdown(cancel_futures=kind is not None)
+
     def _serve(self) -> None:
         """Of one process after the other, in a thread for each that there may be at once."""
         worker: _Worker | None = None

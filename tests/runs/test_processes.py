@@ -89,6 +89,18 @@ def test_they_can_be_ended_at_once() -> None:
     assert [future.cancelled() for future in begun[2:]] == [True, True]
 
 
+@needs_signals
+def test_an_exception_ends_them_at_once() -> None:
+    began, processes = time.monotonic(), Processes(1)
+    begun = processes.submit(wait)
+    while not begun.running():
+        time.sleep(0.01)
+    with pytest.raises(KeyboardInterrupt), processes:
+        raise KeyboardInterrupt
+    assert time.monotonic() - began < 60
+    assert isinstance(begun.exception(), Died)
+
+
 NO_GUARD = """
 from rnnsim.runs.processes import Processes
 from test_processes import square
