@@ -78,8 +78,10 @@ def added(command: Callable[..., Any], parameters: Sequence[Any]) -> Callable[..
     return command
 
 
-def named_options(pairs: tuple[str, ...]) -> dict[str, Any]:
-    """Parse the NAME=VALUE pairs of ``-o``.
+def named_options(
+    pairs: tuple[str, ...], option: str = "-o", form: str = "NAME=VALUE"
+) -> dict[str, Any]:
+    """Parse the NAME=VALUE pairs of ``-o``, or of another option that has such.
 
     Raises
     ------
@@ -90,11 +92,11 @@ def named_options(pairs: tuple[str, ...]) -> dict[str, Any]:
     for pair in pairs:
         name, equals, value = pair.partition("=")
         if not equals or not name:
-            raise RnnsimError(f"-o takes NAME=VALUE, not {shown(pair)}")
-        option = name.strip().replace("-", "_")
-        if option in found:
-            raise RnnsimError(f"-o {option} is given twice: {shown(found[option])} and {shown(value)}")
-        found[option] = value
+            raise RnnsimError(f"{option} takes {form}, not {shown(pair)}")
+        name = name.strip().replace("-", "_")
+        if name in found:
+            raise RnnsimError(f"{option} {name} is given twice: {shown(found[name])} and {shown(value)}")
+        found[name] = value
     return found
 
 

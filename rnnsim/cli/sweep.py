@@ -117,13 +117,10 @@ def _file(name: str) -> Path:
 
 def _axes(pairs: tuple[str, ...]) -> dict[str, list[Any]]:
     """Parse the NAME=V1,V2 of ``--grid``."""
-    found: dict[str, list[Any]] = {}
-    for pair in pairs:
-        name, equals, values = pair.partition("=")
-        if not (name and equals and values) or name in found:
-            raise RnnsimError(f"--grid takes NAME=V1,V2, each name once; not {shown(pair)}")
-        found[name.replace("-", "_")] = list(map(_value, values.split(",")))
-    return found
+    found = named_options(pairs, "--grid", "NAME=V1,V2")
+    if lacking := [name for name, values in found.items() if not values]:
+        raise RnnsimError(f"--grid takes NAME=V1,V2; {shown(lacking[0])} has no values")
+    return {name: list(map(_value, values.split(","))) for name, values in found.items()}
 
 
 def _value(text: str) -> Any:
