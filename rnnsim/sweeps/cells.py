@@ -20,7 +20,7 @@ from rnnsim.runs.run_file import file_of
 from rnnsim.sweeps.store import Cell
 from rnnsim.task import Task
 from rnnsim.training.as_data import OWN
-from rnnsim.training.checkpoints import digests
+from rnnsim.training.checkpoints import digest, digests
 from rnnsim.training.experiment import Experiment, configure_from
 from rnnsim.typing import Array
 
@@ -142,8 +142,7 @@ def _with_digests(value: Any, arrays: Mapping[str, Array]) -> Any:
     if isinstance(value, Mapping):
         if value.keys() == {"array"} and value["array"] in arrays:
             array = arrays[value["array"]]
-            content = hashlib.blake2b(array.tobytes(), digest_size=16).hexdigest()
-            return {"array": f"{array.dtype} {array.shape} {content}"}
+            return {"array": f"{array.dtype} {array.shape} {digest(array)}"}
         return {name: _with_digests(part, arrays) for name, part in value.items()}
     return [_with_digests(part, arrays) for part in value] if isinstance(value, list) else value
 

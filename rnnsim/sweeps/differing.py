@@ -43,16 +43,12 @@ def told_apart(cells: Sequence[Cell]) -> list[Cell]:
     alike: dict[tuple[str, ...], list[int]] = {}
     for i, cell in enumerate(cells):
         if cell.experiment:
-            varied = json.dumps(cell.varied, sort_keys=True, default=str)
-            alike.setdefault((cell.label, cell.task, cell.rule, varied), []).append(i)
-    leaves: dict[int, Leaves] = {}
+            alike.setdefault((cell.label, cell.task, cell.rule, _text(cell.varied)), []).append(i)
     paths: dict[tuple[str, str], dict[str, None]] = {}  # of each task, in their order
     for (label, task, *_), group in alike.items():
         if len({repr(cells[i].experiment) for i in group}) > 1:
-            leaves |= {i: dict(_leaves(cells[i].experiment)) for i in group}
-            paths.setdefault((label, task), {}).update(
-                dict.fromkeys(_telling([leaves[i] for i in group]))
-            )
+            telling = _telling([dict(_leaves(cells[i].experiment)) for i in group])
+            paths.setdefault((label, task), {}).update(dict.fromkeys(telling))
     if not any(paths.values()):
         return list(cells)
     shown = _Shown()

@@ -154,21 +154,16 @@ def _plans(rules: Any, tasks: Any, named: dict[str, Any]) -> list[Plan]:
     if not str(rules).endswith(".toml"):
         raise RnnsimError(f"the file of a sweep ends in .toml, which {shown(str(rules))} does not; to "
                           "sweep over a rule, give a task, too")  # fmt: skip
-    named = {**named.pop("settings"), **named}
-    if given := [name for name, value in named.items() if not _is_default(name, value)]:
+    settings, plain = named.pop("settings"), Plan()
+    if given := [*settings, *(name for name in named if not _same(named[name], getattr(plain, name)))]:
         raise RnnsimError(f"{given[0]} is given, and there is a file that says what is done: "
                           "write it there")  # fmt: skip
     return plans_of(Path(rules))
 
 
-DEFAULTS = {"seeds": 10, "grid": {}, "draws": None, "draw_seed": 0, "tune": None,
-            "control": False}  # fmt: skip
-
-
-def _is_default(name: str, value: Any) -> bool:
-    """Whether this is what an argument is where it is not given; a setting is always given."""
-    default = DEFAULTS.get(name)
-    return name in DEFAULTS and type(value) is type(default) and bool(value == default)
+def _same(value: Any, default: Any) -> bool:
+    """Whether an argument is what it is where it is not given."""
+    return type(value) is type(default) and bool(value == default)
 
 
 def _axes(grid: Any) -> dict[str, Any]:
